@@ -1,0 +1,114 @@
+"""The network between import and kernels: a list of nodes over named values, batch 1, shapes logical NCHW.
+
+Every 4-D value is stored NHWC; `opaque` nodes (operators without a schedule of ours) say so themselves when they need
+NCHW. Passes rewrite the list in place and keep it in execution order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tsm_edge.signature import Signature
+
+
+@dataclass
+class Node:
+    """One operator.
+
+    kind: conv, batch_norm, clip, add, slice, concat, global_pool, max_pool, matmul, copy, layout, alias or opaque.
+    inputs: names of values or constants. outputs: names of values. attrs: what the kind needs; see importer.py.
+    layer: where it comes from, for reports.
+    """
+
+    kind: str
+    inputs: list[str]
+    outputs: list[str]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    layer: str = ""
+    call: Any = None  # the Relax call it came from: what TVM legalises when no schedule takes the node
+
+    @property
+    def output(self) -> str:
+        """The value it is known for; a second output is the next state."""
+        return self.outputs[0]
+
+
+@dataclass
+class Graph:
+    """Nodes in execution order, the shape of every value, and the constants."""
+
+    signature: Signature
+    nodes: list[Node] = field(default_factory=list)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    dtypes: dict[str, str] = field(default_factory=dict)  # of values that are not float32
+    constants: dict[str, np.ndarray] = field(default_factory=dict)
+    output: str = ""
+    state_outputs: dict[str, str] = field(default_factory=dict)  # state input name -> value that becomes the next state
+
+    @property
+    def input(self) -> str:
+        """The frame."""
+        return self.signature.inputs[0].name
+
+    @property
+    def state_inputs(self) -> list[str]:
+        return [pair.input.name for pair in self.signature.states]
+
+    def results(self) -> list[str]:
+        """Values that must exist at the end of a step."""
+        return [self.output, *self.state_outputs.values()]
+
+    def producer(self, value: str) -> Node | None:
+        """The node that computes `value`; None for inputs, states and constants."""
+        return next((node for node in self.nodes if value in node.outputs), None)
+
+    def users(self, value: str) -> list[Node]:
+        """The nodes that read `value`."""
+        return [node for node in self.nodes if value in node.inputs]
+
+    def sole_user(self, value: str) -> Node | None:
+        """The only reader of a value that is not a result."""
+        users = self.users(value)
+        return users[0] if len(users) == 1 and users[0].inputs.count(value) == 1 and value not in self.results() else None
+
+    def replace_value(self, old: str, new: str) -> None:
+        """Make every reader of `old` read `new`."""
+        for node in self.nodes:
+            node.inputs = [new if name == old else name for name in node.inputs]
+        if self.output == old:
+            self.output = new
+        self.state_outputs = {state: new if value == old else value for state, value in self.state_outputs.items()}
+
+    def drop_dead(self) -> None:
+        """Remove nodes whose outputs nobody reads."""
+        live = set(self.results())
+        kept: list[Node] = []
+        for node in reversed(self.nodes):
+            if live.intersection(node.outputs):
+                kept.append(node)
+                live.update(node.inputs)
+        self.nodes = kept[::-1]
+
+    def text(self) -> str:
+        """A line per node, for --dump."""
+        return "".join(line + "\n" for line in self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        for name in [self.input, *self.state_inputs]:
+            yield f"input {name} {list(self.shapes[name])}"
+        for node in self.nodes:
+            outputs = ", ".join(f"{name} {list(self.shapes[name])}" for name in node.outputs)
+            attrs = " ".join(f"{key}={describe(value)}" for key, value in sorted(node.attrs.items()))
+            yield f"{outputs} = {node.kind}({', '.join(node.inputs)}) {attrs}".rstrip()
+        yield f"output {self.output}"
+        for state, value in self.state_outputs.items():
+            yield f"state {state} <- {value}"
+
+
+def describe(value: Any) -> str:
+    """A short text of an attribute."""
+    return f"array{list(value.shape)}" if isinstance(value, np.ndarray) else str(value).replace("\n", " ")[:80]

@@ -1,0 +1,153 @@
+"""Foreign networks to our graph: torch.export and ONNX, both through Relax.
+
+Relax's frontends do the reading; this module turns the flat Relax function into `Graph` nodes. Operators that the
+passes understand get a kind of their own, every other operator becomes `opaque` and keeps its Relax call, so that TVM
+legalises it later. Attributes by kind:
+
+conv: weight, bias, stride, pad (top, left, bottom, right), groups · batch_norm: scale, shift (per channel) ·
+clip: low, high · slice: axis, begin, end · concat: axis · max_pool: kernel, stride, pad
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import tvm
+from tvm import relax
+
+from tsm_edge.errors import ImportFailed
+from tsm_edge.signature import Signature
+
+from .graph import Graph, Node
+from .operators import recognise
+
+if TYPE_CHECKING:
+    import torch
+
+
+def from_torch(step: torch.nn.Module, examples: Sequence[torch.Tensor], signature: Signature) -> Graph:
+    """Import a step module `forward(frame, *states) -> (logits, *new states)`."""
+    import torch
+    from tvm.relax.frontend.torch import from_exported_program
+
+    with torch.no_grad():
+        program = torch.export.export(step, tuple(examples))
+    return from_relax(from_exported_program(program), signature)
+
+
+def from_relax(module: tvm.IRModule, signature: Signature) -> Graph:
+    """Turn the `main` of a Relax module into a graph; parameters in the order frame, states; results logits, states."""
+    passes = relax.transform
+    module = tvm.ir.transform.Sequential([
+        passes.FoldConstant(), passes.CanonicalizeBindings(), passes.DeadCodeElimination(),
+    ])(module)
+    return _Walk(module["main"], signature).graph
+
+
+class _Walk:
+    """One pass over the bindings of a Relax function."""
+
+    def __init__(self, function: relax.Function, signature: Signature) -> None:
+        self.graph = Graph(signature)
+        self.names: dict[Any, str] = {}  # Relax variable -> value name
+        self.tuples: dict[Any, list[str]] = {}
+        self.count = 0
+        expected = [signature.inputs[0].name, *(pair.input.name for pair in signature.states)]
+        for name, parameter in zip(expected, function.params, strict=True):
+            self.names[parameter] = name
+            self.graph.shapes[name] = static_shape(parameter.ty, name)
+        for block in function.body.blocks:
+            for binding in block.bindings:
+                self.bind(binding.var, binding.value)
+        results = self.fields(function.body.body)
+        self.graph.output = results[0]
+        self.graph.state_outputs = dict(zip(self.graph.state_inputs, results[1:], strict=True))
+
+    def fresh(self, hint: str) -> str:
+        self.count += 1
+        return f"v{self.count}_{hint}"
+
+    def fields(self, value: Any) -> list[str]:
+        """The values of a tuple expression."""
+        if isinstance(value, relax.Tuple):
+            return [self.value(item) for item in value.fields]
+        if value in self.tuples:
+            return self.tuples[value]
+        return [self.value(value)]
+
+    def value(self, expression: Any) -> str:
+        """The name of an atomic expression; constants are registered."""
+        if is_constant(expression):
+            name = self.fresh("const")
+            self.graph.constants[name] = expression.value.numpy()
+            self.graph.shapes[name] = tuple(self.graph.constants[name].shape)
+            return name
+        return self.names[expression]
+
+    def bind(self, var: Any, value: Any) -> None:
+        """Register one binding."""
+        if isinstance(value, relax.Tuple):
+            self.tuples[var] = self.fields(value)
+        elif isinstance(value, relax.TupleGetItem):
+            self.names[var] = self.fields(value.tuple_value)[value.index]
+        elif isinstance(value, relax.Call):
+            self.call(var, value)
+        else:
+            self.names[var] = self.value(value)
+
+    def call(self, var: Any, call: Any) -> None:
+        """One operator."""
+        operator = getattr(call.op, "name", str(call.op))
+        inputs: list[str] = []
+        for argument in call.args:
+            if isinstance(argument, relax.Tuple) or argument in self.tuples:
+                fields = argument.fields if isinstance(argument, relax.Tuple) else ()
+                if not fields or is_tensor(fields[0]):
+                    inputs += self.fields(argument)
+            elif is_tensor(argument):
+                inputs.append(self.value(argument))
+        constants = [self.graph.constants.get(name) for name in inputs]
+        kind, attrs = recognise(operator, call, constants, self.graph.shapes.get(inputs[0], ()) if inputs else ())
+        types = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
+        outputs = [self.fresh(operator.rsplit(".", 1)[-1]) for _ in types]
+        for name, kind_of in zip(outputs, types, strict=True):
+            self.graph.shapes[name] = static_shape(kind_of, operator)
+            if str(kind_of.dtype) != "float32":
+                self.graph.dtypes[name] = str(kind_of.dtype)
+        if isinstance(var.ty, relax.TupleType):
+            self.tuples[var] = outputs
+        else:
+            self.names[var] = outputs[0]
+        if kind == "split":
+            self.slices(call, inputs[0], outputs, attrs)
+        else:
+            self.graph.nodes.append(Node(kind, inputs, outputs, attrs, operator, call))
+
+    def slices(self, call: Any, source: str, outputs: list[str], attrs: dict[str, Any]) -> None:
+        """A split as one slice a piece, so that the passes know one form of cutting."""
+        axis, cuts = attrs["axis"], attrs["cuts"]
+        for output, begin, end in zip(outputs, cuts[:-1], cuts[1:], strict=True):
+            piece = relax.op.strided_slice(call.args[0], [axis], [begin], [end])
+            bounds = {"axis": axis, "begin": begin, "end": end}
+            self.graph.nodes.append(Node("slice", [source], [output], bounds, "relax.strided_slice", piece))
+
+
+def is_constant(expression: Any) -> bool:
+    """A tensor literal."""
+    return isinstance(expression, tvm.ir.GenericConst)
+
+
+def is_tensor(expression: Any) -> bool:
+    return isinstance(getattr(expression, "ty", None), relax.TensorType)
+
+
+def static_shape(kind: Any, name: str) -> tuple[int, ...]:
+    """The shape of a Relax tensor type; every extent must be known."""
+    try:
+        return tuple(int(extent) for extent in kind.shape.values)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ImportFailed(
+            f"'{name}' has no static shape", found=str(kind), allowed="fixed extents",
+            hint="export the network for one frame size, batch 1",
+        ) from error

@@ -1,0 +1,120 @@
+"""Graph nodes to kernels: each node becomes an operator record, a schedule claims it, or TVM's generic loops take it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from tvm import tirx
+
+from . import generic, schedules
+from .graph import Graph, Node
+from .ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose
+from .tiling import Machine
+
+GENERIC = "generic"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel of the step. arguments: value or constant names in calling order; `key` is equal for equal code."""
+
+    key: Any
+    label: str
+    layer: str
+    schedule: str
+    note: str
+    items: int
+    macs: int
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    arguments: tuple[str, ...]
+    build: Any  # () -> PrimFunc
+
+
+@dataclass
+class Lowered:
+    """All steps, with the constants they read and the shape (as stored) and dtype of what they write besides values."""
+
+    steps: list[Step]
+    constants: dict[str, np.ndarray]
+    extra: dict[str, tuple[tuple[int, ...], str]]
+
+
+def lower(graph: Graph, family: str, machine: Machine) -> Lowered:
+    """Schedule every node."""
+    lowered = Lowered([], {}, {})
+    for node in graph.nodes:
+        if node.kind == "alias":
+            continue
+        op = operator(graph, node)
+        kernel = None if op is None else schedules.apply(family, op, machine, *weights_of(node))
+        if kernel is None:
+            lower_generic(graph, node, lowered)
+            continue
+        names = bind(node, kernel.pointers)
+        for pointer, array in kernel.constants.items():
+            names[pointer] = f"{node.output}.{pointer}"
+            lowered.constants[names[pointer]] = array
+        arguments = tuple(names[pointer] for pointer in kernel.pointers)
+        writes = tuple(names[pointer] for pointer in kernel.pointers if pointer in ("y", "next"))
+        reads = tuple(name for name in arguments if name not in writes)
+        lowered.steps.append(Step(
+            (kernel.rule, op), kernel.op.label, node.layer, kernel.rule, kernel.note, kernel.items, kernel.op.macs,
+            reads, writes, arguments, kernel.build,
+        ))
+    return lowered
+
+
+def operator(graph: Graph, node: Node) -> Op | None:
+    """The record a schedule may claim; None for opaque nodes."""
+    if node.kind not in ("conv", "global_pool", "max_pool", "copy", "transpose"):
+        return None
+    shape = graph.shapes[node.inputs[0]]
+    channels, height, width = (*shape[1:], 1, 1)[:3] if len(shape) in (2, 4) else (0, 0, 0)
+    attrs = node.attrs
+    if node.kind == "conv":
+        weight = attrs["weight"]
+        low, high = attrs.get("clamp", (None, None))
+        return Conv(height, width, channels, weight.shape[0], weight.shape[2:], attrs["stride"], attrs["pad"], attrs["groups"],
+                    "residual" in attrs, low, high, attrs.get("fold_in", 0), attrs.get("fold_out", 0))
+    if node.kind == "global_pool":
+        return GlobalPool(height, width, channels)
+    if node.kind == "max_pool":
+        return MaxPool(height, width, channels, attrs["kernel"], attrs["stride"], attrs["pad"], attrs.get("fold_out", 0))
+    if node.kind == "transpose":
+        return Transpose(attrs["rows"], attrs["columns"])
+    return Copy(height * width, channels, attrs["fold"])
+
+
+def weights_of(node: Node) -> tuple[np.ndarray, ...]:
+    return (node.attrs["weight"], node.attrs["bias"]) if node.kind == "conv" else ()
+
+
+def bind(node: Node, pointers: dict[str, int]) -> dict[str, str]:
+    """Values behind a kernel's pointers."""
+    names = {"x": node.inputs[0], "y": node.output}
+    names |= {pointer: node.attrs[attr] for pointer, attr in (("state", "state"), ("r", "residual"), ("next", "next"))
+              if attr in node.attrs}
+    return {pointer: name for pointer, name in names.items() if pointer in pointers}
+
+
+def lower_generic(graph: Graph, node: Node, lowered: Lowered) -> None:
+    """Append TVM's kernels for a node without a schedule."""
+    for call in generic.legalise(graph, node):
+        for tensor in call.tensors:
+            if tensor.name not in graph.shapes and tensor.name not in call.constants:
+                lowered.extra[tensor.name] = (tensor.shape or (1,), tensor.dtype)
+        lowered.constants.update(call.constants)
+        arguments = tuple(tensor.name for tensor in call.tensors)
+        for name in arguments:
+            if name in graph.constants:
+                lowered.constants[name] = graph.constants[name]
+        function: tirx.PrimFunc = call.function
+        label = f"{node.layer.removeprefix('relax.')}_{prod(graph.shapes[node.output])}".replace(".", "_")
+        lowered.steps.append(Step(
+            (GENERIC, arguments), label, node.layer, GENERIC, "", 1, 0, arguments[: call.inputs],
+            arguments[call.inputs :], arguments, lambda f=function: f,
+        ))

@@ -1,0 +1,166 @@
+"""Which Relax operators the passes understand, and what they keep of them.
+
+`recognise` answers (kind, attrs) for a call; ("opaque", {}) for everything else. A reader returns None when a detail of
+the call (a dilation, a foreign layout) is outside what the schedules compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Attrs = dict[str, Any]
+Constants = list["np.ndarray | None"]
+Reader = Callable[[Any, Constants, "tuple[int, ...]"], "tuple[str, Attrs] | None"]
+
+
+def recognise(operator: str, call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs]:
+    """constants: the constant behind each tensor argument or None; shape: of the first argument."""
+    reader = READERS.get(operator)
+    found = reader(call, constants, shape) if reader else None
+    return found or ("opaque", {})
+
+
+def conv2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    attrs, weight = call.attrs, constants[1]
+    layouts = (attrs.data_layout, attrs.kernel_layout)
+    if weight is None or layouts != ("NCHW", "OIHW") or ints(attrs.dilation) != (1, 1) or shape[0] != 1:
+        return None
+    groups = int(attrs.groups)
+    if groups != 1 and not weight.shape[0] == groups == shape[1]:
+        return None
+    return "conv", {
+        "weight": weight, "bias": np.zeros(weight.shape[0], np.float32), "stride": ints(attrs.strides),
+        "pad": ints(attrs.padding), "groups": groups,
+    }
+
+
+def batch_norm(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta as scale * x + shift."""
+    gamma, beta, mean, variance = constants[1:5]
+    if gamma is None or beta is None or mean is None or variance is None or int(call.attrs.axis) != 1:
+        return None
+    scale = 1.0 / np.sqrt(variance.astype(np.float64) + float(call.attrs.epsilon))
+    scale = scale * gamma if call.attrs.scale else scale
+    shift = (beta if call.attrs.center else 0.0) - mean * scale
+    return "batch_norm", {"scale": scale, "shift": shift}
+
+
+def clip(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    low, high = float(call.args[1].value), float(call.args[2].value)
+    return "clip", {"low": None if low < -1e37 else low, "high": None if high > 1e37 else high}
+
+
+def relu(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    return "clip", {"low": 0.0, "high": None}
+
+
+def relu6(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    return "clip", {"low": 0.0, "high": 6.0}
+
+
+def add(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    return "add", {}
+
+
+def strided_slice(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    """One axis, step 1, constant bounds; end is cut to the extent."""
+    try:
+        axes, begin, end = (integers(call.args[i]) for i in (1, 2, 3))
+        steps = integers(call.args[4]) if len(call.args) > 4 else [1]
+    except (AttributeError, TypeError, ValueError):
+        return None
+    if len(axes) != 1 or steps != [1] or len(shape) != 4:
+        return None
+    extent = shape[axes[0]]
+    first, last = (value + extent if value < 0 else value for value in (begin[0], end[0]))
+    return "slice", {"axis": axes[0], "begin": min(first, extent), "end": min(last, extent)}
+
+
+def split(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    """A split of a 4-D value: `cuts` are the bounds of its pieces along `axis`."""
+    axis = int(call.attrs.axis) % max(1, len(shape))
+    sections = call.attrs.indices_or_sections
+    if len(shape) != 4:
+        return None
+    if isinstance(sections, int) or hasattr(sections, "value"):
+        piece = -(-shape[axis] // int(sections))
+        cuts = [min(piece * i, shape[axis]) for i in range(int(sections) + 1)]
+    else:
+        cuts = [0, *ints(sections), shape[axis]]
+    return "split", {"axis": axis, "cuts": cuts}
+
+
+def concat(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    return "concat", {"axis": int(call.attrs.axis)}
+
+
+def mean(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    axes = sorted(axis % len(shape) for axis in ints(call.attrs.axis)) if call.attrs.axis is not None else []
+    return ("global_pool", {}) if len(shape) == 4 and shape[0] == 1 and axes == [2, 3] else None
+
+
+def global_average(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    size = call.attrs.output_size
+    ok = size is not None and ints(size) == (1, 1) and call.attrs.layout == "NCHW" and shape[0] == 1
+    return ("global_pool", {}) if ok else None
+
+
+def max_pool2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    attrs = call.attrs
+    if attrs.layout != "NCHW" or ints(attrs.dilation) != (1, 1) or bool(attrs.ceil_mode) or shape[0] != 1:
+        return None
+    return "max_pool", {"kernel": ints(attrs.pool_size), "stride": ints(attrs.strides), "pad": ints(attrs.padding)}
+
+
+def matmul(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    """[1, K] x constant [K, N]: a pointwise convolution of one pixel."""
+    weight = constants[1]
+    if weight is None or weight.ndim != 2 or len(shape) != 2 or shape[0] != 1:
+        return None
+    return "conv", {
+        "weight": np.ascontiguousarray(weight.T)[:, :, None, None], "bias": np.zeros(weight.shape[1], np.float32),
+        "stride": (1, 1), "pad": (0, 0, 0, 0), "groups": 1,
+    }
+
+
+def reshape(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    """A reshape is free when every 4-D side has one pixel: then NHWC and NCHW are the same bytes."""
+    target = tuple(int(extent) for extent in call.ty.shape.values)
+    free = all(len(side) < 4 or side[2:] == (1, 1) for side in (shape, target))
+    return ("alias", {}) if free else None
+
+
+READERS: dict[str, Reader] = {
+    "relax.nn.conv2d": conv2d,
+    "relax.nn.batch_norm": batch_norm,
+    "relax.clip": clip,
+    "relax.nn.relu": relu,
+    "relax.nn.relu6": relu6,
+    "relax.add": add,
+    "relax.strided_slice": strided_slice,
+    "relax.split": split,
+    "relax.concat": concat,
+    "relax.mean": mean,
+    "relax.nn.adaptive_avg_pool2d": global_average,
+    "relax.nn.max_pool2d": max_pool2d,
+    "relax.matmul": matmul,
+    "relax.reshape": reshape,
+    "relax.squeeze": reshape,
+    "relax.expand_dims": reshape,
+    "relax.flatten": reshape,
+    "relax.nn.batch_flatten": reshape,
+}
+
+
+def ints(values: Any) -> tuple[int, ...]:
+    """TVM integers as Python's."""
+    return tuple(int(value) for value in values)
+
+
+def integers(argument: Any) -> list[int]:
+    """A tuple of integer literals in a call's arguments."""
+    fields = argument.fields if hasattr(argument, "fields") else argument.values
+    return [int(field.value) if hasattr(field, "value") else int(field) for field in fields]

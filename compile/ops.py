@@ -1,0 +1,142 @@
+"""The operators a schedule can claim, as frozen records of shapes; NHWC, batch 1, float32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A 2-D convolution with its epilogue and its part of the temporal shift.
+
+    out = clip(conv(x, w) + bias [+ residual], low, high). Where `fold_in` is set, the first `fold_in` input channels are
+    read from the state of the last frame instead of x. Where `fold_out` is set, the first `fold_out` output channels are
+    also written to the next state. groups is 1 (dense) or `channels` (depthwise).
+    """
+
+    height: int
+    width: int
+    channels: int
+    out_channels: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    pad: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
+    groups: int = 1
+    residual: bool = False
+    low: float | None = None
+    high: float | None = None
+    fold_in: int = 0
+    fold_out: int = 0
+
+    @property
+    def out_height(self) -> int:
+        return (self.height + self.pad[0] + self.pad[2] - self.kernel[0]) // self.stride[0] + 1
+
+    @property
+    def out_width(self) -> int:
+        return (self.width + self.pad[1] + self.pad[3] - self.kernel[1]) // self.stride[1] + 1
+
+    @property
+    def depthwise(self) -> bool:
+        """One filter per channel."""
+        return self.groups == self.channels == self.out_channels and self.groups > 1
+
+    @property
+    def pointwise(self) -> bool:
+        """A plain matrix product over pixels."""
+        return self.groups == 1 and self.kernel == (1, 1) and self.stride == (1, 1) and not any(self.pad)
+
+    @property
+    def pixels(self) -> int:
+        return self.out_height * self.out_width
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        taps = self.kernel[0] * self.kernel[1] * (self.channels // self.groups)
+        return self.pixels * self.out_channels * taps
+
+    @property
+    def label(self) -> str:
+        """Short name of the shape, used in kernel names and reports."""
+        kind = "dw" if self.depthwise else "pw" if self.pointwise else "conv"
+        size = "" if self.pointwise else f"{self.kernel[0]}x{self.kernel[1]}s{self.stride[0]}_"
+        return f"{kind}_{size}{self.height}x{self.width}x{self.channels}_{self.out_channels}"
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """Mean over all pixels: [height, width, channels] -> [channels]."""
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def macs(self) -> int:
+        return 0
+
+    @property
+    def label(self) -> str:
+        return f"mean_{self.height}x{self.width}x{self.channels}"
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Windowed maximum; the pad never wins. `fold_out` as in Conv."""
+
+    height: int
+    width: int
+    channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pad: tuple[int, int, int, int]
+    fold_out: int = 0
+
+    out_height = Conv.out_height
+    out_width = Conv.out_width
+
+    @property
+    def macs(self) -> int:
+        return 0
+
+    @property
+    def label(self) -> str:
+        return f"maxpool_{self.kernel[0]}x{self.kernel[1]}s{self.stride[0]}_{self.height}x{self.width}x{self.channels}"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The first `fold` of `channels` for each of `pixels`: a state that no producer could write."""
+
+    pixels: int
+    channels: int
+    fold: int
+
+    @property
+    def macs(self) -> int:
+        return 0
+
+    @property
+    def label(self) -> str:
+        return f"copy_{self.pixels}x{self.channels}_{self.fold}"
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """[rows, columns] -> [columns, rows]."""
+
+    rows: int
+    columns: int
+
+    @property
+    def macs(self) -> int:
+        return 0
+
+    @property
+    def label(self) -> str:
+        return f"transpose_{self.rows}x{self.columns}"
+
+
+Op = Union[Conv, GlobalPool, MaxPool, Copy, Transpose]

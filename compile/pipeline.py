@@ -1,0 +1,141 @@
+"""The compiler's table of contents: a network and a target in, a bundle out, in named phases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+
+from tsm_edge import __version__, bundle
+from tsm_edge.errors import UnsupportedTarget
+from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
+from tsm_edge.signature import Preprocess
+from tsm_edge.target import EdgeTarget
+
+from . import emit, families, lower, passes, planner, toolchain
+from .graph import Graph
+from .planner import Planned
+
+Progress = Callable[[str, float], None]  # (phase, seconds) after each phase
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is compiled: how to import it, and what the manifest says of it."""
+
+    info: ModelInfo
+    load: Callable[[], Graph]
+    labels: tuple[str, ...]
+    preprocess: Preprocess | None
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The bundle that was written and what its summary shows."""
+
+    folder: Path
+    manifest: Manifest
+    planned: Planned
+    seconds: dict[str, float]
+
+    def generic_layers(self) -> list[str]:
+        """Operations that no schedule claimed."""
+        return [op.layer for op in self.planned.plan.ops if op.schedule.startswith(lower.GENERIC)]
+
+
+@dataclass
+class Phases:
+    """Times each phase, reports it, and dumps what it left when a folder is given."""
+
+    progress: Progress
+    dump: Path | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time one phase."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+        self.progress(name, self.seconds[name])
+
+    def save(self, name: str, text: Callable[[], str]) -> None:
+        """Write `name` into the dump folder, numbered in order."""
+        if self.dump is not None:
+            self.dump.mkdir(parents=True, exist_ok=True)
+            (self.dump / f"{len(self.seconds)}-{name}").write_text(text(), encoding="utf-8")
+
+
+PHASES = ("import", "passes", "schedule", "plan", "kernels", "link", "bundle")
+
+
+def compile(network: Network, target: EdgeTarget, output: Path, *, threads: int | None = None, dump: Path | None = None,
+            progress: Progress = lambda phase, seconds: None) -> Compiled:
+    """Compile a network for a target and write the bundle folder `output`.
+
+    Raises EdgeError of the cause: UnsupportedTarget, ImportFailed, CompileError, OutputError.
+    """
+    backend = backend_of(target)
+    phases = Phases(progress, dump)
+    with phases.phase("import"):
+        graph = network.load()
+    phases.save("imported.txt", graph.text)
+    with phases.phase("passes"):
+        passes.run(graph)
+    phases.save("fused.txt", graph.text)
+    with phases.phase("schedule"):
+        lowered = lower.lower(graph, target.family, backend.machine(target))
+    with phases.phase("plan"):
+        planned = planner.plan(graph, lowered)
+    phases.save("plan.txt", planned.plan.text)
+    with phases.phase("kernels"):
+        functions = {symbol: build() for symbol, build in planned.kernels.items()}
+        kernels = backend.build_object(functions, target)
+    phases.save("kernels.py", lambda: "\n\n".join(f"# {name}\n{f.script()}" for name, f in functions.items()))
+    with phases.phase("link"):
+        plan_c = emit.plan_c(planned, graph.signature, network.preprocess, model=network.info.name, target=target.name,
+                             note=network.info.weights.note, labels=network.labels, requires=target.cpu.requires)
+        linked = toolchain.link(kernels, planned.weights, plan_c, target)
+    phases.save("plan.c", lambda: plan_c)
+    with phases.phase("bundle"):
+        manifest = describe(network, graph, planned, target, threads or min(target.cpu.cores, 4))
+        files: dict[str, bytes | Path] = {**linked.files, "plan.txt": planned.plan.text().encode()}
+        written = bundle.write(output, manifest, files, executable={"tsm-edge-run"})
+    return Compiled(output, written, planned, phases.seconds)
+
+
+def backend_of(target: EdgeTarget) -> ModuleType:
+    """The family that compiles for a target; UnsupportedTarget names the CPU target where there is none yet."""
+    if target.family not in families.names():
+        raise UnsupportedTarget(
+            f"Target '{target.name}' needs the '{target.family}' backend, which this version does not have.",
+            found=target.family, allowed=", ".join(families.names()),
+            hint=f"compile for its CPU: --target {target.fallback}" if target.fallback else None,
+        )
+    return families.load(target.family)
+
+
+def describe(network: Network, graph: Graph, planned: Planned, target: EdgeTarget, threads: int) -> Manifest:
+    """The manifest without its files."""
+    plan = planned.plan
+    return Manifest(
+        model=network.info, labels=network.labels, preprocess=network.preprocess, signature=graph.signature,
+        target=TargetInfo.of(target), backend=target.family, precision="float32", threads=threads,
+        plan=PlanInfo(len(plan.ops), plan.arena_bytes, plan.state_bytes, plan.weights_bytes, plan.scratch_bytes, plan.macs),
+        compiler=versions(("apache-tvm", "torch", "onnx", "ziglang")),
+    )
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Installed versions of what decides the bytes of a bundle."""
+    found = {"tsm-edge": __version__}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,125 @@
+"""Lowered steps to a plan: names symbols, lays out weights and states, and places every value in the arena."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .graph import Graph
+from .lower import Lowered, Step
+from .plan import ALIGN, ARENA, ITEM_BYTES, STATE_IN, STATE_OUT, WEIGHTS, Plan, PlanOp, PlanTensor, aligned, allocate, lifetimes
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, the kernels behind its symbols (symbol -> builder of a PrimFunc) and the weight blob."""
+
+    plan: Plan
+    kernels: dict[str, Any]
+    weights: bytes
+    input: str
+    output: str
+    states: tuple[str, ...]  # tensors in state_in, in signature order
+
+
+def plan(graph: Graph, lowered: Lowered) -> Planned:
+    """Place everything."""
+    aliases = storage_aliases(graph)
+    steps = [resolve(step, aliases) for step in lowered.steps]
+    kernels, symbols = name_kernels(steps)
+    offsets, blob = lay_weights(steps, lowered.constants)
+    tensors = {name: PlanTensor(name, str(array.dtype), array.shape or (1,), WEIGHTS, offsets[name])
+               for name, array in lowered.constants.items() if name in offsets}
+    state_bytes = 0
+    for pair in graph.signature.states:
+        name = pair.input.name
+        target = aliases.get(graph.state_outputs[name], graph.state_outputs[name])
+        for value, memory in ((name, STATE_IN), (target, STATE_OUT)):
+            tensors[value] = PlanTensor(value, "float32", stored(graph.shapes[name]), memory, state_bytes)
+        state_bytes += aligned(pair.input.nbytes)
+    spans = lifetimes([(step.reads, step.writes) for step in steps])
+    values = {name: describe(graph, lowered, name) for name in spans if name not in tensors}
+    sizes = {name: prod(shape) * ITEM_BYTES[dtype] for name, (shape, dtype) in values.items()}
+    arena, arena_bytes = allocate(sizes, spans)
+    for name, (shape, dtype) in values.items():
+        tensors[name] = PlanTensor(name, dtype, shape, ARENA, arena[name])
+    ops = tuple(PlanOp(symbol, step.layer, f"{step.schedule}:{step.note}".replace(" ", "-").rstrip(":"), step.items, step.macs,
+                       step.reads, step.writes, step.arguments) for symbol, step in zip(symbols, steps, strict=True))
+    return Planned(Plan(tuple(tensors.values()), ops, arena_bytes, state_bytes, len(blob)), kernels, blob,
+                   graph.input, aliases.get(graph.output, graph.output), tuple(graph.state_inputs))
+
+
+def storage_aliases(graph: Graph) -> dict[str, str]:
+    """Values that are another value's bytes under a different shape."""
+    aliases: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.kind == "alias":
+            aliases[node.output] = aliases.get(node.inputs[0], node.inputs[0])
+    return aliases
+
+
+def resolve(step: Step, aliases: dict[str, str]) -> Step:
+    """The step with every alias replaced by the value that owns the storage."""
+    if not aliases:
+        return step
+    named = {field: tuple(aliases.get(name, name) for name in getattr(step, field)) for field in ("reads", "writes", "arguments")}
+    return Step(**{**step.__dict__, **named})
+
+
+def name_kernels(steps: list[Step]) -> tuple[dict[str, Any], list[str]]:
+    """One symbol per distinct kernel; equal shapes with different epilogues are numbered."""
+    kernels: dict[str, Any] = {}
+    by_key: dict[Any, str] = {}
+    symbols = []
+    for step in steps:
+        if step.key not in by_key:
+            base = symbol = f"tsm_{step.label}"
+            count = 1
+            while symbol in kernels:
+                count += 1
+                symbol = f"{base}_v{count}"
+            by_key[step.key] = symbol
+            kernels[symbol] = step.build
+        symbols.append(by_key[step.key])
+    return kernels, symbols
+
+
+def lay_weights(steps: list[Step], constants: dict[str, np.ndarray]) -> tuple[dict[str, int], bytes]:
+    """Constants in the order a step reads them, each aligned; equal arrays share their place."""
+    offsets: dict[str, int] = {}
+    places: dict[bytes, int] = {}
+    blob = bytearray()
+    for name in used_constants(steps, constants):
+        data = np.ascontiguousarray(constants[name]).tobytes()
+        if data not in places:
+            blob += bytes(-len(blob) % ALIGN)
+            places[data] = len(blob)
+            blob += data
+        offsets[name] = places[data]
+    blob += bytes(-len(blob) % ALIGN)
+    return offsets, bytes(blob)
+
+
+def used_constants(steps: list[Step], constants: dict[str, np.ndarray]) -> Iterator[str]:
+    seen: set[str] = set()
+    for step in steps:
+        for name in step.arguments:
+            if name in constants and name not in seen:
+                seen.add(name)
+                yield name
+
+
+def stored(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape in memory: NHWC for 4-D values of batch 1."""
+    return (shape[0], shape[2], shape[3], shape[1]) if len(shape) == 4 and shape[0] == 1 else shape
+
+
+def describe(graph: Graph, lowered: Lowered, name: str) -> tuple[tuple[int, ...], str]:
+    """Stored shape and dtype of a value."""
+    if name in lowered.extra:
+        return lowered.extra[name]
+    return stored(graph.shapes[name]) or (1,), graph.dtypes.get(name, "float32")

@@ -1,0 +1,109 @@
+"""The register tile: `rows` pixels times `width` output channels, accumulated in registers over a reduction.
+
+All convolutions with a dense reduction (pointwise, stem, k x k, classifier) are this tile under different loops.
+The packed weight panel of a tile is `[k][width]`, so one k step loads `width` contiguous weights and multiplies them
+with one activation per row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from . import tir
+from .tir import Buffer, Expr
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What happens to a finished accumulator: + residual, clamp, store, and the copy into the next state."""
+
+    out: Buffer
+    channels: int  # row pitch of `out` and `residual`
+    residual: Buffer | None = None
+    low: float | None = None
+    high: float | None = None
+    state: Buffer | None = None
+    fold: int = 0  # first `fold` channels of each pixel are the next state; its row pitch too
+
+
+@dataclass(frozen=True)
+class Tile:
+    """rows x width accumulators made of vectors of at most `lanes` floats."""
+
+    rows: int
+    width: int
+    lanes: int
+    by_lane: bool  # load activations as vectors along k and multiply by element (NEON)
+
+    def accumulators(self, bias: Buffer, channel: Expr) -> Buffer:
+        """Allocate the accumulators and start them at the bias of `channel`..."""
+        acc = tir.local(self.rows * self.width)
+        for offset, lanes in tir.vectors(self.width, self.lanes):
+            start = tir.bind(tir.load(bias, channel + offset, lanes))
+            for row in range(self.rows):
+                tir.store(acc, row * self.width + offset, start, lanes)
+        return acc
+
+    def reduce(self, acc: Buffer, source: Buffer, bases: Sequence[Expr | None], length: int,
+               weights: Buffer, panel: Expr) -> None:
+        """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row."""
+        if all(base is None for base in bases) or length == 0:
+            return
+        step = self.lanes if self.by_lane else 1
+        whole = length // step
+        if whole == 1:
+            self._step(acc, source, bases, 0, step, weights, panel)
+        elif whole:
+            with tir.loop(0, whole) as k:
+                self._step(acc, source, bases, k * step, step, weights, panel)
+        for offset, lanes in tir.vectors(length - whole * step, step):
+            self._step(acc, source, bases, whole * step + offset, lanes, weights, panel)
+
+    def _step(self, acc: Buffer, source: Buffer, bases: Sequence[Expr | None], k: Expr, step: int,
+              weights: Buffer, panel: Expr) -> None:
+        pieces = tir.vectors(self.width, self.lanes)
+        rows = [row for row in range(self.rows) if bases[row] is not None]
+        values = {row: tir.bind(tir.load(source, bases[row] + k, step)) for row in rows}
+        for s in range(step):
+            w = [tir.bind(tir.load(weights, panel + (k + s) * self.width + offset, lanes)) for offset, lanes in pieces]
+            for row in rows:
+                for (offset, lanes), weight in zip(pieces, w, strict=True):
+                    at = row * self.width + offset
+                    a = tir.splat(values[row], lanes) if step == 1 else tir.lane(values[row], s, lanes)
+                    tir.store(acc, at, tir.load(acc, at, lanes) + a * weight, lanes)
+
+    def finish(self, acc: Buffer, epilogue: Epilogue, pixels: Sequence[Expr], channel: Expr) -> None:
+        """Apply the epilogue to every row and store; `pixels[row]` is the output pixel, `channel` the first channel."""
+        for row in range(self.rows):
+            base = tir.bind(pixels[row] * epilogue.channels + channel)
+            for offset, lanes in tir.vectors(self.width, self.lanes):
+                value = tir.load(acc, row * self.width + offset, lanes)
+                write(epilogue, value, base + offset, pixels[row], channel + offset, lanes)
+
+
+def write(epilogue: Epilogue, value: Expr, at: Expr, pixel: Expr, channel: Expr, lanes: int) -> None:
+    """Finish `lanes` channels of one pixel: element `at` of the output, `channel` of `pixel` for the state."""
+    if epilogue.residual is not None:
+        value = value + tir.load(epilogue.residual, at, lanes)
+    value = tir.bind(tir.clip(value, epilogue.low, epilogue.high, lanes))
+    tir.store(epilogue.out, at, value, lanes)
+    if epilogue.state is None:
+        return
+    fold, state = epilogue.fold, epilogue.state
+    if isinstance(channel, int) and channel >= fold:
+        return
+
+    def whole() -> None:
+        tir.store(state, pixel * fold + channel, value, lanes)
+
+    def part(count: int) -> Callable[[], None]:
+        # The fold ends inside this vector: copy its head from the output that was just written.
+        def emit() -> None:
+            for offset, piece in tir.vectors(count, lanes):
+                tir.store(state, pixel * fold + channel + offset, tir.load(epilogue.out, at + offset, piece), piece)
+        return emit
+
+    rest = fold % lanes
+    inside = channel + lanes <= fold
+    tir.branch(inside, whole, (lambda: tir.branch(channel < fold, part(rest))) if rest else None)

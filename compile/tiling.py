@@ -1,0 +1,128 @@
+"""Choosing tile sizes from a target's facts and a layer's shape; pure arithmetic, no TVM.
+
+The cost model counts cycles of one k step of a register tile: the FMA pipes, the load ports and the FMA latency each give
+a bound and the largest one holds. Constants are those of the cores' published optimisation guides, coarse on purpose: they
+only have to order a few dozen candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
+
+FMA_LATENCY = 4  # cycles; 4 on Zen 3, Skylake-X, A72 (fmla forwarding) and A76
+TILE_OVERHEAD = 12  # cycles: addresses, bias, epilogue and the k loop's prologue, per register tile
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the schedules ask of a target: floats per vector, registers, and rates per cycle."""
+
+    lanes: int
+    registers: int
+    fma_per_cycle: float
+    loads_per_cycle: float
+    by_lane: bool  # NEON multiplies by an element of a vector, so k is unrolled by the vector length
+    l1_bytes: int
+    l2_bytes: int
+    cores: int
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Output channels cut into panels: `full` panels of `width`, then the widths in `rest`."""
+
+    width: int
+    full: int
+    rest: tuple[int, ...]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """All panel widths in channel order."""
+        return (self.width,) * self.full + self.rest
+
+
+def fits(machine: Machine, rows: int, width: int) -> bool:
+    """Whether a rows x width tile leaves room for one weight vector per piece and the activations."""
+    pieces = ceil(width / machine.lanes)
+    # by element: the k-vectors of all rows live as long as the unrolled step; else one broadcast at a time
+    held = rows if machine.by_lane else 1
+    return rows * pieces + pieces + held <= machine.registers
+
+
+def tile_cycles(machine: Machine, rows: int, width: int, length: int) -> float:
+    """Modelled cycles of one register tile over a reduction of `length`."""
+    pieces = ceil(width / machine.lanes)
+    fma = rows * pieces / machine.fma_per_cycle
+    loads = (pieces + (rows / machine.lanes if machine.by_lane else rows)) / machine.loads_per_cycle
+    return length * max(fma, loads, FMA_LATENCY) + TILE_OVERHEAD + rows * pieces
+
+
+def split_rows(total: int, rows: int) -> list[tuple[int, int]]:
+    """Cut `total` pixels into tiles of `rows` and `rows - 1`, or `rows` and one tail: [(count, height), ...].
+
+    Two neighbouring heights waste nothing: 49 = 4 x 6 + 5 x 5 where 8 x 6 + 1 would run one nearly empty tile.
+    """
+    tiles = ceil(total / rows)
+    high, short = divmod(total, tiles)
+    return [(count, height) for count, height in ((short, high + 1), (tiles - short, high)) if count]
+
+
+def panels_of(channels: int, width: int, lanes: int) -> Panels:
+    """Cut `channels` into panels of `width`; a small remainder is shared with the last full panel."""
+    full, rest = divmod(channels, width)
+    if rest and rest < width // 2 and full > 1:
+        both = width + rest
+        first = ceil(both / 2 / lanes) * lanes
+        return Panels(width, full - 1, (first, both - first))
+    return Panels(width, full, (rest,) if rest else ())
+
+
+@cache
+def choose(machine: Machine, groups: tuple[tuple[int, int], ...], channels: int, length: int) -> tuple[int, Panels]:
+    """Pick the tile height and the panels for runs of pixels x channels over a reduction of `length`.
+
+    groups: (how many runs, pixels of a run); a tile never crosses a run. A pointwise layer is one run of H * W pixels,
+    a k x k convolution H runs of W pixels.
+    """
+    best: tuple[float, int, Panels] | None = None
+    for rows, width in candidates(machine, channels):
+        panels = panels_of(channels, width, machine.lanes)
+        cycles = sum(
+            runs * count * tile_cycles(machine, height, w, length)
+            for runs, pixels in groups
+            for count, height in split_rows(pixels, rows)
+            for w in panels.widths
+        )
+        if best is None or cycles < best[0]:
+            best = (cycles, rows, panels)
+    assert best is not None
+    return best[1], best[2]
+
+
+def candidates(machine: Machine, channels: int) -> Iterable[tuple[int, int]]:
+    """Tile shapes (rows, width) that fit the register file."""
+    for rows in range(1, machine.registers):
+        for pieces in range(1, 7):
+            width = min(pieces * machine.lanes, channels)
+            if fits(machine, rows, width):
+                yield rows, width
+
+
+@dataclass(frozen=True)
+class Order:
+    """Work items = tiles x panels, walked in blocks of `block` tiles: for block, for panel, for tile in block."""
+
+    tiles: int
+    panels: int
+    block: int
+
+
+def order(machine: Machine, tiles: int, panels: int, tile_bytes: int, weight_bytes: int) -> Order:
+    """Keep the smaller operand in cache: weights that fit stay and tiles stream, else a block of activations stays."""
+    budget = machine.l2_bytes // 2
+    if weight_bytes <= budget:
+        return Order(tiles, panels, 1)
+    return Order(tiles, panels, max(1, min(tiles, budget // max(1, tile_bytes))))

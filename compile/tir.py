@@ -1,0 +1,131 @@
+"""A few verbs for writing a kernel as TIR by construction.
+
+A kernel is a plain C function: one pointer per tensor, then the half-open range of work items it is asked to do::
+
+    void name(const float *x, const float *w, ..., float *y, int32_t begin, int32_t end);
+
+Everything here is a thin layer over TVM's IRBuilder, so that a schedule reads like the loop nest it emits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+Expr = Any  # tirx.Expr or a Python int; TVM overloads the arithmetic of both
+Buffer = Any  # a flat float32 buffer
+
+FLOAT = "float32"
+
+
+def build_kernel(pointers: dict[str, int], body: Callable[..., None]) -> tirx.PrimFunc:
+    """Return the PrimFunc of a kernel.
+
+    pointers: argument name -> number of float32 elements behind it, in calling order.
+    body: called with one flat buffer per pointer, then `begin` and `end`; emits the statements.
+    """
+    with IRBuilder() as builder:
+        with T.prim_func(s_tir=True):
+            T.func_name("kernel")
+            T.func_attr({"tirx.noalias": True})
+            handles = [T.arg(name, T.handle(FLOAT)) for name in pointers]
+            begin, end = T.arg("begin", T.int32()), T.arg("end", T.int32())
+            sizes = zip(pointers.values(), handles, strict=True)
+            body(*[T.decl_buffer((size,), FLOAT, data=handle) for size, handle in sizes], begin, end)
+    return builder.get()
+
+
+def local(size: int) -> Buffer:
+    """Allocate `size` floats that LLVM keeps in registers (every index must be a constant after unrolling)."""
+    return T.alloc_buffer((size,), FLOAT, scope="local")
+
+
+def ramp(base: Expr, lanes: int) -> Expr:
+    """Index of `lanes` consecutive elements from `base`."""
+    return base if lanes == 1 else tirx.Ramp(base, 1, lanes)
+
+
+def load(buffer: Buffer, base: Expr, lanes: int) -> Expr:
+    """Load `lanes` consecutive floats."""
+    return buffer[ramp(base, lanes)]
+
+
+def store(buffer: Buffer, base: Expr, value: Expr, lanes: int) -> None:
+    """Store `lanes` consecutive floats."""
+    T.buffer_store(buffer, value, [ramp(base, lanes)])
+
+
+def splat(value: Expr, lanes: int) -> Expr:
+    """One scalar in every lane."""
+    return value if lanes == 1 else tirx.Broadcast(value, lanes)
+
+
+def constant(value: float, lanes: int = 1) -> Expr:
+    """A float32 literal in every lane."""
+    return splat(tirx.const(value, FLOAT), lanes)
+
+
+def lane(vector: Expr, index: int, lanes: int) -> Expr:
+    """Broadcast lane `index` of `vector`: the by-element operand of NEON's fmla."""
+    return splat(tirx.Shuffle([vector], [index]), lanes)
+
+
+def bind(value: Expr) -> Expr:
+    """Evaluate once, here, and return the variable."""
+    return T.Bind(value) if not isinstance(value, int) else value
+
+
+@contextmanager
+def loop(begin: Expr, end: Expr) -> Iterator[Expr]:
+    """A serial loop over [begin, end)."""
+    with T.serial(begin, end) as index:
+        yield index
+
+
+def clip(value: Expr, low: float | None, high: float | None, lanes: int) -> Expr:
+    """Clamp to [low, high]; None leaves that side open."""
+    if low is not None:
+        value = tirx.max(value, constant(low, lanes))
+    if high is not None:
+        value = tirx.min(value, constant(high, lanes))
+    return value
+
+
+def branch(condition: Expr | bool, then: Callable[[], None], otherwise: Callable[[], None] | None = None) -> None:
+    """Emit `if`; a condition that Python already knows emits one side only."""
+    if isinstance(condition, bool):
+        if condition:
+            then()
+        elif otherwise is not None:
+            otherwise()
+        return
+    with T.If(condition):
+        with T.Then():
+            then()
+        if otherwise is not None:
+            with T.Else():
+                otherwise()
+
+
+def switch(index: Expr, bounds: list[int], cases: list[Callable[[], None]]) -> None:
+    """Emit `cases[i]` for bounds[i] <= index < bounds[i + 1]; the first bound is 0 and the last case is open."""
+    if len(cases) == 1:
+        cases[0]()
+    else:
+        branch(index < bounds[1], cases[0], lambda: switch(index, bounds[1:], cases[1:]))
+
+
+def vectors(width: int, lanes: int) -> list[tuple[int, int]]:
+    """Split `width` channels into (offset, lanes) pieces: full vectors, then halves down to single floats."""
+    pieces, offset = [], 0
+    while offset < width:
+        while lanes > width - offset:
+            lanes //= 2
+        pieces.append((offset, lanes))
+        offset += lanes
+    return pieces
