@@ -1,0 +1,63 @@
+"""Fuse what follows a convolution into its epilogue: bias, one residual add, one clamp, in this order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tsm_edge.compile.graph import Graph, Node
+
+
+def run(graph: Graph) -> None:
+    """Rewrite until nothing follows a convolution that its epilogue could do."""
+    changed = True
+    while changed:
+        changed = any(fuse(graph, node) for node in list(graph.nodes) if node.kind in ("add", "clip"))
+
+
+def fuse(graph: Graph, node: Node) -> bool:
+    """Fuse one add or clip into the convolution that produces its input."""
+    if node.kind == "clip":
+        conv = epilogue_of(graph, node.inputs[0], node)
+        if conv is None:
+            return False
+        conv.attrs["clamp"] = (node.attrs["low"], node.attrs["high"])
+        return absorb(graph, node, conv)
+    for value, other in (node.inputs, node.inputs[::-1]):
+        conv = epilogue_of(graph, value, node)
+        if conv is None:
+            continue
+        constant = graph.constants.get(other)
+        channels = conv.attrs["weight"].shape[0]
+        if constant is not None:
+            if constant.size not in (1, channels) or not per_channel(constant.shape, graph.shapes[value]):
+                continue
+            conv.attrs["bias"] = conv.attrs["bias"] + np.broadcast_to(constant.reshape(-1), (channels,))
+            return absorb(graph, node, conv)
+        if "residual" not in conv.attrs and graph.shapes[other] == graph.shapes[value]:
+            conv.attrs["residual"] = other
+            conv.inputs.append(other)
+            # The residual may be computed after the convolution: the add's place is late enough for both.
+            graph.nodes.remove(conv)
+            graph.nodes.insert(graph.nodes.index(node), conv)
+            return absorb(graph, node, conv)
+    return False
+
+
+def epilogue_of(graph: Graph, value: str, user: Node) -> Node | None:
+    """The convolution whose epilogue may take `user`: it produces `value` for `user` alone and does not clamp yet."""
+    conv = graph.producer(value)
+    open_ = conv is not None and conv.kind == "conv" and "clamp" not in conv.attrs and graph.sole_user(value) is user
+    return conv if open_ else None
+
+
+def per_channel(shape: tuple[int, ...], value: tuple[int, ...]) -> bool:
+    """Whether a constant of `shape` broadcasts along the channel axis (axis 1) of `value`."""
+    padded = (1,) * (len(value) - len(shape)) + shape
+    return all(extent == 1 for axis, extent in enumerate(padded) if axis != 1)
+
+
+def absorb(graph: Graph, node: Node, conv: Node) -> bool:
+    """Drop `node`; its readers read the convolution."""
+    graph.nodes.remove(node)
+    graph.replace_value(node.output, conv.output)
+    return True

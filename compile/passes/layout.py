@@ -1,0 +1,72 @@
+"""Give operators without a schedule the NCHW view they were written for.
+
+4-D values live in NHWC. An operator that works element by element does not care; any other opaque operator gets its
+inputs transposed before and its outputs after. Two transposes that meet cancel.
+"""
+
+from __future__ import annotations
+
+from tsm_edge.compile.graph import Graph, Node
+
+SCHEDULED = ("conv", "global_pool", "max_pool", "copy", "transpose", "alias")
+ELEMENTWISE = {
+    f"relax.{name}"
+    for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum", "clip", "negative", "abs", "exp", "sqrt",
+                 "sigmoid", "tanh", "sin", "cos", "rsqrt", "square", "power", "nn.relu", "nn.relu6", "nn.silu", "nn.gelu",
+                 "nn.leakyrelu", "nn.softplus", "hardswish", "erf", "floor", "ceil", "round", "nn.dropout")
+}
+
+
+def run(graph: Graph) -> None:
+    """Insert the transposes, then cancel pairs."""
+    for node in list(graph.nodes):
+        if node.kind not in SCHEDULED and not free(graph, node):
+            surround(graph, node)
+    cancel(graph)
+
+
+def free(graph: Graph, node: Node) -> bool:
+    """Whether the operator gives the same bytes in either layout."""
+    tensors = [*node.inputs, *node.outputs]
+    if not any(matters(graph.shapes[name]) for name in tensors):
+        return True
+    whole = graph.shapes[node.output]
+    return node.layer in ELEMENTWISE and all(
+        graph.shapes[name] == whole or (name in graph.constants and graph.constants[name].size == 1) for name in tensors
+    )
+
+
+def matters(shape: tuple[int, ...]) -> bool:
+    """NHWC and NCHW differ for 4-D tensors with more than one channel and more than one pixel."""
+    return len(shape) == 4 and shape[1] > 1 and shape[2] * shape[3] > 1
+
+
+def surround(graph: Graph, node: Node) -> None:
+    """Transpose what goes in and what comes out."""
+    for value in dict.fromkeys(node.inputs):
+        if value in graph.constants or not matters(graph.shapes[value]):
+            continue
+        _, channels, height, width = graph.shapes[value]
+        view = f"{value}_nchw_{node.output}"
+        graph.shapes[view] = graph.shapes[value]
+        transpose = Node("transpose", [value], [view], {"rows": height * width, "columns": channels}, "layout")
+        graph.nodes.insert(graph.nodes.index(node), transpose)
+        node.inputs = [view if name == value else name for name in node.inputs]
+    for value in list(node.outputs):
+        if not matters(graph.shapes[value]):
+            continue
+        _, channels, height, width = graph.shapes[value]
+        raw = f"{value}_nchw"
+        graph.shapes[raw] = graph.shapes[value]
+        node.outputs[node.outputs.index(value)] = raw
+        transpose = Node("transpose", [raw], [value], {"rows": channels, "columns": height * width}, "layout")
+        graph.nodes.insert(graph.nodes.index(node) + 1, transpose)
+
+
+def cancel(graph: Graph) -> None:
+    """NCHW -> NHWC -> NCHW is nothing."""
+    for node in [node for node in graph.nodes if node.kind == "transpose"]:
+        before = graph.producer(node.inputs[0])
+        if before is not None and before.kind == "transpose" and before.attrs["rows"] == node.attrs["columns"]:
+            graph.replace_value(node.output, before.inputs[0])
+    graph.drop_dead()

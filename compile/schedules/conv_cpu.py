@@ -1,0 +1,184 @@
+"""Dense k x k convolution on a CPU, read in place: no im2col, no padded copy.
+
+Pattern: any dense kernel, stride and padding: the stem (3x3 or 7x7 on 3 channels), ResNet's 3x3, strided 1x1 shortcuts.
+
+1. Each output row is cut into register tiles along x. A tile whose receptive field stays inside the row is one shared
+   case; a tile that touches the left or right border is emitted on its own, and its outside taps are simply not there.
+2. The vertical taps run over the rows that exist: the loop's bounds depend on the output row.
+3. Inside a row the taps and channels of one kernel row are contiguous in NHWC, so an inner tile reduces over
+   `kernel width x CI` in one loop. The stem reads 9 or 21 floats a row this way and needs no special case.
+4. With a shift, each tap reduces over the state's channels first and over the rest of x second.
+5. Epilogue as in the pointwise schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import tirx
+
+from tsm_edge.compile import tiling, tir
+from tsm_edge.compile.ops import Conv, Op
+from tsm_edge.compile.tile import Tile
+from tsm_edge.compile.tiling import Machine, Order, Panels
+from tsm_edge.compile.tir import Buffer, Expr
+
+from . import _rule
+from ._rule import Kernel
+
+FAMILY = "cpu"
+CASES = (
+    Conv(9, 11, 3, 32, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0),
+    Conv(20, 18, 3, 64, (7, 7), (2, 2), (3, 3, 3, 3), low=0.0),
+    Conv(7, 7, 16, 24, (3, 3), (1, 1), (1, 1, 1, 1), fold_in=2, residual=True, low=0.0, fold_out=3),
+    Conv(14, 14, 16, 40, (3, 3), (2, 2), (1, 1, 1, 1), fold_in=2, low=0.0),
+    Conv(13, 15, 8, 20, (1, 1), (2, 2)),
+    Conv(1, 1, 8, 8, (3, 3), (1, 1), (1, 1, 1, 1)),
+    Conv(2, 3, 5, 9, (3, 3), (1, 1), (1, 1, 1, 1)),
+    Conv(6, 17, 4, 8, (1, 3), (1, 1), (0, 1, 0, 1)),
+    Conv(8, 8, 8, 16, (2, 2), (2, 2), (0, 0, 0, 0)),
+)
+
+
+def claims(op: Op) -> bool:
+    """Every dense convolution that is not a plain matrix product."""
+    return isinstance(op, Conv) and op.groups == 1 and not op.pointwise
+
+
+@dataclass(frozen=True)
+class XTile:
+    """Tiles of one height along an output row: `count` tiles of `rows` pixels from output column `start`."""
+
+    start: int
+    count: int
+    rows: int
+    border: bool
+
+
+@dataclass(frozen=True)
+class Params:
+    """Channel panels, the tiles of an output row, and the walk."""
+
+    panels: Panels
+    x_tiles: tuple[XTile, ...]
+    order: Order
+
+    @property
+    def per_row(self) -> int:
+        """Tiles of one output row."""
+        return sum(tile.count for tile in self.x_tiles)
+
+    @classmethod
+    def from_machine(cls, machine: Machine, op: Conv) -> Params:
+        length = op.kernel[0] * op.kernel[1] * op.channels
+        rows, panels = tiling.choose(machine, ((op.out_height, op.out_width),), op.out_channels, length)
+        x_tiles = tuple(cut_row(op, rows))
+        per_row = sum(tile.count for tile in x_tiles)
+        tile_bytes = rows * op.stride[0] * op.stride[1] * op.channels * 4
+        order = tiling.order(machine, per_row * op.out_height, len(panels.widths), tile_bytes,
+                             length * op.out_channels * 4)
+        return cls(panels, x_tiles, order)
+
+
+def cut_row(op: Conv, rows: int) -> list[XTile]:
+    """Cut one output row into tiles, border tiles one by one, inner tiles of one height together."""
+    cut: list[XTile] = []
+    start = 0
+    for count, height in tiling.split_rows(op.out_width, rows):
+        for _ in range(count):
+            border = any(not valid(op, start + row, kx) for row in range(height) for kx in range(op.kernel[1]))
+            last = cut[-1] if cut else None
+            if last and not border and not last.border and last.rows == height:
+                cut[-1] = XTile(last.start, last.count + 1, height, False)
+            else:
+                cut.append(XTile(start, 1, height, border))
+            start += height
+    return cut
+
+
+def valid(op: Conv, column: int, kx: int) -> bool:
+    """Whether tap `kx` of output `column` reads inside the row."""
+    return 0 <= column * op.stride[1] + kx - op.pad[1] < op.width
+
+
+def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
+    """weight: [CO, CI, KH, KW]; bias: [CO]."""
+    length = op.kernel[0] * op.kernel[1] * op.channels
+    matrix = weight.transpose(2, 3, 1, 0).reshape(length, op.out_channels)
+    packed = _rule.pack_panels(matrix, params.panels)
+    pointers = _rule.conv_pointers(op, packed.size)
+
+    def body(*arguments: Buffer) -> None:
+        *tensors, begin, end = arguments
+        buffers = dict(zip(pointers, tensors, strict=True))
+
+        def item(tile: Expr, panel: Expr) -> None:
+            y, x_tile = tir.bind(tile // params.per_row), tir.bind(tile % params.per_row)
+
+            def panel_case(width: int, channel: Expr, offset: Expr) -> None:
+                _row_tiles(op, params, machine, buffers, (y, x_tile), width, channel, offset)
+
+            _rule.for_panel(params.panels, length, panel, panel_case)
+
+        _rule.for_items(params.order, begin, end, item)
+
+    note = f"{max(tile.rows for tile in params.x_tiles)}x{params.panels.width}"
+    return Kernel(op, "conv_cpu", pointers, params.order.tiles * params.order.panels, body,
+                  {"w": packed, "b": bias.astype(np.float32)}, note)
+
+
+def _row_tiles(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], where: tuple[Expr, Expr],
+               width: int, channel: Expr, offset: Expr) -> None:
+    y, index = where
+    bounds: list[int] = []
+    cases: list[Callable[[], None]] = []
+    first = 0
+    for cut in params.x_tiles:
+        def case(cut: XTile = cut, first: int = first) -> None:
+            column = cut.start if cut.count == 1 else tir.bind((index - first) * cut.rows + cut.start)
+            registers = Tile(cut.rows, width, machine.lanes, machine.by_lane)
+            _tile(op, registers, buffers, y, column, cut.border, channel, offset)
+
+        bounds.append(first)
+        cases.append(case)
+        first += cut.count
+    tir.switch(index, bounds, cases)
+
+
+def _tile(op: Conv, tile: Tile, buffers: dict[str, Buffer], y: Expr, column: Expr, border: bool,
+          channel: Expr, offset: Expr) -> None:
+    """One register tile: the vertical taps that exist, each over one row segment (inner) or tap by tap (border, shift)."""
+    acc = tile.accumulators(buffers["b"], channel)
+    top = tir.bind(y * op.stride[0] - op.pad[0])
+    with vertical_taps(op, top) as ky:
+        row_start = tir.bind((top + ky) * op.width)
+        panel = tir.bind(offset + ky * (op.kernel[1] * op.channels * tile.width))
+        columns = [(column + row) * op.stride[1] - op.pad[1] for row in range(tile.rows)]
+        if not border and not op.fold_in:
+            bases = [(row_start + x) * op.channels for x in columns]
+            tile.reduce(acc, buffers["x"], bases, op.kernel[1] * op.channels, buffers["w"], panel)
+        else:
+            for kx in range(op.kernel[1]):
+                live = [not border or valid(op, column + row, kx) for row in range(tile.rows)]
+                _tap(op, tile, acc, buffers, [row_start + x + kx if ok else None for x, ok in zip(columns, live, strict=True)],
+                     panel + kx * op.channels * tile.width)
+    pixels = [y * op.out_width + column + row for row in range(tile.rows)]
+    tile.finish(acc, _rule.epilogue(op, buffers), pixels, channel)
+
+
+def _tap(op: Conv, tile: Tile, acc: Buffer, buffers: dict[str, Buffer], pixels: list[Expr | None], panel: Expr) -> None:
+    """Reduce one tap over its channels: the state's first, then the rest of x."""
+    if op.fold_in:
+        bases = [None if p is None else p * op.fold_in for p in pixels]
+        tile.reduce(acc, buffers["state"], bases, op.fold_in, buffers["w"], panel)
+    bases = [None if p is None else p * op.channels + op.fold_in for p in pixels]
+    tile.reduce(acc, buffers["x"], bases, op.channels - op.fold_in, buffers["w"], panel + op.fold_in * tile.width)
+
+
+def vertical_taps(op: Conv, top: Expr):  # type: ignore[no-untyped-def]
+    """A loop over the kernel rows that fall inside the image, for the output row whose window starts at `top`."""
+    if op.pad[0] == 0 and op.pad[2] == 0:
+        return tir.loop(0, op.kernel[0])
+    return tir.loop(tir.bind(tirx.max(0, -top)), tir.bind(tirx.min(op.kernel[0], op.height - top)))

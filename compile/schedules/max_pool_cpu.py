@@ -1,0 +1,93 @@
+"""Windowed maximum on a CPU: one work item per output row, vectors along the channels.
+
+Taps outside the image are left out at compile time for the columns (as in the convolution) and by the loop's bounds for
+the rows; every window has at least one tap inside. The epilogue writes the next state where the shift asks for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from tsm_edge.compile import tir
+from tsm_edge.compile.ops import Conv, MaxPool, Op
+from tsm_edge.compile.tile import Epilogue, write
+from tsm_edge.compile.tiling import Machine
+from tsm_edge.compile.tir import Buffer, Expr
+
+from ._rule import Kernel
+from .conv_cpu import XTile, cut_row, valid, vertical_taps
+
+FAMILY = "cpu"
+LOWEST = -3.4028234663852886e38
+CASES = (
+    MaxPool(14, 12, 16, (3, 3), (2, 2), (1, 1, 1, 1), fold_out=2),
+    MaxPool(7, 5, 19, (3, 3), (2, 2), (0, 0, 1, 1)),
+    MaxPool(6, 6, 8, (2, 2), (2, 2), (0, 0, 0, 0)),
+)
+
+
+def claims(op: Op) -> bool:
+    """Pools whose windows all touch the image."""
+    return isinstance(op, MaxPool) and all(pad < op.kernel[i % 2] for i, pad in enumerate(op.pad))
+
+
+@dataclass(frozen=True)
+class Params:
+    """The cut of an output row: single columns, the inner ones in one loop."""
+
+    x_tiles: tuple[XTile, ...]
+
+    @classmethod
+    def from_machine(cls, machine: Machine, op: MaxPool) -> Params:
+        return cls(tuple(cut_row(as_conv(op), 1)))
+
+
+def as_conv(op: MaxPool) -> Conv:
+    """The convolution with the same windows."""
+    return Conv(op.height, op.width, op.channels, op.channels, op.kernel, op.stride, op.pad, op.channels)
+
+
+def schedule(op: MaxPool, params: Params, machine: Machine) -> Kernel:
+    """x: [height, width, channels]; y: [out_height, out_width, channels]; next: [pixels, fold_out]."""
+    conv = as_conv(op)
+    sizes = {"x": op.height * op.width * op.channels, "y": conv.pixels * op.channels, "next": conv.pixels * op.fold_out}
+    pointers = {name: size for name, size in sizes.items() if size}
+
+    def body(*arguments: Buffer) -> None:
+        *tensors, begin, end = arguments
+        buffers = dict(zip(pointers, tensors, strict=True))
+        with tir.loop(begin, end) as y:
+            for cut in params.x_tiles:
+                with tir.loop(0, cut.count) as index:
+                    column = cut.start if cut.count == 1 else tir.bind(index + cut.start)
+                    _pixel(op, conv, cut, machine, buffers, y, column)
+
+    return Kernel(op, "max_pool_cpu", pointers, op.out_height, body)
+
+
+def _pixel(op: MaxPool, conv: Conv, cut: XTile, machine: Machine, buffers: dict[str, Buffer], y: Expr, column: Expr) -> None:
+    whole = op.channels // machine.lanes
+    if whole:
+        with tir.loop(0, whole) as c:
+            _vector(op, conv, cut, buffers, y, column, c * machine.lanes, machine.lanes)
+    for offset, lanes in tir.vectors(op.channels - whole * machine.lanes, machine.lanes):
+        _vector(op, conv, cut, buffers, y, column, whole * machine.lanes + offset, lanes)
+
+
+def _vector(op: MaxPool, conv: Conv, cut: XTile, buffers: dict[str, Buffer], y: Expr, column: Expr, channel: Expr,
+            lanes: int) -> None:
+    best = tir.local(lanes)
+    tir.store(best, 0, tir.constant(LOWEST, lanes), lanes)
+    top = tir.bind(y * op.stride[0] - op.pad[0])
+    with vertical_taps(conv, top) as ky:
+        for kx in range(op.kernel[1]):
+            if cut.border and not valid(conv, column, kx):
+                continue
+            pixel = (top + ky) * op.width + column * op.stride[1] - op.pad[1] + kx
+            value = tir.load(buffers["x"], pixel * op.channels + channel, lanes)
+            tir.store(best, 0, tirx.max(tir.load(best, 0, lanes), value), lanes)
+    pixel = y * conv.out_width + column
+    epilogue = Epilogue(buffers["y"], op.channels, state=buffers.get("next"), fold=op.fold_out)
+    write(epilogue, tir.load(best, 0, lanes), pixel * op.channels + channel, pixel, channel, lanes)
