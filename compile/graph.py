@@ -32,6 +32,11 @@ class Node:
     call: Any = None  # the Relax call it came from: what TVM legalises when no schedule takes the node
 
     @property
+    def operator(self) -> str:
+        """Name of the Relax operator; empty for nodes that passes made."""
+        return "" if self.call is None else str(self.call.op.name)
+
+    @property
     def output(self) -> str:
         """The value it is known for; a second output is the next state."""
         return self.outputs[0]

@@ -10,9 +10,11 @@ clip: low, high · slice: axis, begin, end · concat: axis · max_pool: kernel, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tvm
 from tvm import relax
 
@@ -33,36 +35,56 @@ def from_torch(step: torch.nn.Module, examples: Sequence[torch.Tensor], signatur
 
     with torch.no_grad():
         program = torch.export.export(step, tuple(examples))
-    return from_relax(from_exported_program(program), signature)
+    arrays = {name.removesuffix(".weight"): value.numpy() for name, value in step.state_dict().items() if value.ndim > 1}
+    inputs = [signature.inputs[0].name, *(pair.input.name for pair in signature.states)]
+    outputs = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
+    return from_relax(from_exported_program(program), signature, inputs, outputs, arrays)
 
 
-def from_relax(module: tvm.IRModule, signature: Signature) -> Graph:
-    """Turn the `main` of a Relax module into a graph; parameters in the order frame, states; results logits, states."""
+def from_relax(module: tvm.IRModule, signature: Signature, inputs: Sequence[str], outputs: Sequence[str],
+               arrays: Mapping[str, np.ndarray]) -> Graph:
+    """Turn the `main` of a Relax module into a graph.
+
+    inputs, outputs: names of its parameters and results in order. arrays: weights by the name of their layer; a layer
+    keeps its name through the compiler, where Relax only keeps the values.
+    """
     passes = relax.transform
     module = tvm.ir.transform.Sequential([
         passes.FoldConstant(), passes.CanonicalizeBindings(), passes.DeadCodeElimination(),
     ])(module)
-    return _Walk(module["main"], signature).graph
+    walk = _Walk(Graph(signature), {fingerprint(array): name for name, array in arrays.items()})
+    walk.run(module["main"], inputs, outputs)
+    return walk.graph
+
+
+def fingerprint(array: np.ndarray) -> bytes:
+    """Equal for equal values of one size, however the shape is written."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
 
 
 class _Walk:
     """One pass over the bindings of a Relax function."""
 
-    def __init__(self, function: relax.Function, signature: Signature) -> None:
-        self.graph = Graph(signature)
+    def __init__(self, graph: Graph, layers: Mapping[bytes, str]) -> None:
+        self.graph = graph
+        self.layers = layers
         self.names: dict[Any, str] = {}  # Relax variable -> value name
         self.tuples: dict[Any, list[str]] = {}
         self.count = 0
-        expected = [signature.inputs[0].name, *(pair.input.name for pair in signature.states)]
-        for name, parameter in zip(expected, function.params, strict=True):
+
+    def run(self, function: relax.Function, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """Walk the whole function."""
+        for name, parameter in zip(inputs, function.params, strict=True):
             self.names[parameter] = name
             self.graph.shapes[name] = static_shape(parameter.ty, name)
         for block in function.body.blocks:
             for binding in block.bindings:
                 self.bind(binding.var, binding.value)
-        results = self.fields(function.body.body)
-        self.graph.output = results[0]
-        self.graph.state_outputs = dict(zip(self.graph.state_inputs, results[1:], strict=True))
+        results = dict(zip(outputs, self.fields(function.body.body), strict=True))
+        self.graph.output = results[self.graph.signature.outputs[0].name]
+        self.graph.state_outputs = {
+            pair.input.name: results[pair.output_name] for pair in self.graph.signature.states
+        }
 
     def fresh(self, hint: str) -> str:
         self.count += 1
@@ -122,7 +144,8 @@ class _Walk:
         if kind == "split":
             self.slices(call, inputs[0], outputs, attrs)
         else:
-            self.graph.nodes.append(Node(kind, inputs, outputs, attrs, operator, call))
+            weight = fingerprint(attrs["weight"]) if kind == "conv" else b""
+            self.graph.nodes.append(Node(kind, inputs, outputs, attrs, self.layers.get(weight, operator), call))
 
     def slices(self, call: Any, source: str, outputs: list[str], attrs: dict[str, Any]) -> None:
         """A split as one slice a piece, so that the passes know one form of cutting."""

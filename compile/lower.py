@@ -59,6 +59,7 @@ def lower(graph: Graph, family: str, machine: Machine) -> Lowered:
             names[pointer] = f"{node.output}.{pointer}"
             lowered.constants[names[pointer]] = array
         arguments = tuple(names[pointer] for pointer in kernel.pointers)
+        lowered.constants.update({name: graph.constants[name] for name in arguments if name in graph.constants})
         writes = tuple(names[pointer] for pointer in kernel.pointers if pointer in ("y", "next"))
         reads = tuple(name for name in arguments if name not in writes)
         lowered.steps.append(Step(
@@ -86,7 +87,7 @@ def operator(graph: Graph, node: Node) -> Op | None:
         return MaxPool(height, width, channels, attrs["kernel"], attrs["stride"], attrs["pad"], attrs.get("fold_out", 0))
     if node.kind == "transpose":
         return Transpose(attrs["rows"], attrs["columns"])
-    return Copy(height * width, channels, attrs["fold"])
+    return Copy(attrs["pixels"], attrs["channels"], attrs["fold"])
 
 
 def weights_of(node: Node) -> tuple[np.ndarray, ...]:
@@ -109,11 +110,9 @@ def lower_generic(graph: Graph, node: Node, lowered: Lowered) -> None:
                 lowered.extra[tensor.name] = (tensor.shape or (1,), tensor.dtype)
         lowered.constants.update(call.constants)
         arguments = tuple(tensor.name for tensor in call.tensors)
-        for name in arguments:
-            if name in graph.constants:
-                lowered.constants[name] = graph.constants[name]
+        lowered.constants.update({name: graph.constants[name] for name in arguments if name in graph.constants})
         function: tirx.PrimFunc = call.function
-        label = f"{node.layer.removeprefix('relax.')}_{prod(graph.shapes[node.output])}".replace(".", "_")
+        label = f"{node.operator.removeprefix('relax.')}_{prod(graph.shapes[node.output])}".replace(".", "_")
         lowered.steps.append(Step(
             (GENERIC, arguments), label, node.layer, GENERIC, "", 1, 0, arguments[: call.inputs],
             arguments[call.inputs :], arguments, lambda f=function: f,

@@ -141,7 +141,7 @@ class Plan:
     @classmethod
     def parse(cls, text: str) -> Plan:
         """Read what `text` wrote; CompileError on anything else."""
-        head, *lines = text.splitlines()
+        head, *lines = text.splitlines() or [""]
         try:
             words = head.split(" ")
             if words[:2] != ["plan", str(VERSION)]:

@@ -35,6 +35,7 @@ class Tile:
     width: int
     lanes: int
     by_lane: bool  # load activations as vectors along k and multiply by element (NEON)
+    fused: bool  # ask for the FMA by name
 
     def accumulators(self, bias: Buffer, channel: Expr) -> Buffer:
         """Allocate the accumulators and start them at the bias of `channel`..."""
@@ -71,7 +72,8 @@ class Tile:
                 for (offset, lanes), weight in zip(pieces, w, strict=True):
                     at = row * self.width + offset
                     a = tir.splat(values[row], lanes) if step == 1 else tir.lane(values[row], s, lanes)
-                    tir.store(acc, at, tir.load(acc, at, lanes) + a * weight, lanes)
+                    total = tir.multiply_add(tir.load(acc, at, lanes), a, weight, lanes, self.fused)
+                    tir.store(acc, at, total, lanes)
 
     def finish(self, acc: Buffer, epilogue: Epilogue, pixels: Sequence[Expr], channel: Expr) -> None:
         """Apply the epilogue to every row and store; `pixels[row]` is the output pixel, `channel` the first channel."""

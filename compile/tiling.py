@@ -25,6 +25,7 @@ class Machine:
     fma_per_cycle: float
     loads_per_cycle: float
     by_lane: bool  # NEON multiplies by an element of a vector, so k is unrolled by the vector length
+    fused: bool  # the code generator needs to be asked for FMAs
     l1_bytes: int
     l2_bytes: int
     cores: int

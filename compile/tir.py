@@ -80,6 +80,17 @@ def bind(value: Expr) -> Expr:
     return T.Bind(value) if not isinstance(value, int) else value
 
 
+def multiply_add(total: Expr, a: Expr, b: Expr, lanes: int, fused: bool) -> Expr:
+    """total + a * b. LLVM contracts the plain form to an FMA where the ISA prefers one; `fused` asks for it by name.
+
+    32-bit ARM needs that: LLVM 19 leaves vector mul and add apart there although vfma is exact and faster.
+    """
+    if not fused:
+        return total + a * b
+    kind = FLOAT if lanes == 1 else f"{FLOAT}x{lanes}"
+    return tirx.call_llvm_pure_intrin(kind, "llvm.fma", a, b, total)
+
+
 @contextmanager
 def loop(begin: Expr, end: Expr) -> Iterator[Expr]:
     """A serial loop over [begin, end)."""

@@ -23,6 +23,7 @@ def machine(target: EdgeTarget) -> Machine:
         fma_per_cycle=cpu.flops_per_cycle / (2 * lanes),
         loads_per_cycle=2 if cpu.flops_per_cycle > 8 else 1,
         by_lane=target.arch in ("aarch64", "armv7l"),
+        fused=target.arch == "armv7l",
         l1_bytes=cpu.l1d_kib * 1024,
         l2_bytes=cpu.l2_kib * 1024,
         cores=cpu.cores,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tsm_edge.compile.graph import Graph
 
-from . import fold_batchnorm, fuse_epilogue, fuse_shift, layout
+from . import fold_batchnorm, fuse_epilogue, fuse_shift, layout, own_results
 
-ORDER = (fold_batchnorm, fuse_epilogue, fuse_shift, layout)
+ORDER = (fold_batchnorm, fuse_epilogue, fuse_shift, layout, own_results)
 
 
 def run(graph: Graph) -> None:

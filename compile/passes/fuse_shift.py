@@ -59,4 +59,5 @@ def write_side(graph: Graph, state: str, value: str) -> None:
         writer.outputs.append(value)
         graph.nodes.remove(cut)
     elif len(graph.shapes[source]) == 4:
-        cut.kind, cut.attrs = "copy", {"fold": fold}
+        _, channels, height, width = graph.shapes[source]
+        cut.kind, cut.attrs = "copy", {"pixels": height * width, "channels": channels, "fold": fold}

@@ -31,7 +31,7 @@ def free(graph: Graph, node: Node) -> bool:
     if not any(matters(graph.shapes[name]) for name in tensors):
         return True
     whole = graph.shapes[node.output]
-    return node.layer in ELEMENTWISE and all(
+    return node.operator in ELEMENTWISE and all(
         graph.shapes[name] == whole or (name in graph.constants and graph.constants[name].size == 1) for name in tensors
     )
 

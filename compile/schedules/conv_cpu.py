@@ -138,7 +138,7 @@ def _row_tiles(op: Conv, params: Params, machine: Machine, buffers: dict[str, Bu
     for cut in params.x_tiles:
         def case(cut: XTile = cut, first: int = first) -> None:
             column = cut.start if cut.count == 1 else tir.bind((index - first) * cut.rows + cut.start)
-            registers = Tile(cut.rows, width, machine.lanes, machine.by_lane)
+            registers = Tile(cut.rows, width, machine.lanes, machine.by_lane, machine.fused)
             _tile(op, registers, buffers, y, column, cut.border, channel, offset)
 
         bounds.append(first)

@@ -12,7 +12,6 @@ Pattern: groups == channels, any kernel, stride and padding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,9 +97,9 @@ def _row(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer],
             whole = op.channels // machine.lanes
             if whole:
                 with tir.loop(0, whole) as c:
-                    _vector(op, cut, buffers, y, column, c * machine.lanes, machine.lanes, inner)
+                    _vector(op, cut, machine, buffers, y, column, c * machine.lanes, machine.lanes, inner)
             for offset, lanes in tir.vectors(op.channels - whole * machine.lanes, machine.lanes):
-                _vector(op, cut, buffers, y, column, whole * machine.lanes + offset, lanes, inner)
+                _vector(op, cut, machine, buffers, y, column, whole * machine.lanes + offset, lanes, inner)
 
         if cut.count == 1:
             tile(cut.start)
@@ -109,15 +108,18 @@ def _row(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer],
                 tile(tir.bind(index * cut.rows + cut.start))
 
 
-def _vector(op: Conv, cut: XTile, buffers: dict[str, Buffer], y: Expr, column: Expr, channel: Expr, lanes: int,
-            inner: bool) -> None:
+def _vector(op: Conv, cut: XTile, machine: Machine, buffers: dict[str, Buffer], y: Expr, column: Expr, channel: Expr,
+            lanes: int, inner: bool) -> None:
     """One channel vector of one tile."""
     acc = tir.local(cut.rows * lanes)
     start = tir.bind(tir.load(buffers["b"], channel, lanes))
     for row in range(cut.rows):
         tir.store(acc, row * lanes, start, lanes)
     top = y * op.stride[0] - op.pad[0]
-    taps: Callable[[Expr], None] = lambda ky: _kernel_row(op, cut, buffers, acc, top + ky, ky, column, channel, lanes)  # noqa: E731
+
+    def taps(ky: Expr) -> None:
+        _kernel_row(op, cut, buffers, acc, top + ky, ky, column, channel, lanes, machine.fused)
+
     if inner:
         for ky in range(op.kernel[0]):
             taps(ky)
@@ -131,7 +133,7 @@ def _vector(op: Conv, cut: XTile, buffers: dict[str, Buffer], y: Expr, column: E
 
 
 def _kernel_row(op: Conv, cut: XTile, buffers: dict[str, Buffer], acc: Buffer, source_row: Expr, ky: Expr, column: Expr,
-                channel: Expr, lanes: int) -> None:
+                channel: Expr, lanes: int, fused: bool) -> None:
     """Every tap of one kernel row: weights and inputs are loaded once each."""
     weights = [tir.bind(tir.load(buffers["w"], (ky * op.kernel[1] + kx) * op.channels + channel, lanes))
                for kx in range(op.kernel[1])]
@@ -144,4 +146,5 @@ def _kernel_row(op: Conv, cut: XTile, buffers: dict[str, Buffer], acc: Buffer, s
             continue
         value = tir.bind(tir.load(buffers["x"], left + position * op.channels, lanes))
         for row, kx in uses:
-            tir.store(acc, row * lanes, tir.load(acc, row * lanes, lanes) + value * weights[kx], lanes)
+            total = tir.multiply_add(tir.load(acc, row * lanes, lanes), value, weights[kx], lanes, fused)
+            tir.store(acc, row * lanes, total, lanes)

@@ -89,7 +89,7 @@ def _tiles(op: Conv, params: Params, machine: Machine, buffers: dict[str, _rule.
     for count, height in params.tiles:
         def case(height: int = height, tile0: int = first_tile, pixel0: int = first_pixel) -> None:
             pixel = _rule.tir.bind((tile - tile0) * height + pixel0)
-            registers = Tile(height, width, machine.lanes, machine.by_lane)
+            registers = Tile(height, width, machine.lanes, machine.by_lane, machine.fused)
             acc = registers.accumulators(buffers["b"], channel)
             rows = range(height)
             if op.fold_in:

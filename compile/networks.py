@@ -1,0 +1,165 @@
+"""What can be compiled: a model of the zoo with its weights, or any ONNX file whose states are named pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tsm_edge import checkpoints, models
+from tsm_edge.errors import ImportFailed, ModelError, UsageError
+from tsm_edge.manifest import ModelInfo, WeightsInfo
+from tsm_edge.onnx_meta import OnnxMeta
+from tsm_edge.signature import Preprocess, Signature, StatePair, TensorSpec
+
+from . import importer
+from .graph import Graph
+from .pipeline import Network
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user asked for; None where nothing was said."""
+
+    model: str
+    weights: Path | None = None
+    width: float | None = None
+    size: int | None = None
+    classes: int | None = None
+    labels: tuple[str, ...] | None = None
+    states: tuple[tuple[str, str], ...] = ()
+
+
+def network(choice: Choice) -> Network:
+    """The network behind a model's name or an ONNX file."""
+    if choice.model.endswith(".onnx"):
+        return from_onnx(choice)
+    if choice.states:
+        raise UsageError("--state is for ONNX files; a model of the zoo knows its states.", found=choice.model)
+    return from_zoo(choice)
+
+
+def from_zoo(choice: Choice) -> Network:
+    """A shipped model."""
+    classes = choice.classes
+    if classes is None and choice.labels is None and choice.weights is not None:
+        classes = checkpoints.class_count(choice.weights)
+    model = models.load(choice.model, width=choice.width, size=choice.size, classes=classes, labels=choice.labels)
+    net, weights = checkpoints.prepare(model, choice.weights)
+
+    def load() -> Graph:
+        import torch
+
+        frame = torch.zeros(model.signature.inputs[0].shape)
+        return importer.from_torch(models.step_module(net), (frame, *model.zero_states()), model.signature)
+
+    info = ModelInfo(model.name, dict(model.parameters), weights, "zoo")
+    return Network(info, load, model.labels, model.preprocess)
+
+
+def from_onnx(choice: Choice) -> Network:
+    """An ONNX file; pairs, labels and preprocessing come from the options or from the file's own metadata."""
+    path = Path(choice.model)
+    for option in ("width", "size", "classes", "weights"):
+        if getattr(choice, option) is not None:
+            raise UsageError(f"--{option} is for models of the zoo; an ONNX file has its own.", found=choice.model)
+    file = read_onnx(path)
+    meta = OnnxMeta.from_props({entry.key: entry.value for entry in file.metadata_props})
+    signature = onnx_signature(file, choice.states or (meta.states if meta else ()))
+    classes = signature.outputs[0].shape[-1]
+    labels = choice.labels or (meta.labels if meta else tuple(f"class {i}" for i in range(classes)))
+    if len(labels) != classes:
+        raise ModelError("The number of labels is not the number of classes.", found=f"{len(labels)} labels",
+                         allowed=f"{classes}", hint="give one label a line with --labels")
+    digest, name = checkpoints.sha256(path), path.stem
+    weights = WeightsInfo("onnx", f"from {path.name}" + (f": {meta.weights.note}" if meta else ""), digest)
+    info = ModelInfo(meta.model if meta else name, meta.parameters if meta else {}, weights, "onnx")
+    preprocess = meta.preprocess if meta else default_preprocess(signature.inputs[0])
+    return Network(info, lambda: load_onnx(file, signature), tuple(labels), preprocess)
+
+
+def default_preprocess(frame: TensorSpec) -> Preprocess | None:
+    """ImageNet preprocessing for a square RGB frame; None for an input that is no picture."""
+    square = len(frame.shape) == 4 and frame.shape[:2] == (1, 3) and frame.shape[2] == frame.shape[3]
+    return Preprocess.imagenet(frame.shape[2]) if square else None
+
+
+def read_onnx(path: Path) -> Any:
+    """Read and check an ONNX file."""
+    import onnx
+
+    if not path.is_file():
+        raise ImportFailed(f"'{path}' does not exist.", found="no such file", hint="give the path of an .onnx file")
+    try:
+        file = onnx.load(str(path))
+        onnx.checker.check_model(file)
+        return onnx.shape_inference.infer_shapes(file, strict_mode=True)
+    except Exception as error:  # protobuf, checker and I/O errors have no common base
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise ImportFailed(f"'{path}' is not a valid ONNX file.", found=reason, allowed="a checked ONNX model") from error
+
+
+def onnx_signature(file: Any, pairs: Sequence[tuple[str, str]]) -> Signature:
+    """The step's signature: pairs are states; one input and one output must be left."""
+    constants = {tensor.name for tensor in file.graph.initializer}
+    inputs = {value.name: spec_of(value) for value in file.graph.input if value.name not in constants}
+    outputs = {value.name: spec_of(value) for value in file.graph.output}
+    states = []
+    for source, result in pairs:
+        for name, known, side in ((source, inputs, "input"), (result, outputs, "output")):
+            if name not in known:
+                raise ImportFailed(f"The state pair {source}:{result} names no {side} '{name}'.", found=name,
+                                   allowed=", ".join(known), hint="--state INPUT:OUTPUT")
+        if inputs[source].shape != outputs[result].shape:
+            raise ImportFailed(f"The state pair {source}:{result} does not match in shape.",
+                               found=f"{inputs[source].shape} and {outputs[result].shape}", allowed="equal shapes")
+        states.append(StatePair(inputs[source], result))
+    taken = {pair.input.name for pair in states}, {pair.output_name for pair in states}
+    left = [spec for name, spec in inputs.items() if name not in taken[0]]
+    results = [spec for name, spec in outputs.items() if name not in taken[1]]
+    for kind, rest in (("input", left), ("output", results)):
+        if len(rest) != 1:
+            raise ImportFailed(f"One {kind} must be left beside the states.",
+                               found=", ".join(spec.name for spec in rest) or "none", allowed=f"one {kind}",
+                               hint="name each state with --state INPUT:OUTPUT")
+    return Signature((left[0],), tuple(states), (results[0],))
+
+
+def spec_of(value: Any) -> TensorSpec:
+    """Name and static shape of an ONNX value."""
+    import onnx
+
+    kind = value.type.tensor_type
+    dims = [dim.dim_value if dim.HasField("dim_value") else 0 for dim in kind.shape.dim]
+    if 0 in dims or not dims:
+        raise ImportFailed(f"'{value.name}' has no static shape.", found=str(dims), allowed="fixed extents",
+                           hint="export the network for one frame size, batch 1")
+    dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    if dtype != "float32":
+        raise ImportFailed(f"'{value.name}' is not float32.", found=dtype, allowed="float32")
+    return TensorSpec(value.name, tuple(dims))
+
+
+def load_onnx(file: Any, signature: Signature) -> Graph:
+    """Import through Relax; ImportFailed names an unsupported operator and its node."""
+    import onnx
+    from tvm.relax.frontend.onnx import from_onnx as relax_from_onnx
+    from tvm.relax.frontend.onnx import onnx_frontend
+
+    opset = max((entry.version for entry in file.opset_import if entry.domain in ("", "ai.onnx")), default=17)
+    known = onnx_frontend._get_convert_map(opset)
+    for node in file.graph.node:
+        if node.op_type not in known:
+            raise ImportFailed(f"Operator '{node.op_type}' of node '{node.name or node.output[0]}' is not supported.",
+                               found=f"{node.domain or 'ai.onnx'}.{node.op_type}", allowed="operators of TVM's ONNX frontend",
+                               hint="replace it in the network, or compute it outside")
+    try:
+        module = relax_from_onnx(file, keep_params_in_input=False)
+    except Exception as error:  # the frontend raises anything from assertion to AttributeError
+        raise ImportFailed("TVM cannot import this ONNX file.", found=f"{type(error).__name__}: {error}"[:300]) from error
+    constants = {tensor.name: tensor for tensor in file.graph.initializer}
+    arrays = {node.name or node.output[0]: onnx.numpy_helper.to_array(constants[node.input[1]])
+              for node in file.graph.node if len(node.input) > 1 and node.input[1] in constants}
+    inputs = [value.name for value in file.graph.input if value.name not in constants]
+    return importer.from_relax(module, signature, inputs, [value.name for value in file.graph.output], arrays)

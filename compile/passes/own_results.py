@@ -1,0 +1,40 @@
+"""Give every result storage of its own: the scores in the arena, each next state in its place of the state blob.
+
+A result that is an input, another result, or another value's bytes under a new shape is copied at the end of the step.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from tsm_edge.compile.graph import Graph, Node
+
+
+def run(graph: Graph) -> None:
+    """Insert the copies that are needed; the shipped models need none."""
+    taken: set[str] = set()
+    if not owned(graph, graph.output, taken):
+        graph.output = copy(graph, graph.output, "scores")
+    for state, value in graph.state_outputs.items():
+        if not owned(graph, value, taken):
+            graph.state_outputs[state] = copy(graph, value, state)
+
+
+def owned(graph: Graph, value: str, taken: set[str]) -> bool:
+    """Whether a kernel computes exactly this value and no other result shares it; remembers it."""
+    node = graph.producer(value)
+    while node is not None and node.kind == "alias":
+        value = node.inputs[0]
+        node = graph.producer(value)
+    free = node is not None and value not in taken
+    taken.add(value)
+    return free
+
+
+def copy(graph: Graph, value: str, result: str) -> str:
+    """Append a copy and return its name."""
+    name = f"{value}_as_{result}"
+    graph.shapes[name] = graph.shapes[value]
+    size = prod(graph.shapes[value])
+    graph.nodes.append(Node("copy", [value], [name], {"pixels": 1, "channels": size, "fold": size}, f"{result} copy"))
+    return name

@@ -1,0 +1,80 @@
+"""What a bundle is compared with: the network it was compiled from, run by PyTorch (zoo) or ONNX's own evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tsm_edge import checkpoints, models
+from tsm_edge.errors import UsageError
+from tsm_edge.manifest import Manifest
+from tsm_edge.signature import TensorSpec
+
+Step = Callable[[np.ndarray, "list[np.ndarray]"], "tuple[np.ndarray, list[np.ndarray]]"]
+
+
+def step_of(manifest: Manifest, weights: Path | None) -> Step:
+    """The reference step `(frame, states) -> (scores, next states)` of a bundle.
+
+    weights: the checkpoint or ONNX file the bundle was compiled from; checked against the manifest's sha256.
+    """
+    info = manifest.model
+    if info.weights.source in ("file", "onnx") and weights is None:
+        kind = "ONNX file" if info.source == "onnx" else "checkpoint"
+        raise UsageError(f"This bundle was compiled from a {kind}; the comparison needs it.",
+                         found=info.weights.note, hint="verify BUNDLE --weights FILE")
+    if weights is not None and checkpoints.sha256(weights) != info.weights.sha256:
+        raise UsageError(f"'{weights}' is not the file this bundle was compiled from.",
+                         found=f"sha256 {checkpoints.sha256(weights)[:16]}…", allowed=f"sha256 {info.weights.sha256[:16]}…")
+    if info.source == "onnx":
+        assert weights is not None
+        return _onnx_step(manifest, weights)
+    return _torch_step(manifest, weights)
+
+
+def _torch_step(manifest: Manifest, weights: Path | None) -> Step:
+    import torch
+
+    parameters: dict[str, Any] = manifest.model.parameters
+    model = models.load(manifest.model.name, labels=manifest.labels, **parameters)
+    net, _ = checkpoints.prepare(model, weights)
+
+    def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        with torch.no_grad():
+            logits, after = net.step(torch.from_numpy(frame), tuple(torch.from_numpy(state) for state in states))
+        return logits.numpy(), [state.numpy() for state in after]
+
+    return step
+
+
+def _onnx_step(manifest: Manifest, path: Path) -> Step:
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    evaluator = ReferenceEvaluator(onnx.load(str(path)))
+    signature = manifest.signature
+    outputs = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
+
+    def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        named = {pair.input.name: state for pair, state in zip(signature.states, states, strict=True)}
+        scores, *after = evaluator.run(outputs, {signature.inputs[0].name: frame, **named})
+        return scores, after
+
+    return step
+
+
+def moving_frames(spec: TensorSpec, count: int, seed: int = 0) -> Iterator[np.ndarray]:
+    """`count` float32 inputs of a texture that moves by a pixel or two each frame: motion, and no two frames alike."""
+    rng = np.random.default_rng(seed)
+    if len(spec.shape) != 4:
+        for _ in range(count):
+            yield rng.standard_normal(spec.shape).astype(np.float32)
+        return
+    batch, channels, height, width = spec.shape
+    texture = rng.standard_normal((batch, channels, height + 2 * count, width + count)).astype(np.float32)
+    texture += np.roll(texture, 1, axis=3) + np.roll(texture, 1, axis=2)
+    for t in range(count):
+        yield np.ascontiguousarray(texture[:, :, 2 * t : 2 * t + height, t : t + width]) * np.float32(0.6)

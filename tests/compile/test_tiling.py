@@ -1,0 +1,47 @@
+"""Tile choices: they cover the shape exactly and fit the registers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tsm_edge import target
+from tsm_edge.compile import tiling
+from tsm_edge.compile.families import cpu
+
+MACHINES = {name: cpu.machine(target.load(name)) for name in ("x86-64", "raspberry-pi-4", "raspberry-pi-3-32bit")}
+
+
+@pytest.mark.parametrize("rows", range(1, 15))
+@pytest.mark.parametrize("total", [1, 2, 7, 14, 49, 56, 196, 3136])
+def test_rows_are_cut_without_waste(total: int, rows: int) -> None:
+    cut = tiling.split_rows(total, rows)
+    assert sum(count * height for count, height in cut) == total
+    assert max(height for _, height in cut) <= rows
+    heights = [height for _, height in cut]
+    assert max(heights) - min(heights) <= 1
+    assert sum(count for count, _ in cut) == -(-total // rows)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 8, 24, 27, 32, 40, 96, 160, 222, 1280])
+@pytest.mark.parametrize("width", [4, 8, 16, 24])
+def test_panels_cover_the_channels(channels: int, width: int) -> None:
+    panels = tiling.panels_of(channels, min(width, channels), 4)
+    assert sum(panels.widths) == channels
+    assert all(w % 4 == 0 for w in panels.widths[:-1])
+
+
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+@pytest.mark.parametrize("shape", [(12544, 16, 96), (49, 160, 960), (1, 1280, 27), (3136, 144, 24), (5, 3, 1)])
+def test_chosen_tiles_fit_the_registers(machine: tiling.Machine, shape: tuple[int, int, int]) -> None:
+    pixels, length, channels = shape
+    rows, panels = tiling.choose(machine, ((1, pixels),), channels, length)
+    assert tiling.fits(machine, rows, panels.width)
+    assert sum(panels.widths) == channels
+
+
+def test_weights_that_fit_the_cache_stay_there() -> None:
+    machine = MACHINES["x86-64"]
+    assert tiling.order(machine, 500, 4, 4096, 8 * 1024).block == 1
+    big = tiling.order(machine, 500, 40, 4096, 4 * 1024 * 1024)
+    assert 1 < big.block <= 500
+    assert big.block * 4096 <= machine.l2_bytes

@@ -1,0 +1,39 @@
+"""The kernels of each ARM instruction set against plain numpy, under qemu-user."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import kernel_lab
+import numpy as np
+import pytest
+
+from tsm_edge import target
+from tsm_edge.compile import schedules
+from tsm_edge.compile.ops import Conv
+
+EXTRA = [
+    *(Conv(1, pixels, 13, 21, residual=True, high=1.0) for pixels in (1, 3, 8, 11)),
+    *(Conv(3, 4, channels, 20, fold_in=channels // 8, low=0.0) for channels in (8, 24, 31)),
+    *(Conv(size, size, 12, 12, (3, 3), (2, 2), (1, 1, 1, 1), 12, low=0.0, high=6.0) for size in (2, 5, 12)),
+]
+
+
+@pytest.mark.parametrize("name", ["raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-3-32bit"])
+def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
+    device = target.load(name)
+    emulator = device.emulator
+    assert emulator is not None
+    program = shutil.which(emulator.program)
+    if program is None or not Path(emulator.sysroot).is_dir():
+        pytest.skip(f"needs the packages {emulator.package} and {emulator.sysroot_package}")
+    rng = np.random.default_rng(2)
+    cases, plain = [], []
+    for op in [case for rule in schedules.rules("cpu") for case in rule.CASES] + EXTRA:
+        kernel, weights = kernel_lab.schedule(op, device, rng)
+        cases.append((kernel, kernel_lab.arguments_for(kernel, rng)))
+        plain.append(weights)
+    kernel_lab.run(cases, device, tmp_path, [program, "-cpu", emulator.cpu, "-L", emulator.sysroot])
+    for (kernel, values), weights in zip(cases, plain, strict=True):
+        kernel_lab.check(kernel.op, values, weights)

@@ -1,0 +1,149 @@
+"""Run scheduled kernels outside a bundle, on this machine or under an emulator, and compute the same plainly in numpy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tsm_edge.compile import schedules
+from tsm_edge.compile.families import cpu
+from tsm_edge.compile.ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose
+from tsm_edge.compile.schedules._rule import Kernel
+from tsm_edge.target import EdgeTarget
+
+#: calls every kernel once over all its items, twice over halves, reading arguments from and writing them to files
+HARNESS = """
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+{prototypes}
+static float *take(FILE *f, long n) {{
+    float *p = aligned_alloc(64, (size_t)(n * 4 + 63) / 64 * 64);
+    if (fread(p, 4, (size_t)n, f) != (size_t)n) exit(9);
+    return p;
+}}
+int main(int argc, char **argv) {{
+    (void)argc;
+    FILE *in = fopen(argv[1], "rb"), *out = fopen(argv[2], "wb");
+{calls}
+    return fclose(out);
+}}
+"""
+
+
+def weights_for(op: Op, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Random weights and bias of a convolution; nothing for other operators."""
+    if not isinstance(op, Conv):
+        return ()
+    fan_in = op.channels // op.groups * op.kernel[0] * op.kernel[1]
+    weight = rng.standard_normal((op.out_channels, op.channels // op.groups, *op.kernel)).astype(np.float32)
+    return weight / np.float32(fan_in**0.5), rng.standard_normal(op.out_channels).astype(np.float32)
+
+
+def arguments_for(kernel: Kernel, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Random tensors, the packed constants, and NaN wherever the kernel must write."""
+    values = {}
+    for name, size in kernel.pointers.items():
+        if name in kernel.constants:
+            values[name] = kernel.constants[name].astype(np.float32)
+        elif name in ("y", "next"):
+            values[name] = np.full(size, np.nan, np.float32)
+        else:
+            values[name] = rng.standard_normal(size).astype(np.float32)
+    return values
+
+
+def run(cases: list[tuple[Kernel, dict[str, np.ndarray]]], target: EdgeTarget, folder: Path, command: list[str]) -> None:
+    """Build all kernels with one program, run it, and leave what they wrote in the argument dicts."""
+    functions = {f"k{i}": kernel.build() for i, (kernel, _) in enumerate(cases)}
+    (folder / "kernels.o").write_bytes(cpu.build_object(functions, target))
+    prototypes = "\n".join(f"void k{i}({'void *, ' * len(kernel.pointers)}int32_t, int32_t);"
+                           for i, (kernel, _) in enumerate(cases))
+    (folder / "main.c").write_text(HARNESS.format(prototypes=prototypes, calls="\n".join(map(_call, range(len(cases)), cases))))
+    version = f".{target.glibc}" if target.glibc else ""
+    subprocess.run([sys.executable, "-m", "ziglang", "cc", "-target", target.triple + version, "-O1", "-o", "lab", "main.c",
+                    "kernels.o", "-lm"], cwd=folder, check=True)
+    with open(folder / "in.bin", "wb") as file:
+        for kernel, values in cases:
+            for name in kernel.pointers:
+                file.write(values[name].tobytes())
+    subprocess.run([*command, str(folder / "lab"), str(folder / "in.bin"), str(folder / "out.bin")], check=True)
+    flat = np.fromfile(folder / "out.bin", np.float32)
+    at = 0
+    for kernel, values in cases:
+        for name, size in kernel.pointers.items():
+            values[name] = flat[at : at + size]
+            at += size
+    assert at == flat.size
+
+
+def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]]) -> str:
+    kernel = case[0]
+    names = [f"a{index}_{name}" for name in kernel.pointers]
+    takes = [f"    float *{name} = take(in, {size}L);" for name, size in zip(names, kernel.pointers.values(), strict=True)]
+    half = kernel.items // 2
+    spans = [(half, kernel.items), (0, half)]  # out of order, as threads may
+    calls = [f"    k{index}({', '.join(names)}, {a}, {b});" for a, b in spans]
+    writes = [f"    fwrite({name}, 4, {size}, out);" for name, size in zip(names, kernel.pointers.values(), strict=True)]
+    return "\n".join([*takes, *calls, *writes])
+
+
+def schedule(op: Op, target: EdgeTarget, rng: np.random.Generator) -> tuple[Kernel, tuple[np.ndarray, ...]]:
+    """The kernel of the schedule that claims `op`, and the plain weights."""
+    weights = weights_for(op, rng)
+    kernel = schedules.apply("cpu", op, cpu.machine(target), *weights)
+    assert kernel is not None, f"nobody claims {op}"
+    return kernel, weights
+
+
+def expected(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...]) -> np.ndarray:
+    """What the operator computes, in float64 numpy."""
+    x = values["x"].astype(np.float64)
+    if isinstance(op, Conv):
+        return conv(op, values, *weights)
+    if isinstance(op, GlobalPool):
+        return x.reshape(-1, op.channels).mean(axis=0)
+    if isinstance(op, Copy):
+        return x.reshape(op.pixels, op.channels)[:, : op.fold]
+    if isinstance(op, Transpose):
+        return x.reshape(op.rows, op.columns).T
+    assert isinstance(op, MaxPool)
+    padded = np.pad(x.reshape(op.height, op.width, op.channels), (op.pad[::2], op.pad[1::2], (0, 0)), constant_values=-np.inf)
+    return np.max([padded[window(op, ky, kx)] for ky in range(op.kernel[0]) for kx in range(op.kernel[1])], axis=0)
+
+
+def conv(op: Conv, values: dict[str, np.ndarray], weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """The convolution tap by tap, with the state in the first channels of x."""
+    x = values["x"].astype(np.float64).reshape(op.height, op.width, op.channels)
+    if op.fold_in:
+        x[..., : op.fold_in] = values["state"].reshape(op.height, op.width, op.fold_in)
+    padded = np.pad(x, (op.pad[::2], op.pad[1::2], (0, 0)))
+    total = np.zeros((op.out_height, op.out_width, op.out_channels)) + bias
+    for ky in range(op.kernel[0]):
+        for kx in range(op.kernel[1]):
+            taps = padded[window(op, ky, kx)]
+            tap = weight[:, :, ky, kx].astype(np.float64)
+            total += taps * tap[:, 0] if op.depthwise else taps @ tap.T
+    if op.residual:
+        total += values["r"].reshape(total.shape)
+    low, high = (-np.inf if op.low is None else op.low), (np.inf if op.high is None else op.high)
+    return np.clip(total, low, high)
+
+
+def window(op: Conv | MaxPool, ky: int, kx: int) -> tuple[slice, slice]:
+    """The input pixels that tap (ky, kx) of every output reads, in the padded image."""
+    rows = slice(ky, ky + (op.out_height - 1) * op.stride[0] + 1, op.stride[0])
+    return rows, slice(kx, kx + (op.out_width - 1) * op.stride[1] + 1, op.stride[1])
+
+
+def check(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...]) -> None:
+    """Assert that outputs and the next state are right to float32's rounding."""
+    wanted = expected(op, values, weights)
+    got = values["y"].reshape(wanted.shape)
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=3e-6 * max(1.0, np.abs(wanted).max()))
+    fold = getattr(op, "fold_out", 0)
+    if fold:
+        np.testing.assert_array_equal(values["next"].reshape(*got.shape[:2], fold), got[..., :fold])

@@ -1,0 +1,57 @@
+"""Small step networks for compiler tests: each with states, each exercising one corner of the passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from tsm_edge import target
+from tsm_edge.compile import importer, pipeline
+from tsm_edge.compile.graph import Graph
+from tsm_edge.manifest import ModelInfo, WeightsInfo
+from tsm_edge.signature import Signature, StatePair, TensorSpec
+
+
+def signature_of(step: nn.Module, frame: tuple[int, ...], states: list[tuple[int, ...]]) -> Signature:
+    """The signature of a step module, from one run."""
+    with torch.no_grad():
+        logits = step(torch.zeros(frame), *map(torch.zeros, states))[0]
+    pairs = tuple(StatePair(TensorSpec(f"s{i}", shape), f"s{i}_out") for i, shape in enumerate(states))
+    return Signature((TensorSpec("frame", frame),), pairs, (TensorSpec("logits", tuple(logits.shape)),))
+
+
+def loader(step: nn.Module, signature: Signature) -> Callable[[], Graph]:
+    """Import a step module."""
+    examples = [torch.zeros(signature.inputs[0].shape), *(torch.zeros(pair.input.shape) for pair in signature.states)]
+    return lambda: importer.from_torch(step.eval(), examples, signature)
+
+
+def compile_local(step: nn.Module, signature: Signature, folder: Path) -> pipeline.Compiled:
+    """Compile a step module for this machine."""
+    info = ModelInfo("lab", {}, WeightsInfo("seeded", "random", ""), "zoo")
+    labels = tuple(f"class {i}" for i in range(signature.outputs[0].shape[-1]))
+    network = pipeline.Network(info, loader(step, signature), labels, None)
+    return pipeline.compile(network, target.load("local"), folder)
+
+
+def worst_difference(step: nn.Module, folder: Path, signature: Signature, frames: int = 5, threads: int = 2) -> float:
+    """Largest relative difference of scores and states between a bundle and its module over a sequence."""
+    import tsm_edge
+
+    rng = np.random.default_rng(3)
+    model = tsm_edge.open(folder, threads=threads)
+    stream = model.stream()
+    states = [torch.zeros(pair.input.shape) for pair in signature.states]
+    worst = 0.0
+    with torch.no_grad():
+        for _ in range(frames):
+            frame = rng.standard_normal(signature.inputs[0].shape).astype(np.float32)
+            logits, *states = step(torch.from_numpy(frame), *states)
+            got = [stream.step_tensor(frame).reshape(logits.shape), *stream.states().values()]
+            for mine, wanted in zip(got, [logits, *states], strict=True):
+                worst = max(worst, float(np.abs(mine - wanted.numpy()).max() / max(1e-30, float(wanted.abs().max()))))
+    return worst
