@@ -87,7 +87,9 @@ def one_call(graph: Graph, node: Node) -> tvm.IRModule:
     }
     values = iter([variables[name] if name in variables else relax.const(graph.constants[name]) for name in node.inputs])
     arguments = [_rebuilt(argument, values) for argument in node.call.args]
-    call = relax.Call(node.call.op, arguments, node.call.attrs)
+    if "function" in node.attrs:  # already lowered by the frontend
+        arguments[0] = builder.add_func(node.attrs["function"], "lowered")
+    call = relax.Call(node.call.op, arguments, node.call.attrs, node.call.ty_args)
     with builder.function("main", list(variables.values())):
         with builder.dataflow():
             result = builder.emit_output(builder.emit(call))

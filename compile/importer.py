@@ -53,7 +53,7 @@ def from_relax(module: tvm.IRModule, signature: Signature, inputs: Sequence[str]
         passes.FoldConstant(), passes.CanonicalizeBindings(), passes.DeadCodeElimination(),
     ])(module)
     walk = _Walk(Graph(signature), {fingerprint(array): name for name, array in arrays.items()})
-    walk.run(module["main"], inputs, outputs)
+    walk.run(module, inputs, outputs)
     return walk.graph
 
 
@@ -70,10 +70,13 @@ class _Walk:
         self.layers = layers
         self.names: dict[Any, str] = {}  # Relax variable -> value name
         self.tuples: dict[Any, list[str]] = {}
+        self.module: Any = None
         self.count = 0
 
-    def run(self, function: relax.Function, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        """Walk the whole function."""
+    def run(self, module: tvm.IRModule, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """Walk the whole main function."""
+        self.module = module
+        function = module["main"]
         for name, parameter in zip(inputs, function.params, strict=True):
             self.names[parameter] = name
             self.graph.shapes[name] = static_shape(parameter.ty, name)
@@ -131,6 +134,8 @@ class _Walk:
                 inputs.append(self.value(argument))
         constants = [self.graph.constants.get(name) for name in inputs]
         kind, attrs = recognise(operator, call, constants, self.graph.shapes.get(inputs[0], ()) if inputs else ())
+        if operator == "relax.call_tir" and kind == "opaque":
+            attrs = {"function": self.module[call.args[0]]}
         types = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
         outputs = [self.fresh(operator.rsplit(".", 1)[-1]) for _ in types]
         for name, kind_of in zip(outputs, types, strict=True):

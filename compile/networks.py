@@ -147,8 +147,7 @@ def load_onnx(file: Any, signature: Signature) -> Graph:
     from tvm.relax.frontend.onnx import from_onnx as relax_from_onnx
     from tvm.relax.frontend.onnx import onnx_frontend
 
-    opset = max((entry.version for entry in file.opset_import if entry.domain in ("", "ai.onnx")), default=17)
-    known = onnx_frontend._get_convert_map(opset)
+    known = onnx_frontend._get_convert_map()
     for node in file.graph.node:
         if node.op_type not in known:
             raise ImportFailed(f"Operator '{node.op_type}' of node '{node.name or node.output[0]}' is not supported.",

@@ -133,9 +133,19 @@ def reshape(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[st
     return ("alias", {}) if free else None
 
 
+def call_tir(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    """The ONNX frontend lowers Clip on the spot, to topi's maximum and minimum with a scalar."""
+    name = call.args[0].name_hint.rstrip("0123456789_")
+    if name not in ("maximum", "minimum") or len(constants) != 2 or constants[1] is None or constants[1].size != 1:
+        return None
+    bound = float(constants[1].reshape(()))
+    return "clip", {"low": bound, "high": None} if name == "maximum" else {"low": None, "high": bound}
+
+
 READERS: dict[str, Reader] = {
     "relax.nn.conv2d": conv2d,
     "relax.nn.batch_norm": batch_norm,
+    "relax.call_tir": call_tir,
     "relax.clip": clip,
     "relax.nn.relu": relu,
     "relax.nn.relu6": relu6,

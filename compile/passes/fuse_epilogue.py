@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 
 from tsm_edge.compile.graph import Graph, Node
+
+Bounds = tuple["float | None", "float | None"]
 
 
 def run(graph: Graph) -> None:
@@ -20,11 +24,11 @@ def fuse(graph: Graph, node: Node) -> bool:
         conv = epilogue_of(graph, node.inputs[0], node)
         if conv is None:
             return False
-        conv.attrs["clamp"] = (node.attrs["low"], node.attrs["high"])
+        conv.attrs["clamp"] = compose(conv.attrs.get("clamp", (None, None)), (node.attrs["low"], node.attrs["high"]))
         return absorb(graph, node, conv)
     for value, other in (node.inputs, node.inputs[::-1]):
         conv = epilogue_of(graph, value, node)
-        if conv is None:
+        if conv is None or "clamp" in conv.attrs:
             continue
         constant = graph.constants.get(other)
         channels = conv.attrs["weight"].shape[0]
@@ -44,10 +48,16 @@ def fuse(graph: Graph, node: Node) -> bool:
 
 
 def epilogue_of(graph: Graph, value: str, user: Node) -> Node | None:
-    """The convolution whose epilogue may take `user`: it produces `value` for `user` alone and does not clamp yet."""
+    """The convolution that produces `value` for `user` alone."""
     conv = graph.producer(value)
-    open_ = conv is not None and conv.kind == "conv" and "clamp" not in conv.attrs and graph.sole_user(value) is user
-    return conv if open_ else None
+    return conv if conv is not None and conv.kind == "conv" and graph.sole_user(value) is user else None
+
+
+def compose(first: Bounds, second: Bounds) -> Bounds:
+    """One clamp that equals `first`, then `second`; None is an open side."""
+    (a, b), (c, d) = ((-inf if low is None else low, inf if high is None else high) for low, high in (first, second))
+    low, high = min(max(a, c), d), max(min(b, d), c)
+    return (None if low == -inf else low), (None if high == inf else high)
 
 
 def per_channel(shape: tuple[int, ...], value: tuple[int, ...]) -> bool:
