@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from . import tir
 from .tir import Buffer, Expr
 
+UNROLLED = 9  # reductions up to this length are straight code: a row of a 3x3 stem, the head of a shifted tap
+
 
 @dataclass(frozen=True)
 class Epilogue:
@@ -53,9 +55,10 @@ class Tile:
             return
         step = self.lanes if self.by_lane else 1
         whole = length // step
-        if whole == 1:
-            self._step(acc, source, bases, 0, step, weights, panel)
-        elif whole:
+        if length <= UNROLLED:
+            for k in range(0, whole * step, step):
+                self._step(acc, source, bases, k, step, weights, panel)
+        else:
             with tir.loop(0, whole) as k:
                 self._step(acc, source, bases, k * step, step, weights, panel)
         for offset, lanes in tir.vectors(length - whole * step, step):

@@ -1,0 +1,211 @@
+/* bundle_check.c: the rules of a bundle, one function a rule or two. */
+#define _POSIX_C_SOURCE 200809L
+#include "bundle_check.h"
+
+#include "cpu.h"
+#include "sha256.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#ifdef __GLIBC__
+#include <gnu/libc-version.h>
+#endif
+
+enum { MAX_MANIFEST_BYTES = 1 << 20 };
+
+#define COPY_AGAIN "\n  hint: copy the bundle again, whole and into an empty folder"
+
+/* Returns 0 when folder/name is too long, which no real bundle is. */
+static int join(char path[PATH_MAX], const char *folder, const char *name) {
+    return snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX;
+}
+
+static int is_file(const char *folder, const char *name, struct stat *facts) {
+    char path[PATH_MAX];
+    return join(path, folder, name) && stat(path, facts) == 0 && S_ISREG(facts->st_mode);
+}
+
+/* -- Rules 1 to 4: the manifest ------------------------------------------------------------------------------------ */
+
+static int unreadable(const bundle *b, const char *found, refusal *why) {
+    return refuse(why, "manifest-unreadable",
+                  "'%.256s/manifest.json' cannot be read.\n  found: %s\n  allowed: UTF-8 JSON of at most %d bytes" COPY_AGAIN,
+                  b->folder, found, MAX_MANIFEST_BYTES);
+}
+
+static int read_manifest(bundle *b, refusal *why) {
+    char path[PATH_MAX], error[128];
+    struct stat facts;
+    if (!is_file(b->folder, "manifest.json", &facts))
+        return refuse(why, "not-a-bundle",
+                      "'%.256s' is not a bundle.\n  found: no manifest.json\n"
+                      "  hint: run tsm-edge-run inside the folder that `tsm-edge compile` wrote", b->folder);
+    b->text = malloc(MAX_MANIFEST_BYTES + 2);
+    FILE *file = join(path, b->folder, "manifest.json") ? fopen(path, "rb") : NULL;
+    if (file == NULL || b->text == NULL) {
+        if (file != NULL) fclose(file);
+        return unreadable(b, strerror(errno), why);
+    }
+    const size_t size = fread(b->text, 1, MAX_MANIFEST_BYTES + 1, file);
+    const int failed = ferror(file);
+    fclose(file);
+    if (failed) return unreadable(b, "a read error", why);
+    if (size > MAX_MANIFEST_BYTES) return unreadable(b, "a larger file", why);
+    b->text[size] = '\0';
+    if (!json_read(&b->json, b->text, size, error, sizeof error)) return unreadable(b, error, why);
+    b->manifest = b->json.values;
+    return law_check(b->manifest, why);
+}
+
+/* -- Rules 5 to 8: the files --------------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b) {
+    return strcmp((*(const json_value *const *)a)->key, (*(const json_value *const *)b)->key);
+}
+
+/* The listed files in the order of their names; the caller frees the list. */
+static const json_value **sorted_files(const bundle *b) {
+    const json_value *files = json_member(b->manifest, "files");
+    const json_value **list = calloc(files->count, sizeof *list);
+    size_t count = 0;
+    for (const json_value *m = files->first; list != NULL && m != NULL; m = m->next) list[count++] = m;
+    if (list != NULL) qsort(list, count, sizeof *list, by_name);
+    return list;
+}
+
+/* The first name, in their order, that the folder holds and the manifest does not list; "" when there is none. */
+static int find_unlisted(const bundle *b, char name[NAME_MAX + 1]) {
+    DIR *folder = opendir(b->folder);
+    name[0] = '\0';
+    if (folder == NULL) return 0;
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        const char *n = entry->d_name;
+        if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, "manifest.json") == 0) continue;
+        if (json_member(json_member(b->manifest, "files"), n) != NULL) continue;
+        if (name[0] == '\0' || strcmp(n, name) < 0) snprintf(name, NAME_MAX + 1, "%s", n);
+    }
+    closedir(folder);
+    return 1;
+}
+
+static int hash_file(const bundle *b, const char *name, char hex[65]) {
+    static uint8_t part[1 << 16];
+    char path[PATH_MAX];
+    sha256 hash;
+    FILE *file = join(path, b->folder, name) ? fopen(path, "rb") : NULL;
+    if (file == NULL) return 0;
+    sha256_start(&hash);
+    for (size_t size; (size = fread(part, 1, sizeof part, file)) > 0;) sha256_add(&hash, part, size);
+    const int good = !ferror(file);
+    fclose(file);
+    sha256_end(&hash, hex);
+    return good;
+}
+
+/* Rules 7 and 8 for one file: `rule` says which. */
+static int check_content(const bundle *b, const json_value *file, int rule, refusal *why) {
+    struct stat facts;
+    char hex[65] = "nothing readable";
+    const json_value *bytes = json_member(file, "bytes"), *digest = json_member(file, "sha256");
+    if (rule == 7) {
+        const double size = is_file(b->folder, file->key, &facts) ? (double)facts.st_size : -1;
+        return size == bytes->number ||
+               refuse(why, "file-size", "'%.200s' has the wrong size.\n  found: %.0f bytes\n  allowed: %.0f bytes" COPY_AGAIN,
+                      file->key, size, bytes->number);
+    }
+    return (hash_file(b, file->key, hex) && json_is(digest, hex)) ||
+           refuse(why, "file-hash", "'%.200s' has been changed.\n  found: %s\n  allowed: %s" COPY_AGAIN, file->key, hex,
+                  digest->text);
+}
+
+static int check_files(const bundle *b, refusal *why) {
+    const json_value **files = sorted_files(b);
+    const size_t count = json_member(b->manifest, "files")->count;
+    char unlisted[NAME_MAX + 1];
+    struct stat facts;
+    int good = files != NULL || unreadable(b, "no memory for its files", why);
+    for (size_t i = 0; good && i < count; i++)
+        if (!is_file(b->folder, files[i]->key, &facts))
+            good = refuse(why, "file-missing", "'%.200s' is missing.\n  found: no regular file of this name" COPY_AGAIN,
+                          files[i]->key);
+    if (good && !find_unlisted(b, unlisted)) good = unreadable(b, strerror(errno), why);
+    if (good && unlisted[0] != '\0')
+        good = refuse(why, "file-unlisted", "'%.200s' does not belong to the bundle." COPY_AGAIN, unlisted);
+    for (size_t i = 0; good && i < 2 * count; i++) /* all sizes before the first hash */
+        good = check_content(b, files[i % count], i < count ? 7 : 8, why);
+    free(files);
+    return good;
+}
+
+/* -- Rules 9 to 11: the machine ------------------------------------------------------------------------------------ */
+
+#if defined(__x86_64__)
+#define THIS_ARCH "x86_64"
+#elif defined(__aarch64__)
+#define THIS_ARCH "aarch64"
+#else
+#define THIS_ARCH "armv7l"
+#endif
+
+/* What this program was compiled for, not what uname says: that names the kernel, which may be 64-bit above a 32-bit system. */
+static int check_arch(const bundle *b, refusal *why) {
+    const json_value *arch = bundle_value(b, "target", "arch");
+    return json_is(arch, THIS_ARCH) ||
+           refuse(why, "wrong-arch",
+                  "This bundle is for another architecture.\n  found: " THIS_ARCH "\n  allowed: %s\n"
+                  "  hint: this bundle is for '%.64s'; compile one for this machine",
+                  arch->text, bundle_value(b, "target", "name")->text);
+}
+
+static int check_libc(const bundle *b, refusal *why) {
+    const char *have = "no glibc", *need = bundle_value(b, "target", "glibc")->text;
+    unsigned have_major = 0, have_minor = 0, need_major = 0, need_minor = 0;
+    if (!json_is(bundle_value(b, "target", "libc"), "glibc") || json_is(bundle_value(b, "target", "link"), "static"))
+        return 1; /* carries its C library */
+#ifdef __GLIBC__
+    have = gnu_get_libc_version();
+    sscanf(have, "%u.%u", &have_major, &have_minor);
+#endif
+    sscanf(need, "%u.%u", &need_major, &need_minor);
+    if (have_major > need_major || (have_major == need_major && have_minor >= need_minor)) return 1;
+    return refuse(why, "wrong-libc",
+                  "This machine's C library is too old for the bundle.\n  found: %s\n  allowed: glibc %s and newer\n"
+                  "  hint: this bundle is for '%.64s'; compile one for this machine",
+                  have, need, bundle_value(b, "target", "name")->text);
+}
+
+static int check_cpu(const bundle *b, refusal *why) {
+    char found[128], missing[128] = "";
+    for (const json_value *m = bundle_value(b, "target", "requires")->first; m != NULL; m = m->next) {
+        const size_t used = strlen(missing);
+        if (!tsm_cpu_has(m->text)) snprintf(missing + used, sizeof missing - used, "%s%s", used ? " " : "", m->text);
+    }
+    return missing[0] == '\0' ||
+           refuse(why, "wrong-cpu",
+                  "This CPU lacks instructions that the bundle uses: %s\n  found: %s\n"
+                  "  hint: this bundle is for '%.64s'; compile one for a target without them",
+                  missing, tsm_cpu_found(found, sizeof found), bundle_value(b, "target", "name")->text);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+
+int bundle_check(bundle *b, const char *folder, refusal *why) {
+    memset(b, 0, sizeof *b);
+    snprintf(b->folder, sizeof b->folder, "%s", folder);
+    return read_manifest(b, why) && check_files(b, why) && check_arch(b, why) && check_libc(b, why) &&
+           check_cpu(b, why);
+}
+
+void bundle_free(bundle *b) {
+    json_free(&b->json);
+    free(b->text);
+    b->text = NULL;
+}
+
+const json_value *bundle_value(const bundle *b, const char *group, const char *key) {
+    return json_member(group[0] == '\0' ? b->manifest : json_member(b->manifest, group), key);
+}

@@ -1,0 +1,46 @@
+/* json.h: a small strict reader of JSON (RFC 8259).
+ *
+ * Refuses what the RFC refuses, and also: bytes that are not UTF-8, half a surrogate pair, nesting beyond JSON_DEPTH. A
+ * key that occurs twice is kept twice; json_repeated finds it. */
+#ifndef TSM_JSON_H
+#define TSM_JSON_H
+
+#include <stddef.h>
+
+enum { JSON_DEPTH = 64 };
+
+typedef enum { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_INTEGER, JSON_REAL, JSON_STRING, JSON_ARRAY, JSON_OBJECT } json_kind;
+
+typedef struct json_value json_value;
+struct json_value {
+    json_kind kind;
+    const char *key; /* of a member of an object; UTF-8, NUL after key_size bytes */
+    size_t key_size;
+    const char *text; /* of a string; UTF-8, NUL after text_size bytes, may hold others */
+    size_t text_size;
+    double number;     /* of JSON_INTEGER and JSON_REAL; exact for integers up to 2^53 */
+    size_t count;      /* members of an array or object */
+    json_value *first; /* its first member */
+    json_value *next;  /* the next member of the same array or object */
+};
+
+typedef struct {
+    json_value *values; /* values[0] is the document */
+    size_t used;
+} json_document;
+
+/* Reads text[0..size), where text[size] is a NUL; strings are decoded in place, so the text must live as long as the
+ * document. Returns 0 and writes what is wrong, and at which byte, into error. */
+int json_read(json_document *document, char *text, size_t size, char *error, size_t error_size);
+void json_free(json_document *document);
+
+/* The member of an object, or NULL. */
+const json_value *json_member(const json_value *object, const char *key);
+
+/* 1 when value is the string `text`. */
+int json_is(const json_value *value, const char *text);
+
+/* A key that occurs twice in one object, anywhere inside value, or NULL. */
+const char *json_repeated(const json_value *value);
+
+#endif

@@ -1,0 +1,24 @@
+/* law.h: what a manifest.json of format 1 must contain (rules 3 and 4 of tsm_edge/bundle.py, which is the law). */
+#ifndef TSM_LAW_H
+#define TSM_LAW_H
+
+#include "json.h"
+
+enum { BUNDLE_FORMAT = 1 };
+
+/* A broken rule: its stable name, and what to print. name == NULL: nothing was refused. */
+typedef struct {
+    const char *name;
+    char text[1024];
+} refusal;
+
+/* Fills in a refusal; returns 0, so that a check can end with it. */
+__attribute__((format(printf, 3, 4))) int refuse(refusal *r, const char *name, const char *format, ...);
+
+/* 1 when the document keeps the law, otherwise 0 and *why. */
+int law_check(const json_value *document, refusal *why);
+
+/* What a file of a bundle may be called; no folders, nothing hidden. */
+int law_is_file_name(const char *name, size_t size);
+
+#endif

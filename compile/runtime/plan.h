@@ -1,0 +1,77 @@
+/* plan.h: what the compiler hands to the runtime.
+ *
+ * The compiler generates plan.c, which defines `tsm_the_plan`: a static list of kernel calls over one arena.
+ *
+ * Sources. runtime/ *.c are the library: they are linked with plan.c, the kernels and the weights into libtsm.
+ * runtime/command/ *.c, together with runtime/cpu.c, are tsm-edge-run. A static bundle compiles both with
+ * -DTSM_STATIC and links everything into the command.
+ *
+ * The runtime keeps these promises to the kernels:
+ * - arena, state blobs and every thread's scratch are 64-byte aligned and start as zeros;
+ * - all threads see the same arena, states and weights; `scratch` belongs to the calling thread;
+ * - an operation starts after every item of the one before it has finished;
+ * - [begin, end) are disjoint, cover [0, items), and may come in any order on any thread;
+ * - state_in and state_out change places after a step, so an operation must write all of state_out. */
+#ifndef TSM_PLAN_H
+#define TSM_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TSM_HIDDEN __attribute__((visibility("hidden")))
+
+typedef struct {
+    char *arena;
+    const char *state_in;
+    char *state_out;
+    const char *weights;
+    char *scratch; /* of this thread */
+} tsm_memory;
+
+/* Runs the work items [begin, end) of an operation. */
+typedef void (*tsm_run)(const tsm_memory *memory, int32_t begin, int32_t end);
+
+/* Declares a kernel in plan.c. Hidden in one object hides it in the linked library, wherever it was defined. */
+#define TSM_KERNEL(name) extern TSM_HIDDEN void name(const tsm_memory *, int32_t, int32_t)
+
+typedef struct {
+    tsm_run run;
+    const char *kernel, *layer, *schedule;
+    int32_t items; /* 1: runs on the calling thread, the workers are not asked */
+    int64_t macs, bytes;
+} tsm_plan_op;
+
+typedef struct {
+    const char *name;
+    int32_t ndim;
+    int32_t shape[4];     /* logical, NCHW */
+    size_t offset, bytes; /* in the arena (input, output) or in a state blob; offset % 64 == 0 */
+    int32_t channels_last; /* 1: stored NHWC (ndim must be 4); 0: stored as the shape says */
+} tsm_plan_tensor;
+
+typedef struct {
+    int32_t resize, crop; /* pixels; crop <= resize */
+    float mean[3], std[3]; /* of pixels in 0..1, in the model's channel order */
+    int32_t rgb;           /* 1: the model's channel 0 is red; 0: it is blue */
+} tsm_plan_preprocess;
+
+typedef struct {
+    const char *model, *target, *weights_note;
+    const char *const *labels;
+    size_t label_count;
+    tsm_plan_tensor input, output; /* in the arena */
+    const tsm_plan_tensor *states; /* in the state blob */
+    size_t state_count;
+    const tsm_plan_op *ops;
+    size_t op_count;
+    size_t arena_bytes, state_bytes, weights_bytes, scratch_bytes;
+    const unsigned char *weights;
+    const char *const *cpu_requires; /* names of cpu.h */
+    size_t cpu_requires_count;
+    tsm_plan_preprocess preprocess; /* used when has_image_input is 1 */
+    int32_t has_image_input;
+} tsm_plan;
+
+extern TSM_HIDDEN const tsm_plan tsm_the_plan;
+
+#endif

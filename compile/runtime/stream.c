@@ -1,0 +1,180 @@
+/* stream.c: one camera's memory, and its step. */
+#define _POSIX_C_SOURCE 200809L
+#include "stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Kernels use aligned vector loads up to AVX-512. Zeroing also maps the pages, so that no step has to. */
+static char *zeros(size_t bytes) {
+    void *block = NULL;
+    const size_t whole = (bytes + 63) / 64 * 64 + 64;
+    if (posix_memalign(&block, 64, whole) != 0) return NULL;
+    return memset(block, 0, whole);
+}
+
+static void point_at_states(tsm_stream *s) {
+    for (int32_t i = 0; i < s->threads; i++) {
+        s->memory[i].state_in = s->state[0];
+        s->memory[i].state_out = s->state[1];
+    }
+}
+
+/* Returns 0 when memory is out; tsm_stream_free then frees what there is. */
+static int allocate(tsm_stream *s) {
+    const tsm_plan *plan = s->plan;
+    s->arena = zeros(plan->arena_bytes);
+    s->state[0] = zeros(plan->state_bytes);
+    s->state[1] = zeros(plan->state_bytes);
+    s->op_ns = calloc(plan->op_count + 1, sizeof *s->op_ns);
+    s->memory = calloc((size_t)s->threads, sizeof *s->memory);
+    if (!s->arena || !s->state[0] || !s->state[1] || !s->op_ns || !s->memory) return 0;
+    for (int32_t i = 0; i < s->threads; i++) {
+        s->memory[i].arena = s->arena;
+        s->memory[i].weights = (const char *)plan->weights;
+        s->memory[i].scratch = zeros(plan->scratch_bytes);
+        if (!s->memory[i].scratch) return 0;
+    }
+    point_at_states(s);
+    if (!plan->has_image_input) return 1;
+    s->reader = tsm_image_reader_new(&plan->preprocess);
+    return s->reader != NULL;
+}
+
+tsm_status tsm_stream_new(const tsm_model *model, int32_t threads, tsm_stream **out, char *error, size_t error_size) {
+    if (out != NULL) *out = NULL;
+    if (model == NULL || out == NULL)
+        return tsm_refuse(TSM_E_ARGUMENT, error, error_size, "tsm_stream_new: model or out is NULL");
+    if (threads < 1 || threads > TSM_MAX_THREADS)
+        return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
+                          "tsm_stream_new: number of threads out of range\n  found: %d\n  allowed: 1 to %d",
+                          (int)threads, TSM_MAX_THREADS);
+    tsm_stream *s = calloc(1, sizeof *s);
+    if (s == NULL) return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_stream_new: out of memory");
+    s->plan = model->plan;
+    s->threads = threads;
+    if (!allocate(s)) {
+        tsm_stream_free(s);
+        return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_stream_new: out of memory");
+    }
+    const int failed = threads > 1 ? tsm_pool_new(threads, &s->pool) : 0;
+    if (failed) {
+        tsm_stream_free(s);
+        return tsm_refuse(TSM_E_THREADS, error, error_size,
+                          "tsm_stream_new: the system refused a worker thread\n  found: %s\n"
+                          "  hint: use fewer threads than %d",
+                          strerror(failed), (int)threads);
+    }
+    *out = s;
+    return TSM_OK;
+}
+
+void tsm_stream_free(tsm_stream *s) {
+    if (s == NULL) return;
+    tsm_pool_free(s->pool);
+    tsm_image_reader_free(s->reader);
+    for (int32_t i = 0; s->memory != NULL && i < s->threads; i++) free(s->memory[i].scratch);
+    free(s->memory);
+    free(s->op_ns);
+    free(s->state[1]);
+    free(s->state[0]);
+    free(s->arena);
+    free(s);
+}
+
+/* -- The step ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    tsm_run run;
+    const tsm_memory *memory;
+} call;
+
+static void run_items(const void *context, int32_t thread, int32_t begin, int32_t end) {
+    const call *c = context;
+    c->run(&c->memory[thread], begin, end);
+}
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void run_plan(tsm_stream *s) {
+    for (size_t i = 0; i < s->plan->op_count; i++) {
+        const tsm_plan_op *op = &s->plan->ops[i];
+        const uint64_t start = s->profiling ? now_ns() : 0;
+        tsm_pool_run(s->pool, run_items, &(call){op->run, s->memory}, op->items);
+        if (s->profiling) s->op_ns[i] = now_ns() - start;
+    }
+    char *written = s->state[1]; /* only now, after a complete step, do the states advance */
+    s->state[1] = s->state[0];
+    s->state[0] = written;
+    point_at_states(s);
+}
+
+tsm_status tsm_step_image(tsm_stream *s, const tsm_image *image) {
+    if (s == NULL) return TSM_E_ARGUMENT;
+    if (s->reader == NULL)
+        return tsm_refuse(TSM_E_ARGUMENT, s->error, sizeof s->error,
+                          "tsm_step_image: model %s has no image input\n  hint: use tsm_step_tensor", s->plan->model);
+    float *input = (float *)(void *)(s->arena + s->plan->input.offset);
+    tsm_pool_hold(s->pool, 1);
+    const tsm_status status = tsm_image_read(s->reader, image, s->pool, input, s->error, sizeof s->error);
+    if (status == TSM_OK) run_plan(s);
+    tsm_pool_hold(s->pool, 0);
+    return status;
+}
+
+typedef struct {
+    const tsm_stream *stream;
+    const float *nchw;
+} store_call;
+
+static void store_rows(const void *context, int32_t thread, int32_t begin, int32_t end) {
+    const store_call *c = context;
+    (void)thread;
+    tsm_tensor_store(&c->stream->plan->input, c->stream->arena, c->nchw, begin, end);
+}
+
+tsm_status tsm_step_tensor(tsm_stream *s, const float *nchw, size_t count) {
+    if (s == NULL) return TSM_E_ARGUMENT;
+    const size_t expected = s->plan->input.bytes / sizeof(float);
+    if (nchw == NULL || count != expected)
+        return tsm_refuse(TSM_E_ARGUMENT, s->error, sizeof s->error,
+                          "tsm_step_tensor: wrong input\n  found: %zu floats%s\n  allowed: %zu", count,
+                          nchw == NULL ? " at NULL" : "", expected);
+    tsm_pool_hold(s->pool, 1);
+    tsm_pool_run(s->pool, store_rows, &(store_call){s, nchw}, tsm_tensor_rows(&s->plan->input));
+    run_plan(s);
+    tsm_pool_hold(s->pool, 0);
+    return TSM_OK;
+}
+
+/* -- Around the step ----------------------------------------------------------------------------------------------- */
+
+tsm_status tsm_reset(tsm_stream *s) {
+    if (s == NULL) return TSM_E_ARGUMENT;
+    memset(s->state[0], 0, s->plan->state_bytes);
+    memset(s->state[1], 0, s->plan->state_bytes);
+    return TSM_OK;
+}
+
+const float *tsm_scores(const tsm_stream *s, size_t *count) {
+    if (count != NULL) *count = s == NULL ? 0 : s->plan->output.bytes / sizeof(float);
+    return s == NULL ? NULL : (const float *)(const void *)(s->arena + s->plan->output.offset);
+}
+
+tsm_status tsm_profile(tsm_stream *s, int on) {
+    if (s == NULL) return TSM_E_ARGUMENT;
+    s->profiling = on != 0;
+    return TSM_OK;
+}
+
+const uint64_t *tsm_op_ns(const tsm_stream *s, size_t *count) {
+    if (count != NULL) *count = s == NULL ? 0 : s->plan->op_count;
+    return s == NULL ? NULL : s->op_ns;
+}
+
+const char *tsm_error(const tsm_stream *s) { return s == NULL ? "the stream is NULL" : s->error; }
