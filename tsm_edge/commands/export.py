@@ -1,0 +1,75 @@
+"""``tsm-edge export``: write a model as ONNX, one frame a step, with its states as inputs and outputs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..report import kib, print_facts, print_json, print_next
+from .model_options import model_from, model_options
+
+if TYPE_CHECKING:
+    from ..manifest import WeightsInfo
+    from ..models import Model
+
+
+@click.command()
+@click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.onnx]")
+@model_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+def export(
+    model: str, output: Path | None, weights: Path | None, seed: int, as_json: bool, **parameters: Any
+) -> None:
+    """Write MODEL as ONNX with its states.
+
+    The file takes one frame and the caches of the frame before, and returns the scores and the caches for the next
+    frame. The caches of a stream start at zero.
+    """
+    from ..checkpoints import prepare, sha256
+    from ..onnx_file import OPSET, onnx_model, write
+    from ..onnx_meta import OnnxMeta
+
+    network = model_from(model, weights=weights, **parameters)
+    net, source = prepare(network, weights, seed)
+    click.echo(f"weights: {source.note}", err=True)
+    arrays = {key: tensor.numpy() for key, tensor in net.state_dict().items()}
+    path = output or Path(f"{network.name}.onnx")
+    size = write(path, onnx_model(network, arrays, OnnxMeta.of(network, source)))
+    if as_json:
+        written = {"file": str(path), "bytes": size, "sha256": sha256(path), "opset": OPSET}
+        print_json({**written, **_facts(network, source)})
+        return
+    inputs, states, outputs = network.signature.inputs, network.signature.states, network.signature.outputs
+    print_facts(
+        {
+            "file": f"{path} ({kib(size)}, ONNX opset {OPSET})",
+            "sha256": sha256(path),
+            "model": ", ".join(
+                [network.name, *(f"{key} {value}" for key, value in network.parameters.items())]
+            ),
+            "weights": source.note,
+            "inputs": f"{inputs[0].name} {list(inputs[0].shape)}, {_range([pair.input.name for pair in states])}",
+            "outputs": f"{outputs[0].name} {list(outputs[0].shape)}, {_range([pair.output_name for pair in states])}",
+            "states": f"{len(states)}, {kib(network.signature.state_bytes)}; the file's metadata names the pairs",
+        }
+    )
+    print_next(f"tsm-edge compile {path} --target local")
+
+
+def _range(names: list[str]) -> str:
+    return f"{names[0]} … {names[-1]}" if len(names) > 1 else names[0]
+
+
+def _facts(network: Model, source: WeightsInfo) -> dict[str, Any]:
+    return {
+        "model": network.name,
+        "parameters": dict(network.parameters),
+        "weights": asdict(source),
+        "labels": list(network.labels),
+        "preprocess": network.preprocess.to_json(),
+        "signature": network.signature.to_json(),
+    }

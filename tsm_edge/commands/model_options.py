@@ -1,0 +1,61 @@
+"""The options that say which network is meant, the same for every verb that builds one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import models
+from ..errors import ModelError, UsageError
+
+_FILE = click.Path(path_type=Path)
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --weights, --seed, --width, --size, --classes and --labels to a click command."""
+    options = (
+        click.option("--weights", type=_FILE, help="Checkpoint of tsm-edge, MIT, mmaction2 or torchvision."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of untrained weights."),
+        click.option("--width", type=float, help="Factor on the channels, where the network has one."),
+        click.option("--size", type=int, help="Height and width of the input in pixels.  [default: 224]"),
+        click.option(
+            "--classes", type=int, help="Number of classes.  [default: as in --weights or --labels, or 27]"
+        ),
+        click.option("--labels", type=_FILE, help="Text file with the name of one class a line."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def model_from(
+    name: str,
+    *,
+    weights: Path | None,
+    width: float | None,
+    size: int | None,
+    classes: int | None,
+    labels: Path | None,
+) -> models.Model:
+    """Return the model that the options describe; the class count comes from the checkpoint when nothing says it.
+
+    Raises:
+        UnknownName: there is no such model.
+        UsageError: an option is out of its range, or two options disagree.
+        CheckpointError: the class count is wanted from a file that does not tell it.
+    """
+    try:
+        texts = None if labels is None else models.read_labels(labels)
+        model = models.load(name, width=width, size=size, classes=classes, labels=texts)
+        if weights is None or classes is not None or texts is not None:
+            return model
+        from ..checkpoints import class_count
+
+        count = class_count(weights)
+        click.echo(f"{count} classes, from the head of {weights}", err=True)
+        return models.load(name, width=width, size=size, classes=count)
+    except ModelError as error:
+        raise UsageError(error.what, found=error.found, allowed=error.allowed, hint=error.hint) from error

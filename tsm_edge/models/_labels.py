@@ -1,0 +1,91 @@
+"""Names of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import ModelError
+
+#: 20BN-Jester in MIT's order, which sorts the names; mmaction2 uses the order of the official file instead
+JESTER = (
+    "Doing other things",
+    "Drumming Fingers",
+    "No gesture",
+    "Pulling Hand In",
+    "Pulling Two Fingers In",
+    "Pushing Hand Away",
+    "Pushing Two Fingers Away",
+    "Rolling Hand Backward",
+    "Rolling Hand Forward",
+    "Shaking Hand",
+    "Sliding Two Fingers Down",
+    "Sliding Two Fingers Left",
+    "Sliding Two Fingers Right",
+    "Sliding Two Fingers Up",
+    "Stop Sign",
+    "Swiping Down",
+    "Swiping Left",
+    "Swiping Right",
+    "Swiping Up",
+    "Thumb Down",
+    "Thumb Up",
+    "Turning Hand Clockwise",
+    "Turning Hand Counterclockwise",
+    "Zooming In With Full Hand",
+    "Zooming In With Two Fingers",
+    "Zooming Out With Full Hand",
+    "Zooming Out With Two Fingers",
+)
+
+
+def default_labels(classes: int) -> tuple[str, ...]:
+    """Return the Jester names for 27 classes, else "class 0", "class 1" and so on."""
+    return JESTER if classes == len(JESTER) else tuple(f"class {index}" for index in range(classes))
+
+
+def checked_labels(labels: Sequence[str], classes: int) -> tuple[str, ...]:
+    """Return the labels as a tuple.
+
+    Raises:
+        ModelError: not one label for every class, or a label that is no printable, non-empty text.
+    """
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        raise ModelError(
+            "Labels must be a list of texts.", found=repr(labels)[:80], allowed="a list of texts"
+        )
+    if len(labels) != classes:
+        raise ModelError(
+            "The number of labels is not the number of classes.",
+            found=f"{len(labels)} labels",
+            allowed=f"{classes} labels, one for every class",
+            hint=f"give {classes} labels, or set the number of classes to {len(labels)}",
+        )
+    for index, label in enumerate(labels):
+        if not label.strip() or not label.isprintable():
+            raise ModelError(
+                f"Label {index} cannot be shown.",
+                found=repr(label),
+                allowed="printable text, not only spaces",
+            )
+    return tuple(labels)
+
+
+def read_labels(path: str | Path) -> tuple[str, ...]:
+    """Read a UTF-8 text file with one label a line; empty lines at its end are ignored.
+
+    Raises:
+        ModelError: the file cannot be read, is not UTF-8 or holds no label.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"The label file '{path}' cannot be read.",
+            found=error,
+            allowed="a UTF-8 text file, one label a line",
+        ) from error
+    lines = text.rstrip().splitlines()
+    if not lines:
+        raise ModelError(f"The label file '{path}' is empty.", allowed="one label a line")
+    return tuple(line.strip() for line in lines)

@@ -1,0 +1,168 @@
+"""A model: a network's description with its parameters, labels, signature and preprocessing; torch only on demand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ModelError
+from ..signature import Preprocess, Signature, StatePair, TensorSpec
+from . import _walk
+from ._labels import JESTER, checked_labels, default_labels
+from ._layers import Layer
+
+if TYPE_CHECKING:
+    import torch
+
+DEFAULT_SIZE = 224
+SIZES = range(32, 513, 32)  # the networks halve the picture five times
+CLASSES = range(2, 10_001)
+
+
+class Width(NamedTuple):
+    """Default and limits of a network's width factor."""
+
+    default: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model file provides as ``MODEL``: one line about it, and the function that lists its layers.
+
+    describe: ``describe(classes)`` or, where there is a width, ``describe(classes, width)``.
+    our_keys: renames the state_dict keys of other projects, all of a file at once; see :mod:`._foreign_keys`.
+    """
+
+    summary: str
+    describe: Callable[..., tuple[Layer, ...]]
+    our_keys: Callable[[Sequence[str]], list[str]]
+    width: Width | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One network with all its parameters set.
+
+    parameters: "size" (input height and width, pixels), "classes" and, where the network has one, "width".
+    labels: one name for every class. layers: the description that everything else is derived from.
+    our_keys: from :class:`Recipe`.
+    """
+
+    name: str
+    summary: str
+    parameters: Mapping[str, Any]
+    labels: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    our_keys: Callable[[Sequence[str]], list[str]]
+
+    @property
+    def size(self) -> int:
+        """Height and width of the input in pixels."""
+        return int(self.parameters["size"])
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.labels)
+
+    @property
+    def parameters_count(self) -> int:
+        """Learnt numbers: convolutions, batch norms, head."""
+        return _walk.parameters(self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates a frame: convolutions and head."""
+        return _walk.macs(self.layers, self.size)
+
+    @property
+    def signature(self) -> Signature:
+        """Input "frame", output "logits", states "cache0" and on with outputs "cache0_out" and on; all float32."""
+        shapes = _walk.states(self.layers, self.size)
+        return Signature(
+            inputs=(TensorSpec("frame", (1, 3, self.size, self.size)),),
+            states=tuple(
+                StatePair(TensorSpec(f"cache{index}", shape), f"cache{index}_out")
+                for index, shape in enumerate(shapes)
+            ),
+            outputs=(TensorSpec("logits", (1, self.classes)),),
+        )
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How a picture becomes "frame"; see :meth:`tsm_edge.signature.Preprocess.imagenet`."""
+        return Preprocess.imagenet(self.size)
+
+    def build(self, seed: int = 0) -> Any:
+        """Return the torch network in eval mode with seeded weights; the same seed gives the same bytes.
+
+        ``net(clip [N, T, 3, H, W]) -> [N, T, classes]`` and
+        ``net.step(frame [1, 3, H, W], states) -> (logits [1, classes], next states)``.
+
+        Raises:
+            UsageError: the seed is no integer of 0..2**32-1.
+        """
+        from ._net import make_net
+        from ._seeded import seed_net
+
+        net = make_net(self.layers)
+        seed_net(net, self.layers, self.size, seed)
+        return net
+
+    def zero_states(self) -> tuple[torch.Tensor, ...]:
+        """Return the states of a stream that has seen nothing: float32 zeros, one tensor a state."""
+        import torch
+
+        return tuple(torch.zeros(pair.input.shape) for pair in self.signature.states)
+
+
+def make_model(
+    name: str,
+    recipe: Recipe,
+    *,
+    width: float | None,
+    size: int | None,
+    classes: int | None,
+    labels: Sequence[str] | None,
+) -> Model:
+    """Check the parameters, fill in the defaults and describe the network; ModelError for a bad parameter."""
+    if classes is None:
+        classes = len(JESTER) if labels is None else len(labels)
+    parameters: dict[str, Any] = {
+        "size": _whole(name, "size", DEFAULT_SIZE if size is None else size, SIZES),
+        "classes": _whole(name, "classes", classes, CLASSES),
+    }
+    scale = _width(name, recipe.width, width)
+    if scale is not None:
+        parameters["width"] = scale
+    names = default_labels(classes) if labels is None else checked_labels(labels, classes)
+    layers = recipe.describe(classes) if scale is None else recipe.describe(classes, scale)
+    return Model(name, recipe.summary, parameters, names, layers, recipe.our_keys)
+
+
+def _whole(name: str, field: str, value: object, allowed: range) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+        of = f"a multiple of {allowed.step}" if allowed.step > 1 else "an integer"
+        raise ModelError(
+            f"{name}: bad {field}.", found=repr(value), allowed=f"{of} of {allowed[0]}..{allowed[-1]}"
+        )
+    return value
+
+
+def _width(name: str, limits: Width | None, value: float | None) -> float | None:
+    if limits is None:
+        if value is not None:
+            raise ModelError(f"{name} has no width.", found=value, hint="leave the width out")
+        return None
+    if value is None:
+        return limits.default
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not limits.least <= value <= limits.most:
+        raise ModelError(
+            f"{name}: bad width.", found=repr(value), allowed=f"a number of {limits.least}..{limits.most}"
+        )
+    return float(value)

@@ -1,0 +1,134 @@
+"""The torch network of a description: one set of weights, two faces.
+
+``net(clip)`` takes [N, T, 3, H, W] and returns the logits of every frame, [N, T, classes]: the form for training and
+for reference. ``net.step(frame, states)`` takes one frame and the states it needs: the form that runs on a device.
+T steps from zero states equal the clip form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ._layers import EPSILON, Block, Conv, Head, Layer, Pool
+from ._shift import shift_clip, shift_step
+from ._walk import convs, head
+
+if TYPE_CHECKING:
+    import torch
+
+#: given a shifted block's raw input and its fold, return what its first convolution reads
+Shift = Callable[["torch.Tensor", int], "torch.Tensor"]
+
+
+def make_net(layers: tuple[Layer, ...]) -> Any:
+    """Build the network, in eval mode, with torch's own initial values.
+
+    Returns a ``torch.nn.Module`` whose state_dict keys are the names in the description. (The class is made here
+    so that importing this file does not import torch.)
+    """
+    import torch
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            for conv, _ in convs(layers, 1):
+                _put(self, conv.weight, _conv2d(conv))
+                _put(self, conv.norm, torch.nn.BatchNorm2d(conv.outputs, eps=EPSILON))
+            last = head(layers)
+            _put(self, last.name, torch.nn.Linear(last.inputs, last.classes))
+
+        def forward(self, clip: torch.Tensor) -> torch.Tensor:
+            """[N, T, 3, H, W] -> logits [N, T, classes]; frame t sees frames 0..t, never the future."""
+            count, frames = clip.shape[:2]
+            logits = _run(self, layers, clip.flatten(0, 1), lambda x, fold: shift_clip(x, frames, fold))
+            return logits.unflatten(0, (count, frames))
+
+        def step(
+            self, frame: torch.Tensor, states: tuple[torch.Tensor, ...]
+        ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+            """[N, 3, H, W] and the states -> logits [N, classes] and the next states."""
+            waiting, after = list(states), []
+
+            def shift(x: torch.Tensor, fold: int) -> torch.Tensor:
+                shifted, state = shift_step(x, waiting.pop(0))
+                after.append(state)
+                return shifted
+
+            logits = _run(self, layers, frame, shift)
+            return logits, tuple(after)
+
+    return Net().eval()
+
+
+def step_module(net: Any) -> Any:
+    """Wrap a net for ``torch.export``: forward(frame, *states) -> (logits, *new_states), all flat tensors."""
+    import torch
+
+    class Step(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, frame: torch.Tensor, *states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            logits, after = self.net.step(frame, states)
+            return (logits, *after)
+
+    return Step().eval()
+
+
+def _run(net: torch.nn.Module, layers: tuple[Layer, ...], x: torch.Tensor, shift: Shift) -> torch.Tensor:
+    import torch
+
+    for layer in layers:
+        if isinstance(layer, Conv):
+            x = _convolve(net, layer, x)
+        elif isinstance(layer, Pool):
+            x = torch.nn.functional.max_pool2d(x, 3, 2, 1)
+        elif isinstance(layer, Block):
+            x = _block(net, layer, x, shift)
+        elif isinstance(layer, Head):
+            x = net.get_submodule(layer.name)(x.mean((2, 3)))
+    return x
+
+
+def _block(net: torch.nn.Module, block: Block, x: torch.Tensor, shift: Shift) -> torch.Tensor:
+    y = shift(x, block.fold) if block.shifted else x
+    for conv in block.chain:
+        y = _convolve(net, conv, y)
+    if block.residual:  # the sum reads the raw input, never the shifted one
+        y = y + (_convolve(net, block.projection, x) if block.projection else x)
+    return _activate(y, block.activation)
+
+
+def _convolve(net: torch.nn.Module, conv: Conv, x: torch.Tensor) -> torch.Tensor:
+    x = net.get_submodule(conv.norm)(net.get_submodule(conv.weight)(x))
+    return _activate(x, conv.activation)
+
+
+def _activate(x: torch.Tensor, activation: str) -> torch.Tensor:
+    import torch
+
+    if activation == "relu":
+        return torch.nn.functional.relu(x)
+    return torch.nn.functional.relu6(x) if activation == "relu6" else x
+
+
+def _conv2d(conv: Conv) -> torch.nn.Module:
+    import torch
+
+    return torch.nn.Conv2d(
+        conv.inputs, conv.outputs, conv.kernel, conv.stride, conv.kernel // 2, groups=conv.groups, bias=False
+    )
+
+
+def _put(net: torch.nn.Module, name: str, module: torch.nn.Module) -> None:
+    """Register ``module`` under a dotted name, with empty modules for the parts before the last dot."""
+    import torch
+
+    *parents, last = name.split(".")
+    for parent in parents:
+        if parent not in dict(net.named_children()):
+            net.add_module(parent, torch.nn.Module())
+        net = net.get_submodule(parent)
+    net.add_module(last, module)
