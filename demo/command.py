@@ -1,0 +1,71 @@
+"""``tsm-edge demo``: its command line. OpenCV is imported when it runs, so ``--help`` works without it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tsm_edge.errors import ExtraMissing
+
+from .request import Request
+
+
+@click.command(short_help="Recognise live from a camera, a video file or a folder of images.")
+@click.option("--camera", type=click.IntRange(min=0), help="Camera number, as in /dev/videoN. Default: 0.")
+@click.option("--video", type=click.Path(path_type=Path), help="Play a video file instead.")
+@click.option(
+    "--images", type=click.Path(path_type=Path), help="Play a folder of images, each one a model frame."
+)
+@click.option(
+    "--bundle", type=click.Path(path_type=Path), help="Bundle to run. Default: compiled once, cached."
+)
+@click.option(
+    "--headless", is_flag=True, help="No window. A file is then replayed without a clock, always the same."
+)
+@click.option("--record", type=click.Path(path_type=Path), help="Write what is shown to an .mp4 file.")
+@click.option(
+    "--json", is_flag=True, help="One JSON line per processed frame on stdout, then a summary line."
+)
+@click.option(
+    "--fps",
+    type=click.FloatRange(min=0.1, max=240),
+    help="Frames per second the model sees. Default: the rate it was made for.",
+)
+@click.option("--max-frames", type=click.IntRange(min=1), help="Stop after so many processed frames.")
+@click.option("--mirror", is_flag=True, help="Flip frames first, for a camera that delivers a mirror image.")
+@click.option(
+    "--bgr", is_flag=True, help="Feed blue as red, as the TSM demo of 2019 did. Default: correct RGB."
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1, max=64), help="Threads of one step. Default: the bundle's."
+)
+def demo(**options: Any) -> None:
+    """Recognise what is happening, frame by frame, live.
+
+    Frames reach the model at its own rate by their time stamps. A machine that is too slow drops frames and
+    counts them, it never falls behind. In the window, q or Escape ends and f switches full screen. The
+    picture is not mirrored: left and right are those of the camera, for the model and on the screen alike. A
+    folder of images is taken to have been recorded at the model's rate (or --fps).
+    """
+    request = Request(**options)
+    require_opencv()
+    from .session import play
+
+    play(request)
+
+
+def require_opencv() -> None:
+    """Import OpenCV with its own log lines off, which would stand before our messages and say less."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        raise ExtraMissing(
+            "The demo needs OpenCV, which cannot be imported.",
+            found=str(error),
+            hint="pip install opencv-python; for --headless, opencv-python-headless needs fewer libraries",
+        ) from error

@@ -1,0 +1,186 @@
+"""The loop: a frame from the feed, one step of the stream, the smoothed decision, and out to all who want it.
+
+It takes everything it works with as a parameter, so it runs the same over a camera, a file or a test.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from tsm_edge.errors import EdgeError, RuntimeFailure
+from tsm_edge.smoothing import Smoother
+
+from .feed import Feed
+from .overlay import Status, render
+from .report import Progress, Reporter, Result
+from .sources import Frame
+
+_WAIT_S = 0.03  # how long the loop sleeps without a frame before it looks at the keys and the stop flag again
+_FPS_WINDOW_S = 2.0
+_TIMES_KEPT = 100_000  # two hours at 12 frames per second; a camera may run for months
+
+
+class Stream(Protocol):
+    """One camera's state on an opened bundle (`tsm_edge.runtime.Stream`)."""
+
+    def step(self, frame: np.ndarray, *, format: str = "bgr") -> np.ndarray:
+        """Advance by one uint8 (H, W, 3) frame; return float32 [classes] logits."""
+
+
+class Screen(Protocol):
+    """A window (`screen.Window`)."""
+
+    def show(self, picture: np.ndarray) -> None:
+        """Show a uint8 BGR picture."""
+
+    def poll(self) -> bool:
+        """Return False when the user wants to end."""
+
+
+class Recording(Protocol):
+    """A recording (`recorder.Recorder`)."""
+
+    def write(self, picture: np.ndarray, t_s: float) -> None:
+        """Add a picture as seen at ``t_s`` seconds."""
+
+
+@dataclass
+class Loop:
+    """One run over a feed.
+
+    Args:
+        channels: the order in which ``stream`` is told the frame's channels are. Frames are BGR, so "bgr"
+        gives the
+            model what it was trained on; "rgb" feeds it blue as red, as the demo of 2019 did.
+        mirror: flip each frame left to right before anything else, for cameras that deliver a mirror image.
+        max_frames: stop after so many processed frames; 0 for no limit.
+        stop: asked between two frames; True ends the run.
+    """
+
+    stream: Stream
+    feed: Feed
+    labels: tuple[str, ...]
+    reporter: Reporter
+    screen: Screen | None = None
+    recorder: Recording | None = None
+    progress: Progress | None = None
+    note: str = ""
+    channels: str = "bgr"
+    mirror: bool = False
+    max_frames: int = 0
+    stop: Callable[[], bool] = lambda: False
+    clock: Callable[[], float] = time.perf_counter
+
+    frames: int = 0
+    stopped: str = "end"
+    times_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMES_KEPT))
+    _smoother: Smoother = field(default_factory=Smoother)
+    _done_at: deque[float] = field(default_factory=deque)
+    _began: float = 0.0
+    _ended: float = 0.0
+    _status: Status | None = None
+
+    def run(self) -> EdgeError | None:
+        """Run until the source, the user or a limit ends it; return the error that ended it, if one did.
+
+        The error is returned and not raised, because what was processed and recorded before it still counts.
+        """
+        try:
+            while self._turn():
+                pass
+        except BrokenPipeError:
+            self.stopped = "output-closed"
+        except EdgeError as error:
+            self.stopped = "failed"
+            return error
+        return None
+
+    @property
+    def fps(self) -> float:
+        """Processed frames per second over the whole run so far; 0 before the second."""
+        elapsed = self._ended - self._began
+        return (self.frames - 1) / elapsed if self.frames > 1 and elapsed > 0 else 0.0
+
+    def _turn(self) -> bool:
+        """Do what one frame needs; return whether to go on."""
+        if self.stop():
+            self.stopped = "interrupted"
+            return False
+        item = self.feed.take(_WAIT_S)
+        if item is None:
+            if self.feed.finished:
+                return False
+        elif item.chosen:
+            self._process(item.frame)
+        else:
+            self._preview(item.frame)
+        if self.screen is not None and not self.screen.poll():
+            self.stopped = "quit"
+            return False
+        if self.max_frames and self.frames >= self.max_frames:
+            self.stopped = "max-frames"
+            return False
+        return True
+
+    def _process(self, frame: Frame) -> None:
+        image = self._upright(frame)
+        before = self.clock()
+        logits = self.stream.step(image, format=self.channels)
+        now = self.clock()
+        if not np.isfinite(logits).all():
+            raise RuntimeFailure(
+                f"The model's scores for frame {self.frames} are not finite.",
+                hint="check the bundle: tsm-edge verify BUNDLE",
+            )
+        decision = self._smoother.push(logits)
+        self._count(before, now)
+        result = Result(
+            frame=self.frames - 1,
+            t_s=frame.t_s,
+            index=decision.index,
+            label=self.labels[decision.index],
+            probability=float(decision.probability),
+            raw_label=self.labels[decision.raw_index],
+            ms=self.times_ms[-1],
+            dropped=self.feed.dropped,
+        )
+        self.reporter.result(result, decision.changed)
+        fps = self._recent_fps()
+        if self.progress is not None:
+            self.progress.tell(self.frames, fps, result.ms, result.dropped)
+        self._status = Status(result.label, result.probability, result.ms, fps, result.dropped, self.note)
+        if self.screen is None and self.recorder is None:
+            return
+        picture = render(image, self._status)
+        if self.recorder is not None:
+            self.recorder.write(picture, frame.t_s)
+        if self.screen is not None:
+            self.screen.show(picture)
+
+    def _preview(self, frame: Frame) -> None:
+        """Show a frame the model does not see under the last result, to move as the camera's picture does."""
+        if self.screen is not None and self._status is not None:
+            self.screen.show(render(self._upright(frame), self._status))
+
+    def _upright(self, frame: Frame) -> np.ndarray:
+        return np.ascontiguousarray(frame.image[:, ::-1]) if self.mirror else frame.image
+
+    def _count(self, before: float, now: float) -> None:
+        if self.frames == 0:
+            self._began = now
+        self._ended = now
+        self.frames += 1
+        self.times_ms.append(1000 * (now - before))
+        self._done_at.append(now)
+        while now - self._done_at[0] > _FPS_WINDOW_S:
+            self._done_at.popleft()
+
+    def _recent_fps(self) -> float:
+        elapsed = self._done_at[-1] - self._done_at[0]
+        return (len(self._done_at) - 1) / elapsed if elapsed > 0 else 0.0

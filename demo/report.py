@@ -1,0 +1,127 @@
+"""What the demo prints: results on stdout, for people or as JSON lines; everything else goes to stderr."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from tsm_edge.report import SCHEMA, print_facts, print_next
+
+
+@dataclass(frozen=True)
+class Result:
+    """One processed frame: ``label`` is the smoothed decision, ``raw_label`` this frame's own."""
+
+    frame: int
+    t_s: float
+    index: int
+    label: str
+    probability: float
+    raw_label: str
+    ms: float
+    dropped: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A whole run.
+
+    ``stopped``: why it ended: "end", "max-frames", "quit", "interrupted", "output-closed" or "failed".
+    ``empty_ticks``: how often the model's rate asked for a frame and the source had none. ``fps``: processed
+    frames per second of wall-clock time; 0 when fewer than two were processed.
+    """
+
+    frames: int
+    dropped: int
+    empty_ticks: int
+    median_ms: float
+    p95_ms: float
+    fps: float
+    stopped: str
+    source: str
+    model: str
+    target: str
+    weights: str
+    recorded: Path | None = None
+
+
+class Reporter(Protocol):
+    """Where results go."""
+
+    def result(self, result: Result, changed: bool) -> None:
+        """Report one frame; ``changed``: its label is another than that of the frame before."""
+
+    def summary(self, summary: Summary) -> None:
+        """Report the run, once, at its end."""
+
+
+class JsonReporter:
+    """One JSON object a line: one for each processed frame, then the summary with a ``schema`` number."""
+
+    def result(self, result: Result, changed: bool) -> None:
+        """Print the frame; t_s in milliseconds' precision, the probability in four digits."""
+        line: dict[str, Any] = dict(vars(result))
+        line.update(
+            t_s=round(result.t_s, 3), probability=round(result.probability, 4), ms=round(result.ms, 3)
+        )
+        click.echo(json.dumps(line))
+
+    def summary(self, summary: Summary) -> None:
+        """Print the summary."""
+        line: dict[str, Any] = {"schema": SCHEMA, **vars(summary)}
+        line.update(
+            median_ms=round(summary.median_ms, 3),
+            p95_ms=round(summary.p95_ms, 3),
+            fps=round(summary.fps, 2),
+            recorded=str(summary.recorded) if summary.recorded else None,
+        )
+        click.echo(json.dumps(line))
+
+
+class TextReporter:
+    """A line whenever the label changes, then the summary and ``next_command``, what may be wanted now."""
+
+    def __init__(self, next_command: str = "") -> None:
+        self._next = next_command
+
+    def result(self, result: Result, changed: bool) -> None:
+        """Print the frame if its label is new."""
+        if changed:
+            click.echo(f"{result.t_s:8.2f} s  {result.label}  {100 * result.probability:.0f}%")
+
+    def summary(self, summary: Summary) -> None:
+        """Print the summary as names and values."""
+        facts: dict[str, object] = {
+            "frames": f"{summary.frames} ({summary.stopped})",
+            "dropped": summary.dropped,
+            "model": f"median {summary.median_ms:.1f} ms, p95 {summary.p95_ms:.1f} ms",
+            "speed": f"{summary.fps:.1f} frames per second",
+        }
+        if summary.empty_ticks:
+            facts["no frame"] = f"{summary.empty_ticks} times when the model's rate asked for one"
+        if summary.recorded:
+            facts["recorded"] = summary.recorded
+        print_facts(facts)
+        if self._next:
+            print_next(self._next)
+
+
+class Progress:
+    """A sign of life on stderr every few seconds, for runs without a window."""
+
+    def __init__(self, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._told = clock()
+
+    def tell(self, frames: int, fps: float, ms: float, dropped: int) -> None:
+        """Print where the run is, if it is time to."""
+        if self._clock() - self._told >= self._every_s:
+            self._told = self._clock()
+            click.echo(f"{frames} frames, {fps:.1f} FPS, model {ms:.1f} ms, dropped {dropped}", err=True)

@@ -1,0 +1,45 @@
+"""What the user asked the demo for, checked as far as the options alone can tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tsm_edge.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of ``tsm-edge demo`` by their names; None where not given."""
+
+    camera: int | None = None
+    video: Path | None = None
+    images: Path | None = None
+    bundle: Path | None = None
+    headless: bool = False
+    record: Path | None = None
+    json: bool = False
+    fps: float | None = None
+    max_frames: int | None = None
+    mirror: bool = False
+    bgr: bool = False
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("camera", "video", "images") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise UsageError(
+                "The demo plays one source at a time.",
+                found=" and ".join(f"--{name}" for name in given),
+                allowed="one of --camera N, --video FILE, --images DIR; camera 0 without any",
+            )
+        if (
+            self.record is not None
+            and self.video is not None
+            and self.record.resolve() == self.video.resolve()
+        ):
+            raise UsageError(
+                "The recording would replace the video it is made from.",
+                found=f"--video and --record are both '{self.video}'",
+                allowed="another name for the recording",
+            )

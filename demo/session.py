@@ -1,0 +1,183 @@
+"""One run of the demo: put source, model and outputs together, loop, and say what came of it.
+
+Whatever can fail without the model (options, output path, display, files, the camera's device) is tried
+before the model is opened, because the first run compiles it. Everything opened is closed in reverse order,
+whatever happens.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from tsm_edge.errors import EdgeError, ModelError
+
+from .camera import Camera, check_camera
+from .default_bundle import default_bundle
+from .feed import Feed, Live, Replay
+from .files import ImageFolder, VideoFile
+from .interrupt import stop_flag
+from .loop import Loop
+from .recorder import Recorder
+from .report import JsonReporter, Progress, Reporter, Summary, TextReporter
+from .request import Request
+from .sampler import Sampler
+from .screen import Window, check_display
+from .sources import Source
+
+if TYPE_CHECKING:
+    from tsm_edge.runtime import Model
+
+UNTRAINED = "untrained weights: predictions mean nothing yet"
+
+
+def play(request: Request) -> None:
+    """Do what ``request`` asks for; an EdgeError says what went wrong. What was recorded is kept."""
+    if not request.headless:
+        check_display()
+    with ExitStack() as stack:
+        file = _check_source(request, stack)
+        if request.record is not None:
+            Recorder(request.record, 1.0).close()  # only to see that it can be written
+        folder = request.bundle or default_bundle()
+        model = _open_bundle(folder, request.threads, stack)
+        rate = request.fps or _rate(model)
+        recorder = Recorder(request.record, rate) if request.record is not None else None
+        if recorder is not None:
+            stack.callback(recorder.close)
+        source = file or _open_source(request, rate)  # closed by its feed, which knows when nobody reads it
+        _run(request, model, folder, source, Sampler(rate), recorder, stack)
+
+
+def _check_source(request: Request, stack: ExitStack) -> Source | None:
+    """Look whether the source is there; return it if it is a video file, which is opened for that."""
+    if request.video is not None:
+        file = VideoFile(request.video)
+        stack.callback(file.close)
+        return file
+    if request.images is not None:
+        ImageFolder(request.images, 1.0)
+    else:
+        check_camera(request.camera or 0)
+    return None
+
+
+def _open_source(request: Request, rate: float) -> Source:
+    return ImageFolder(request.images, rate) if request.images is not None else Camera(request.camera or 0)
+
+
+def _open_bundle(folder: Path, threads: int | None, stack: ExitStack) -> Model:
+    from tsm_edge import runtime
+
+    model = runtime.open(folder, threads=threads)
+    stack.callback(model.close)
+    if _untrained(model):
+        click.echo(
+            "note: the weights of this bundle are random numbers, nobody trained them: "
+            "what the demo predicts means nothing yet",
+            err=True,
+        )
+    return model
+
+
+def _untrained(model: Model) -> bool:
+    return model.manifest.model.weights.source == "seeded"
+
+
+def _next_command(model: Model, folder: Path) -> str:
+    if _untrained(model):
+        return f"tsm-edge compile {model.manifest.model.name} --target {model.manifest.target.name} --weights FILE"
+    return f"tsm-edge inspect {folder}"
+
+
+def _rate(model: Model) -> float:
+    preprocess = model.manifest.preprocess
+    if preprocess is None:
+        raise ModelError(
+            "This bundle's network takes no pictures, so the demo cannot feed it.",
+            hint="drive it from Python: tsm_edge.open(BUNDLE).stream().step_tensor(array)",
+        )
+    return preprocess.rate_fps
+
+
+def _labels(model: Model) -> tuple[str, ...]:
+    classes = int(np.prod(model.manifest.signature.outputs[0].shape))
+    return tuple(model.manifest.labels) or tuple(f"class {index}" for index in range(classes))
+
+
+def _run(
+    request: Request,
+    model: Model,
+    folder: Path,
+    source: Source,
+    sampler: Sampler,
+    recorder: Recorder | None,
+    stack: ExitStack,
+) -> None:
+    replay = request.headless and not source.live
+    stop = stack.enter_context(stop_flag())
+    feed: Feed = Replay(source, sampler) if replay else Live(source, sampler)
+    stack.callback(feed.close)
+    window = None if request.headless else Window()
+    if window is not None:
+        stack.callback(window.close)
+    reporter: Reporter = JsonReporter() if request.json else TextReporter(_next_command(model, folder))
+    loop = Loop(
+        stream=stack.enter_context(model.stream()),
+        feed=feed,
+        labels=_labels(model),
+        reporter=reporter,
+        screen=window,
+        recorder=recorder,
+        progress=Progress() if request.headless else None,
+        note=UNTRAINED if _untrained(model) else "",
+        channels="rgb" if request.bgr else "bgr",
+        mirror=request.mirror,
+        max_frames=request.max_frames or 0,
+        stop=stop.is_set,
+    )
+    click.echo(f"{source.name} at {sampler.rate:g} frames per second on {folder}; Ctrl-C ends", err=True)
+    failure = loop.run()
+    feed.close()  # before anyone asks the source: until then it belongs to the reader's thread
+    _finish(loop, reporter, source, model, sampler, recorder)
+    if failure is not None:
+        raise failure
+
+
+def _finish(
+    loop: Loop, reporter: Reporter, source: Source, model: Model, sampler: Sampler, recorder: Recorder | None
+) -> None:
+    """Close the recording and report the run, unless it failed before its first frame."""
+    broken: EdgeError | None = None
+    recorded: Path | None = None
+    try:
+        recorded = recorder.close() if recorder is not None else None
+    except EdgeError as error:
+        broken = error
+    for note in source.notes():
+        click.echo(f"note: {note}", err=True)
+    times = np.array(loop.times_ms or [0.0])
+    summary = Summary(
+        frames=loop.frames,
+        dropped=loop.feed.dropped,
+        empty_ticks=sampler.empty_ticks,
+        median_ms=float(np.median(times)),
+        p95_ms=float(np.percentile(times, 95)),
+        fps=loop.fps,
+        stopped=loop.stopped,
+        source=source.name,
+        model=model.manifest.model.name,
+        target=model.manifest.target.name,
+        weights=model.manifest.model.weights.source,
+        recorded=recorded,
+    )
+    if loop.stopped == "output-closed":
+        raise BrokenPipeError  # only the command line knows what to do about its own output
+    if loop.frames or loop.stopped != "failed":
+        reporter.summary(summary)
+    if broken is not None:
+        raise broken

@@ -1,0 +1,102 @@
+"""What the demo's tests share: frames, a stream, a model and a camera that need no compiler and no hardware."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+LABELS = ("blue", "green", "red")
+
+
+def picture(colour: tuple[int, int, int], width: int = 64, height: int = 48) -> np.ndarray:
+    """Return one uint8 BGR picture of one colour."""
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+class ColourStream:
+    """A stream whose class is the brightest channel and whose memory is a count: enough to see what it was fed."""
+
+    def __init__(self) -> None:
+        self.frames: list[np.ndarray] = []
+        self.formats: list[str] = []
+
+    def step(self, frame: np.ndarray, *, format: str = "bgr") -> np.ndarray:
+        self.frames.append(frame.copy())
+        self.formats.append(format)
+        means = frame.reshape(-1, 3).mean(axis=0).astype(np.float32)
+        return (means if format == "bgr" else means[::-1]) / 16
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> ColourStream:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class FakeCapture:
+    """What cv2.VideoCapture is to a camera: delivers ``pictures`` and is then unplugged."""
+
+    def __init__(self, pictures: list[np.ndarray], opened: bool = True) -> None:
+        self.pictures = list(pictures)
+        self.opened = opened
+        self.released = 0
+
+    def isOpened(self) -> bool:
+        return self.opened
+
+    def set(self, prop: int, value: float) -> bool:
+        return True
+
+    def grab(self) -> bool:
+        return bool(self.pictures)
+
+    def retrieve(self) -> tuple[bool, np.ndarray | None]:
+        return True, self.pictures.pop(0)
+
+    def release(self) -> None:
+        self.released += 1
+
+
+def fake_model(weights: str = "file", labels: tuple[str, ...] = LABELS, takes_pictures: bool = True) -> Any:
+    """Return what `tsm_edge.runtime.open` returns, as far as the demo looks at it, without a library behind it."""
+    stream = ColourStream()
+    manifest = SimpleNamespace(
+        model=SimpleNamespace(name="colours", weights=SimpleNamespace(source=weights)),
+        target=SimpleNamespace(name="local"),
+        labels=labels,
+        preprocess=SimpleNamespace(rate_fps=12.0) if takes_pictures else None,
+        signature=SimpleNamespace(outputs=(SimpleNamespace(shape=(1, 3)),)),
+    )
+    return SimpleNamespace(manifest=manifest, stream=lambda: stream, close=lambda: None, colour_stream=stream)
+
+
+@pytest.fixture
+def make() -> SimpleNamespace:
+    """The builders above, as a fixture: the test folders are no packages to import from."""
+    return SimpleNamespace(
+        picture=picture, stream=ColourStream, capture=FakeCapture, model=fake_model, labels=LABELS
+    )
+
+
+@pytest.fixture
+def write_video(tmp_path: Path) -> Any:
+    """Return a function that writes pictures as an MP4 file and gives its path."""
+    import cv2
+
+    def write(pictures: list[np.ndarray], fps: float = 30.0, name: str = "clip.mp4") -> Path:
+        path = tmp_path / name
+        height, width = pictures[0].shape[:2]
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
+        for one in pictures:
+            writer.write(one)
+        writer.release()
+        return path
+
+    return write

@@ -1,0 +1,254 @@
+"""``tsm-edge demo`` as a whole, with a model that needs no compiler in the place of an opened bundle."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from types import SimpleNamespace
+
+import cv2
+import pytest
+from click.testing import CliRunner
+
+import tsm_edge.runtime
+from tsm_edge import errors
+from tsm_edge.demo import SAMPLE_CLIP, session
+from tsm_edge.demo.command import demo, require_opencv
+
+
+@pytest.fixture
+def run(monkeypatch, make):
+    """Run the command with the given options on a fake bundle; gives result and model."""
+
+    def run(*options, **model_facts):
+        model = make.model(**model_facts)
+        opened = []
+
+        def open_bundle(folder, threads=None):
+            opened.append((folder, threads))
+            return model
+
+        monkeypatch.setattr(tsm_edge.runtime, "open", open_bundle)
+        monkeypatch.setattr(session, "default_bundle", lambda: "default")
+        result = CliRunner().invoke(demo, [str(option) for option in options])
+        return SimpleNamespace(result=result, error=result.exception, model=model, opened=opened)
+
+    return run
+
+
+def clean(run):
+    assert run.error is None, run.error
+    return run.result
+
+
+def test_the_sample_headless_is_the_same_every_time(run):
+    outputs = []
+    for _ in range(2):
+        result = clean(run("--video", SAMPLE_CLIP, "--headless", "--json"))
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        for line in lines:
+            for timing in ("ms", "median_ms", "p95_ms", "fps"):
+                line.pop(timing, None)
+        outputs.append(lines)
+    assert outputs[0] == outputs[1]
+    frames, summary = outputs[0][:-1], outputs[0][-1]
+    assert len(frames) == 92  # 7.63 seconds at 12 a second
+    assert summary == {
+        "schema": 1,
+        "frames": 92,
+        "dropped": 0,
+        "empty_ticks": 0,
+        "stopped": "end",
+        "source": str(SAMPLE_CLIP),
+        "model": "colours",
+        "target": "local",
+        "weights": "file",
+        "recorded": None,
+    }
+
+
+def test_people_get_words_and_the_next_command(run):
+    ran = run("--video", SAMPLE_CLIP, "--headless", "--max-frames", 9, "--bundle", "mine")
+    lines = clean(ran).stdout.splitlines()
+    assert lines[0].startswith("    0.00 s  ")
+    assert "frames:" in ran.result.stdout
+    assert "9 (max-frames)" in ran.result.stdout
+    assert lines[-1] == "next: tsm-edge inspect mine"
+    assert "12 frames per second on mine" in ran.result.stderr
+
+
+def test_untrained_weights_are_said_in_words_and_in_the_picture(run, tmp_path, monkeypatch):
+    notes = []
+    real = session.Loop
+
+    def spy(**options):
+        notes.append(options["note"])
+        return real(**options)
+
+    monkeypatch.setattr(session, "Loop", spy)
+    ran = run("--video", SAMPLE_CLIP, "--headless", "--max-frames", 2, weights="seeded")
+    assert "what the demo predicts means nothing yet" in clean(ran).stderr
+    assert "--weights FILE" in ran.result.stdout.splitlines()[-1]
+    clean(run("--video", SAMPLE_CLIP, "--headless", "--max-frames", 2))
+    assert notes == [session.UNTRAINED, ""]
+
+
+def test_options_reach_the_stream(run):
+    ran = run("--video", SAMPLE_CLIP, "--headless", "--max-frames", 4, "--bgr", "--mirror", "--threads", 3)
+    clean(ran)
+    assert ran.opened == [("default", 3)]
+    assert set(ran.model.colour_stream.formats) == {"rgb"}
+    good, first = cv2.VideoCapture(str(SAMPLE_CLIP)).read()
+    assert good
+    assert (ran.model.colour_stream.frames[0] == first[:, ::-1]).all()
+
+
+def test_without_options_frames_go_as_they_come(run):
+    ran = run("--video", SAMPLE_CLIP, "--headless", "--max-frames", 1)
+    clean(ran)
+    assert ran.model.colour_stream.formats == ["bgr"]
+    assert (ran.model.colour_stream.frames[0] == cv2.VideoCapture(str(SAMPLE_CLIP)).read()[1]).all()
+
+
+def test_fps_replaces_the_models_rate(run):
+    result = clean(run("--video", SAMPLE_CLIP, "--headless", "--json", "--fps", 5))
+    stamps = [json.loads(line)["t_s"] for line in result.stdout.splitlines()[:-1]]
+    assert len(stamps) == 39
+    assert stamps[:4] == [0.0, 0.2, 0.4, 0.6]
+
+
+def test_a_recording_is_named_in_the_summary_and_plays(run, tmp_path):
+    path = tmp_path / "out.mp4"
+    result = clean(run("--video", SAMPLE_CLIP, "--headless", "--json", "--record", path, "--max-frames", 24))
+    assert json.loads(result.stdout.splitlines()[-1])["recorded"] == str(path)
+    played = cv2.VideoCapture(str(path))
+    assert sum(1 for _ in iter(played.grab, False)) == 24
+    assert played.get(cv2.CAP_PROP_FPS) == pytest.approx(12)
+    assert played.get(cv2.CAP_PROP_FRAME_HEIGHT) > 360
+
+
+def test_a_folder_of_images_is_seen_image_by_image(run, tmp_path, make):
+    for number in range(15):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), make.picture((10 * number, 0, 0)))
+    ran = run("--images", tmp_path, "--headless", "--json")
+    lines = [json.loads(line) for line in clean(ran).stdout.splitlines()]
+    assert [int(frame[0, 0, 0]) for frame in ran.model.colour_stream.frames] == [10 * n for n in range(15)]
+    assert lines[12]["t_s"] == 1.0
+
+
+def test_an_image_that_cannot_be_read_keeps_what_was_recorded(run, tmp_path, make):
+    for number in range(5):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), make.picture((10 * number, 0, 0)))
+    (tmp_path / "5.png").write_bytes(b"broken")
+    ran = run("--images", tmp_path, "--headless", "--record", tmp_path / "out.mp4")
+    assert isinstance(ran.error, errors.VideoError)
+    assert "5 (failed)" in ran.result.stdout
+    assert sum(1 for _ in iter(cv2.VideoCapture(str(tmp_path / "out.mp4")).grab, False)) == 5
+
+
+def test_a_camera_unplugged_ends_with_its_error_and_a_whole_recording(run, tmp_path, make, monkeypatch):
+    capture = make.capture([make.picture((255, 0, 0))] * 3)
+    ticks = iter(range(9))  # a second between frames, so that all are the model's
+    made = session.Camera(0, open_capture=lambda number: capture, clock=lambda: float(next(ticks)))
+    monkeypatch.setattr(session, "check_camera", lambda number: None)
+    monkeypatch.setattr(session, "Camera", lambda number: made)
+    ran = run("--headless", "--json", "--record", tmp_path / "out.mp4")
+    assert isinstance(ran.error, errors.CameraError)
+    assert ran.error.exit_code == 4
+    summary = json.loads(ran.result.stdout.splitlines()[-1])
+    assert summary["stopped"] == "failed"
+    assert summary["frames"] + summary["dropped"] == 3
+    assert sum(1 for _ in iter(cv2.VideoCapture(str(tmp_path / "out.mp4")).grab, False)) >= 1
+    assert capture.released >= 1
+
+
+def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
+    shown = []
+
+    class Window:
+        def show(self, picture):
+            shown.append(picture.shape)
+
+        def poll(self):
+            return len(shown) < 9
+
+        def close(self):
+            shown.append("closed")
+
+    monkeypatch.setattr(session, "check_display", lambda: None)
+    monkeypatch.setattr(session, "Window", Window)
+    result = clean(run("--video", SAMPLE_CLIP, "--json"))
+    assert json.loads(result.stdout.splitlines()[-1])["stopped"] == "quit"
+    assert shown[-1] == "closed"
+    assert shown[0] == (shown[0][0], 480, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        (["--camera", "0", "--video", "x.mp4"], errors.UsageError, "--camera and --video"),
+        (["--video", "x.mp4", "--images", "y"], errors.UsageError, "one of --camera N"),
+        (["--video", "x.mp4", "--record", "./x.mp4"], errors.UsageError, "would replace the video"),
+        (["--video", "nowhere.mp4", "--headless"], errors.VideoError, "no such file"),
+        (["--images", "nowhere", "--headless"], errors.VideoError, "no such folder"),
+        (["--camera", "987", "--headless"], errors.CameraError, "no camera 987"),
+        (
+            ["--video", SAMPLE_CLIP, "--headless", "--record", "no/where.mp4"],
+            errors.OutputError,
+            "no folder 'no'",
+        ),
+        (["--video", SAMPLE_CLIP, "--headless", "--record", "out.gif"], errors.OutputError, ".mp4"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_model_is_opened(run, options, kind, said):
+    ran = run(*options)
+    assert isinstance(ran.error, kind)
+    assert said in str(ran.error)
+    assert ran.opened == []
+
+
+def test_no_display_is_refused_before_the_model_is_opened(run, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    ran = run("--video", SAMPLE_CLIP)
+    assert isinstance(ran.error, errors.DisplayError)
+    assert ran.opened == []
+
+
+def test_a_network_without_pictures_cannot_be_shown(run):
+    ran = run("--video", SAMPLE_CLIP, "--headless", takes_pictures=False)
+    assert isinstance(ran.error, errors.ModelError)
+    assert "takes no pictures" in str(ran.error)
+
+
+def test_a_model_without_labels_numbers_its_classes(run):
+    result = clean(run("--video", SAMPLE_CLIP, "--headless", "--json", "--max-frames", 1, labels=()))
+    line = json.loads(result.stdout.splitlines()[0])
+    assert line["label"] == f"class {line['index']}"
+
+
+@pytest.mark.parametrize(
+    "option", [["--fps", "0"], ["--max-frames", "0"], ["--camera", "-1"], ["--threads", "65"]]
+)
+def test_numbers_out_of_range_are_usage_errors(run, option):
+    assert run(*option).result.exit_code == 2
+
+
+def test_without_opencv_it_says_what_to_install(monkeypatch):
+    real = builtins.__import__
+
+    def refuse(name, *args, **kwargs):
+        if name == "cv2":
+            raise ImportError("libGL.so.1: cannot open shared object file")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(errors.ExtraMissing, match=r"libGL\.so\.1") as caught:
+        require_opencv()
+    assert "opencv-python-headless" in caught.value.hint
+
+
+def test_help_shows_every_option():
+    text = CliRunner().invoke(demo, ["--help"]).output
+    for option in demo.params:
+        assert option.opts[0] in text

@@ -1,0 +1,163 @@
+"""Camera, video file and folder of images: what they deliver, and each error a user can meet."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from tsm_edge.demo import SAMPLE_CLIP, camera
+from tsm_edge.demo.camera import Camera, check_camera
+from tsm_edge.demo.files import ImageFolder, VideoFile, natural_key
+from tsm_edge.errors import CameraError, VideoError
+
+
+def all_frames(source):
+    frames = []
+    while (frame := source.read()) is not None:
+        frames.append(frame)
+    return frames
+
+
+def test_the_shipped_clip_is_small_real_video():
+    assert SAMPLE_CLIP.stat().st_size < 1_500_000
+    source = VideoFile(SAMPLE_CLIP)
+    frames = all_frames(source)
+    assert len(frames) == 230
+    assert frames[0].image.shape == (360, 480, 3)
+    assert [frame.t_s for frame in frames] == pytest.approx([n / 30 for n in range(230)])
+    assert source.notes() == []
+    assert np.abs(frames[0].image.astype(int) - frames[60].image).mean() > 2  # something moves
+
+
+def test_video_frames_have_the_files_own_stamps(write_video, make):
+    source = VideoFile(write_video([make.picture((n, 0, 0)) for n in range(10)], fps=12.5))
+    assert [frame.t_s for frame in all_frames(source)] == pytest.approx([n / 12.5 for n in range(10)])
+
+
+def test_a_file_without_usable_stamps_is_counted_and_says_so(write_video, make, monkeypatch):
+    path = write_video([make.picture((n, 0, 0)) for n in range(10)], fps=20)
+    capture = cv2.VideoCapture(str(path))
+    blank = SimpleNamespace(
+        isOpened=capture.isOpened,
+        read=capture.read,
+        release=capture.release,
+        get=lambda prop: 10.0 if prop == cv2.CAP_PROP_FRAME_COUNT else 0.0,
+    )
+    monkeypatch.setattr(cv2, "VideoCapture", lambda name: blank)
+    source = VideoFile(path)
+    assert [frame.t_s for frame in all_frames(source)] == pytest.approx([n / 25 for n in range(10)])
+    assert "counted at 25 frames per second, which is assumed" in source.notes()[0]
+
+
+def test_a_file_cut_off_in_the_middle_says_so(tmp_path):
+    whole = SAMPLE_CLIP.read_bytes()  # its index stands at the front, so a cut file still opens
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(whole[: len(whole) // 2])
+    source = VideoFile(path)
+    frames = all_frames(source)
+    assert 20 < len(frames) < 200
+    assert f"only {len(frames)} of 230 frames could be read" in source.notes()[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "no such file"), (b"", "0 bytes"), (b"not a video at all", "18 bytes")]
+)
+def test_a_file_that_is_no_video_is_refused(tmp_path, content, said):
+    path = tmp_path / "x.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(VideoError, match=said) as caught:
+        VideoFile(path)
+    assert str(path) in caught.value.what
+    assert caught.value.exit_code == 1
+
+
+def test_a_folder_given_as_video_points_to_images(tmp_path):
+    with pytest.raises(VideoError, match="--images"):
+        VideoFile(tmp_path)
+
+
+def test_a_file_given_as_folder_points_to_video():
+    with pytest.raises(VideoError, match="--video"):
+        ImageFolder(SAMPLE_CLIP, 12)
+
+
+def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path):
+    with pytest.raises(VideoError, match="no such folder"):
+        ImageFolder(tmp_path / "nowhere", 12)
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(VideoError, match="no images") as caught:
+        ImageFolder(tmp_path, 12)
+    assert ".png" in str(caught.value)
+
+
+def test_images_come_in_natural_order_at_the_rate_given(tmp_path, make):
+    for number in (10, 9, 1):
+        cv2.imwrite(str(tmp_path / f"frame{number}.png"), make.picture((number, 0, 0)))
+    cv2.imwrite(str(tmp_path / "frame2.JPG"), make.picture((2, 2, 2)))
+    frames = all_frames(ImageFolder(tmp_path, 12))
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2, 9, 10]
+    assert [frame.t_s for frame in frames] == pytest.approx([n / 12 for n in range(4)])
+
+
+def test_natural_order_never_ties():
+    names = ["a1", "a01", "b", "a10", "a9", "1", "01", ""]
+    assert sorted(names, key=natural_key) == sorted(reversed(names), key=natural_key)
+    assert sorted(["a10", "a9", "a²"], key=natural_key)[:2] == ["a9", "a10"]
+
+
+def test_an_image_that_is_none_is_named(tmp_path, make):
+    cv2.imwrite(str(tmp_path / "1.png"), make.picture((1, 1, 1)))
+    (tmp_path / "2.png").write_bytes(b"broken")
+    source = ImageFolder(tmp_path, 12)
+    assert source.read() is not None
+    with pytest.raises(VideoError, match=r"2\.png"):
+        source.read()
+
+
+def test_a_missing_camera_lists_those_that_are_there(monkeypatch):
+    monkeypatch.setattr(camera, "camera_devices", lambda: ["/dev/video0", "/dev/video2"])
+    with pytest.raises(CameraError, match="no camera 1") as caught:
+        check_camera(1)
+    assert caught.value.found == "/dev/video0, /dev/video2"
+    assert caught.value.exit_code == 4
+    monkeypatch.setattr(camera, "camera_devices", list)
+    with pytest.raises(CameraError, match="no /dev/video") as caught:
+        check_camera(0)
+    assert str(SAMPLE_CLIP) in str(caught.value)
+
+
+def test_a_camera_without_permission_names_the_group(monkeypatch):
+    monkeypatch.setattr(camera, "camera_devices", lambda: ["/dev/video0"])
+    monkeypatch.setattr(camera.os, "access", lambda path, mode: False)
+    with pytest.raises(CameraError, match="usermod -aG video"):
+        check_camera(0)
+    monkeypatch.setattr(camera.os, "access", lambda path, mode: True)
+    check_camera(0)
+
+
+def test_a_camera_that_is_busy_is_told_apart(make):
+    capture = make.capture([], opened=False)
+    with pytest.raises(CameraError, match="could not be opened") as caught:
+        Camera(3, open_capture=lambda number: capture)
+    assert "other programs" in str(caught.value)
+    assert capture.released == 1
+
+
+def test_a_camera_stamps_by_the_clock_from_its_first_frame_and_notices_the_plug(make):
+    ticks = iter([100.0, 100.1, 100.3, 100.4])
+    source = Camera(
+        0, open_capture=lambda number: make.capture(3 * [make.picture((1, 2, 3))]), clock=lambda: next(ticks)
+    )
+    assert [source.read().t_s for _ in range(3)] == pytest.approx([0.0, 0.1, 0.3])
+    with pytest.raises(CameraError, match="camera 0 stopped delivering frames") as caught:
+        source.read()
+    assert "0.4 s of video" in str(caught.value)
+
+
+def test_a_camera_that_never_gives_a_frame_says_so(make):
+    with pytest.raises(CameraError, match="first frame never came"):
+        Camera(0, open_capture=lambda number: make.capture([])).read()
