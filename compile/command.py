@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tsm_edge import report, target
+from tsm_edge.commands.model_options import model_from, model_options
 from tsm_edge.errors import UsageError
 from tsm_edge.models import read_labels
 
@@ -27,45 +28,55 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
     return tuple(pairs)
 
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-
-
 @click.command()
 @click.argument("model", default=DEFAULT_MODEL)
 @click.option("--target", "target_name", required=True, metavar="NAME", help="Device to build for; see `tsm-edge targets`.")
-@click.option("--weights", type=FILE, help="Checkpoint with trained weights (.pt, .pth, .pth.tar, .safetensors).")
-@click.option("--labels", type=FILE, help="Text file with one label a line.")
-@click.option("--classes", type=click.IntRange(1), help="Number of classes.")
-@click.option("--width", type=float, help="Factor on the channels of tsm-mobilenetv2.")
-@click.option("--size", type=int, help="Height and width of the input in pixels.")
+@model_options
 @click.option("--state", "states", multiple=True, callback=state_pair, metavar="IN:OUT",
               help="State of an ONNX file: the input and the output that becomes it. Repeat for each.")
 @click.option("--threads", type=click.IntRange(1, 64), help="Default number of threads of the bundle.")
-@click.option("--output", type=click.Path(path_type=Path), help="Bundle folder to write [default: <model>-<target>].")
+@click.option("--output", type=click.Path(path_type=Path), help="Bundle folder to write.  [default: <model>-<target>]")
 @click.option("--dump", type=click.Path(path_type=Path, file_okay=False), help="Folder for what each phase leaves.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the summary.")
-def compile(model: str, target_name: str, weights: Path | None, labels: Path | None, classes: int | None,
-            width: float | None, size: int | None, states: tuple[tuple[str, str], ...], threads: int | None,
-            output: Path | None, dump: Path | None, as_json: bool) -> None:
+def compile(model: str, target_name: str, weights: Path | None, seed: int, states: tuple[tuple[str, str], ...],
+            threads: int | None, output: Path | None, dump: Path | None, as_json: bool, **parameters: Any) -> None:
     """Build a bundle from MODEL for a target.
 
     MODEL is a name from `tsm-edge models` or an .onnx file. Without --weights a model of the zoo gets its shipped weights,
     or seeded random ones where it has none; the summary says which.
     """
     device = target.load(target_name)
+    refuse_strangers(model, weights, states, parameters)
+    if not model.endswith(".onnx"):
+        described = model_from(model, weights=weights, **parameters)
     from . import networks, pipeline, summary  # torch and TVM load here, after the cheap checks
 
     pipeline.backend_of(device)
-    names = tuple(read_labels(labels)) if labels else None
-    choice = networks.Choice(model, weights, width, size, classes, names, states)
     with progress(len(pipeline.PHASES)) as advance:
-        network = networks.network(choice)
+        if model.endswith(".onnx"):
+            labels = parameters["labels"]
+            network = networks.onnx_file(Path(model), states, labels and read_labels(labels))
+        else:
+            network = networks.zoo(described, weights, seed)
         folder = output or Path(f"{network.info.name}-{device.name}")
         compiled = pipeline.compile(network, device, folder, threads=threads, dump=dump, progress=advance)
     if as_json:
         report.print_json(summary.document(compiled))
     else:
         summary.show(compiled)
+
+
+def refuse_strangers(model: str, weights: Path | None, states: tuple[tuple[str, str], ...], parameters: dict[str, Any]) -> None:
+    """Options that the kind of model does not have; nothing is ignored in silence."""
+    if not model.endswith(".onnx"):
+        if states:
+            raise UsageError("--state is for ONNX files; a model of the zoo knows its states.", found=model)
+        return
+    for option in ("width", "size", "classes"):
+        if parameters[option] is not None:
+            raise UsageError(f"--{option} is for models of the zoo; an ONNX file has its own.", found=model)
+    if weights is not None:
+        raise UsageError("--weights is for models of the zoo; an ONNX file holds its own.", found=model)
 
 
 @contextmanager

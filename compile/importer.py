@@ -52,7 +52,9 @@ def from_relax(module: tvm.IRModule, signature: Signature, inputs: Sequence[str]
     module = tvm.ir.transform.Sequential([
         passes.FoldConstant(), passes.CanonicalizeBindings(), passes.DeadCodeElimination(),
     ])(module)
-    walk = _Walk(Graph(signature), {fingerprint(array): name for name, array in arrays.items()})
+    layers = {fingerprint(view): name for name, array in arrays.items()
+              for view in ((array, array.T) if array.ndim == 2 else (array,))}
+    walk = _Walk(Graph(signature), layers)
     walk.run(module, inputs, outputs)
     return walk.graph
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tsm_edge import checkpoints, models
-from tsm_edge.errors import ImportFailed, ModelError, UsageError
+from tsm_edge.errors import ImportFailed, UsageError
 from tsm_edge.manifest import ModelInfo, WeightsInfo
 from tsm_edge.onnx_meta import OnnxMeta
 from tsm_edge.signature import Preprocess, Signature, StatePair, TensorSpec
@@ -18,35 +17,9 @@ from .graph import Graph
 from .pipeline import Network
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What the user asked for; None where nothing was said."""
-
-    model: str
-    weights: Path | None = None
-    width: float | None = None
-    size: int | None = None
-    classes: int | None = None
-    labels: tuple[str, ...] | None = None
-    states: tuple[tuple[str, str], ...] = ()
-
-
-def network(choice: Choice) -> Network:
-    """The network behind a model's name or an ONNX file."""
-    if choice.model.endswith(".onnx"):
-        return from_onnx(choice)
-    if choice.states:
-        raise UsageError("--state is for ONNX files; a model of the zoo knows its states.", found=choice.model)
-    return from_zoo(choice)
-
-
-def from_zoo(choice: Choice) -> Network:
-    """A shipped model."""
-    classes = choice.classes
-    if classes is None and choice.labels is None and choice.weights is not None:
-        classes = checkpoints.class_count(choice.weights)
-    model = models.load(choice.model, width=choice.width, size=choice.size, classes=classes, labels=choice.labels)
-    net, weights = checkpoints.prepare(model, choice.weights)
+def zoo(model: models.Model, weights: Path | None = None, seed: int = 0) -> Network:
+    """A shipped model with a checkpoint's weights or seeded ones."""
+    net, origin = checkpoints.prepare(model, weights, seed)
 
     def load() -> Graph:
         import torch
@@ -54,29 +27,24 @@ def from_zoo(choice: Choice) -> Network:
         frame = torch.zeros(model.signature.inputs[0].shape)
         return importer.from_torch(models.step_module(net), (frame, *model.zero_states()), model.signature)
 
-    info = ModelInfo(model.name, dict(model.parameters), weights, "zoo")
-    return Network(info, load, model.labels, model.preprocess)
+    return Network(ModelInfo(model.name, dict(model.parameters), origin, "zoo"), load, model.labels, model.preprocess)
 
 
-def from_onnx(choice: Choice) -> Network:
-    """An ONNX file; pairs, labels and preprocessing come from the options or from the file's own metadata."""
-    path = Path(choice.model)
-    for option in ("width", "size", "classes", "weights"):
-        if getattr(choice, option) is not None:
-            raise UsageError(f"--{option} is for models of the zoo; an ONNX file has its own.", found=choice.model)
+def onnx_file(path: Path, states: Sequence[tuple[str, str]] = (), labels: Sequence[str] | None = None) -> Network:
+    """An ONNX file; pairs, labels and preprocessing come from the arguments or from the file's own metadata."""
     file = read_onnx(path)
     meta = OnnxMeta.from_props({entry.key: entry.value for entry in file.metadata_props})
-    signature = onnx_signature(file, choice.states or (meta.states if meta else ()))
+    signature = onnx_signature(file, states or (meta.states if meta else ()))
     classes = signature.outputs[0].shape[-1]
-    labels = choice.labels or (meta.labels if meta else tuple(f"class {i}" for i in range(classes)))
-    if len(labels) != classes:
-        raise ModelError("The number of labels is not the number of classes.", found=f"{len(labels)} labels",
+    names = tuple(labels or (meta.labels if meta else (f"class {i}" for i in range(classes))))
+    if len(names) != classes:
+        raise UsageError("The number of labels is not the number of classes.", found=f"{len(names)} labels",
                          allowed=f"{classes}", hint="give one label a line with --labels")
-    digest, name = checkpoints.sha256(path), path.stem
-    weights = WeightsInfo("onnx", f"from {path.name}" + (f": {meta.weights.note}" if meta else ""), digest)
-    info = ModelInfo(meta.model if meta else name, meta.parameters if meta else {}, weights, "onnx")
+    note = f"from {path.name}" + (f": {meta.weights.note}" if meta else "")
+    weights = WeightsInfo("onnx", note, checkpoints.sha256(path))
+    info = ModelInfo(meta.model if meta else path.stem, meta.parameters if meta else {}, weights, "onnx")
     preprocess = meta.preprocess if meta else default_preprocess(signature.inputs[0])
-    return Network(info, lambda: load_onnx(file, signature), tuple(labels), preprocess)
+    return Network(info, lambda: load_onnx(file, signature), names, preprocess)
 
 
 def default_preprocess(frame: TensorSpec) -> Preprocess | None:

@@ -40,7 +40,7 @@ def _torch_step(manifest: Manifest, weights: Path | None) -> Step:
 
     parameters: dict[str, Any] = manifest.model.parameters
     model = models.load(manifest.model.name, labels=manifest.labels, **parameters)
-    net, _ = checkpoints.prepare(model, weights)
+    net, _ = checkpoints.prepare(model, weights, checkpoints.seed_of(manifest.model.weights))
 
     def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         with torch.no_grad():

@@ -72,6 +72,7 @@ static void weigh(const filter *f, int32_t index, double *exact, int32_t *weight
 int tsm_axis_make(tsm_axis *axis, int32_t in_size, int32_t out_size, int32_t first, int32_t count) {
     const filter f = filter_for(in_size, out_size);
     *axis = (tsm_axis){.count = count};
+    if (count < 1) return 0;
     for (int32_t i = 0; i < count; i++) {
         int32_t taps;
         window(&f, first + i, &taps);

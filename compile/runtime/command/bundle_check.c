@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +21,12 @@ enum { MAX_MANIFEST_BYTES = 1 << 20 };
 #define COPY_AGAIN "\n  hint: copy the bundle again, whole and into an empty folder"
 
 /* Returns 0 when folder/name is too long, which no real bundle is. */
-static int join(char path[PATH_MAX], const char *folder, const char *name) {
-    return snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX;
+static int join(char path[BUNDLE_PATH], const char *folder, const char *name) {
+    return snprintf(path, BUNDLE_PATH, "%s/%s", folder, name) < BUNDLE_PATH;
 }
 
 static int is_file(const char *folder, const char *name, struct stat *facts) {
-    char path[PATH_MAX];
+    char path[BUNDLE_PATH];
     return join(path, folder, name) && stat(path, facts) == 0 && S_ISREG(facts->st_mode);
 }
 
@@ -38,7 +39,7 @@ static int unreadable(const bundle *b, const char *found, refusal *why) {
 }
 
 static int read_manifest(bundle *b, refusal *why) {
-    char path[PATH_MAX], error[128];
+    char path[BUNDLE_PATH], error[128];
     struct stat facts;
     if (!is_file(b->folder, "manifest.json", &facts))
         return refuse(why, "not-a-bundle",
@@ -94,7 +95,7 @@ static int find_unlisted(const bundle *b, char name[NAME_MAX + 1]) {
 
 static int hash_file(const bundle *b, const char *name, char hex[65]) {
     static uint8_t part[1 << 16];
-    char path[PATH_MAX];
+    char path[BUNDLE_PATH];
     sha256 hash;
     FILE *file = join(path, b->folder, name) ? fopen(path, "rb") : NULL;
     if (file == NULL) return 0;
@@ -134,7 +135,8 @@ static int check_files(const bundle *b, refusal *why) {
                           files[i]->key);
     if (good && !find_unlisted(b, unlisted)) good = unreadable(b, strerror(errno), why);
     if (good && unlisted[0] != '\0')
-        good = refuse(why, "file-unlisted", "'%.200s' does not belong to the bundle." COPY_AGAIN, unlisted);
+        good = refuse(why, "file-unlisted", "'%.200s' does not belong to the bundle.\n"
+                      "  hint: remove it; write results into another folder", unlisted);
     for (size_t i = 0; good && i < 2 * count; i++) /* all sizes before the first hash */
         good = check_content(b, files[i % count], i < count ? 7 : 8, why);
     free(files);

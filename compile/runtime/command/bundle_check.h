@@ -5,10 +5,10 @@
 #include "json.h"
 #include "law.h"
 
-#include <limits.h>
+enum { BUNDLE_PATH = 4096 }; /* bytes of the longest path, NUL included */
 
 typedef struct {
-    char folder[PATH_MAX];
+    char folder[BUNDLE_PATH];
     char *text;          /* manifest.json, decoded in place; owned */
     json_document json;
     const json_value *manifest;

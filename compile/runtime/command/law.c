@@ -235,7 +235,7 @@ int law_check(const json_value *document, refusal *why) {
     const json_value *format = json_member(document, "format");
     if (format == NULL || format->kind != JSON_INTEGER || format->number < 1)
         return malformed(why, "format", "1");
-    if (format->number > BUNDLE_FORMAT)
+    if (format->number > (double)BUNDLE_FORMAT)
         return refuse(why, "format-newer",
                       "This bundle was written by a newer tsm-edge.\n  found: format %.0f\n  allowed: format %d\n"
                       "  hint: copy a tsm-edge-run of the version that compiled it", format->number, BUNDLE_FORMAT);

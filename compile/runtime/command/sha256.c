@@ -18,9 +18,19 @@ static const uint32_t K[64] = {
 
 static uint32_t rotate(uint32_t x, int bits) { return x >> bits | x << (32 - bits); }
 
+/* One round of 6.2.2. Instead of moving the eight variables along, the next round is called with their names moved. */
+static void turn(uint32_t a, uint32_t b, uint32_t c, uint32_t *d, uint32_t e, uint32_t f, uint32_t g, uint32_t *h,
+                 uint32_t k_and_w) {
+    const uint32_t choose = (e & f) ^ (~e & g), majority = (a & b) ^ (a & c) ^ (b & c);
+    *h += (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + choose + k_and_w;
+    *d += *h;
+    *h += (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + majority;
+}
+
 /* 6.2.2: one block of 64 bytes. */
 static void compress(uint32_t state[8], const uint8_t block[64]) {
-    uint32_t w[64], s[8];
+    uint32_t w[64], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], f = state[5], g = state[6],
+                    h = state[7];
     for (int t = 0; t < 16; t++)
         w[t] = (uint32_t)block[4 * t] << 24 | (uint32_t)block[4 * t + 1] << 16 | (uint32_t)block[4 * t + 2] << 8 |
                (uint32_t)block[4 * t + 3];
@@ -29,17 +39,18 @@ static void compress(uint32_t state[8], const uint8_t block[64]) {
         w[t] = (rotate(y, 17) ^ rotate(y, 19) ^ y >> 10) + w[t - 7] + (rotate(x, 7) ^ rotate(x, 18) ^ x >> 3) +
                w[t - 16];
     }
-    memcpy(s, state, sizeof s);
-    for (int t = 0; t < 64; t++) {
-        const uint32_t a = s[0], e = s[4];
-        const uint32_t choose = (e & s[5]) ^ (~e & s[6]), majority = (a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]);
-        const uint32_t first = s[7] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + choose + K[t] + w[t];
-        const uint32_t second = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + majority;
-        memmove(s + 1, s, 7 * sizeof *s);
-        s[4] += first;
-        s[0] = first + second;
+    for (int t = 0; t < 64; t += 8) {
+        turn(a, b, c, &d, e, f, g, &h, K[t] + w[t]);
+        turn(h, a, b, &c, d, e, f, &g, K[t + 1] + w[t + 1]);
+        turn(g, h, a, &b, c, d, e, &f, K[t + 2] + w[t + 2]);
+        turn(f, g, h, &a, b, c, d, &e, K[t + 3] + w[t + 3]);
+        turn(e, f, g, &h, a, b, c, &d, K[t + 4] + w[t + 4]);
+        turn(d, e, f, &g, h, a, b, &c, K[t + 5] + w[t + 5]);
+        turn(c, d, e, &f, g, h, a, &b, K[t + 6] + w[t + 6]);
+        turn(b, c, d, &e, f, g, h, &a, K[t + 7] + w[t + 7]);
     }
-    for (int i = 0; i < 8; i++) state[i] += s[i];
+    const uint32_t add[8] = {a, b, c, d, e, f, g, h};
+    for (int i = 0; i < 8; i++) state[i] += add[i];
 }
 
 void sha256_start(sha256 *hash) {

@@ -1,0 +1,13 @@
+/* modes.h: what tsm-edge-run can do. Each returns an exit code. */
+#ifndef TSM_MODES_H
+#define TSM_MODES_H
+
+#include "engine.h"
+#include "options.h"
+
+int run_info(const engine *e);
+int run_bench(const engine *e, const options *o, double open_ms);
+int run_raw(const engine *e, const options *o);
+int run_tensor(const engine *e, const options *o);
+
+#endif

@@ -1,0 +1,140 @@
+/* options.c: the command line of tsm-edge-run. */
+#include "options.h"
+
+#include "output.h"
+#include "tsm_edge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char usage_text[] =
+    "usage: tsm-edge-run --info\n"
+    "       tsm-edge-run --bench [--frames N] [--per-op] [--threads N]\n"
+    "       tsm-edge-run --raw WxH --format bgr|rgb [--threads N] < frames\n"
+    "       tsm-edge-run --tensor [--dump] [--threads N] < tensors\n"
+    "       tsm-edge-run --help | --version\n"
+    "\n"
+    "Runs the model of the bundle that this program lies in. Checks the whole bundle first.\n"
+    "\n"
+    "  --info        print what is in the bundle and what this machine has\n"
+    "  --bench       time steps on made-up input; one JSON document on stdout\n"
+    "    --frames N  number of timed steps, 1 to 1000000 (default 100)\n"
+    "    --per-op    also time each operation\n"
+    "  --raw WxH     read 8-bit frames of W x H pixels, 3 bytes a pixel, from stdin; print one JSON line a frame:\n"
+    "                class index, label, score (softmax of this frame alone) and milliseconds\n"
+    "    --format F  order of the bytes of a pixel: bgr or rgb\n"
+    "  --tensor      read preprocessed frames from stdin: float32, NCHW order; print one JSON line a frame\n"
+    "    --dump      print bytes instead: little-endian float32, all scores, then every state in order (NCHW)\n"
+    "  --threads N   threads of the stream, 1 to 64 (default: what the bundle was compiled for)\n"
+    "\n"
+    "exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed, 4 device, 5 this machine cannot run the bundle\n"
+    "example: ffmpeg -i clip.mp4 -f rawvideo -pix_fmt bgr24 -s 640x480 - | ./tsm-edge-run --raw 640x480 --format bgr\n";
+
+enum { MAX_FRAMES = 1000000 };
+
+static const char *const names[] = {"--info", "--bench", "--frames", "--per-op", "--raw", "--format",
+                                    "--tensor", "--dump", "--threads", "--help", "--version"};
+
+/* Edit distance; names are short, longer input is cut. */
+static size_t distance(const char *a, const char *b) {
+    size_t row[33], n = strlen(b) < 32 ? strlen(b) : 32;
+    for (size_t j = 0; j <= n; j++) row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            const size_t change = diagonal + (a[i - 1] != b[j - 1]), drop = row[j] + 1, add = row[j - 1] + 1;
+            diagonal = row[j];
+            row[j] = change < drop ? change : drop;
+            if (add < row[j]) row[j] = add;
+        }
+    }
+    return row[n];
+}
+
+static int unknown(const char *word) {
+    const char *near = NULL;
+    size_t least = 4;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const size_t d = distance(names[i], word);
+        if (d < least) least = d, near = names[i];
+    }
+    complain("unknown argument '%s'.%s%s%s\n  hint: see tsm-edge-run --help", word, near ? " Did you mean '" : "",
+             near ? near : "", near ? "'?" : "");
+    return 0;
+}
+
+/* A whole number from least to most. */
+static int number(const char *option, const char *text, int least, int most, int *out) {
+    char *end = NULL;
+    const long value = text == NULL ? 0 : strtol(text, &end, 10);
+    if (text != NULL && text[0] >= '0' && text[0] <= '9' && *end == '\0' && value >= least && value <= most) {
+        *out = (int)value;
+        return 1;
+    }
+    complain("bad value for %s\n  found: %s\n  allowed: %d to %d", option, text ? text : "nothing", least, most);
+    return 0;
+}
+
+static int size(const char *text, options *o) {
+    char end = '\0';
+    if (text != NULL && sscanf(text, "%5dx%5d%c", &o->width, &o->height, &end) == 2 && o->width >= 1 &&
+        o->height >= 1 && o->width <= TSM_MAX_IMAGE_SIDE && o->height <= TSM_MAX_IMAGE_SIDE)
+        return 1;
+    complain("bad value for --raw\n  found: %s\n  allowed: WxH, such as 640x480; 1 to %d pixels a side",
+             text ? text : "nothing", TSM_MAX_IMAGE_SIDE);
+    return 0;
+}
+
+static int format(const char *text, options *o) {
+    o->format = text == NULL ? -1 : strcmp(text, "bgr") == 0 ? TSM_BGR : strcmp(text, "rgb") == 0 ? TSM_RGB : -1;
+    if (o->format >= 0) return 1;
+    complain("bad value for --format\n  found: %s\n  allowed: bgr, rgb", text ? text : "nothing");
+    return 0;
+}
+
+static int set_mode(options *o, run_mode mode) {
+    if (o->mode == MODE_NONE || o->mode == mode) return o->mode = mode, 1;
+    complain("choose one of --info, --bench, --raw, --tensor\n  hint: see tsm-edge-run --help");
+    return 0;
+}
+
+/* Options that only one mode has. */
+static int check_together(const options *o, int frames_given) {
+    const char *stray = frames_given && o->mode != MODE_BENCH   ? "--frames"
+                        : o->per_op && o->mode != MODE_BENCH    ? "--per-op"
+                        : o->dump && o->mode != MODE_TENSOR     ? "--dump"
+                        : o->format >= 0 && o->mode != MODE_RAW ? "--format"
+                                                                : NULL;
+    if (o->mode == MODE_NONE)
+        complain("nothing to do\n  allowed: one of --info, --bench, --raw, --tensor\n  hint: see tsm-edge-run --help");
+    else if (stray != NULL)
+        complain("%s does not go with this mode\n  hint: see tsm-edge-run --help", stray);
+    else if (o->mode == MODE_RAW && o->format < 0)
+        complain("--raw needs --format\n  allowed: bgr (OpenCV, V4L2 BGR3), rgb (Pillow, ffmpeg rgb24)");
+    else
+        return 1;
+    return 0;
+}
+
+int options_read(options *o, int argc, char **argv) {
+    int frames_given = 0, good = 1;
+    *o = (options){.frames = 100, .format = -1};
+    for (int i = 1; good && i < argc; i++) {
+        const char *word = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return o->mode = MODE_HELP, 1;
+        if (strcmp(word, "--version") == 0) return o->mode = MODE_VERSION, 1;
+        if (strcmp(word, "--info") == 0) good = set_mode(o, MODE_INFO);
+        else if (strcmp(word, "--bench") == 0) good = set_mode(o, MODE_BENCH);
+        else if (strcmp(word, "--tensor") == 0) good = set_mode(o, MODE_TENSOR);
+        else if (strcmp(word, "--per-op") == 0) o->per_op = 1;
+        else if (strcmp(word, "--dump") == 0) o->dump = 1;
+        else if (strcmp(word, "--raw") == 0) good = set_mode(o, MODE_RAW) && size(value, o), i++;
+        else if (strcmp(word, "--format") == 0) good = format(value, o), i++;
+        else if (strcmp(word, "--threads") == 0) good = number(word, value, 1, TSM_MAX_THREADS, &o->threads), i++;
+        else if (strcmp(word, "--frames") == 0) good = number(word, value, 1, MAX_FRAMES, &o->frames), i++, frames_given = 1;
+        else good = unknown(word);
+    }
+    return good && check_together(o, frames_given);
+}

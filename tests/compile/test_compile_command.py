@@ -1,0 +1,88 @@
+"""`tsm-edge compile` as a user meets it: the summary, the progress, the exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tsm_edge import bundle
+from tsm_edge.cli import cli
+
+SMALL = ["--width", "0.5", "--size", "64", "--classes", "5"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["compile", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """One small bundle and what was printed."""
+    folder = tmp_path_factory.mktemp("built") / "small"
+    dump = folder.with_name("dump")
+    return folder, run("tsm-mobilenetv2", *SMALL, "--target", "local", "--output", folder, "--dump", dump)
+
+
+def test_summary_progress_and_dump(built: tuple[Path, Result]) -> None:
+    folder, result = built
+    assert result.exit_code == 0, result.output
+    for word in ("weights: untrained", "arena", "pointwise_cpu", "depthwise_cpu", "libtsm.so", "glibc"):
+        assert word in result.stdout, word
+    assert result.stdout.splitlines()[-1] == f"next: tsm-edge verify {folder}"
+    phases = [line.split()[0] for line in result.stderr.splitlines() if line.endswith(" s")]
+    assert phases == ["import", "passes", "schedule", "plan", "kernels", "link", "bundle"]
+    dumped = sorted(path.name.split("-", 1)[1] for path in folder.with_name("dump").iterdir())
+    assert dumped == ["fused.txt", "imported.txt", "kernels.py", "plan.c", "plan.txt"]
+
+
+def test_the_same_inputs_give_the_same_bytes(built: tuple[Path, Result], tmp_path: Path) -> None:
+    result = run("tsm-mobilenetv2", *SMALL, "--target", "local", "--output", tmp_path / "again", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["schema"] == 1
+    assert document["generic"] == []
+    first, second = built[0], tmp_path / "again"
+    for path in first.iterdir():
+        assert path.read_bytes() == (second / path.name).read_bytes(), path.name
+
+
+def test_manifest_says_what_the_weights_are(built: tuple[Path, Result]) -> None:
+    manifest = bundle.verify(built[0])
+    assert manifest.model.weights.source == "seeded"
+    assert "mean nothing" in manifest.model.weights.note
+    assert manifest.model.parameters == {"classes": 5, "size": 64, "width": 0.5}
+    assert len(manifest.labels) == 5
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), [
+    (["tsm-mobilenetv2", "--target", "raspberry-pi-44"], 2, ["raspberry-pi-4"]),
+    (["tsm-mobilenet", "--target", "local"], 2, ["Did you mean 'tsm-mobilenetv2'"]),
+    (["tsm-mobilenetv2", "--target", "jetson-nano"], 5, ["--target jetson-nano-cpu"]),
+    (["tsm-mobilenetv2"], 2, ["--target"]),
+    (["tsm-mobilenetv2", "--target", "local", "--weights", "none.pth"], 1, ["none.pth"]),
+    (["tsm-resnet18", "--target", "local", "--width", "0.5"], 2, ["width"]),
+    (["tsm-mobilenetv2", "--target", "local", "--size", "100"], 2, ["size", "100"]),
+    (["tsm-mobilenetv2", "--target", "local", "--state", "a:b"], 2, ["--state is for ONNX files"]),
+    (["none.onnx", "--target", "local", "--width", "0.5"], 2, ["--width is for models of the zoo"]),
+    (["tsm-mobilenetv2", "--target", "local", "--state", "a"], 2, ["INPUT:OUTPUT"]),
+    (["none.onnx", "--target", "local"], 1, ["does not exist"]),
+])
+def test_what_bad_input_is_told(arguments: list[str], code: int, words: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    for word in words:
+        assert word in result.stderr
+
+
+def test_a_folder_that_is_no_bundle_is_not_overwritten(tmp_path: Path) -> None:
+    precious = tmp_path / "thesis"
+    precious.mkdir()
+    (precious / "chapter1.txt").write_text("words")
+    result = run("tsm-mobilenetv2", *SMALL, "--target", "local", "--output", precious)
+    assert result.exit_code == 1
+    assert (precious / "chapter1.txt").read_text() == "words"
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
