@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from tsm_edge.signature import Preprocess, Signature, TensorSpec
 
-from .plan import ARENA, STATE_IN, STATE_OUT, WEIGHTS, PlanOp
+from .plan import ARENA, SCRATCH, STATE_IN, STATE_OUT, WEIGHTS, PlanOp
 from .planner import Planned
 
-MEMORY = {ARENA: "m->arena", STATE_IN: "m->state_in", STATE_OUT: "m->state_out", WEIGHTS: "m->weights"}
+MEMORY = {ARENA: "m->arena", STATE_IN: "m->state_in", STATE_OUT: "m->state_out", WEIGHTS: "m->weights", SCRATCH: "m->scratch"}
 
 
 def plan_c(planned: Planned, signature: Signature, preprocess: Preprocess | None, *, model: str, target: str, note: str,

@@ -35,7 +35,7 @@ def from_torch(step: torch.nn.Module, examples: Sequence[torch.Tensor], signatur
 
     with torch.no_grad():
         program = torch.export.export(step, tuple(examples))
-    arrays = {name.removesuffix(".weight"): value.numpy() for name, value in step.state_dict().items() if value.ndim > 1}
+    arrays = {name.removesuffix(".weight").removeprefix("net."): value.numpy() for name, value in step.state_dict().items() if value.ndim > 1}
     inputs = [signature.inputs[0].name, *(pair.input.name for pair in signature.states)]
     outputs = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
     return from_relax(from_exported_program(program), signature, inputs, outputs, arrays)

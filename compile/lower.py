@@ -11,10 +11,12 @@ from tvm import tirx
 
 from . import generic, schedules
 from .graph import Graph, Node
+from .passes import fuse_block
 from .ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose
 from .tiling import Machine
 
 GENERIC = "generic"
+SCRATCH = "scratch"  # the argument that is the calling thread's own memory
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,12 @@ class Lowered:
     steps: list[Step]
     constants: dict[str, np.ndarray]
     extra: dict[str, tuple[tuple[int, ...], str]]
+    scratch: int = 0  # bytes each thread needs
 
 
 def lower(graph: Graph, family: str, machine: Machine) -> Lowered:
     """Schedule every node."""
+    fuse_block.run(graph, conv_of, lambda block: schedules.worthwhile(family, block, machine))
     lowered = Lowered([], {}, {})
     for node in graph.nodes:
         if node.kind == "alias":
@@ -55,13 +59,14 @@ def lower(graph: Graph, family: str, machine: Machine) -> Lowered:
             lower_generic(graph, node, lowered)
             continue
         names = bind(node, kernel.pointers)
+        lowered.scratch = max(lowered.scratch, kernel.pointers.get("scratch", 0) * 4)
         for pointer, array in kernel.constants.items():
             names[pointer] = f"{node.output}.{pointer}"
             lowered.constants[names[pointer]] = array
         arguments = tuple(names[pointer] for pointer in kernel.pointers)
         lowered.constants.update({name: graph.constants[name] for name in arguments if name in graph.constants})
         writes = tuple(names[pointer] for pointer in kernel.pointers if pointer in ("y", "next"))
-        reads = tuple(name for name in arguments if name not in writes)
+        reads = tuple(name for name in arguments if name not in (*writes, SCRATCH))
         lowered.steps.append(Step(
             (kernel.rule, op), kernel.op.label, node.layer, kernel.rule, kernel.note, kernel.items, kernel.op.macs,
             reads, writes, arguments, kernel.build,
@@ -71,6 +76,8 @@ def lower(graph: Graph, family: str, machine: Machine) -> Lowered:
 
 def operator(graph: Graph, node: Node) -> Op | None:
     """The record a schedule may claim; None for opaque nodes."""
+    if node.kind == "block":
+        return node.attrs["op"]  # type: ignore[no-any-return]
     if node.kind not in ("conv", "global_pool", "max_pool", "copy", "transpose"):
         return None
     shape = graph.shapes[node.inputs[0]]
@@ -90,13 +97,23 @@ def operator(graph: Graph, node: Node) -> Op | None:
     return Copy(attrs["pixels"], attrs["channels"], attrs["fold"])
 
 
+def conv_of(graph: Graph, node: Node) -> Conv:
+    """The record of a convolution node."""
+    op = operator(graph, node)
+    assert isinstance(op, Conv)
+    return op
+
+
 def weights_of(node: Node) -> tuple[np.ndarray, ...]:
+    """Plain weights in the order a schedule takes them."""
+    if node.kind == "block":
+        return tuple(node.attrs["weights"])
     return (node.attrs["weight"], node.attrs["bias"]) if node.kind == "conv" else ()
 
 
 def bind(node: Node, pointers: dict[str, int]) -> dict[str, str]:
     """Values behind a kernel's pointers."""
-    names = {"x": node.inputs[0], "y": node.output}
+    names = {"x": node.inputs[0], "y": node.output, "scratch": SCRATCH}
     names |= {pointer: node.attrs[attr] for pointer, attr in (("state", "state"), ("r", "residual"), ("next", "next"))
               if attr in node.attrs}
     return {pointer: name for pointer, name in names.items() if pointer in pointers}

@@ -66,6 +66,34 @@ class Conv:
 
 
 @dataclass(frozen=True)
+class InvertedResidual:
+    """Three convolutions in a row, computed row by row: expand (pointwise), depthwise, project (pointwise).
+
+    Residual and next state belong to `project`, the state of the last frame to `expand`. Without an expand layer
+    (MobileNetV2's first block) the depthwise convolution reads x itself.
+    """
+
+    expand: Conv | None
+    depthwise: Conv
+    project: Conv
+
+    @property
+    def convs(self) -> tuple[Conv, ...]:
+        """The convolutions in order."""
+        return (self.depthwise, self.project) if self.expand is None else (self.expand, self.depthwise, self.project)
+
+    @property
+    def macs(self) -> int:
+        return sum(conv.macs for conv in self.convs)
+
+    @property
+    def label(self) -> str:
+        first, middle, last = self.convs[0], self.depthwise, self.project
+        return (f"block_s{middle.stride[0]}_{first.height}x{first.width}x{first.channels}_{middle.channels}"
+                f"_{last.out_channels}")
+
+
+@dataclass(frozen=True)
 class GlobalPool:
     """Mean over all pixels: [height, width, channels] -> [channels]."""
 
@@ -139,4 +167,4 @@ class Transpose:
         return f"transpose_{self.rows}x{self.columns}"
 
 
-Op = Union[Conv, GlobalPool, MaxPool, Copy, Transpose]
+Op = Union[Conv, InvertedResidual, GlobalPool, MaxPool, Copy, Transpose]

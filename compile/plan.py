@@ -19,7 +19,7 @@ from tsm_edge.errors import CompileError
 
 VERSION = 1
 ALIGN = 64
-ARENA, STATE_IN, STATE_OUT, WEIGHTS = "arena", "state_in", "state_out", "weights"
+ARENA, STATE_IN, STATE_OUT, WEIGHTS, SCRATCH = "arena", "state_in", "state_out", "weights", "scratch"
 ITEM_BYTES = {"float32": 4, "int32": 4, "int64": 8, "float64": 8, "bool": 1, "int8": 1, "uint8": 1, "float16": 2}
 
 
@@ -76,7 +76,7 @@ class Plan:
     def traffic(self, op: PlanOp) -> int:
         """Bytes of every argument of an operation: the least it can move."""
         index = self._index()
-        return sum(index[name].nbytes for name in op.calls)
+        return sum(index[name].nbytes for name in op.calls if index[name].memory != SCRATCH)
 
     @property
     def macs(self) -> int:
@@ -87,7 +87,8 @@ class Plan:
         index = self._index()
         if len(index) != len(self.tensors):
             raise CompileError("The plan names a tensor twice.", allowed="unique names")
-        sizes = {ARENA: self.arena_bytes, STATE_IN: self.state_bytes, STATE_OUT: self.state_bytes, WEIGHTS: self.weights_bytes}
+        sizes = {ARENA: self.arena_bytes, STATE_IN: self.state_bytes, STATE_OUT: self.state_bytes, WEIGHTS: self.weights_bytes,
+                 SCRATCH: self.scratch_bytes}
         for tensor in self.tensors:
             inside = 0 <= tensor.offset and tensor.offset + tensor.nbytes <= sizes[tensor.memory]
             if not inside or tensor.offset % ALIGN:
@@ -99,7 +100,7 @@ class Plan:
         self._check_overlap(index)
 
     def _check_order(self, index: dict[str, PlanTensor]) -> None:
-        written = {name for name, tensor in index.items() if tensor.memory in (WEIGHTS, STATE_IN)}
+        written = {name for name, tensor in index.items() if tensor.memory in (WEIGHTS, STATE_IN, SCRATCH)}
         computed = {name for op in self.ops for name in op.writes}
         written |= {name for name in index if name not in computed}  # the frame
         states: set[int] = set()

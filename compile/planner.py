@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .graph import Graph
-from .lower import Lowered, Step
-from .plan import ALIGN, ARENA, ITEM_BYTES, STATE_IN, STATE_OUT, WEIGHTS, Plan, PlanOp, PlanTensor, aligned, allocate, lifetimes
+from .lower import SCRATCH as SCRATCH_NAME, Lowered, Step
+from .plan import ALIGN, ARENA, ITEM_BYTES, SCRATCH, STATE_IN, STATE_OUT, WEIGHTS, Plan, PlanOp, PlanTensor, aligned, allocate, lifetimes
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,11 @@ def plan(graph: Graph, lowered: Lowered) -> Planned:
     arena, arena_bytes = allocate(sizes, spans)
     for name, (shape, dtype) in values.items():
         tensors[name] = PlanTensor(name, dtype, shape, ARENA, arena[name])
+    if lowered.scratch:
+        tensors[SCRATCH_NAME] = PlanTensor(SCRATCH_NAME, "float32", (lowered.scratch // 4,), SCRATCH, 0)
     ops = tuple(PlanOp(symbol, step.layer, f"{step.schedule}:{step.note}".replace(" ", "-").rstrip(":"), step.items, step.macs,
                        step.reads, step.writes, step.arguments) for symbol, step in zip(symbols, steps, strict=True))
-    return Planned(Plan(tuple(tensors.values()), ops, arena_bytes, state_bytes, len(blob)), kernels, blob,
+    return Planned(Plan(tuple(tensors.values()), ops, arena_bytes, state_bytes, len(blob), lowered.scratch), kernels, blob,
                    graph.input, aliases.get(graph.output, graph.output), tuple(graph.state_inputs))
 
 

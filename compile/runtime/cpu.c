@@ -24,7 +24,7 @@ static const feature features[] = {
     {"avx512vl", 31, LEAF7_EBX}, {"avx512bw", 30, LEAF7_EBX}, {"avx512dq", 17, LEAF7_EBX},
 };
 
-/* Which registers the operating system saves (XCR0). A CPU may have AVX where the system, or a hypervisor, has it off. */
+/* Which registers the operating system saves (XCR0). A CPU may have AVX where the system or a hypervisor has it off. */
 static uint64_t saved_registers(uint32_t leaf1_ecx) {
     uint32_t low = 0, high = 0;
     if (leaf1_ecx & (1u << 27)) __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));

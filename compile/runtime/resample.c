@@ -1,9 +1,10 @@
 /* resample.c: Pillow's antialiased bilinear filter for 8-bit images.
  *
  * Bit-equal to PIL.Image.resize(..., BILINEAR): the same order of double operations for the weights, the same
- * fixed point, the same rounding to 8 bits after each axis (Pillow, src/libImaging/Resample.c). Pillow clips a sum to 255;
- * here none can pass it: rounding adds at most 1/2 to each of at most 16384 weights, and
- * 255 * (2^22 + 8193) + 2^21 < 256 * 2^22.
+ * fixed point, the same rounding to 8 bits after each axis (Pillow, src/libImaging/Resample.c). Pillow clips a sum to
+ * 255; here none can pass it: rounding adds at most 1/2 to each of at most 16384 weights, and
+ * 255 * (2^22 + 8193) + 2^21 < 256 * 2^22. The horizontal pass is always the first, as in every Pillow before 13, which
+ * swaps them where a picture loses more than twice as many rows as columns, and so moves a few bytes by one.
  *
  * Only the outputs that are asked for are computed, each with the same number of taps, so that no inner loop
  * ends where the branch predictor does not expect it. */

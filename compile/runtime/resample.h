@@ -22,7 +22,7 @@ void tsm_axis_free(tsm_axis *axis);
 /* Horizontal: writes axis->count pixels (and up to one byte after them) from a row of width RGB pixels. */
 void tsm_resample_row(const tsm_axis *axis, const uint8_t *row, int32_t width, uint8_t *out);
 
-/* Vertical: writes one block of output row `index`; `column` is the block in input row 0, rows lie pitch bytes apart. */
+/* Vertical: writes a block of output row `index`. `column` is the block in input row 0; rows lie pitch bytes apart. */
 void tsm_resample_column(const tsm_axis *axis, int32_t index, const uint8_t *column, size_t pitch,
                          uint8_t out[TSM_BLOCK]);
 

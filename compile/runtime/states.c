@@ -47,7 +47,7 @@ static tsm_status find_state(const tsm_stream *s, size_t index, const void *nchw
 
 tsm_status tsm_state_get(const tsm_stream *s, size_t index, float *nchw, size_t count) {
     if (s == NULL) return TSM_E_ARGUMENT;
-    /* The stream is const for the caller, who sees no change of a model or a state; its error text is not part of it. */
+    /* To read a state changes nothing that the caller can see but the text of the last error. */
     const tsm_status status = find_state(s, index, nchw, count, ((tsm_stream *)(uintptr_t)s)->error);
     if (status == TSM_OK) tsm_tensor_load(&s->plan->states[index], s->state[0], nchw);
     return status;

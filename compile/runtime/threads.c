@@ -5,8 +5,8 @@
  * 2. A thread takes the chunks of its own slot, then those of the others'. In the quiet case hardly a cache line moves;
  *    on big.LITTLE or a noisy machine the fast threads do the work of the slow ones.
  * 3. The caller waits for chunks, not for threads: a worker that is late, or not scheduled, holds up nobody.
- * 4. Whoever waits spins, then yields, then sleeps. Workers do not sleep within a step: a wake-up costs 50 us and more, and
- *    some kernels put the woken thread on the core of the one that woke it. Between two frames all workers sleep.
+ * 4. Whoever waits spins, then yields, then sleeps. Workers do not sleep within a step: a wake-up costs 50 us and
+ *    more, and some kernels put the woken thread on the core of the one that woke it. Between two frames all sleep.
  *
  * All of a slot's protocol is the one atomic `left`: > 0 chunks to take, 0 none, ASLEEP, QUIT. A chunk is taken by
  * compare-and-swap from n to n - 1, and whoever succeeds reads a job that cannot change before that chunk has been

@@ -39,3 +39,9 @@ def apply(family: str, op: Op, machine: Machine, *weights: Any) -> Kernel | None
     """Schedule an operator; weights as the schedule's `schedule` takes them."""
     rule = find(family, op)
     return None if rule is None else rule.schedule(op, rule.Params.from_machine(machine, op), machine, *weights)
+
+
+def worthwhile(family: str, op: Op, machine: Machine) -> bool:
+    """Whether a schedule exists for a fused operator and says that it beats its parts on this machine."""
+    rule = find(family, op)
+    return rule is not None and bool(rule.worthwhile(machine, op))

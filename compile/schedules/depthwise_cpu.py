@@ -12,6 +12,7 @@ Pattern: groups == channels, any kernel, stride and padding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from tvm import tirx
 
 from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import write
+from tsm_edge.compile.tile import Epilogue, write
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
@@ -92,59 +93,86 @@ def inner_rows(op: Conv) -> tuple[int, int]:
 
 
 def _row(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], y: Expr, inner: bool) -> None:
-    for cut in params.x_tiles:
-        def tile(column: Expr, cut: XTile = cut) -> None:
-            whole = op.channels // machine.lanes
-            if whole:
-                with tir.loop(0, whole) as c:
-                    _vector(op, cut, machine, buffers, y, column, c * machine.lanes, machine.lanes, inner)
-            for offset, lanes in tir.vectors(op.channels - whole * machine.lanes, machine.lanes):
-                _vector(op, cut, machine, buffers, y, column, whole * machine.lanes + offset, lanes, inner)
+    rows = Rows(buffers["x"], op.width, lambda row: row * op.width)
+    emit_row(op, params, machine, rows, buffers, _rule.epilogue(op, buffers), (y, y * op.out_width), inner)
 
+
+@dataclass(frozen=True)
+class Rows:
+    """Where input rows are: the buffer and, for a row's number, the pixel its first column has there."""
+
+    buffer: Buffer
+    width: int
+    first_pixel: Callable[[Expr], Expr]
+
+
+def emit_row(op: Conv, params: Params, machine: Machine, source: Rows, weights: dict[str, Buffer], epilogue: Epilogue,
+             where: tuple[Expr, Expr], inner: bool) -> None:
+    """One output row. weights: `w` and `b`; where: (output row, its first pixel in the epilogue's buffers)."""
+    top = tir.bind(where[0] * op.stride[0] - op.pad[0])
+    emit = _Emit(op, machine, source, weights, epilogue, where[1], top, inner)
+    for cut in params.x_tiles:
         if cut.count == 1:
-            tile(cut.start)
+            emit.tile(cut, cut.start)
         else:
             with tir.loop(0, cut.count) as index:
-                tile(tir.bind(index * cut.rows + cut.start))
+                emit.tile(cut, tir.bind(index * cut.rows + cut.start))
 
 
-def _vector(op: Conv, cut: XTile, machine: Machine, buffers: dict[str, Buffer], y: Expr, column: Expr, channel: Expr,
-            lanes: int, inner: bool) -> None:
-    """One channel vector of one tile."""
-    acc = tir.local(cut.rows * lanes)
-    start = tir.bind(tir.load(buffers["b"], channel, lanes))
-    for row in range(cut.rows):
-        tir.store(acc, row * lanes, start, lanes)
-    top = y * op.stride[0] - op.pad[0]
+@dataclass(frozen=True)
+class _Emit:
+    """The statements of one output row."""
 
-    def taps(ky: Expr) -> None:
-        _kernel_row(op, cut, buffers, acc, top + ky, ky, column, channel, lanes, machine.fused)
+    op: Conv
+    machine: Machine
+    source: Rows
+    weights: dict[str, Buffer]
+    epilogue: Epilogue
+    first_pixel: Expr
+    top: Expr  # input row of the window's first tap
+    inner: bool  # all taps exist in this row
 
-    if inner:
-        for ky in range(op.kernel[0]):
-            taps(ky)
-    else:
-        with vertical_taps(op, tir.bind(top)) as ky:
-            taps(ky)
-    epilogue = _rule.epilogue(op, buffers)
-    for row in range(cut.rows):
-        pixel = y * op.out_width + column + row
-        write(epilogue, tir.load(acc, row * lanes, lanes), pixel * op.channels + channel, pixel, channel, lanes)
+    def tile(self, cut: XTile, column: Expr) -> None:
+        """All channels of one tile."""
+        lanes = self.machine.lanes
+        whole = self.op.channels // lanes
+        if whole:
+            with tir.loop(0, whole) as c:
+                self.vector(cut, column, c * lanes, lanes)
+        for offset, narrow in tir.vectors(self.op.channels - whole * lanes, lanes):
+            self.vector(cut, column, whole * lanes + offset, narrow)
 
+    def vector(self, cut: XTile, column: Expr, channel: Expr, lanes: int) -> None:
+        """One channel vector of one tile."""
+        acc = tir.local(cut.rows * lanes)
+        start = tir.bind(tir.load(self.weights["b"], channel, lanes))
+        for row in range(cut.rows):
+            tir.store(acc, row * lanes, start, lanes)
+        if self.inner:
+            for ky in range(self.op.kernel[0]):
+                self.kernel_row(cut, acc, ky, column, channel, lanes)
+        else:
+            with vertical_taps(self.op, self.top) as ky:
+                self.kernel_row(cut, acc, ky, column, channel, lanes)
+        for row in range(cut.rows):
+            pixel = self.first_pixel + column + row
+            at = pixel * self.op.channels + channel
+            write(self.epilogue, tir.load(acc, row * lanes, lanes), at, pixel, channel, lanes)
 
-def _kernel_row(op: Conv, cut: XTile, buffers: dict[str, Buffer], acc: Buffer, source_row: Expr, ky: Expr, column: Expr,
-                channel: Expr, lanes: int, fused: bool) -> None:
-    """Every tap of one kernel row: weights and inputs are loaded once each."""
-    weights = [tir.bind(tir.load(buffers["w"], (ky * op.kernel[1] + kx) * op.channels + channel, lanes))
-               for kx in range(op.kernel[1])]
-    left = (source_row * op.width + column * op.stride[1] - op.pad[1]) * op.channels + channel
-    for position in range((cut.rows - 1) * op.stride[1] + op.kernel[1]):
-        uses = [(row, position - row * op.stride[1]) for row in range(cut.rows)
-                if 0 <= position - row * op.stride[1] < op.kernel[1]
-                and (not cut.border or valid(op, column + row, position - row * op.stride[1]))]
-        if not uses:
-            continue
-        value = tir.bind(tir.load(buffers["x"], left + position * op.channels, lanes))
-        for row, kx in uses:
-            total = tir.multiply_add(tir.load(acc, row * lanes, lanes), value, weights[kx], lanes, fused)
-            tir.store(acc, row * lanes, total, lanes)
+    def kernel_row(self, cut: XTile, acc: Buffer, ky: Expr, column: Expr, channel: Expr, lanes: int) -> None:
+        """Every tap of one kernel row: weights and inputs are loaded once each."""
+        op = self.op
+        weights = [tir.bind(tir.load(self.weights["w"], (ky * op.kernel[1] + kx) * op.channels + channel, lanes))
+                   for kx in range(op.kernel[1])]
+        pixel = self.source.first_pixel(self.top + ky) + column * op.stride[1] - op.pad[1]
+        left = pixel * op.channels + channel
+        for position in range((cut.rows - 1) * op.stride[1] + op.kernel[1]):
+            uses = [(row, position - row * op.stride[1]) for row in range(cut.rows)
+                    if 0 <= position - row * op.stride[1] < op.kernel[1]
+                    and (not cut.border or valid(op, column + row, position - row * op.stride[1]))]
+            if not uses:
+                continue
+            value = tir.bind(tir.load(self.source.buffer, left + position * op.channels, lanes))
+            for row, kx in uses:
+                total = tir.multiply_add(tir.load(acc, row * lanes, lanes), value, weights[kx], lanes, self.machine.fused)
+                tir.store(acc, row * lanes, total, lanes)

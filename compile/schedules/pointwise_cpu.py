@@ -16,10 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsm_edge.compile import tiling
+from tsm_edge.compile import tiling, tir
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Tile
+from tsm_edge.compile.tile import Epilogue, Tile
 from tsm_edge.compile.tiling import Machine, Order, Panels
+from tsm_edge.compile.tir import Buffer, Expr
 
 from . import _rule
 from ._rule import Kernel
@@ -65,13 +66,14 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     packed = _rule.pack_panels(weight.reshape(op.out_channels, op.channels).T, params.panels)
     pointers = _rule.conv_pointers(op, packed.size)
 
-    def body(*arguments: _rule.Buffer) -> None:
+    def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
         buffers = dict(zip(pointers, tensors, strict=True))
+        operands = Operands(buffers["x"], buffers.get("state"), buffers["w"], buffers["b"], _rule.epilogue(op, buffers))
 
-        def item(tile: _rule.Expr, panel: _rule.Expr) -> None:
-            def panel_case(width: int, channel: _rule.Expr, offset: _rule.Expr) -> None:
-                _tiles(op, params, machine, buffers, tile, width, channel, offset)
+        def item(tile: Expr, panel: Expr) -> None:
+            def panel_case(width: int, channel: Expr, offset: Expr) -> None:
+                _tiles(op, params, machine, operands, tile, Panel(width, channel, offset))
 
             _rule.for_panel(params.panels, op.channels, panel, panel_case)
 
@@ -82,25 +84,73 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
                   {"w": packed, "b": bias.astype(np.float32)}, shape)
 
 
-def _tiles(op: Conv, params: Params, machine: Machine, buffers: dict[str, _rule.Buffer], tile: _rule.Expr, width: int,
-           channel: _rule.Expr, offset: _rule.Expr) -> None:
+@dataclass(frozen=True)
+class Operands:
+    """The buffers of a matrix product over pixels."""
+
+    x: Buffer
+    state: Buffer | None
+    weights: Buffer
+    bias: Buffer
+    epilogue: Epilogue
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`width` output channels from `channel`; `offset` is their place in the packed weights."""
+
+    width: int
+    channel: Expr
+    offset: Expr
+
+
+def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile: Expr, panel: Panel) -> None:
     """One register tile; a case per tile height."""
     bounds, cases, first_tile, first_pixel = [], [], 0, 0
     for count, height in params.tiles:
         def case(height: int = height, tile0: int = first_tile, pixel0: int = first_pixel) -> None:
-            pixel = _rule.tir.bind((tile - tile0) * height + pixel0)
-            registers = Tile(height, width, machine.lanes, machine.by_lane, machine.fused)
-            acc = registers.accumulators(buffers["b"], channel)
-            rows = range(height)
-            if op.fold_in:
-                bases = [(pixel + row) * op.fold_in for row in rows]
-                registers.reduce(acc, buffers["state"], bases, op.fold_in, buffers["w"], offset)
-            bases = [(pixel + row) * op.channels + op.fold_in for row in rows]
-            registers.reduce(acc, buffers["x"], bases, op.channels - op.fold_in, buffers["w"], offset + op.fold_in * width)
-            registers.finish(acc, _rule.epilogue(op, buffers), [pixel + row for row in rows], channel)
+            pixel = tir.bind((tile - tile0) * height + pixel0)
+            emit_tile(op, machine, operands, height, panel, (pixel, pixel, pixel))
 
         bounds.append(first_tile)
         cases.append(case)
         first_tile, first_pixel = first_tile + count, first_pixel + count * height
-    _rule.tir.switch(tile, bounds, cases)
+    tir.switch(tile, bounds, cases)
 
+
+def emit_tile(op: Conv, machine: Machine, operands: Operands, height: int, panel: Panel,
+              pixels: tuple[Expr, Expr, Expr]) -> None:
+    """`height` pixels by one panel. pixels: the first one's number in x, in the state and in the output."""
+    source, past, out = pixels
+    registers = Tile(height, panel.width, machine.lanes, machine.by_lane, machine.fused)
+    acc = registers.accumulators(operands.bias, panel.channel)
+    rows = range(height)
+    if operands.state is not None:
+        bases = [(past + row) * op.fold_in for row in rows]
+        registers.reduce(acc, operands.state, bases, op.fold_in, operands.weights, panel.offset)
+    bases = [(source + row) * op.channels + op.fold_in for row in rows]
+    registers.reduce(acc, operands.x, bases, op.channels - op.fold_in, operands.weights,
+                     panel.offset + op.fold_in * panel.width)
+    registers.finish(acc, operands.epilogue, [out + row for row in rows], panel.channel)
+
+
+def emit_span(op: Conv, machine: Machine, operands: Operands, rows: int, panels: Panels, count: int,
+              pixels: tuple[Expr, Expr, Expr]) -> None:
+    """`count` consecutive pixels by all panels, panel by panel so that one panel of weights stays in the first cache."""
+    source, past, out = pixels
+
+    def panel_of(panel: Panel) -> None:
+        first = 0
+        for tiles, height in tiling.split_rows(count, rows):
+            with tir.loop(0, tiles) as index:
+                at = index * height + first if tiles > 1 else first
+                emit_tile(op, machine, operands, height, panel, (source + at, past + at, out + at))
+            first += tiles * height
+
+    if panels.full:
+        with tir.loop(0, panels.full) as p:
+            panel_of(Panel(panels.width, p * panels.width, p * (panels.width * op.channels)))
+    start = panels.full * panels.width
+    for width in panels.rest:
+        panel_of(Panel(width, start, start * op.channels))
+        start += width

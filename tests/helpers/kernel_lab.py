@@ -10,7 +10,7 @@ import numpy as np
 
 from tsm_edge.compile import schedules
 from tsm_edge.compile.families import cpu
-from tsm_edge.compile.ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose
+from tsm_edge.compile.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpose
 from tsm_edge.compile.schedules._rule import Kernel
 from tsm_edge.target import EdgeTarget
 
@@ -35,7 +35,9 @@ int main(int argc, char **argv) {{
 
 
 def weights_for(op: Op, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Random weights and bias of a convolution; nothing for other operators."""
+    """Random weights and bias of every convolution; nothing for other operators."""
+    if isinstance(op, InvertedResidual):
+        return tuple(array for conv in op.convs for array in weights_for(conv, rng))
     if not isinstance(op, Conv):
         return ()
     fan_in = op.channels // op.groups * op.kernel[0] * op.kernel[1]
@@ -104,6 +106,8 @@ def expected(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, .
     x = values["x"].astype(np.float64)
     if isinstance(op, Conv):
         return conv(op, values, *weights)
+    if isinstance(op, InvertedResidual):
+        return block(op, values, weights)
     if isinstance(op, GlobalPool):
         return x.reshape(-1, op.channels).mean(axis=0)
     if isinstance(op, Copy):
@@ -113,6 +117,14 @@ def expected(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, .
     assert isinstance(op, MaxPool)
     padded = np.pad(x.reshape(op.height, op.width, op.channels), (op.pad[::2], op.pad[1::2], (0, 0)), constant_values=-np.inf)
     return np.max([padded[window(op, ky, kx)] for ky in range(op.kernel[0]) for kx in range(op.kernel[1])], axis=0)
+
+
+def block(op: InvertedResidual, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...]) -> np.ndarray:
+    """The block's convolutions one after the other."""
+    flow = dict(values)
+    for index, part in enumerate(op.convs):
+        flow["x"] = conv(part, flow, *weights[2 * index : 2 * index + 2])
+    return flow["x"]
 
 
 def conv(op: Conv, values: dict[str, np.ndarray], weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -144,6 +156,6 @@ def check(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...]
     wanted = expected(op, values, weights)
     got = values["y"].reshape(wanted.shape)
     np.testing.assert_allclose(got, wanted, rtol=0, atol=3e-6 * max(1.0, np.abs(wanted).max()))
-    fold = getattr(op, "fold_out", 0)
+    fold = getattr(op.project if isinstance(op, InvertedResidual) else op, "fold_out", 0)
     if fold:
         np.testing.assert_array_equal(values["next"].reshape(*got.shape[:2], fold), got[..., :fold])

@@ -1,8 +1,8 @@
 /* bench.c: --bench, one JSON document.
  *
  * The input is made up: the time of a step does not depend on the numbers. The first step is reported apart, because it
- * touches the weights for the first time. Then the step is checked (finite scores; equal inputs after a reset give equal
- * bits), and only then timed. */
+ * touches the weights for the first time. Then the step is checked (finite scores; equal inputs after a reset give
+ * equal bits), and only then timed. */
 #define _POSIX_C_SOURCE 200809L
 #include "modes.h"
 #include "output.h"
@@ -65,7 +65,8 @@ static void make_input(float *input, size_t count) {
 
 static int step(bench *b, size_t frame, double *ms) {
     const uint64_t start = clock_ns();
-    const tsm_status status = b->e->tsm_step_tensor(b->stream, b->input + frame % CHECKED_STEPS * b->floats, b->floats);
+    const float *input = b->input + frame % CHECKED_STEPS * b->floats;
+    const tsm_status status = b->e->tsm_step_tensor(b->stream, input, b->floats);
     *ms = (double)(clock_ns() - start) * 1e-6;
     return status == TSM_OK ? EXIT_OK : engine_complain(b->e, status, b->stream);
 }
@@ -189,7 +190,8 @@ static int print_document(bench *b) {
     const int end = flush_output();
     if (code != EXIT_OK || end != STILL_OPEN) return code != EXIT_OK ? code : end;
     if (b->finite && b->repeatable) return EXIT_OK;
-    complain("a check failed: %s", b->finite ? "equal inputs after a reset gave different scores" : "scores are not finite");
+    complain("a check failed: %s",
+             b->finite ? "equal inputs after a reset gave different scores" : "scores are not finite");
     return EXIT_CHECK;
 }
 

@@ -1,4 +1,4 @@
-/* bundle_check.h: the rules of a bundle, in the order and by the names of tsm_edge/bundle.py, before any code is loaded. */
+/* bundle_check.h: the rules of a bundle, in the order and by the names of tsm_edge/bundle.py. */
 #ifndef TSM_BUNDLE_CHECK_H
 #define TSM_BUNDLE_CHECK_H
 
@@ -18,6 +18,9 @@ typedef struct {
  * Free the bundle in both cases. */
 int bundle_check(bundle *b, const char *folder, refusal *why);
 void bundle_free(bundle *b);
+
+/* Rules 9 to 11 alone. */
+int bundle_check_machine(const bundle *b, refusal *why);
 
 /* Text or number of a key in one of the manifest's groups ("" : in the manifest itself). The law holds: it is there. */
 const json_value *bundle_value(const bundle *b, const char *group, const char *key);

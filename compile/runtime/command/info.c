@@ -27,7 +27,8 @@ static void print_cpu(const engine *e) {
 
 static void print_input(const engine *e) {
     const json_value *p = bundle_value(e->bundle, "", "preprocess");
-    printf("input     %dx%dx%d float32", (int)e->info.input_channels, (int)e->info.input_height, (int)e->info.input_width);
+    const tsm_model_info *i = &e->info;
+    printf("input     %dx%dx%d float32", (int)i->input_channels, (int)i->input_height, (int)i->input_width);
     if (p->kind == JSON_OBJECT)
         printf("; images: short side to %.0f, centre %.0fx%.0f, %s, trained at %g frames a second",
                json_member(p, "resize")->number, json_member(p, "crop")->number, json_member(p, "crop")->number,

@@ -1,6 +1,6 @@
 /* law.c: what a manifest.json of format 1 must contain.
  *
- * The shape of the document is a table, the few relations between fields are functions below it. A reader that ignored
+ * The shape of the document is a table; the few relations between fields are in law_relations.c. A reader that ignored
  * what it does not know could run a bundle wrongly, so nothing unknown is accepted. */
 #include "law.h"
 
@@ -52,9 +52,9 @@ static const rule preprocess[] = {
     {"std", LIST, NULL, &any_positive}, {"color", WORD, " rgb bgr ", NULL}, {"rate_fps", POSITIVE, NULL, NULL}, {0}};
 static const rule target[] = {
     {"name", TEXT, NULL, NULL}, {"family", WORD, " cpu cuda opencl ", NULL},
-    {"arch", WORD, " x86_64 aarch64 armv7l ", NULL}, {"os", WORD, " linux ", NULL}, {"libc", WORD, " glibc musl ", NULL},
-    {"glibc", TEXT, NULL, NULL}, {"link", WORD, " shared static ", NULL}, {"requires", LIST, NULL, &any_text},
-    {"fallback", TEXT, NULL, NULL}, {0}};
+    {"arch", WORD, " x86_64 aarch64 armv7l ", NULL}, {"os", WORD, " linux ", NULL},
+    {"libc", WORD, " glibc musl ", NULL}, {"glibc", TEXT, NULL, NULL}, {"link", WORD, " shared static ", NULL},
+    {"requires", LIST, NULL, &any_text}, {"fallback", TEXT, NULL, NULL}, {0}};
 static const rule plan[] = {
     {"steps", COUNT, NULL, NULL}, {"arena_bytes", COUNT, NULL, NULL}, {"state_bytes", COUNT, NULL, NULL},
     {"weights_bytes", COUNT, NULL, NULL}, {"scratch_bytes", COUNT, NULL, NULL}, {"macs", COUNT, NULL, NULL}, {0}};
@@ -69,7 +69,7 @@ static const rule manifest[] = {
 
 /* -- Checking the shape -------------------------------------------------------------------------------------------- */
 
-static int malformed(refusal *why, const char *key, const char *allowed) {
+int law_malformed(refusal *why, const char *key, const char *allowed) {
     return refuse(why, "manifest-malformed",
                   "manifest.json: bad value of '%s'.\n  allowed: %s\n  hint: compile the bundle again", key, allowed);
 }
@@ -87,7 +87,7 @@ static int is_hash(const json_value *v) {
 }
 
 /* 1 when v is one of the words; a word has no blank in it. */
-static int is_word(const json_value *v, const char *words) {
+int law_is_word(const json_value *v, const char *words) {
     char between[32];
     if (v->kind != JSON_STRING || v->text_size + 3 > sizeof between || strpbrk(v->text, " ") != NULL) return 0;
     const int size = snprintf(between, sizeof between, " %s ", v->text);
@@ -100,25 +100,28 @@ static int check_members(const json_value *v, const char *key, const rule *all, 
 
 static int check(const json_value *v, const char *key, const rule *r, refusal *why) {
     switch (r->kind) {
-    case TEXT: return v->kind == JSON_STRING || malformed(why, key, "a string");
-    case NAME: return (v->kind == JSON_STRING && v->text_size > 0) || malformed(why, key, "a string, not empty");
-    case WORD: return is_word(v, r->words) || malformed(why, key, r->words + 1);
-    case HASH: return is_hash(v) || malformed(why, key, "64 hexadecimal digits");
-    case HASH_OR_NOTHING: return is_hash(v) || json_is(v, "") || malformed(why, key, "64 hexadecimal digits or nothing");
-    case COUNT: return is_integer(v, 0) || malformed(why, key, "an integer from 0 to 2^53 - 1");
-    case EXTENT: return is_integer(v, 1) || malformed(why, key, "an integer from 1 to 2^53 - 1");
-    case NUMBER: return is_number(v, -INFINITY) || malformed(why, key, "a finite number");
-    case POSITIVE: return is_number(v, 0) || malformed(why, key, "a finite number above 0");
+    case TEXT: return v->kind == JSON_STRING || law_malformed(why, key, "a string");
+    case NAME: return (v->kind == JSON_STRING && v->text_size > 0) || law_malformed(why, key, "a string, not empty");
+    case WORD: return law_is_word(v, r->words) || law_malformed(why, key, r->words + 1);
+    case HASH: return is_hash(v) || law_malformed(why, key, "64 hexadecimal digits");
+    case HASH_OR_NOTHING:
+        return is_hash(v) || json_is(v, "") || law_malformed(why, key, "64 hexadecimal digits or nothing");
+    case COUNT: return is_integer(v, 0) || law_malformed(why, key, "an integer from 0 to 2^53 - 1");
+    case EXTENT: return is_integer(v, 1) || law_malformed(why, key, "an integer from 1 to 2^53 - 1");
+    case NUMBER: return is_number(v, -INFINITY) || law_malformed(why, key, "a finite number");
+    case POSITIVE: return is_number(v, 0) || law_malformed(why, key, "a finite number above 0");
     case SCALAR:
         return (v->kind != JSON_NULL && v->kind != JSON_ARRAY && v->kind != JSON_OBJECT) ||
-               malformed(why, key, "a string, a number or a truth value");
+               law_malformed(why, key, "a string, a number or a truth value");
     case GROUP_OR_NULL: return v->kind == JSON_NULL || check_group(v, key, r->members, why);
     case GROUP: return check_group(v, key, r->members, why);
-    case MAP: return v->kind == JSON_OBJECT ? check_members(v, key, r->members, why) : malformed(why, key, "an object");
-    case LIST: return v->kind == JSON_ARRAY ? check_members(v, key, r->members, why) : malformed(why, key, "a list");
+    case MAP:
+        return v->kind == JSON_OBJECT ? check_members(v, key, r->members, why) : law_malformed(why, key, "an object");
+    case LIST:
+        return v->kind == JSON_ARRAY ? check_members(v, key, r->members, why) : law_malformed(why, key, "a list");
     case END: break;
     }
-    return malformed(why, key, "nothing");
+    return law_malformed(why, key, "nothing");
 }
 
 static int check_members(const json_value *v, const char *key, const rule *all, refusal *why) {
@@ -130,120 +133,30 @@ static int check_members(const json_value *v, const char *key, const rule *all, 
 /* All keys are there, none twice (checked before) and no other. */
 static int check_group(const json_value *v, const char *key, const rule *members, refusal *why) {
     size_t known = 0;
-    if (v->kind != JSON_OBJECT) return malformed(why, key, "an object");
+    if (v->kind != JSON_OBJECT) return law_malformed(why, key, "an object");
     for (const rule *r = members; r->kind != END; r++, known++) {
         const json_value *m = json_member(v, r->key);
-        if (m == NULL) return malformed(why, r->key, "a value; the key is missing");
+        if (m == NULL) return law_malformed(why, r->key, "a value; the key is missing");
         if (!check(m, r->key, r, why)) return 0;
     }
-    return v->count == known || malformed(why, key, "the keys of format 1 and no others");
+    return v->count == known || law_malformed(why, key, "the keys of format 1 and no others");
 }
 
-/* -- Relations between fields -------------------------------------------------------------------------------------- */
-
-static const json_value *at(const json_value *document, const char *group, const char *key) {
-    return json_member(json_member(document, group), key);
-}
-
-static int check_names(const json_value *signature_value, refusal *why) {
-    static const char *const lists[] = {"inputs", "states", "outputs"};
-    const json_value *names[512];
-    size_t count = 0;
-    for (size_t l = 0; l < 3; l++) {
-        for (const json_value *m = json_member(signature_value, lists[l])->first; m != NULL; m = m->next) {
-            const json_value *input = json_member(m, "input");
-            if (count + 2 > sizeof names / sizeof *names) return malformed(why, "signature", "at most 510 names");
-            names[count++] = json_member(input != NULL ? input : m, "name");
-            if (input != NULL) names[count++] = json_member(m, "output_name");
-        }
-    }
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (names[i]->text_size == names[j]->text_size &&
-                memcmp(names[i]->text, names[j]->text, names[i]->text_size) == 0)
-                return malformed(why, names[i]->text, "a tensor name of its own");
-    return 1;
-}
-
-static int check_signature(const json_value *document, refusal *why) {
-    const json_value *s = json_member(document, "signature"), *labels = json_member(document, "labels");
-    const json_value *groups[] = {json_member(s, "inputs"), json_member(s, "outputs"), json_member(s, "states")};
-    if (groups[0]->count == 0 || groups[1]->count == 0) return malformed(why, "signature", "an input and an output");
-    for (size_t g = 0; g < 3; g++)
-        for (const json_value *m = groups[g]->first; m != NULL; m = m->next)
-            if (json_member(g == 2 ? json_member(m, "input") : m, "shape")->count == 0)
-                return malformed(why, "shape", "one or more extents");
-    const json_value *classes = json_member(groups[1]->first, "shape")->first;
-    while (classes->next != NULL) classes = classes->next;
-    if (labels->count != 0 && (double)labels->count != classes->number)
-        return malformed(why, "labels", "none, or one for each class");
-    return check_names(s, why);
-}
-
-static int check_preprocess(const json_value *p, refusal *why) {
-    if (p->kind == JSON_NULL) return 1;
-    if (json_member(p, "mean")->count != 3) return malformed(why, "mean", "3 finite numbers");
-    if (json_member(p, "std")->count != 3) return malformed(why, "std", "3 numbers above 0");
-    return json_member(p, "crop")->number <= json_member(p, "resize")->number ||
-           malformed(why, "crop", "at most resize");
-}
-
-/* Digits, a point, digits; one to four each. */
-static int is_version(const char *text, size_t size) {
-    const size_t major = strspn(text, "0123456789");
-    if (major < 1 || major > 4 || text[major] != '.') return 0;
-    const size_t minor = strspn(text + major + 1, "0123456789");
-    return minor >= 1 && minor <= 4 && major + 1 + minor == size;
-}
-
-static int check_target(const json_value *t, refusal *why) {
-    static const char *const features[][2] = {
-        {"x86_64", " sse4.2 avx avx2 fma f16c avx512f avx512vl avx512bw avx512dq "},
-        {"aarch64", " asimd fp16 dotprod "},
-        {"armv7l", " neon vfpv4 "},
-    };
-    const json_value *glibc = json_member(t, "glibc");
-    if (json_is(json_member(t, "libc"), "glibc") ? !is_version(glibc->text, glibc->text_size) : glibc->text_size != 0)
-        return malformed(why, "glibc", "a version like \"2.27\" for glibc, otherwise nothing");
-    for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
-        if (!json_is(json_member(t, "arch"), features[i][0])) continue;
-        for (const json_value *m = json_member(t, "requires")->first; m != NULL; m = m->next)
-            if (!is_word(m, features[i][1])) return malformed(why, "requires", features[i][1] + 1);
-    }
-    return 1;
-}
-
-int law_is_file_name(const char *name, size_t size) {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.";
-    return size > 0 && name[0] != '.' && strspn(name, letters) == size && strcmp(name, "manifest.json") != 0;
-}
-
-static int check_files(const json_value *document, refusal *why) {
-    const json_value *files = json_member(document, "files");
-    const int is_static = json_is(at(document, "target", "link"), "static");
-    const char *const expected[] = {is_static ? "libtsm.a" : "libtsm.so", "tsm-edge-run", "tsm_edge.h", "plan.txt"};
-    for (const json_value *m = files->first; m != NULL; m = m->next)
-        if (!law_is_file_name(m->key, m->key_size))
-            return malformed(why, "files", "plain file names, and not manifest.json itself");
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
-        if (json_member(files, expected[i]) == NULL) return malformed(why, "files", expected[i]);
-    return 1;
-}
+/* ------------------------------------------------------------------------------------------------------------------ */
 
 int law_check(const json_value *document, refusal *why) {
-    if (document->kind != JSON_OBJECT) return malformed(why, "the document", "an object");
+    if (document->kind != JSON_OBJECT) return law_malformed(why, "the document", "an object");
     const json_value *format = json_member(document, "format");
     if (format == NULL || format->kind != JSON_INTEGER || format->number < 1)
-        return malformed(why, "format", "1");
+        return law_malformed(why, "format", "1");
     if (format->number > (double)BUNDLE_FORMAT)
         return refuse(why, "format-newer",
                       "This bundle was written by a newer tsm-edge.\n  found: format %.0f\n  allowed: format %d\n"
                       "  hint: copy a tsm-edge-run of the version that compiled it", format->number, BUNDLE_FORMAT);
     const char *repeated = json_repeated(document);
-    if (repeated != NULL) return malformed(why, repeated, "the key once");
+    if (repeated != NULL) return law_malformed(why, repeated, "the key once");
     const json_value *threads = json_member(document, "threads");
     return check_group(document, "the document", manifest, why) &&
-           (is_integer(threads, 1) && threads->number <= 64 ? 1 : malformed(why, "threads", "1 to 64")) &&
-           check_signature(document, why) && check_preprocess(json_member(document, "preprocess"), why) &&
-           check_target(json_member(document, "target"), why) && check_files(document, why);
+           (is_integer(threads, 1) && threads->number <= 64 ? 1 : law_malformed(why, "threads", "1 to 64")) &&
+           law_check_relations(document, why);
 }

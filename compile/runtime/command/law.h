@@ -18,6 +18,11 @@ __attribute__((format(printf, 3, 4))) int refuse(refusal *r, const char *name, c
 /* 1 when the document keeps the law, otherwise 0 and *why. */
 int law_check(const json_value *document, refusal *why);
 
+/* The parts of law_check: refuses the value of a key; is a value one of the words (between blanks); relations. */
+int law_malformed(refusal *why, const char *key, const char *allowed);
+int law_is_word(const json_value *value, const char *words);
+int law_check_relations(const json_value *document, refusal *why);
+
 /* What a file of a bundle may be called; no folders, nothing hidden. */
 int law_is_file_name(const char *name, size_t size);
 

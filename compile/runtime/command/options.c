@@ -11,7 +11,7 @@
 const char usage_text[] =
     "usage: tsm-edge-run --info\n"
     "       tsm-edge-run --bench [--frames N] [--per-op] [--threads N]\n"
-    "       tsm-edge-run --raw WxH --format bgr|rgb [--threads N] < frames\n"
+    "       tsm-edge-run --raw WxH --format bgr|rgb [--dump] [--threads N] < frames\n"
     "       tsm-edge-run --tensor [--dump] [--threads N] < tensors\n"
     "       tsm-edge-run --help | --version\n"
     "\n"
@@ -24,8 +24,8 @@ const char usage_text[] =
     "  --raw WxH     read 8-bit frames of W x H pixels, 3 bytes a pixel, from stdin; print one JSON line a frame:\n"
     "                class index, label, score (softmax of this frame alone) and milliseconds\n"
     "    --format F  order of the bytes of a pixel: bgr or rgb\n"
-    "  --tensor      read preprocessed frames from stdin: float32, NCHW order; print one JSON line a frame\n"
-    "    --dump      print bytes instead: little-endian float32, all scores, then every state in order (NCHW)\n"
+    "  --tensor      read preprocessed frames from stdin: float32, NCHW order; print the same lines\n"
+    "  --dump        print bytes instead: little-endian float32, all scores, then every state in order (NCHW)\n"
     "  --threads N   threads of the stream, 1 to 64 (default: what the bundle was compiled for)\n"
     "\n"
     "exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed, 4 device, 5 this machine cannot run the bundle\n"
@@ -104,7 +104,7 @@ static int set_mode(options *o, run_mode mode) {
 static int check_together(const options *o, int frames_given) {
     const char *stray = frames_given && o->mode != MODE_BENCH   ? "--frames"
                         : o->per_op && o->mode != MODE_BENCH    ? "--per-op"
-                        : o->dump && o->mode != MODE_TENSOR     ? "--dump"
+                        : o->dump && o->mode != MODE_TENSOR && o->mode != MODE_RAW ? "--dump"
                         : o->format >= 0 && o->mode != MODE_RAW ? "--format"
                                                                 : NULL;
     if (o->mode == MODE_NONE)
@@ -133,7 +133,11 @@ int options_read(options *o, int argc, char **argv) {
         else if (strcmp(word, "--raw") == 0) good = set_mode(o, MODE_RAW) && size(value, o), i++;
         else if (strcmp(word, "--format") == 0) good = format(value, o), i++;
         else if (strcmp(word, "--threads") == 0) good = number(word, value, 1, TSM_MAX_THREADS, &o->threads), i++;
-        else if (strcmp(word, "--frames") == 0) good = number(word, value, 1, MAX_FRAMES, &o->frames), i++, frames_given = 1;
+        else if (strcmp(word, "--frames") == 0) {
+            good = number(word, value, 1, MAX_FRAMES, &o->frames);
+            frames_given = 1;
+            i++;
+        }
         else good = unknown(word);
     }
     return good && check_together(o, frames_given);

@@ -10,7 +10,7 @@ typedef struct {
     int frames;  /* --bench */
     int per_op;  /* --bench */
     int width, height, format; /* --raw; format: a tsm_format, -1 not given */
-    int dump;    /* --tensor */
+    int dump;    /* --raw, --tensor */
 } options;
 
 extern const char usage_text[];

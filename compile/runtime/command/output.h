@@ -13,7 +13,7 @@ void put_string(const char *text);
 /* Prints a JSON number with `digits` decimals; null when it is not finite, for which JSON has no word. */
 void put_number(double value, int digits);
 
-/* Hands everything printed so far to the reader. Returns an exit code, or STILL_OPEN when all is well; a reader that has
+/* Hands everything printed so far to the reader. Returns an exit code, or STILL_OPEN when all is well. A reader that
  * closed its end has read enough, which is no failure. */
 enum { STILL_OPEN = -1 };
 int flush_output(void);

@@ -1,0 +1,99 @@
+/* law_relations.c: what the fields of a manifest must be to each other. Its shape was checked before. */
+#include "law.h"
+
+#include <string.h>
+
+static const json_value *at(const json_value *document, const char *group, const char *key) {
+    return json_member(json_member(document, group), key);
+}
+
+static int check_names(const json_value *signature_value, refusal *why) {
+    static const char *const lists[] = {"inputs", "states", "outputs"};
+    const json_value *names[512];
+    size_t count = 0;
+    for (size_t l = 0; l < 3; l++) {
+        for (const json_value *m = json_member(signature_value, lists[l])->first; m != NULL; m = m->next) {
+            const json_value *input = json_member(m, "input");
+            if (count + 2 > sizeof names / sizeof *names) return law_malformed(why, "signature", "at most 510 names");
+            names[count++] = json_member(input != NULL ? input : m, "name");
+            if (input != NULL) names[count++] = json_member(m, "output_name");
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (names[i]->text_size == names[j]->text_size &&
+                memcmp(names[i]->text, names[j]->text, names[i]->text_size) == 0)
+                return law_malformed(why, names[i]->text, "a tensor name of its own");
+    return 1;
+}
+
+static int check_signature(const json_value *document, refusal *why) {
+    const json_value *s = json_member(document, "signature"), *labels = json_member(document, "labels");
+    const json_value *groups[] = {json_member(s, "inputs"), json_member(s, "outputs"), json_member(s, "states")};
+    if (groups[0]->count == 0 || groups[1]->count == 0)
+        return law_malformed(why, "signature", "an input and an output");
+    for (size_t g = 0; g < 3; g++)
+        for (const json_value *m = groups[g]->first; m != NULL; m = m->next)
+            if (json_member(g == 2 ? json_member(m, "input") : m, "shape")->count == 0)
+                return law_malformed(why, "shape", "one or more extents");
+    const json_value *classes = json_member(groups[1]->first, "shape")->first;
+    while (classes->next != NULL) classes = classes->next;
+    if (labels->count != 0 && (double)labels->count != classes->number)
+        return law_malformed(why, "labels", "none, or one for each class");
+    return check_names(s, why);
+}
+
+static int check_preprocess(const json_value *p, refusal *why) {
+    if (p->kind == JSON_NULL) return 1;
+    if (json_member(p, "mean")->count != 3) return law_malformed(why, "mean", "3 finite numbers");
+    if (json_member(p, "std")->count != 3) return law_malformed(why, "std", "3 numbers above 0");
+    return json_member(p, "crop")->number <= json_member(p, "resize")->number ||
+           law_malformed(why, "crop", "at most resize");
+}
+
+/* Digits, a point, digits; one to four each. */
+static int is_version(const char *text, size_t size) {
+    const size_t major = strspn(text, "0123456789");
+    if (major < 1 || major > 4 || text[major] != '.') return 0;
+    const size_t minor = strspn(text + major + 1, "0123456789");
+    return minor >= 1 && minor <= 4 && major + 1 + minor == size;
+}
+
+static int check_target(const json_value *t, refusal *why) {
+    static const char *const features[][2] = {
+        {"x86_64", " sse4.2 avx avx2 fma f16c avx512f avx512vl avx512bw avx512dq "},
+        {"aarch64", " asimd fp16 dotprod "},
+        {"armv7l", " neon vfpv4 "},
+    };
+    const json_value *glibc = json_member(t, "glibc");
+    if (json_is(json_member(t, "libc"), "glibc") ? !is_version(glibc->text, glibc->text_size) : glibc->text_size != 0)
+        return law_malformed(why, "glibc", "a version like \"2.27\" for glibc, otherwise nothing");
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
+        if (!json_is(json_member(t, "arch"), features[i][0])) continue;
+        for (const json_value *m = json_member(t, "requires")->first; m != NULL; m = m->next)
+            if (!law_is_word(m, features[i][1])) return law_malformed(why, "requires", features[i][1] + 1);
+    }
+    return 1;
+}
+
+int law_is_file_name(const char *name, size_t size) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.";
+    return size > 0 && name[0] != '.' && strspn(name, letters) == size && strcmp(name, "manifest.json") != 0;
+}
+
+static int check_files(const json_value *document, refusal *why) {
+    const json_value *files = json_member(document, "files");
+    const int is_static = json_is(at(document, "target", "link"), "static");
+    const char *const expected[] = {is_static ? "libtsm.a" : "libtsm.so", "tsm-edge-run", "tsm_edge.h", "plan.txt"};
+    for (const json_value *m = files->first; m != NULL; m = m->next)
+        if (!law_is_file_name(m->key, m->key_size))
+            return law_malformed(why, "files", "plain file names, and not manifest.json itself");
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        if (json_member(files, expected[i]) == NULL) return law_malformed(why, "files", expected[i]);
+    return 1;
+}
+
+int law_check_relations(const json_value *document, refusal *why) {
+    return check_signature(document, why) && check_preprocess(json_member(document, "preprocess"), why) &&
+           check_target(json_member(document, "target"), why) && check_files(document, why);
+}

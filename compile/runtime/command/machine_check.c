@@ -1,0 +1,61 @@
+/* machine_check.c: rules 9 to 11 of a bundle, which are about this machine. */
+#include "bundle_check.h"
+#include "cpu.h"
+
+#include <stdio.h>
+#include <string.h>
+#ifdef __GLIBC__
+#include <gnu/libc-version.h>
+#endif
+
+#if defined(__x86_64__)
+#define THIS_ARCH "x86_64"
+#elif defined(__aarch64__)
+#define THIS_ARCH "aarch64"
+#else
+#define THIS_ARCH "armv7l"
+#endif
+
+/* What this program was compiled for, not what uname says: a 64-bit kernel may run a 32-bit system. */
+static int check_arch(const bundle *b, refusal *why) {
+    const json_value *arch = bundle_value(b, "target", "arch");
+    return json_is(arch, THIS_ARCH) ||
+           refuse(why, "wrong-arch",
+                  "This bundle is for another architecture.\n  found: " THIS_ARCH "\n  allowed: %s\n"
+                  "  hint: this bundle is for '%.64s'; compile one for this machine",
+                  arch->text, bundle_value(b, "target", "name")->text);
+}
+
+static int check_libc(const bundle *b, refusal *why) {
+    const char *have = "no glibc", *need = bundle_value(b, "target", "glibc")->text;
+    unsigned have_major = 0, have_minor = 0, need_major = 0, need_minor = 0;
+    if (!json_is(bundle_value(b, "target", "libc"), "glibc") || json_is(bundle_value(b, "target", "link"), "static"))
+        return 1; /* carries its C library */
+#ifdef __GLIBC__
+    have = gnu_get_libc_version();
+    sscanf(have, "%u.%u", &have_major, &have_minor);
+#endif
+    sscanf(need, "%u.%u", &need_major, &need_minor);
+    if (have_major > need_major || (have_major == need_major && have_minor >= need_minor)) return 1;
+    return refuse(why, "wrong-libc",
+                  "This machine's C library is too old for the bundle.\n  found: %s\n  allowed: glibc %s and newer\n"
+                  "  hint: this bundle is for '%.64s'; compile one for this machine",
+                  have, need, bundle_value(b, "target", "name")->text);
+}
+
+static int check_cpu(const bundle *b, refusal *why) {
+    char found[128], missing[128] = "";
+    for (const json_value *m = bundle_value(b, "target", "requires")->first; m != NULL; m = m->next) {
+        const size_t used = strlen(missing);
+        if (!tsm_cpu_has(m->text)) snprintf(missing + used, sizeof missing - used, "%s%s", used ? " " : "", m->text);
+    }
+    return missing[0] == '\0' ||
+           refuse(why, "wrong-cpu",
+                  "This CPU lacks instructions that the bundle uses: %s\n  found: %s\n"
+                  "  hint: this bundle is for '%.64s'; compile one for a target without them",
+                  missing, tsm_cpu_found(found, sizeof found), bundle_value(b, "target", "name")->text);
+}
+
+int bundle_check_machine(const bundle *b, refusal *why) {
+    return check_arch(b, why) && check_libc(b, why) && check_cpu(b, why);
+}
