@@ -26,6 +26,7 @@ class Machine:
     loads_per_cycle: float
     by_lane: bool  # NEON multiplies by an element of a vector, so k is unrolled by the vector length
     fused: bool  # the code generator needs to be asked for FMAs
+    clamp: tuple[str, str] | None  # LLVM's names of vector maximum and minimum; None: compare and select
     l1_bytes: int
     l2_bytes: int
     cores: int

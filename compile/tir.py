@@ -21,6 +21,7 @@ Expr = Any  # tirx.Expr or a Python int; TVM overloads the arithmetic of both
 Buffer = Any  # a flat float32 buffer
 
 FLOAT = "float32"
+INDEX = "int64"  # of pointers: LLVM cannot move a constant out of a sign-extended 32-bit sum, and then recomputes addresses
 
 
 def build_kernel(pointers: dict[str, int], body: Callable[..., None]) -> tirx.PrimFunc:
@@ -36,7 +37,8 @@ def build_kernel(pointers: dict[str, int], body: Callable[..., None]) -> tirx.Pr
             handles = [T.arg(name, T.handle(FLOAT)) for name in pointers]
             begin, end = T.arg("begin", T.int32()), T.arg("end", T.int32())
             sizes = zip(pointers.values(), handles, strict=True)
-            body(*[T.decl_buffer((size,), FLOAT, data=handle) for size, handle in sizes], begin, end)
+            span = (tirx.Cast(INDEX, bound) for bound in (begin, end))
+            body(*[T.decl_buffer((size,), FLOAT, data=handle) for size, handle in sizes], *map(bind, span))
     return builder.get()
 
 
@@ -94,16 +96,22 @@ def multiply_add(total: Expr, a: Expr, b: Expr, lanes: int, fused: bool) -> Expr
 @contextmanager
 def loop(begin: Expr, end: Expr) -> Iterator[Expr]:
     """A serial loop over [begin, end)."""
-    with T.serial(begin, end) as index:
+    with T.serial(*(tirx.const(bound, INDEX) if isinstance(bound, int) else bound for bound in (begin, end))) as index:
         yield index
 
 
-def clip(value: Expr, low: float | None, high: float | None, lanes: int) -> Expr:
-    """Clamp to [low, high]; None leaves that side open."""
-    if low is not None:
-        value = tirx.max(value, constant(low, lanes))
-    if high is not None:
-        value = tirx.min(value, constant(high, lanes))
+def clip(value: Expr, low: float | None, high: float | None, lanes: int, names: tuple[str, str] | None) -> Expr:
+    """Clamp to [low, high]; None leaves that side open.
+
+    names: LLVM's vector maximum and minimum where compare-and-select, TVM's own form, is not one instruction.
+    """
+    for bound, plain, index in ((low, tirx.max, 0), (high, tirx.min, 1)):
+        if bound is None:
+            continue
+        if names is None or lanes == 1:
+            value = plain(value, constant(bound, lanes))
+        else:
+            value = tirx.call_llvm_pure_intrin(f"{FLOAT}x{lanes}", names[index], value, constant(bound, lanes))
     return value
 
 

@@ -12,6 +12,9 @@ from tvm import tirx
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.target import EdgeTarget
 
+#: LLVM turns compare-and-select into one instruction everywhere but on 32-bit ARM
+CLAMP = {"armv7l": ("llvm.arm.neon.vmaxs", "llvm.arm.neon.vmins")}
+
 
 def machine(target: EdgeTarget) -> Machine:
     """The facts of a target that the schedules read."""
@@ -24,6 +27,7 @@ def machine(target: EdgeTarget) -> Machine:
         loads_per_cycle=2 if cpu.flops_per_cycle > 8 else 1,
         by_lane=target.arch in ("aarch64", "armv7l"),
         fused=target.arch == "armv7l",
+        clamp=CLAMP.get(target.arch),
         l1_bytes=cpu.l1d_kib * 1024,
         l2_bytes=cpu.l2_kib * 1024,
         cores=cpu.cores,
@@ -68,7 +72,6 @@ def lower(module: tvm.IRModule, target: Any) -> tvm.IRModule:
         passes.BindTarget(target),
         passes.StmtSimplify(),
         passes.FlattenBuffer(),
-        passes.NarrowDataType(32),
         passes.VectorizeLoop(True),
         passes.UnrollLoop(),
         passes.StmtSimplify(),

@@ -51,9 +51,10 @@ def conv_pointers(op: Conv, weights: int) -> dict[str, int]:
     return {name: size for name, size in sizes.items() if size}
 
 
-def epilogue(op: Conv, buffers: dict[str, Buffer]) -> Epilogue:
+def epilogue(op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer]) -> Epilogue:
     """The epilogue of a convolution over its argument buffers."""
-    return Epilogue(buffers["y"], op.out_channels, buffers.get("r"), op.low, op.high, buffers.get("next"), op.fold_out)
+    return Epilogue(buffers["y"], op.out_channels, buffers.get("r"), op.low, op.high, buffers.get("next"), op.fold_out,
+                    machine.clamp)
 
 
 def pack_panels(weight: np.ndarray, panels: tiling.Panels) -> np.ndarray:

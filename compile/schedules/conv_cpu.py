@@ -139,7 +139,7 @@ def _row_tiles(op: Conv, params: Params, machine: Machine, buffers: dict[str, Bu
         def case(cut: XTile = cut, first: int = first) -> None:
             column = cut.start if cut.count == 1 else tir.bind((index - first) * cut.rows + cut.start)
             registers = Tile(cut.rows, width, machine.lanes, machine.by_lane, machine.fused)
-            _tile(op, registers, buffers, y, column, cut.border, channel, offset)
+            _tile(op, machine, registers, buffers, y, column, cut.border, channel, offset)
 
         bounds.append(first)
         cases.append(case)
@@ -147,7 +147,7 @@ def _row_tiles(op: Conv, params: Params, machine: Machine, buffers: dict[str, Bu
     tir.switch(index, bounds, cases)
 
 
-def _tile(op: Conv, tile: Tile, buffers: dict[str, Buffer], y: Expr, column: Expr, border: bool,
+def _tile(op: Conv, machine: Machine, tile: Tile, buffers: dict[str, Buffer], y: Expr, column: Expr, border: bool,
           channel: Expr, offset: Expr) -> None:
     """One register tile: the vertical taps that exist, each over one row segment (inner) or tap by tap (border, shift)."""
     acc = tile.accumulators(buffers["b"], channel)
@@ -165,7 +165,7 @@ def _tile(op: Conv, tile: Tile, buffers: dict[str, Buffer], y: Expr, column: Exp
                 _tap(op, tile, acc, buffers, [row_start + x + kx if ok else None for x, ok in zip(columns, live, strict=True)],
                      panel + kx * op.channels * tile.width)
     pixels = [y * op.out_width + column + row for row in range(tile.rows)]
-    tile.finish(acc, _rule.epilogue(op, buffers), pixels, channel)
+    tile.finish(acc, _rule.epilogue(op, machine, buffers), pixels, channel)
 
 
 def _tap(op: Conv, tile: Tile, acc: Buffer, buffers: dict[str, Buffer], pixels: list[Expr | None], panel: Expr) -> None:

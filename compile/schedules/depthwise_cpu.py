@@ -94,7 +94,7 @@ def inner_rows(op: Conv) -> tuple[int, int]:
 
 def _row(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], y: Expr, inner: bool) -> None:
     rows = Rows(buffers["x"], op.width, lambda row: row * op.width)
-    emit_row(op, params, machine, rows, buffers, _rule.epilogue(op, buffers), (y, y * op.out_width), inner)
+    emit_row(op, params, machine, rows, buffers, _rule.epilogue(op, machine, buffers), (y, y * op.out_width), inner)
 
 
 @dataclass(frozen=True)

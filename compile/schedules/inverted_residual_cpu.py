@@ -156,7 +156,8 @@ class _Block:
         top = tir.bind(y * middle.stride[0] - middle.pad[0])
         new = tirx.Select(first, top, top + max(0, middle.kernel[0] - middle.stride[0]))
         rows, panels = self.params.expand
-        epilogue = Epilogue(self.buffers["scratch"], expand.out_channels, low=expand.low, high=expand.high)
+        epilogue = Epilogue(self.buffers["scratch"], expand.out_channels, low=expand.low, high=expand.high,
+                            clamp=self.machine.clamp)
         operands = Operands(self.buffers["x"], self.buffers.get("state"), self.buffers["we"], self.buffers["be"], epilogue)
         with tir.loop(tir.bind(tirx.max(0, new)), tir.bind(tirx.min(middle.height, top + middle.kernel[0]))) as row:
             pixel = tir.bind(row * middle.width)
@@ -171,7 +172,8 @@ class _Block:
         else:
             source = depthwise_cpu.Rows(self.buffers["scratch"], middle.width,
                                         lambda row: tir.bind(tirx.floormod(row, self.ring) * middle.width))
-        epilogue = Epilogue(self.buffers["scratch"], middle.channels, low=middle.low, high=middle.high)
+        epilogue = Epilogue(self.buffers["scratch"], middle.channels, low=middle.low, high=middle.high,
+                            clamp=self.machine.clamp)
         weights = {"w": self.buffers["wd"], "b": self.buffers["bd"]}
 
         def emit(inner: bool) -> None:
@@ -189,6 +191,6 @@ class _Block:
         project = self.op.project
         rows, panels = self.params.project
         operands = Operands(self.buffers["scratch"], None, self.buffers["wp"], self.buffers["bp"],
-                            _rule.epilogue(project, self.buffers))
+                            _rule.epilogue(project, self.machine, self.buffers))
         pixel = tir.bind(y * project.width)
         emit_span(project, self.machine, operands, rows, panels, project.width, (self.depthwise_pixel, 0, pixel))

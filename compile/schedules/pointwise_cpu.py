@@ -69,7 +69,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
         buffers = dict(zip(pointers, tensors, strict=True))
-        operands = Operands(buffers["x"], buffers.get("state"), buffers["w"], buffers["b"], _rule.epilogue(op, buffers))
+        operands = Operands(buffers["x"], buffers.get("state"), buffers["w"], buffers["b"], _rule.epilogue(op, machine, buffers))
 
         def item(tile: Expr, panel: Expr) -> None:
             def panel_case(width: int, channel: Expr, offset: Expr) -> None:
