@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,20 +31,46 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
 
 @click.command()
 @click.argument("model", default=DEFAULT_MODEL)
-@click.option("--target", "target_name", required=True, metavar="NAME", help="Device to build for; see `tsm-edge targets`.")
+@click.option(
+    "--target",
+    "target_name",
+    required=True,
+    metavar="NAME",
+    help="Device to build for; see `tsm-edge targets`.",
+)
 @model_options
-@click.option("--state", "states", multiple=True, callback=state_pair, metavar="IN:OUT",
-              help="State of an ONNX file: the input and the output that becomes it. Repeat for each.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    callback=state_pair,
+    metavar="IN:OUT",
+    help="State of an ONNX file: the input and the output that becomes it. Repeat for each.",
+)
 @click.option("--threads", type=click.IntRange(1, 64), help="Default number of threads of the bundle.")
-@click.option("--output", type=click.Path(path_type=Path), help="Bundle folder to write.  [default: <model>-<target>]")
-@click.option("--dump", type=click.Path(path_type=Path, file_okay=False), help="Folder for what each phase leaves.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Bundle folder to write.  [default: <model>-<target>]"
+)
+@click.option(
+    "--dump", type=click.Path(path_type=Path, file_okay=False), help="Folder for what each phase leaves."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the summary.")
-def compile(model: str, target_name: str, weights: Path | None, seed: int, states: tuple[tuple[str, str], ...],
-            threads: int | None, output: Path | None, dump: Path | None, as_json: bool, **parameters: Any) -> None:
+def compile(
+    model: str,
+    target_name: str,
+    weights: Path | None,
+    seed: int,
+    states: tuple[tuple[str, str], ...],
+    threads: int | None,
+    output: Path | None,
+    dump: Path | None,
+    as_json: bool,
+    **parameters: Any,
+) -> None:
     """Build a bundle from MODEL for a target.
 
-    MODEL is a name from `tsm-edge models` or an .onnx file. Without --weights a model of the zoo gets its shipped weights,
-    or seeded random ones where it has none; the summary says which.
+    MODEL is a name from `tsm-edge models` or an .onnx file. Without --weights a model of the zoo gets its shipped
+    weights, or seeded random ones where it has none; the summary says which.
     """
     device = target.load(target_name)
     refuse_strangers(model, weights, states, parameters)
@@ -66,7 +93,9 @@ def compile(model: str, target_name: str, weights: Path | None, seed: int, state
         summary.show(compiled)
 
 
-def refuse_strangers(model: str, weights: Path | None, states: tuple[tuple[str, str], ...], parameters: dict[str, Any]) -> None:
+def refuse_strangers(
+    model: str, weights: Path | None, states: tuple[tuple[str, str], ...], parameters: dict[str, Any]
+) -> None:
     """Options that the kind of model does not have; nothing is ignored in silence."""
     if not model.endswith(".onnx"):
         if states:
@@ -82,10 +111,11 @@ def refuse_strangers(model: str, weights: Path | None, states: tuple[tuple[str, 
 @contextmanager
 def progress(phases: int) -> Iterator[Any]:
     """A callback (phase, seconds): a bar on a terminal, a line a phase elsewhere; both on stderr."""
-    stream = click.get_text_stream("stderr")
+    stream = sys.stderr
     if not stream.isatty():
         yield lambda phase, seconds: click.echo(f"{phase:10} {seconds:6.2f} s", err=True)
         return
-    with click.progressbar(length=phases, label="compile", file=stream, show_eta=False,
-                           item_show_func=lambda phase: phase or "") as bar:
+    with click.progressbar(
+        length=phases, label="compile", file=stream, show_eta=False, item_show_func=lambda phase: phase or ""
+    ) as bar:
         yield lambda phase, seconds: bar.update(1, f"{phase} {seconds:.1f} s")

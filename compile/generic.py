@@ -62,15 +62,17 @@ def legalise(graph: Graph, node: Node) -> list[GenericCall]:
         else:
             _unsupported(node, value)
     results = names[main.body.body]
-    final = dict(zip(results if isinstance(results, list) else [results], node.outputs))  # noqa: B905 (batch_norm)
+    final = dict(zip(results if isinstance(results, list) else [results], node.outputs))
     return [call.renamed(final) for call in calls]
 
 
 def _unsupported(node: Node, value: Any) -> NoReturn:
     operator = getattr(getattr(value, "op", None), "name", str(value)[:60])
     raise ImportFailed(
-        f"Operator '{operator}' of node '{node.output}' is not supported.", found=operator,
-        allowed="operators that TVM can lower to loops", hint="replace it in the network, or compute it outside",
+        f"Operator '{operator}' of node '{node.output}' is not supported.",
+        found=operator,
+        allowed="operators that TVM can lower to loops",
+        hint="replace it in the network, or compute it outside",
     )
 
 
@@ -83,9 +85,12 @@ def one_call(graph: Graph, node: Node) -> tvm.IRModule:
     builder = relax.BlockBuilder()
     variables: dict[str, Any] = {
         name: relax.Var(name, relax.TensorType(graph.shapes[name], graph.dtypes.get(name, "float32")))
-        for name in unique(node.inputs) if name not in graph.constants
+        for name in unique(node.inputs)
+        if name not in graph.constants
     }
-    values = iter([variables[name] if name in variables else relax.const(graph.constants[name]) for name in node.inputs])
+    values = iter(
+        [variables[name] if name in variables else relax.const(graph.constants[name]) for name in node.inputs]
+    )
     arguments = [_rebuilt(argument, values) for argument in node.call.args]
     if "function" in node.attrs:  # already lowered by the frontend
         arguments[0] = builder.add_func(node.attrs["function"], "lowered")
@@ -123,7 +128,9 @@ def _call(module: Any, binding: Any, names: dict[Any, Any], prefix: str) -> Gene
     results = [tensor.name for tensor in outputs]
     names[binding.var] = results if isinstance(kind, relax.TupleType) else results[0]
     primitive, buffers = hoist_workspaces(module[function])
-    workspaces = [Tensor(f"{prefix}_w{i}", extents(b.ty.shape), str(b.ty.dtype)) for i, b in enumerate(buffers)]
+    workspaces = [
+        Tensor(f"{prefix}_w{i}", extents(b.ty.shape), str(b.ty.dtype)) for i, b in enumerate(buffers)
+    ]
     return GenericCall(raw_pointers(primitive), (*tensors, *outputs, *workspaces), len(tensors), constants)
 
 
@@ -132,12 +139,21 @@ def extents(values: Any) -> tuple[int, ...]:
 
 
 def hoist_workspaces(function: tirx.PrimFunc) -> tuple[tirx.PrimFunc, list[Any]]:
-    """Make the buffers a kernel allocates for itself parameters, so that the arena holds them and nothing is allocated."""
+    """Make a kernel's own buffers parameters, so that the arena holds them and nothing is allocated."""
     realize = function.body
     block = realize.block
     buffers = list(block.alloc_buffers)
-    bare = SBlock(block.iter_vars, block.reads, block.writes, block.name_hint, block.body, block.init, [],
-                  block.match_buffers, block.annotations)
+    bare = SBlock(
+        block.iter_vars,
+        block.reads,
+        block.writes,
+        block.name_hint,
+        block.body,
+        block.init,
+        [],
+        block.match_buffers,
+        block.annotations,
+    )
     body = SBlockRealize(realize.iter_values, realize.predicate, bare)
     return tirx.PrimFunc([*function.params, *buffers], body, attrs=function.attrs), buffers
 
@@ -145,15 +161,25 @@ def hoist_workspaces(function: tirx.PrimFunc) -> tuple[tirx.PrimFunc, list[Any]]
 def raw_pointers(function: tirx.PrimFunc) -> tirx.PrimFunc:
     """Lower the blocks of a legalised kernel to loops and give it the kernel ABI: pointers, begin, end."""
     passes = s_tir.transform
-    module = tvm.ir.transform.Sequential([
-        passes.CanonicalizeLoop(), passes.LowerInitBlock(), passes.PlanAndUpdateBufferAllocationLocation(),
-        passes.ConvertBlocksToOpaque(), passes.CompactBufferAllocation(), passes.LowerMatchBuffer(),
-        passes.LowerOpaqueBlock(),
-    ])(tvm.IRModule({"main": function}))
+    module = tvm.ir.transform.Sequential(
+        [
+            passes.CanonicalizeLoop(),
+            passes.LowerInitBlock(),
+            passes.PlanAndUpdateBufferAllocationLocation(),
+            passes.ConvertBlocksToOpaque(),
+            passes.CompactBufferAllocation(),
+            passes.LowerMatchBuffer(),
+            passes.LowerOpaqueBlock(),
+        ]
+    )(tvm.IRModule({"main": function}))
     lowered = module["main"]
-    handles = [tirx.Var(f"p{i}", tvm.ir.PointerType(tvm.ir.PrimType(str(buffer.ty.dtype)), "global"))
-               for i, buffer in enumerate(lowered.params)]
-    declared = [tirx.DeclBuffer(buffer, data=handle) for buffer, handle in zip(lowered.params, handles, strict=True)]
+    handles = [
+        tirx.Var(f"p{i}", tvm.ir.PointerType(tvm.ir.PrimType(str(buffer.ty.dtype)), "global"))
+        for i, buffer in enumerate(lowered.params)
+    ]
+    declared = [
+        tirx.DeclBuffer(buffer, data=handle) for buffer, handle in zip(lowered.params, handles, strict=True)
+    ]
     span = [tirx.Var(name, "int32") for name in ("begin", "end")]
     body = tirx.SeqStmt([*declared, lowered.body])
     return tirx.PrimFunc([*handles, *span], body, attrs=lowered.attrs)

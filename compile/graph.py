@@ -52,7 +52,9 @@ class Graph:
     dtypes: dict[str, str] = field(default_factory=dict)  # of values that are not float32
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     output: str = ""
-    state_outputs: dict[str, str] = field(default_factory=dict)  # state input name -> value that becomes the next state
+    state_outputs: dict[str, str] = field(
+        default_factory=dict
+    )  # state input name -> value that becomes the next state
 
     @property
     def input(self) -> str:
@@ -78,7 +80,11 @@ class Graph:
     def sole_user(self, value: str) -> Node | None:
         """The only reader of a value that is not a result."""
         users = self.users(value)
-        return users[0] if len(users) == 1 and users[0].inputs.count(value) == 1 and value not in self.results() else None
+        return (
+            users[0]
+            if len(users) == 1 and users[0].inputs.count(value) == 1 and value not in self.results()
+            else None
+        )
 
     def replace_value(self, old: str, new: str) -> None:
         """Make every reader of `old` read `new`."""
@@ -86,7 +92,9 @@ class Graph:
             node.inputs = [new if name == old else name for name in node.inputs]
         if self.output == old:
             self.output = new
-        self.state_outputs = {state: new if value == old else value for state, value in self.state_outputs.items()}
+        self.state_outputs = {
+            state: new if value == old else value for state, value in self.state_outputs.items()
+        }
 
     def drop_dead(self) -> None:
         """Remove nodes whose outputs nobody reads."""
@@ -116,4 +124,6 @@ class Graph:
 
 def describe(value: Any) -> str:
     """A short text of an attribute."""
-    return f"array{list(value.shape)}" if isinstance(value, np.ndarray) else str(value).replace("\n", " ")[:80]
+    return (
+        f"array{list(value.shape)}" if isinstance(value, np.ndarray) else str(value).replace("\n", " ")[:80]
+    )

@@ -35,25 +35,41 @@ def from_torch(step: torch.nn.Module, examples: Sequence[torch.Tensor], signatur
 
     with torch.no_grad():
         program = torch.export.export(step, tuple(examples))
-    arrays = {name.removesuffix(".weight").removeprefix("net."): value.numpy() for name, value in step.state_dict().items() if value.ndim > 1}
+    arrays = {
+        name.removesuffix(".weight").removeprefix("net."): value.numpy()
+        for name, value in step.state_dict().items()
+        if value.ndim > 1
+    }
     inputs = [signature.inputs[0].name, *(pair.input.name for pair in signature.states)]
     outputs = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
     return from_relax(from_exported_program(program), signature, inputs, outputs, arrays)
 
 
-def from_relax(module: tvm.IRModule, signature: Signature, inputs: Sequence[str], outputs: Sequence[str],
-               arrays: Mapping[str, np.ndarray]) -> Graph:
+def from_relax(
+    module: tvm.IRModule,
+    signature: Signature,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    arrays: Mapping[str, np.ndarray],
+) -> Graph:
     """Turn the `main` of a Relax module into a graph.
 
     inputs, outputs: names of its parameters and results in order. arrays: weights by the name of their layer; a layer
     keeps its name through the compiler, where Relax only keeps the values.
     """
     passes = relax.transform
-    module = tvm.ir.transform.Sequential([
-        passes.FoldConstant(), passes.CanonicalizeBindings(), passes.DeadCodeElimination(),
-    ])(module)
-    layers = {fingerprint(view): name for name, array in arrays.items()
-              for view in ((array, array.T) if array.ndim == 2 else (array,))}
+    module = tvm.ir.transform.Sequential(
+        [
+            passes.FoldConstant(),
+            passes.CanonicalizeBindings(),
+            passes.DeadCodeElimination(),
+        ]
+    )(module)
+    layers = {
+        fingerprint(view): name
+        for name, array in arrays.items()
+        for view in ((array, array.T) if array.ndim == 2 else (array,))
+    }
     walk = _Walk(Graph(signature), layers)
     walk.run(module, inputs, outputs)
     return walk.graph
@@ -135,7 +151,9 @@ class _Walk:
             elif is_tensor(argument):
                 inputs.append(self.value(argument))
         constants = [self.graph.constants.get(name) for name in inputs]
-        kind, attrs = recognise(operator, call, constants, self.graph.shapes.get(inputs[0], ()) if inputs else ())
+        kind, attrs = recognise(
+            operator, call, constants, self.graph.shapes.get(inputs[0], ()) if inputs else ()
+        )
         if operator == "relax.call_tir" and kind == "opaque":
             attrs = {"function": self.module[call.args[0]]}
         types = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
@@ -152,7 +170,9 @@ class _Walk:
             self.slices(call, inputs[0], outputs, attrs)
         else:
             weight = fingerprint(attrs["weight"]) if kind == "conv" else b""
-            self.graph.nodes.append(Node(kind, inputs, outputs, attrs, self.layers.get(weight, operator), call))
+            self.graph.nodes.append(
+                Node(kind, inputs, outputs, attrs, self.layers.get(weight, operator), call)
+            )
 
     def slices(self, call: Any, source: str, outputs: list[str], attrs: dict[str, Any]) -> None:
         """A split as one slice a piece, so that the passes know one form of cutting."""
@@ -178,6 +198,8 @@ def static_shape(kind: Any, name: str) -> tuple[int, ...]:
         return tuple(int(extent) for extent in kind.shape.values)
     except (AttributeError, TypeError, ValueError) as error:
         raise ImportFailed(
-            f"'{name}' has no static shape", found=str(kind), allowed="fixed extents",
+            f"'{name}' has no static shape",
+            found=str(kind),
+            allowed="fixed extents",
             hint="export the network for one frame size, batch 1",
         ) from error

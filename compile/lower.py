@@ -1,4 +1,4 @@
-"""Graph nodes to kernels: each node becomes an operator record, a schedule claims it, or TVM's generic loops take it."""
+"""Graph nodes to kernels: a schedule claims the record of a node, or TVM's generic loops take it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tvm import tirx
 
 from . import generic, schedules
 from .graph import Graph, Node
-from .passes import fuse_block
 from .ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose
+from .passes import fuse_block
 from .tiling import Machine
 
 GENERIC = "generic"
@@ -64,20 +64,33 @@ def lower(graph: Graph, family: str, machine: Machine) -> Lowered:
             names[pointer] = f"{node.output}.{pointer}"
             lowered.constants[names[pointer]] = array
         arguments = tuple(names[pointer] for pointer in kernel.pointers)
-        lowered.constants.update({name: graph.constants[name] for name in arguments if name in graph.constants})
+        lowered.constants.update(
+            {name: graph.constants[name] for name in arguments if name in graph.constants}
+        )
         writes = tuple(names[pointer] for pointer in kernel.pointers if pointer in ("y", "next"))
         reads = tuple(name for name in arguments if name not in (*writes, SCRATCH))
-        lowered.steps.append(Step(
-            (kernel.rule, op), kernel.op.label, node.layer, kernel.rule, kernel.note, kernel.items, kernel.op.macs,
-            reads, writes, arguments, kernel.build,
-        ))
+        lowered.steps.append(
+            Step(
+                (kernel.rule, op),
+                kernel.op.label,
+                node.layer,
+                kernel.rule,
+                kernel.note,
+                kernel.items,
+                kernel.op.macs,
+                reads,
+                writes,
+                arguments,
+                kernel.build,
+            )
+        )
     return lowered
 
 
 def operator(graph: Graph, node: Node) -> Op | None:
     """The record a schedule may claim; None for opaque nodes."""
     if node.kind == "block":
-        return node.attrs["op"]  # type: ignore[no-any-return]
+        return node.attrs["op"]
     if node.kind not in ("conv", "global_pool", "max_pool", "copy", "transpose"):
         return None
     shape = graph.shapes[node.inputs[0]]
@@ -86,12 +99,27 @@ def operator(graph: Graph, node: Node) -> Op | None:
     if node.kind == "conv":
         weight = attrs["weight"]
         low, high = attrs.get("clamp", (None, None))
-        return Conv(height, width, channels, weight.shape[0], weight.shape[2:], attrs["stride"], attrs["pad"], attrs["groups"],
-                    "residual" in attrs, low, high, attrs.get("fold_in", 0), attrs.get("fold_out", 0))
+        return Conv(
+            height,
+            width,
+            channels,
+            weight.shape[0],
+            weight.shape[2:],
+            attrs["stride"],
+            attrs["pad"],
+            attrs["groups"],
+            "residual" in attrs,
+            low,
+            high,
+            attrs.get("fold_in", 0),
+            attrs.get("fold_out", 0),
+        )
     if node.kind == "global_pool":
         return GlobalPool(height, width, channels)
     if node.kind == "max_pool":
-        return MaxPool(height, width, channels, attrs["kernel"], attrs["stride"], attrs["pad"], attrs.get("fold_out", 0))
+        return MaxPool(
+            height, width, channels, attrs["kernel"], attrs["stride"], attrs["pad"], attrs.get("fold_out", 0)
+        )
     if node.kind == "transpose":
         return Transpose(attrs["rows"], attrs["columns"])
     return Copy(attrs["pixels"], attrs["channels"], attrs["fold"])
@@ -114,8 +142,11 @@ def weights_of(node: Node) -> tuple[np.ndarray, ...]:
 def bind(node: Node, pointers: dict[str, int]) -> dict[str, str]:
     """Values behind a kernel's pointers."""
     names = {"x": node.inputs[0], "y": node.output, "scratch": SCRATCH}
-    names |= {pointer: node.attrs[attr] for pointer, attr in (("state", "state"), ("r", "residual"), ("next", "next"))
-              if attr in node.attrs}
+    names |= {
+        pointer: node.attrs[attr]
+        for pointer, attr in (("state", "state"), ("r", "residual"), ("next", "next"))
+        if attr in node.attrs
+    }
     return {pointer: name for pointer, name in names.items() if pointer in pointers}
 
 
@@ -127,10 +158,23 @@ def lower_generic(graph: Graph, node: Node, lowered: Lowered) -> None:
                 lowered.extra[tensor.name] = (tensor.shape or (1,), tensor.dtype)
         lowered.constants.update(call.constants)
         arguments = tuple(tensor.name for tensor in call.tensors)
-        lowered.constants.update({name: graph.constants[name] for name in arguments if name in graph.constants})
+        lowered.constants.update(
+            {name: graph.constants[name] for name in arguments if name in graph.constants}
+        )
         function: tirx.PrimFunc = call.function
         label = f"{node.operator.removeprefix('relax.')}_{prod(graph.shapes[node.output])}".replace(".", "_")
-        lowered.steps.append(Step(
-            (GENERIC, arguments), label, node.layer, GENERIC, "", 1, 0, arguments[: call.inputs],
-            arguments[call.inputs :], arguments, lambda f=function: f,
-        ))
+        lowered.steps.append(
+            Step(
+                (GENERIC, arguments),
+                label,
+                node.layer,
+                GENERIC,
+                "",
+                1,
+                0,
+                arguments[: call.inputs],
+                arguments[call.inputs :],
+                arguments,
+                lambda f=function: f,
+            )
+        )

@@ -27,10 +27,14 @@ def zoo(model: models.Model, weights: Path | None = None, seed: int = 0) -> Netw
         frame = torch.zeros(model.signature.inputs[0].shape)
         return importer.from_torch(models.step_module(net), (frame, *model.zero_states()), model.signature)
 
-    return Network(ModelInfo(model.name, dict(model.parameters), origin, "zoo"), load, model.labels, model.preprocess)
+    return Network(
+        ModelInfo(model.name, dict(model.parameters), origin, "zoo"), load, model.labels, model.preprocess
+    )
 
 
-def onnx_file(path: Path, states: Sequence[tuple[str, str]] = (), labels: Sequence[str] | None = None) -> Network:
+def onnx_file(
+    path: Path, states: Sequence[tuple[str, str]] = (), labels: Sequence[str] | None = None
+) -> Network:
     """An ONNX file; pairs, labels and preprocessing come from the arguments or from the file's own metadata."""
     file = read_onnx(path)
     meta = OnnxMeta.from_props({entry.key: entry.value for entry in file.metadata_props})
@@ -38,8 +42,12 @@ def onnx_file(path: Path, states: Sequence[tuple[str, str]] = (), labels: Sequen
     classes = signature.outputs[0].shape[-1]
     names = tuple(labels or (meta.labels if meta else (f"class {i}" for i in range(classes))))
     if len(names) != classes:
-        raise UsageError("The number of labels is not the number of classes.", found=f"{len(names)} labels",
-                         allowed=f"{classes}", hint="give one label a line with --labels")
+        raise UsageError(
+            "The number of labels is not the number of classes.",
+            found=f"{len(names)} labels",
+            allowed=f"{classes}",
+            hint="give one label a line with --labels",
+        )
     note = f"from {path.name}" + (f": {meta.weights.note}" if meta else "")
     weights = WeightsInfo("onnx", note, checkpoints.sha256(path))
     info = ModelInfo(meta.model if meta else path.stem, meta.parameters if meta else {}, weights, "onnx")
@@ -58,14 +66,18 @@ def read_onnx(path: Path) -> Any:
     import onnx
 
     if not path.is_file():
-        raise ImportFailed(f"'{path}' does not exist.", found="no such file", hint="give the path of an .onnx file")
+        raise ImportFailed(
+            f"'{path}' does not exist.", found="no such file", hint="give the path of an .onnx file"
+        )
     try:
         file = onnx.load(str(path))
         onnx.checker.check_model(file)
         return onnx.shape_inference.infer_shapes(file, strict_mode=True)
     except Exception as error:  # protobuf, checker and I/O errors have no common base
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise ImportFailed(f"'{path}' is not a valid ONNX file.", found=reason, allowed="a checked ONNX model") from error
+        raise ImportFailed(
+            f"'{path}' is not a valid ONNX file.", found=reason, allowed="a checked ONNX model"
+        ) from error
 
 
 def onnx_signature(file: Any, pairs: Sequence[tuple[str, str]]) -> Signature:
@@ -77,20 +89,30 @@ def onnx_signature(file: Any, pairs: Sequence[tuple[str, str]]) -> Signature:
     for source, result in pairs:
         for name, known, side in ((source, inputs, "input"), (result, outputs, "output")):
             if name not in known:
-                raise ImportFailed(f"The state pair {source}:{result} names no {side} '{name}'.", found=name,
-                                   allowed=", ".join(known), hint="--state INPUT:OUTPUT")
+                raise ImportFailed(
+                    f"The state pair {source}:{result} names no {side} '{name}'.",
+                    found=name,
+                    allowed=", ".join(known),
+                    hint="--state INPUT:OUTPUT",
+                )
         if inputs[source].shape != outputs[result].shape:
-            raise ImportFailed(f"The state pair {source}:{result} does not match in shape.",
-                               found=f"{inputs[source].shape} and {outputs[result].shape}", allowed="equal shapes")
+            raise ImportFailed(
+                f"The state pair {source}:{result} does not match in shape.",
+                found=f"{inputs[source].shape} and {outputs[result].shape}",
+                allowed="equal shapes",
+            )
         states.append(StatePair(inputs[source], result))
     taken = {pair.input.name for pair in states}, {pair.output_name for pair in states}
     left = [spec for name, spec in inputs.items() if name not in taken[0]]
     results = [spec for name, spec in outputs.items() if name not in taken[1]]
     for kind, rest in (("input", left), ("output", results)):
         if len(rest) != 1:
-            raise ImportFailed(f"One {kind} must be left beside the states.",
-                               found=", ".join(spec.name for spec in rest) or "none", allowed=f"one {kind}",
-                               hint="name each state with --state INPUT:OUTPUT")
+            raise ImportFailed(
+                f"One {kind} must be left beside the states.",
+                found=", ".join(spec.name for spec in rest) or "none",
+                allowed=f"one {kind}",
+                hint="name each state with --state INPUT:OUTPUT",
+            )
     return Signature((left[0],), tuple(states), (results[0],))
 
 
@@ -101,8 +123,12 @@ def spec_of(value: Any) -> TensorSpec:
     kind = value.type.tensor_type
     dims = [dim.dim_value if dim.HasField("dim_value") else 0 for dim in kind.shape.dim]
     if 0 in dims or not dims:
-        raise ImportFailed(f"'{value.name}' has no static shape.", found=str(dims), allowed="fixed extents",
-                           hint="export the network for one frame size, batch 1")
+        raise ImportFailed(
+            f"'{value.name}' has no static shape.",
+            found=str(dims),
+            allowed="fixed extents",
+            hint="export the network for one frame size, batch 1",
+        )
     dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
     if dtype != "float32":
         raise ImportFailed(f"'{value.name}' is not float32.", found=dtype, allowed="float32")
@@ -118,15 +144,23 @@ def load_onnx(file: Any, signature: Signature) -> Graph:
     known = onnx_frontend._get_convert_map()
     for node in file.graph.node:
         if node.op_type not in known:
-            raise ImportFailed(f"Operator '{node.op_type}' of node '{node.name or node.output[0]}' is not supported.",
-                               found=f"{node.domain or 'ai.onnx'}.{node.op_type}", allowed="operators of TVM's ONNX frontend",
-                               hint="replace it in the network, or compute it outside")
+            raise ImportFailed(
+                f"Operator '{node.op_type}' of node '{node.name or node.output[0]}' is not supported.",
+                found=f"{node.domain or 'ai.onnx'}.{node.op_type}",
+                allowed="operators of TVM's ONNX frontend",
+                hint="replace it in the network, or compute it outside",
+            )
     try:
         module = relax_from_onnx(file, keep_params_in_input=False)
     except Exception as error:  # the frontend raises anything from assertion to AttributeError
-        raise ImportFailed("TVM cannot import this ONNX file.", found=f"{type(error).__name__}: {error}"[:300]) from error
+        raise ImportFailed(
+            "TVM cannot import this ONNX file.", found=f"{type(error).__name__}: {error}"[:300]
+        ) from error
     constants = {tensor.name: tensor for tensor in file.graph.initializer}
-    arrays = {node.name or node.output[0]: onnx.numpy_helper.to_array(constants[node.input[1]])
-              for node in file.graph.node if len(node.input) > 1 and node.input[1] in constants}
+    arrays = {
+        node.name or node.output[0]: onnx.numpy_helper.to_array(constants[node.input[1]])
+        for node in file.graph.node
+        if len(node.input) > 1 and node.input[1] in constants
+    }
     inputs = [value.name for value in file.graph.input if value.name not in constants]
     return importer.from_relax(module, signature, inputs, [value.name for value in file.graph.output], arrays)

@@ -32,8 +32,11 @@ def conv2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str
     if groups != 1 and not weight.shape[0] == groups == shape[1]:
         return None
     return "conv", {
-        "weight": weight, "bias": np.zeros(weight.shape[0], np.float32), "stride": ints(attrs.strides),
-        "pad": ints(attrs.padding), "groups": groups,
+        "weight": weight,
+        "bias": np.zeros(weight.shape[0], np.float32),
+        "stride": ints(attrs.strides),
+        "pad": ints(attrs.padding),
+        "groups": groups,
     }
 
 
@@ -112,7 +115,11 @@ def max_pool2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple
     attrs = call.attrs
     if attrs.layout != "NCHW" or ints(attrs.dilation) != (1, 1) or bool(attrs.ceil_mode) or shape[0] != 1:
         return None
-    return "max_pool", {"kernel": ints(attrs.pool_size), "stride": ints(attrs.strides), "pad": ints(attrs.padding)}
+    return "max_pool", {
+        "kernel": ints(attrs.pool_size),
+        "stride": ints(attrs.strides),
+        "pad": ints(attrs.padding),
+    }
 
 
 def matmul(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
@@ -121,8 +128,11 @@ def matmul(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str
     if weight is None or weight.ndim != 2 or len(shape) != 2 or shape[0] != 1:
         return None
     return "conv", {
-        "weight": np.ascontiguousarray(weight.T)[:, :, None, None], "bias": np.zeros(weight.shape[1], np.float32),
-        "stride": (1, 1), "pad": (0, 0, 0, 0), "groups": 1,
+        "weight": np.ascontiguousarray(weight.T)[:, :, None, None],
+        "bias": np.zeros(weight.shape[1], np.float32),
+        "stride": (1, 1),
+        "pad": (0, 0, 0, 0),
+        "groups": 1,
     }
 
 
@@ -136,7 +146,12 @@ def reshape(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[st
 def call_tir(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
     """The ONNX frontend lowers Clip on the spot, to topi's maximum and minimum with a scalar."""
     name = call.args[0].name_hint.rstrip("0123456789_")
-    if name not in ("maximum", "minimum") or len(constants) != 2 or constants[1] is None or constants[1].size != 1:
+    if (
+        name not in ("maximum", "minimum")
+        or len(constants) != 2
+        or constants[1] is None
+        or constants[1].size != 1
+    ):
         return None
     bound = float(constants[1].reshape(()))
     return "clip", {"low": bound, "high": None} if name == "maximum" else {"low": None, "high": bound}

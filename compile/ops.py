@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 
 @dataclass(frozen=True)
 class Conv:
     """A 2-D convolution with its epilogue and its part of the temporal shift.
 
-    out = clip(conv(x, w) + bias [+ residual], low, high). Where `fold_in` is set, the first `fold_in` input channels are
-    read from the state of the last frame instead of x. Where `fold_out` is set, the first `fold_out` output channels are
-    also written to the next state. groups is 1 (dense) or `channels` (depthwise).
+    out = clip(conv(x, w) + bias [+ residual], low, high). Where `fold_in` is set, the first `fold_in` input
+    channels are read from the state of the last frame instead of x. Where `fold_out` is set, the first `fold_out`
+    output channels are also written to the next state. groups is 1 (dense) or `channels` (depthwise).
     """
 
     height: int
@@ -80,7 +79,11 @@ class InvertedResidual:
     @property
     def convs(self) -> tuple[Conv, ...]:
         """The convolutions in order."""
-        return (self.depthwise, self.project) if self.expand is None else (self.expand, self.depthwise, self.project)
+        return (
+            (self.depthwise, self.project)
+            if self.expand is None
+            else (self.expand, self.depthwise, self.project)
+        )
 
     @property
     def macs(self) -> int:
@@ -89,8 +92,10 @@ class InvertedResidual:
     @property
     def label(self) -> str:
         first, middle, last = self.convs[0], self.depthwise, self.project
-        return (f"block_s{middle.stride[0]}_{first.height}x{first.width}x{first.channels}_{middle.channels}"
-                f"_{last.out_channels}")
+        return (
+            f"block_s{middle.stride[0]}_{first.height}x{first.width}x{first.channels}_{middle.channels}"
+            f"_{last.out_channels}"
+        )
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,27 @@ class MaxPool:
     pad: tuple[int, int, int, int]
     fold_out: int = 0
 
-    out_height = Conv.out_height
-    out_width = Conv.out_width
+    @property
+    def windows(self) -> Conv:
+        """The depthwise convolution with the same windows."""
+        return Conv(
+            self.height,
+            self.width,
+            self.channels,
+            self.channels,
+            self.kernel,
+            self.stride,
+            self.pad,
+            self.channels,
+        )
+
+    @property
+    def out_height(self) -> int:
+        return self.windows.out_height
+
+    @property
+    def out_width(self) -> int:
+        return self.windows.out_width
 
     @property
     def macs(self) -> int:
@@ -167,4 +191,4 @@ class Transpose:
         return f"transpose_{self.rows}x{self.columns}"
 
 
-Op = Union[Conv, InvertedResidual, GlobalPool, MaxPool, Copy, Transpose]
+Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Transpose

@@ -73,8 +73,15 @@ class Phases:
 PHASES = ("import", "passes", "schedule", "plan", "kernels", "link", "bundle")
 
 
-def compile(network: Network, target: EdgeTarget, output: Path, *, threads: int | None = None, dump: Path | None = None,
-            progress: Progress = lambda phase, seconds: None) -> Compiled:
+def compile(
+    network: Network,
+    target: EdgeTarget,
+    output: Path,
+    *,
+    threads: int | None = None,
+    dump: Path | None = None,
+    progress: Progress = lambda phase, seconds: None,
+) -> Compiled:
     """Compile a network for a target and write the bundle folder `output`.
 
     Raises EdgeError of the cause: UnsupportedTarget, ImportFailed, CompileError, OutputError.
@@ -97,8 +104,16 @@ def compile(network: Network, target: EdgeTarget, output: Path, *, threads: int 
         kernels = backend.build_object(functions, target)
     phases.save("kernels.py", lambda: "\n\n".join(f"# {name}\n{f.script()}" for name, f in functions.items()))
     with phases.phase("link"):
-        plan_c = emit.plan_c(planned, graph.signature, network.preprocess, model=network.info.name, target=target.name,
-                             note=network.info.weights.note, labels=network.labels, requires=target.cpu.requires)
+        plan_c = emit.plan_c(
+            planned,
+            graph.signature,
+            network.preprocess,
+            model=network.info.name,
+            target=target.name,
+            note=network.info.weights.note,
+            labels=network.labels,
+            requires=target.cpu.requires,
+        )
         linked = toolchain.link(kernels, planned.weights, plan_c, target)
     phases.save("plan.c", lambda: plan_c)
     with phases.phase("bundle"):
@@ -113,7 +128,8 @@ def backend_of(target: EdgeTarget) -> ModuleType:
     if target.family not in families.names():
         raise UnsupportedTarget(
             f"Target '{target.name}' needs the '{target.family}' backend, which this version does not have.",
-            found=target.family, allowed=", ".join(families.names()),
+            found=target.family,
+            allowed=", ".join(families.names()),
             hint=f"compile for its CPU: --target {target.fallback}" if target.fallback else None,
         )
     return families.load(target.family)
@@ -123,9 +139,22 @@ def describe(network: Network, graph: Graph, planned: Planned, target: EdgeTarge
     """The manifest without its files."""
     plan = planned.plan
     return Manifest(
-        model=network.info, labels=network.labels, preprocess=network.preprocess, signature=graph.signature,
-        target=TargetInfo.of(target), backend=target.family, precision="float32", threads=threads,
-        plan=PlanInfo(len(plan.ops), plan.arena_bytes, plan.state_bytes, plan.weights_bytes, plan.scratch_bytes, plan.macs),
+        model=network.info,
+        labels=network.labels,
+        preprocess=network.preprocess,
+        signature=graph.signature,
+        target=TargetInfo.of(target),
+        backend=target.family,
+        precision="float32",
+        threads=threads,
+        plan=PlanInfo(
+            len(plan.ops),
+            plan.arena_bytes,
+            plan.state_bytes,
+            plan.weights_bytes,
+            plan.scratch_bytes,
+            plan.macs,
+        ),
         compiler=versions(("apache-tvm", "torch", "onnx", "ziglang")),
     )
 

@@ -1,7 +1,8 @@
 """The plan: a static list of kernel calls over one static arena. Pure data.
 
-`Plan.text()` prints it, `Plan.parse()` reads that text back, `Plan.check()` proves it: every range inside its memory, no
-two live tensors overlapping, every value written before it is read, every state written exactly once a step.
+`Plan.text()` prints it, `Plan.parse()` reads that text back, `Plan.check()` proves it: every range inside its
+memory, no two live tensors overlapping, every value written before it is read, every state written exactly once a
+step.
 
 Text form, one record a line; fields are separated by one space and contain none::
 
@@ -20,7 +21,16 @@ from tsm_edge.errors import CompileError
 VERSION = 1
 ALIGN = 64
 ARENA, STATE_IN, STATE_OUT, WEIGHTS, SCRATCH = "arena", "state_in", "state_out", "weights", "scratch"
-ITEM_BYTES = {"float32": 4, "int32": 4, "int64": 8, "float64": 8, "bool": 1, "int8": 1, "uint8": 1, "float16": 2}
+ITEM_BYTES = {
+    "float32": 4,
+    "int32": 4,
+    "int64": 8,
+    "float64": 8,
+    "bool": 1,
+    "int8": 1,
+    "uint8": 1,
+    "float16": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -87,14 +97,20 @@ class Plan:
         index = self._index()
         if len(index) != len(self.tensors):
             raise CompileError("The plan names a tensor twice.", allowed="unique names")
-        sizes = {ARENA: self.arena_bytes, STATE_IN: self.state_bytes, STATE_OUT: self.state_bytes, WEIGHTS: self.weights_bytes,
-                 SCRATCH: self.scratch_bytes}
+        sizes = {
+            ARENA: self.arena_bytes,
+            STATE_IN: self.state_bytes,
+            STATE_OUT: self.state_bytes,
+            WEIGHTS: self.weights_bytes,
+            SCRATCH: self.scratch_bytes,
+        }
         for tensor in self.tensors:
-            inside = 0 <= tensor.offset and tensor.offset + tensor.nbytes <= sizes[tensor.memory]
+            inside = tensor.offset >= 0 and tensor.offset + tensor.nbytes <= sizes[tensor.memory]
             if not inside or tensor.offset % ALIGN:
                 raise CompileError(
                     f"Tensor '{tensor.name}' is outside its memory or not aligned.",
-                    found=f"{tensor.memory} {tensor.offset}+{tensor.nbytes}", allowed=f"0..{sizes[tensor.memory]}",
+                    found=f"{tensor.memory} {tensor.offset}+{tensor.nbytes}",
+                    allowed=f"0..{sizes[tensor.memory]}",
                 )
         self._check_order(index)
         self._check_overlap(index)
@@ -127,16 +143,25 @@ class Plan:
             for b in arena[:i]:
                 apart = a.offset + a.nbytes <= b.offset or b.offset + b.nbytes <= a.offset
                 if not apart and overlap(spans[a.name], spans[b.name]):
-                    raise CompileError(f"'{a.name}' and '{b.name}' are alive together and overlap in the arena.")
+                    raise CompileError(
+                        f"'{a.name}' and '{b.name}' are alive together and overlap in the arena."
+                    )
 
     def text(self) -> str:
         """The plan as text."""
-        lines = [f"plan {VERSION} arena {self.arena_bytes} state {self.state_bytes} weights {self.weights_bytes} "
-                 f"scratch {self.scratch_bytes}"]
-        lines += [f"tensor {t.name} {t.dtype} {'x'.join(map(str, t.shape))} {t.memory} {t.offset} {t.nbytes}"
-                  for t in self.tensors]
-        lines += [f"op {op.symbol} {op.layer} {op.schedule} items {op.items} macs {op.macs} reads {','.join(op.reads)} "
-                  f"writes {','.join(op.writes)} calls {','.join(op.calls)}" for op in self.ops]
+        lines = [
+            f"plan {VERSION} arena {self.arena_bytes} state {self.state_bytes} weights {self.weights_bytes} "
+            f"scratch {self.scratch_bytes}"
+        ]
+        lines += [
+            f"tensor {t.name} {t.dtype} {'x'.join(map(str, t.shape))} {t.memory} {t.offset} {t.nbytes}"
+            for t in self.tensors
+        ]
+        lines += [
+            f"op {op.symbol} {op.layer} {op.schedule} items {op.items} macs {op.macs} reads {','.join(op.reads)} "
+            f"writes {','.join(op.writes)} calls {','.join(op.calls)}"
+            for op in self.ops
+        ]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -154,7 +179,9 @@ class Plan:
                 raise ValueError("unknown record")
             return cls(tuple(tensors), tuple(ops), *sizes)
         except (ValueError, IndexError, KeyError) as error:
-            raise CompileError("This is not a plan.", found=str(error)[:80], allowed=f"version {VERSION}") from error
+            raise CompileError(
+                "This is not a plan.", found=str(error)[:80], allowed=f"version {VERSION}"
+            ) from error
 
 
 def _parse_tensor(words: list[str]) -> PlanTensor:
@@ -201,7 +228,9 @@ def allocate(sizes: dict[str, int], spans: dict[str, tuple[int, int]]) -> tuple[
     """
     offsets: dict[str, int] = {}
     for name in sorted(sizes, key=lambda item: (-sizes[item], spans[item], item)):
-        taken = sorted((offsets[o], offsets[o] + aligned(sizes[o])) for o in offsets if overlap(spans[o], spans[name]))
+        taken = sorted(
+            (offsets[o], offsets[o] + aligned(sizes[o])) for o in offsets if overlap(spans[o], spans[name])
+        )
         at = 0
         for start, stop in taken:
             if at + sizes[name] <= start:

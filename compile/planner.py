@@ -10,8 +10,23 @@ from typing import Any
 import numpy as np
 
 from .graph import Graph
-from .lower import SCRATCH as SCRATCH_NAME, Lowered, Step
-from .plan import ALIGN, ARENA, ITEM_BYTES, SCRATCH, STATE_IN, STATE_OUT, WEIGHTS, Plan, PlanOp, PlanTensor, aligned, allocate, lifetimes
+from .lower import SCRATCH as SCRATCH_NAME
+from .lower import Lowered, Step
+from .plan import (
+    ALIGN,
+    ARENA,
+    ITEM_BYTES,
+    SCRATCH,
+    STATE_IN,
+    STATE_OUT,
+    WEIGHTS,
+    Plan,
+    PlanOp,
+    PlanTensor,
+    aligned,
+    allocate,
+    lifetimes,
+)
 
 
 @dataclass(frozen=True)
@@ -32,8 +47,11 @@ def plan(graph: Graph, lowered: Lowered) -> Planned:
     steps = [resolve(step, aliases) for step in lowered.steps]
     kernels, symbols = name_kernels(steps)
     offsets, blob = lay_weights(steps, lowered.constants)
-    tensors = {name: PlanTensor(name, str(array.dtype), array.shape or (1,), WEIGHTS, offsets[name])
-               for name, array in lowered.constants.items() if name in offsets}
+    tensors = {
+        name: PlanTensor(name, str(array.dtype), array.shape or (1,), WEIGHTS, offsets[name])
+        for name, array in lowered.constants.items()
+        if name in offsets
+    }
     state_bytes = 0
     for pair in graph.signature.states:
         name = pair.input.name
@@ -49,10 +67,27 @@ def plan(graph: Graph, lowered: Lowered) -> Planned:
         tensors[name] = PlanTensor(name, dtype, shape, ARENA, arena[name])
     if lowered.scratch:
         tensors[SCRATCH_NAME] = PlanTensor(SCRATCH_NAME, "float32", (lowered.scratch // 4,), SCRATCH, 0)
-    ops = tuple(PlanOp(symbol, step.layer, f"{step.schedule}:{step.note}".replace(" ", "-").rstrip(":"), step.items, step.macs,
-                       step.reads, step.writes, step.arguments) for symbol, step in zip(symbols, steps, strict=True))
-    return Planned(Plan(tuple(tensors.values()), ops, arena_bytes, state_bytes, len(blob), lowered.scratch), kernels, blob,
-                   graph.input, aliases.get(graph.output, graph.output), tuple(graph.state_inputs))
+    ops = tuple(
+        PlanOp(
+            symbol,
+            step.layer,
+            f"{step.schedule}:{step.note}".replace(" ", "-").rstrip(":"),
+            step.items,
+            step.macs,
+            step.reads,
+            step.writes,
+            step.arguments,
+        )
+        for symbol, step in zip(symbols, steps, strict=True)
+    )
+    return Planned(
+        Plan(tuple(tensors.values()), ops, arena_bytes, state_bytes, len(blob), lowered.scratch),
+        kernels,
+        blob,
+        graph.input,
+        aliases.get(graph.output, graph.output),
+        tuple(graph.state_inputs),
+    )
 
 
 def storage_aliases(graph: Graph) -> dict[str, str]:
@@ -68,7 +103,10 @@ def resolve(step: Step, aliases: dict[str, str]) -> Step:
     """The step with every alias replaced by the value that owns the storage."""
     if not aliases:
         return step
-    named = {field: tuple(aliases.get(name, name) for name in getattr(step, field)) for field in ("reads", "writes", "arguments")}
+    named = {
+        field: tuple(aliases.get(name, name) for name in getattr(step, field))
+        for field in ("reads", "writes", "arguments")
+    }
     return Step(**{**step.__dict__, **named})
 
 

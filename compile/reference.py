@@ -24,11 +24,17 @@ def step_of(manifest: Manifest, weights: Path | None) -> Step:
     info = manifest.model
     if info.weights.source in ("file", "onnx") and weights is None:
         kind = "ONNX file" if info.source == "onnx" else "checkpoint"
-        raise UsageError(f"This bundle was compiled from a {kind}; the comparison needs it.",
-                         found=info.weights.note, hint="verify BUNDLE --weights FILE")
+        raise UsageError(
+            f"This bundle was compiled from a {kind}; the comparison needs it.",
+            found=info.weights.note,
+            hint="verify BUNDLE --weights FILE",
+        )
     if weights is not None and checkpoints.sha256(weights) != info.weights.sha256:
-        raise UsageError(f"'{weights}' is not the file this bundle was compiled from.",
-                         found=f"sha256 {checkpoints.sha256(weights)[:16]}…", allowed=f"sha256 {info.weights.sha256[:16]}…")
+        raise UsageError(
+            f"'{weights}' is not the file this bundle was compiled from.",
+            found=f"sha256 {checkpoints.sha256(weights)[:16]}…",
+            allowed=f"sha256 {info.weights.sha256[:16]}…",
+        )
     if info.source == "onnx":
         assert weights is not None
         return _onnx_step(manifest, weights)
@@ -44,7 +50,9 @@ def _torch_step(manifest: Manifest, weights: Path | None) -> Step:
 
     def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         with torch.no_grad():
-            logits, after = net.step(torch.from_numpy(frame), tuple(torch.from_numpy(state) for state in states))
+            logits, after = net.step(
+                torch.from_numpy(frame), tuple(torch.from_numpy(state) for state in states)
+            )
         return logits.numpy(), [state.numpy() for state in after]
 
     return step

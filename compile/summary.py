@@ -20,8 +20,16 @@ def document(compiled: Compiled) -> dict[str, Any]:
         "bundle": str(compiled.folder),
         "manifest": compiled.manifest.to_json(),
         "seconds": {phase: round(seconds, 3) for phase, seconds in compiled.seconds.items()},
-        "layers": [{"layer": op.layer, "kernel": op.symbol, "schedule": op.schedule, "macs": op.macs,
-                    "bytes": plan.traffic(op)} for op in plan.ops],
+        "layers": [
+            {
+                "layer": op.layer,
+                "kernel": op.symbol,
+                "schedule": op.schedule,
+                "macs": op.macs,
+                "bytes": plan.traffic(op),
+            }
+            for op in plan.ops
+        ],
         "generic": compiled.generic_layers(),
     }
 
@@ -30,25 +38,32 @@ def show(compiled: Compiled) -> None:
     """Print the summary as a person reads it."""
     manifest, plan = compiled.manifest, compiled.planned.plan
     target = manifest.target
-    report.print_facts({
-        "bundle": compiled.folder,
-        "model": f"{manifest.model.name}, {len(manifest.labels)} classes, {plan.macs / 1e6:.1f} M MACs a frame",
-        "weights": manifest.model.weights.note,
-        "target": f"{target.name} ({target.arch}{', ' + ' '.join(target.requires) if target.requires else ''})",
-        "needs": f"glibc {target.glibc} or newer" if target.libc == "glibc" else "no C library (static)",
-        "memory": f"arena {report.kib(plan.arena_bytes)}, states {report.kib(plan.state_bytes)} "
-                  f"({len(manifest.signature.states)}), weights {report.kib(plan.weights_bytes)}",
-        "kernels": f"{len(plan.ops)} calls of {len(compiled.planned.kernels)} kernels",
-        "time": f"{sum(compiled.seconds.values()):.1f} s",
-    })
+    report.print_facts(
+        {
+            "bundle": compiled.folder,
+            "model": f"{manifest.model.name}, {len(manifest.labels)} classes, {plan.macs / 1e6:.1f} M MACs a frame",
+            "weights": manifest.model.weights.note,
+            "target": f"{target.name} ({target.arch}{', ' + ' '.join(target.requires) if target.requires else ''})",
+            "needs": f"glibc {target.glibc} or newer" if target.libc == "glibc" else "no C library (static)",
+            "memory": f"arena {report.kib(plan.arena_bytes)}, states {report.kib(plan.state_bytes)} "
+            f"({len(manifest.signature.states)}), weights {report.kib(plan.weights_bytes)}",
+            "kernels": f"{len(plan.ops)} calls of {len(compiled.planned.kernels)} kernels",
+            "time": f"{sum(compiled.seconds.values()):.1f} s",
+        }
+    )
     click.echo()
-    report.print_table(("file", "size"), [(name, report.kib(entry.bytes)) for name, entry in manifest.files.items()])
+    report.print_table(
+        ("file", "size"), [(name, report.kib(entry.bytes)) for name, entry in manifest.files.items()]
+    )
     click.echo()
     report.print_table(("schedule", "layers", "MMACs"), schedule_rows(compiled))
     generic = compiled.generic_layers()
     if generic:
-        click.echo(f"\nwarning: no schedule takes {len(generic)} operations; they run as plain loops: "
-                   f"{', '.join(sorted(set(generic)))}", err=True)
+        click.echo(
+            f"\nwarning: no schedule takes {len(generic)} operations; they run as plain loops: "
+            f"{', '.join(sorted(set(generic)))}",
+            err=True,
+        )
     click.echo()
     report.print_next(f"tsm-edge verify {compiled.folder}")
 
@@ -61,4 +76,7 @@ def schedule_rows(compiled: Compiled) -> list[tuple[str, int, float]]:
         name = op.schedule.partition(":")[0]
         layers[name] += 1
         macs[name] += op.macs
-    return [(name, layers[name], round(macs[name] / 1e6, 2)) for name in sorted(layers, key=lambda n: (n == GENERIC, n))]
+    return [
+        (name, layers[name], round(macs[name] / 1e6, 2))
+        for name in sorted(layers, key=lambda n: (n == GENERIC, n))
+    ]

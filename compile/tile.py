@@ -49,15 +49,23 @@ class Tile:
                 tir.store(acc, row * self.width + offset, start, lanes)
         return acc
 
-    def reduce(self, acc: Buffer, source: Buffer, bases: Sequence[Expr | None], length: int,
-               weights: Buffer, panel: Expr) -> None:
+    def reduce(
+        self,
+        acc: Buffer,
+        source: Buffer,
+        bases: Sequence[Expr | None],
+        length: int,
+        weights: Buffer,
+        panel: Expr,
+    ) -> None:
         """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row."""
         if all(base is None for base in bases) or length == 0:
             return
         step = self.lanes if self.by_lane else 1
         whole = length // step
-        # LLVM unrolls the scalar form by itself. By element, two steps a round save the loop's own instructions, but code
-        # beside the loop makes the register allocator spill: 10 % on a shifted layer, so an odd count stays single.
+        # LLVM unrolls the scalar form by itself. By element, two steps a round save the loop's own instructions,
+        # but code beside the loop makes the register allocator spill: 10 % on a shifted layer, so an odd count
+        # stays single.
         together = 2 if self.by_lane and whole % 2 == 0 else 1
         looped = 0 if length <= UNROLLED and not self.by_lane else whole
         if looped:
@@ -69,13 +77,24 @@ class Tile:
         for offset, lanes in tir.vectors(length - whole * step, step):
             self._step(acc, source, bases, whole * step + offset, lanes, weights, panel)
 
-    def _step(self, acc: Buffer, source: Buffer, bases: Sequence[Expr | None], k: Expr, step: int,
-              weights: Buffer, panel: Expr) -> None:
+    def _step(
+        self,
+        acc: Buffer,
+        source: Buffer,
+        bases: Sequence[Expr | None],
+        k: Expr,
+        step: int,
+        weights: Buffer,
+        panel: Expr,
+    ) -> None:
         pieces = tir.vectors(self.width, self.lanes)
         rows = [row for row in range(self.rows) if bases[row] is not None]
         values = {row: tir.bind(tir.load(source, bases[row] + k, step)) for row in rows}
         for s in range(step):
-            w = [tir.bind(tir.load(weights, panel + (k + s) * self.width + offset, lanes)) for offset, lanes in pieces]
+            w = [
+                tir.bind(tir.load(weights, panel + (k + s) * self.width + offset, lanes))
+                for offset, lanes in pieces
+            ]
             for row in rows:
                 for (offset, lanes), weight in zip(pieces, w, strict=True):
                     at = row * self.width + offset
@@ -111,7 +130,10 @@ def write(epilogue: Epilogue, value: Expr, at: Expr, pixel: Expr, channel: Expr,
         # The fold ends inside this vector: copy its head from the output that was just written.
         def emit() -> None:
             for offset, piece in tir.vectors(count, lanes):
-                tir.store(state, pixel * fold + channel + offset, tir.load(epilogue.out, at + offset, piece), piece)
+                tir.store(
+                    state, pixel * fold + channel + offset, tir.load(epilogue.out, at + offset, piece), piece
+                )
+
         return emit
 
     rest = fold % lanes

@@ -1,8 +1,8 @@
 """Choosing tile sizes from a target's facts and a layer's shape; pure arithmetic, no TVM.
 
-The cost model counts cycles of one k step of a register tile: the FMA pipes, the load ports and the FMA latency each give
-a bound and the largest one holds. Constants are those of the cores' published optimisation guides, coarse on purpose: they
-only have to order a few dozen candidates.
+The cost model counts cycles of one k step of a register tile: the FMA pipes, the load ports and the FMA latency
+each give a bound and the largest one holds. Constants are those of the cores' published optimisation guides, coarse
+on purpose: they only have to order a few dozen candidates.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def panels_of(channels: int, width: int, lanes: int) -> Panels:
 
 
 @cache
-def choose(machine: Machine, groups: tuple[tuple[int, int], ...], channels: int, length: int) -> tuple[int, Panels]:
+def choose(
+    machine: Machine, groups: tuple[tuple[int, int], ...], channels: int, length: int
+) -> tuple[int, Panels]:
     """Pick the tile height and the panels for runs of pixels x channels over a reduction of `length`.
 
     groups: (how many runs, pixels of a run); a tile never crosses a run. A pointwise layer is one run of H * W pixels,

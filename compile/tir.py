@@ -21,7 +21,8 @@ Expr = Any  # tirx.Expr or a Python int; TVM overloads the arithmetic of both
 Buffer = Any  # a flat float32 buffer
 
 FLOAT = "float32"
-INDEX = "int64"  # of pointers: LLVM cannot move a constant out of a sign-extended 32-bit sum, and then recomputes addresses
+#: of pointers; from a sign-extended 32-bit sum LLVM cannot move a constant out, and recomputes addresses
+INDEX = "int64"
 
 
 def build_kernel(pointers: dict[str, int], body: Callable[..., None]) -> tirx.PrimFunc:
@@ -30,15 +31,14 @@ def build_kernel(pointers: dict[str, int], body: Callable[..., None]) -> tirx.Pr
     pointers: argument name -> number of float32 elements behind it, in calling order.
     body: called with one flat buffer per pointer, then `begin` and `end`; emits the statements.
     """
-    with IRBuilder() as builder:
-        with T.prim_func(s_tir=True):
-            T.func_name("kernel")
-            T.func_attr({"tirx.noalias": True})
-            handles = [T.arg(name, T.handle(FLOAT)) for name in pointers]
-            begin, end = T.arg("begin", T.int32()), T.arg("end", T.int32())
-            sizes = zip(pointers.values(), handles, strict=True)
-            span = (tirx.Cast(INDEX, bound) for bound in (begin, end))
-            body(*[T.decl_buffer((size,), FLOAT, data=handle) for size, handle in sizes], *map(bind, span))
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name("kernel")
+        T.func_attr({"tirx.noalias": True})
+        handles = [T.arg(name, T.handle(FLOAT)) for name in pointers]
+        begin, end = T.arg("begin", T.int32()), T.arg("end", T.int32())
+        sizes = zip(pointers.values(), handles, strict=True)
+        span = (tirx.Cast(INDEX, bound) for bound in (begin, end))
+        body(*[T.decl_buffer((size,), FLOAT, data=handle) for size, handle in sizes], *map(bind, span))
     return builder.get()
 
 
@@ -96,11 +96,15 @@ def multiply_add(total: Expr, a: Expr, b: Expr, lanes: int, fused: bool) -> Expr
 @contextmanager
 def loop(begin: Expr, end: Expr) -> Iterator[Expr]:
     """A serial loop over [begin, end)."""
-    with T.serial(*(tirx.const(bound, INDEX) if isinstance(bound, int) else bound for bound in (begin, end))) as index:
+    with T.serial(
+        *(tirx.const(bound, INDEX) if isinstance(bound, int) else bound for bound in (begin, end))
+    ) as index:
         yield index
 
 
-def clip(value: Expr, low: float | None, high: float | None, lanes: int, names: tuple[str, str] | None) -> Expr:
+def clip(
+    value: Expr, low: float | None, high: float | None, lanes: int, names: tuple[str, str] | None
+) -> Expr:
     """Clamp to [low, high]; None leaves that side open.
 
     names: LLVM's vector maximum and minimum where compare-and-select, TVM's own form, is not one instruction.
@@ -111,11 +115,15 @@ def clip(value: Expr, low: float | None, high: float | None, lanes: int, names: 
         if names is None or lanes == 1:
             value = plain(value, constant(bound, lanes))
         else:
-            value = tirx.call_llvm_pure_intrin(f"{FLOAT}x{lanes}", names[index], value, constant(bound, lanes))
+            value = tirx.call_llvm_pure_intrin(
+                f"{FLOAT}x{lanes}", names[index], value, constant(bound, lanes)
+            )
     return value
 
 
-def branch(condition: Expr | bool, then: Callable[[], None], otherwise: Callable[[], None] | None = None) -> None:
+def branch(
+    condition: Expr | bool, then: Callable[[], None], otherwise: Callable[[], None] | None = None
+) -> None:
     """Emit `if`; a condition that Python already knows emits one side only."""
     if isinstance(condition, bool):
         if condition:

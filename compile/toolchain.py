@@ -14,7 +14,16 @@ from pathlib import Path
 from tsm_edge.errors import CompileError, ExtraMissing
 from tsm_edge.target import EdgeTarget
 
-FLAGS = ("-std=c11", "-O2", "-g0", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fno-ident", "-D_GNU_SOURCE")
+FLAGS = (
+    "-std=c11",
+    "-O2",
+    "-g0",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-ffunction-sections",
+    "-fno-ident",
+    "-D_GNU_SOURCE",
+)
 WEIGHTS_S = """.section .rodata.tsm_weights,"a",%progbits
 .balign 64
 .globl tsm_weights
@@ -62,20 +71,56 @@ def link(kernels: bytes, weights: bytes, plan_c: str, target: EdgeTarget) -> Lin
 
 def _shared(compiler: Compiler, library: list[str], command: list[str]) -> tuple[str, str]:
     objects = [compiler.object(source) for source in [*library, "weights.S"]]
-    compiler.run("-shared", "-o", "libtsm.so", *objects, "kernels.o", "-Wl,-soname,libtsm.so", "-Wl,--gc-sections",
-                 "-Wl,--build-id=none", "-Wl,-z,now", "-s", "-lm", "-lpthread")
+    compiler.run(
+        "-shared",
+        "-o",
+        "libtsm.so",
+        *objects,
+        "kernels.o",
+        "-Wl,-soname,libtsm.so",
+        "-Wl,--gc-sections",
+        "-Wl,--build-id=none",
+        "-Wl,-z,now",
+        "-s",
+        "-lm",
+        "-lpthread",
+    )
     own = [compiler.object(source) for source in command]
-    compiler.run("-o", "tsm-edge-run", *own, "-Wl,--gc-sections", "-Wl,--build-id=none", "-s", "-lm", "-ldl", "-lpthread")
+    compiler.run(
+        "-o",
+        "tsm-edge-run",
+        *own,
+        "-Wl,--gc-sections",
+        "-Wl,--build-id=none",
+        "-s",
+        "-lm",
+        "-ldl",
+        "-lpthread",
+    )
     return "libtsm.so", "tsm-edge-run"
 
 
 def _static(compiler: Compiler, library: list[str], command: list[str]) -> tuple[str, str]:
     sources = [*library, "weights.S", *(source for source in command if source not in library)]
     objects = [compiler.object(source, "-DTSM_STATIC") for source in sources]
-    archive = [name for source, name in zip(sources, objects, strict=True) if source in library or source == "weights.S"]
+    archive = [
+        name
+        for source, name in zip(sources, objects, strict=True)
+        if source in library or source == "weights.S"
+    ]
     compiler.tool("ar", "rcsD", "libtsm.a", *archive, "kernels.o")
-    compiler.run("-static", "-o", "tsm-edge-run", *objects, "kernels.o", "-Wl,--gc-sections", "-Wl,--build-id=none", "-s",
-                 "-lm", "-lpthread")
+    compiler.run(
+        "-static",
+        "-o",
+        "tsm-edge-run",
+        *objects,
+        "kernels.o",
+        "-Wl,--gc-sections",
+        "-Wl,--build-id=none",
+        "-s",
+        "-lm",
+        "-lpthread",
+    )
     return "libtsm.a", "tsm-edge-run"
 
 
@@ -85,7 +130,9 @@ class Compiler:
     def __init__(self, target: EdgeTarget, folder: Path) -> None:
         if importlib.util.find_spec("ziglang") is None:
             raise ExtraMissing(
-                "The C cross-compiler is not installed.", found="no module 'ziglang'", allowed="the extra 'compile'",
+                "The C cross-compiler is not installed.",
+                found="no module 'ziglang'",
+                allowed="the extra 'compile'",
                 hint='pip install "tsm-edge[compile]"',
             )
         self.folder = folder
@@ -107,10 +154,13 @@ class Compiler:
         """Run one zig command; CompileError with its own message when it fails."""
         command = [sys.executable, "-m", "ziglang", *arguments]
         environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=environment, check=False)
+        done = subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, env=environment, check=False
+        )
         if done.returncode:
             raise CompileError(
-                "The C cross-compiler failed.", found=done.stderr.strip()[-1500:] or f"exit {done.returncode}",
+                "The C cross-compiler failed.",
+                found=done.stderr.strip()[-1500:] or f"exit {done.returncode}",
                 hint=f"command: zig {' '.join(arguments)}",
             )
 

@@ -77,17 +77,26 @@ def runner(folder: Path, manifest: Manifest) -> tuple[list[str], str]:
         return [program], "this machine"
     emulator = target.load(manifest.target.name).emulator
     if emulator is None:
-        raise ToolMissing(f"No emulator is known for target '{manifest.target.name}'.", found=platform.machine(),
-                          hint=f"verify it on a machine of type {manifest.target.arch}")
+        raise ToolMissing(
+            f"No emulator is known for target '{manifest.target.name}'.",
+            found=platform.machine(),
+            hint=f"verify it on a machine of type {manifest.target.arch}",
+        )
     path = shutil.which(emulator.program) or shutil.which(f"{emulator.program}-static")
     if path is None:
-        raise ToolMissing(f"The emulator '{emulator.program}' is not installed.", found="not on PATH",
-                          hint=f"apt install {emulator.package}")
+        raise ToolMissing(
+            f"The emulator '{emulator.program}' is not installed.",
+            found="not on PATH",
+            hint=f"apt install {emulator.package}",
+        )
     command = [path, "-cpu", emulator.cpu]
     if emulator.sysroot and manifest.target.link == "shared":
         if not Path(emulator.sysroot).is_dir():
-            raise ToolMissing(f"The C library for {manifest.target.arch} is not installed.", found=f"no {emulator.sysroot}",
-                              hint=f"apt install {emulator.sysroot_package}")
+            raise ToolMissing(
+                f"The C library for {manifest.target.arch} is not installed.",
+                found=f"no {emulator.sysroot}",
+                hint=f"apt install {emulator.sysroot_package}",
+            )
         command += ["-L", emulator.sysroot]
     return [*command, program], f"{emulator.program}, {emulator.cpu}"
 
@@ -95,11 +104,18 @@ def runner(folder: Path, manifest: Manifest) -> tuple[list[str], str]:
 def run(command: list[str], inputs: list[np.ndarray], floats: int) -> np.ndarray:
     """Feed float32 frames to `tsm-edge-run --tensor --dump`; returns [frames, scores and states] float32."""
     arguments = [*command, "--threads", "2", "--tensor", "--dump"]
-    done = subprocess.run(arguments, input=b"".join(frame.tobytes() for frame in inputs), capture_output=True, check=False)
+    done = subprocess.run(
+        arguments, input=b"".join(frame.tobytes() for frame in inputs), capture_output=True, check=False
+    )
     if done.returncode:
-        raise RuntimeFailure("The bundle does not run.", found=done.stderr.decode(errors="replace").strip()[-800:]
-                             or f"exit {done.returncode}")
+        raise RuntimeFailure(
+            "The bundle does not run.",
+            found=done.stderr.decode(errors="replace").strip()[-800:] or f"exit {done.returncode}",
+        )
     if len(done.stdout) != len(inputs) * floats * 4:
-        raise RuntimeFailure("The bundle answered with another number of values.", found=len(done.stdout) // 4,
-                             allowed=len(inputs) * floats)
+        raise RuntimeFailure(
+            "The bundle answered with another number of values.",
+            found=len(done.stdout) // 4,
+            allowed=len(inputs) * floats,
+        )
     return np.frombuffer(done.stdout, np.float32).reshape(len(inputs), floats)

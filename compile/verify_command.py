@@ -16,11 +16,21 @@ TOLERANCE = 1e-4
 
 @click.command()
 @click.argument("folder", metavar="BUNDLE", type=click.Path(path_type=Path))
-@click.option("--frames", type=click.IntRange(1, 4096), default=16, show_default=True, help="Length of the sequence.")
-@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False),
-              help="The checkpoint or ONNX file the bundle was compiled from.")
-@click.option("--tolerance", type=float, default=TOLERANCE, show_default=True,
-              help="Largest difference allowed, relative to the largest reference value.")
+@click.option(
+    "--frames", type=click.IntRange(1, 4096), default=16, show_default=True, help="Length of the sequence."
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The checkpoint or ONNX file the bundle was compiled from.",
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    default=TOLERANCE,
+    show_default=True,
+    help="Largest difference allowed, relative to the largest reference value.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def verify(folder: Path, frames: int, weights: Path | None, tolerance: float, as_json: bool) -> None:
     """Compare BUNDLE with PyTorch, number by number.
@@ -29,7 +39,8 @@ def verify(folder: Path, frames: int, weights: Path | None, tolerance: float, as
     scores and every state of every frame. Exit code 3 when one of them is off.
     """
     manifest = bundle.verify(folder)
-    from . import reference, verify as check
+    from . import reference
+    from . import verify as check
 
     outcome = check.compare(folder, manifest, reference.step_of(manifest, weights), frames)
     wrong = [difference.name for difference in outcome.differences if not difference.within(tolerance)]
@@ -37,16 +48,31 @@ def verify(folder: Path, frames: int, weights: Path | None, tolerance: float, as
         report.print_json({"bundle": str(folder), "ok": not wrong, "tolerance": tolerance, **asdict(outcome)})
     else:
         click.echo(f"{manifest.model.name} for {manifest.target.name}, {frames} frames on {outcome.where}")
-        report.print_table(("output", "shape", "max difference", "relative", ""), [
-            (d.name, "x".join(map(str, d.shape)), f"{d.absolute:.2e}", f"{d.relative:.2e}",
-             "ok" if d.within(tolerance) else "OFF") for d in outcome.differences
-        ])
+        report.print_table(
+            ("output", "shape", "max difference", "relative", ""),
+            [
+                (
+                    d.name,
+                    "x".join(map(str, d.shape)),
+                    f"{d.absolute:.2e}",
+                    f"{d.relative:.2e}",
+                    "ok" if d.within(tolerance) else "OFF",
+                )
+                for d in outcome.differences
+            ],
+        )
         click.echo(f"same best class: {outcome.top1} of {frames} frames")
     if wrong:
-        raise VerificationError(f"The bundle differs from its reference in {', '.join(wrong[:4])}"
-                                f"{' and more' if len(wrong) > 4 else ''}.",
-                                found=f"{max(d.relative for d in outcome.differences):.2e} relative", allowed=f"{tolerance:.0e}",
-                                hint="compile it again; if it stays, report it with the bundle's manifest.json")
+        raise VerificationError(
+            f"The bundle differs from its reference in {', '.join(wrong[:4])}"
+            f"{' and more' if len(wrong) > 4 else ''}.",
+            found=f"{max(d.relative for d in outcome.differences):.2e} relative",
+            allowed=f"{tolerance:.0e}",
+            hint="compile it again; if it stays, report it with the bundle's manifest.json",
+        )
     if not as_json:
-        report.print_next(f"tsm-edge demo --bundle {folder} --camera 0" if outcome.where == "this machine"
-                          else f"scp -r {folder} BOARD: && ssh BOARD {folder.name}/tsm-edge-run --bench")
+        report.print_next(
+            f"tsm-edge demo --bundle {folder} --camera 0"
+            if outcome.where == "this machine"
+            else f"scp -r {folder} BOARD: && ssh BOARD {folder.name}/tsm-edge-run --bench"
+        )

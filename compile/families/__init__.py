@@ -1,6 +1,7 @@
 """Backends: one module per family, found by existing. Only these modules may ask what family a target belongs to.
 
-A family offers `machine(target)`, the facts its schedules read, and `build_object(functions, target)`, the compiled kernels.
+A family offers `machine(target)`, the facts its schedules read, and `build_object(functions, target)`, the compiled
+kernels.
 """
 
 from __future__ import annotations

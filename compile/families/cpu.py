@@ -68,13 +68,15 @@ def build_object(functions: dict[str, tirx.PrimFunc], target: EdgeTarget) -> byt
 def lower(module: tvm.IRModule, target: Any) -> tvm.IRModule:
     """The TIR passes between a constructed kernel and LLVM."""
     passes = tirx.transform
-    return tvm.ir.transform.Sequential([
-        passes.BindTarget(target),
-        passes.StmtSimplify(),
-        passes.FlattenBuffer(),
-        passes.VectorizeLoop(True),
-        passes.UnrollLoop(),
-        passes.StmtSimplify(),
-        passes.CommonSubexprElim(),
-        passes.LowerIntrin(),
-    ])(module)
+    return tvm.ir.transform.Sequential(
+        [
+            passes.BindTarget(target),
+            passes.StmtSimplify(),
+            passes.FlattenBuffer(),
+            passes.VectorizeLoop(True),
+            passes.UnrollLoop(),
+            passes.StmtSimplify(),
+            passes.CommonSubexprElim(),
+            passes.LowerIntrin(),
+        ]
+    )(module)

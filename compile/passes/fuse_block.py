@@ -11,7 +11,9 @@ from tsm_edge.compile.graph import Graph, Node
 from tsm_edge.compile.ops import Conv, InvertedResidual
 
 
-def run(graph: Graph, conv_of: Callable[[Graph, Node], Conv], worthwhile: Callable[[InvertedResidual], bool]) -> None:
+def run(
+    graph: Graph, conv_of: Callable[[Graph, Node], Conv], worthwhile: Callable[[InvertedResidual], bool]
+) -> None:
     """Fuse every [expand,] depthwise, project chain that is worthwhile.
 
     conv_of: the record of a convolution node.
@@ -45,7 +47,11 @@ def join(graph: Graph, chain: list[Node], block: InvertedResidual) -> None:
     first, last = chain[0], chain[-1]
     extra = [node.attrs[key] for node, key in ((first, "state"), (last, "residual")) if key in node.attrs]
     attrs = {"op": block, "weights": [node.attrs[key] for node in chain for key in ("weight", "bias")]}
-    attrs |= {key: node.attrs[key] for node, key in ((first, "state"), (last, "residual"), (last, "next")) if key in node.attrs}
+    attrs |= {
+        key: node.attrs[key]
+        for node, key in ((first, "state"), (last, "residual"), (last, "next"))
+        if key in node.attrs
+    }
     node = Node("block", [first.inputs[0], *extra], list(last.outputs), attrs, f"{first.layer}…{last.layer}")
     graph.nodes[graph.nodes.index(last)] = node
     for part in chain[:-1]:

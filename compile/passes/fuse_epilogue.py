@@ -24,7 +24,9 @@ def fuse(graph: Graph, node: Node) -> bool:
         conv = epilogue_of(graph, node.inputs[0], node)
         if conv is None:
             return False
-        conv.attrs["clamp"] = compose(conv.attrs.get("clamp", (None, None)), (node.attrs["low"], node.attrs["high"]))
+        conv.attrs["clamp"] = compose(
+            conv.attrs.get("clamp", (None, None)), (node.attrs["low"], node.attrs["high"])
+        )
         return absorb(graph, node, conv)
     for value, other in (node.inputs, node.inputs[::-1]):
         conv = epilogue_of(graph, value, node)
@@ -55,7 +57,9 @@ def epilogue_of(graph: Graph, value: str, user: Node) -> Node | None:
 
 def compose(first: Bounds, second: Bounds) -> Bounds:
     """One clamp that equals `first`, then `second`; None is an open side."""
-    (a, b), (c, d) = ((-inf if low is None else low, inf if high is None else high) for low, high in (first, second))
+    (a, b), (c, d) = (
+        (-inf if low is None else low, inf if high is None else high) for low, high in (first, second)
+    )
     low, high = min(max(a, c), d), max(min(b, d), c)
     return (None if low == -inf else low), (None if high == inf else high)
 

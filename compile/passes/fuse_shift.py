@@ -1,6 +1,7 @@
 """Fuse the temporal shift into its neighbours, so that it costs no kernel and no copy.
 
-Reading side: conv(concat(state, x[:, fold:])) becomes a convolution that reads its first `fold` channels from the state.
+Reading side: conv(concat(state, x[:, fold:])) becomes a convolution that reads its first `fold` channels from the
+state.
 Writing side: the value x[:, :fold] that becomes the next state is written by the kernel that produces x.
 """
 
@@ -29,7 +30,9 @@ def read_side(graph: Graph, concat: Node) -> None:
     if state not in graph.state_inputs or cut is None or cut.kind != "slice":
         return
     source, fold = cut.inputs[0], graph.shapes[state][1]
-    tail = cut.attrs["axis"] == 1 and cut.attrs["begin"] == fold and cut.attrs["end"] == graph.shapes[source][1]
+    tail = (
+        cut.attrs["axis"] == 1 and cut.attrs["begin"] == fold and cut.attrs["end"] == graph.shapes[source][1]
+    )
     users = graph.users(concat.output)
     if not tail or not all(dense(user) and user.inputs[0] == concat.output for user in users):
         return

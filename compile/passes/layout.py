@@ -11,9 +11,38 @@ from tsm_edge.compile.graph import Graph, Node
 SCHEDULED = ("conv", "global_pool", "max_pool", "copy", "transpose", "alias")
 ELEMENTWISE = {
     f"relax.{name}"
-    for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum", "clip", "negative", "abs", "exp", "sqrt",
-                 "sigmoid", "tanh", "sin", "cos", "rsqrt", "square", "power", "nn.relu", "nn.relu6", "nn.silu", "nn.gelu",
-                 "nn.leakyrelu", "nn.softplus", "hardswish", "erf", "floor", "ceil", "round", "nn.dropout")
+    for name in (
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "maximum",
+        "minimum",
+        "clip",
+        "negative",
+        "abs",
+        "exp",
+        "sqrt",
+        "sigmoid",
+        "tanh",
+        "sin",
+        "cos",
+        "rsqrt",
+        "square",
+        "power",
+        "nn.relu",
+        "nn.relu6",
+        "nn.silu",
+        "nn.gelu",
+        "nn.leakyrelu",
+        "nn.softplus",
+        "hardswish",
+        "erf",
+        "floor",
+        "ceil",
+        "round",
+        "nn.dropout",
+    )
 }
 
 
@@ -32,7 +61,8 @@ def free(graph: Graph, node: Node) -> bool:
         return True
     whole = graph.shapes[node.output]
     return node.operator in ELEMENTWISE and all(
-        graph.shapes[name] == whole or (name in graph.constants and graph.constants[name].size == 1) for name in tensors
+        graph.shapes[name] == whole or (name in graph.constants and graph.constants[name].size == 1)
+        for name in tensors
     )
 
 
@@ -49,7 +79,9 @@ def surround(graph: Graph, node: Node) -> None:
         _, channels, height, width = graph.shapes[value]
         view = f"{value}_nchw_{node.output}"
         graph.shapes[view] = graph.shapes[value]
-        transpose = Node("transpose", [value], [view], {"rows": height * width, "columns": channels}, "layout")
+        transpose = Node(
+            "transpose", [value], [view], {"rows": height * width, "columns": channels}, "layout"
+        )
         graph.nodes.insert(graph.nodes.index(node), transpose)
         node.inputs = [view if name == value else name for name in node.inputs]
     for value in list(node.outputs):
@@ -67,6 +99,10 @@ def cancel(graph: Graph) -> None:
     """NCHW -> NHWC -> NCHW is nothing."""
     for node in [node for node in graph.nodes if node.kind == "transpose"]:
         before = graph.producer(node.inputs[0])
-        if before is not None and before.kind == "transpose" and before.attrs["rows"] == node.attrs["columns"]:
+        if (
+            before is not None
+            and before.kind == "transpose"
+            and before.attrs["rows"] == node.attrs["columns"]
+        ):
             graph.replace_value(node.output, before.inputs[0])
     graph.drop_dead()

@@ -36,5 +36,7 @@ def copy(graph: Graph, value: str, result: str) -> str:
     name = f"{value}_as_{result}"
     graph.shapes[name] = graph.shapes[value]
     size = prod(graph.shapes[value])
-    graph.nodes.append(Node("copy", [value], [name], {"pixels": 1, "channels": size, "fold": size}, f"{result} copy"))
+    graph.nodes.append(
+        Node("copy", [value], [name], {"pixels": 1, "channels": size, "fold": size}, f"{result} copy")
+    )
     return name

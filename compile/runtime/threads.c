@@ -12,11 +12,11 @@
  * compare-and-swap from n to n - 1, and whoever succeeds reads a job that cannot change before that chunk has been
  * taken off `unfinished`. A thread that comes late may take a chunk of a newer job than it woke for; that is as good.
  *
- * Measured with tests/runtime/dispatch.c on two cores of an EPYC 7003 (gcc 12, Linux 6.18): a job costs 0.2 us on two
- * threads, nothing on one. A job of 99 us takes 50 us on two threads, and 56 us on three, which is one more than there
- * are cores. Tried and dropped: one chunk a thread (82 us on three threads), eight (costs 0.3 us more a job), spinning
- * without yielding (89 us on three threads), static ranges without stealing (994 us on two threads beside a
- * busy process, against 100 to 160). */
+ * Measured with tests/runtime/dispatch.c, 2026-11, two cores of an EPYC 7003, Linux 6.18: to hand out a job costs
+ * 0.2 us on two threads and nothing on one. 56 items of 1.87 us take 104.7 us on one thread, 52.2 on two, 53.4 on three
+ * and 53.5 on four, which are more than there are cores. Tried and dropped, on the same job: one chunk a thread (82 us
+ * on three threads), eight chunks (0.3 us more a job), spinning without yielding (89 us on three threads), static
+ * ranges without stealing (beside a busy process 151 and 994 us in two runs, with stealing 161 and 100). */
 #define _POSIX_C_SOURCE 200809L
 #include "threads.h"
 
@@ -35,11 +35,11 @@ enum {
     ASLEEP = -1,
     QUIT = -2,
     CALLER_SLEEPS = 1 << 30,
-    SPINS_A_LOOK = 32,       /* pauses between two looks at the clock */
+    SPINS_A_LOOK = 32,            /* pauses between two looks at the clock */
     SPIN_NS = 5 * 1000,           /* then a waiting thread yields: others may need this CPU */
     WORKER_AWAKE_NS = 200 * 1000, /* then a worker sleeps, unless a step is going on; bridges two steps in a row */
     CALLER_AWAKE_NS = 25 * 1000,  /* then the caller sleeps: the worker it waits for is not running */
-    STACK_BYTES = 1024 * 1024 /* musl's default of 128 KiB is little for kernels with local tiles */
+    STACK_BYTES = 1024 * 1024     /* musl's default of 128 KiB is little for kernels with local tiles */
 };
 
 typedef struct {

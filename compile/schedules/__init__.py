@@ -23,7 +23,7 @@ def rules(family: str) -> tuple[ModuleType, ...]:
     """The schedules of a family, by file name."""
     names = sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
     modules = (importlib.import_module(f"{__name__}.{name}") for name in names)
-    return tuple(module for module in modules if module.FAMILY == family)
+    return tuple(module for module in modules if family == module.FAMILY)
 
 
 def find(family: str, op: Op) -> ModuleType | None:
@@ -31,14 +31,18 @@ def find(family: str, op: Op) -> ModuleType | None:
     claimed = [rule for rule in rules(family) if rule.claims(op)]
     if len(claimed) > 1:
         names = ", ".join(rule.__name__.rsplit(".", 1)[-1] for rule in claimed)
-        raise CompileError(f"Two schedules claim {op.label}.", found=names, allowed="one schedule per operator")
+        raise CompileError(
+            f"Two schedules claim {op.label}.", found=names, allowed="one schedule per operator"
+        )
     return claimed[0] if claimed else None
 
 
 def apply(family: str, op: Op, machine: Machine, *weights: Any) -> Kernel | None:
     """Schedule an operator; weights as the schedule's `schedule` takes them."""
     rule = find(family, op)
-    return None if rule is None else rule.schedule(op, rule.Params.from_machine(machine, op), machine, *weights)
+    return (
+        None if rule is None else rule.schedule(op, rule.Params.from_machine(machine, op), machine, *weights)
+    )
 
 
 def worthwhile(family: str, op: Op, machine: Machine) -> bool:

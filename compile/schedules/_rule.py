@@ -53,8 +53,16 @@ def conv_pointers(op: Conv, weights: int) -> dict[str, int]:
 
 def epilogue(op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer]) -> Epilogue:
     """The epilogue of a convolution over its argument buffers."""
-    return Epilogue(buffers["y"], op.out_channels, buffers.get("r"), op.low, op.high, buffers.get("next"), op.fold_out,
-                    machine.clamp)
+    return Epilogue(
+        buffers["y"],
+        op.out_channels,
+        buffers.get("r"),
+        op.low,
+        op.high,
+        buffers.get("next"),
+        op.fold_out,
+        machine.clamp,
+    )
 
 
 def pack_panels(weight: np.ndarray, panels: tiling.Panels) -> np.ndarray:
@@ -84,7 +92,9 @@ def for_items(order: tiling.Order, begin: Expr, end: Expr, emit: Callable[[Expr,
             emit(tir.bind(tile), tir.bind(panel))
 
 
-def for_panel(panels: tiling.Panels, length: int, panel: Expr, emit: Callable[[int, Expr, Expr], None]) -> None:
+def for_panel(
+    panels: tiling.Panels, length: int, panel: Expr, emit: Callable[[int, Expr, Expr], None]
+) -> None:
     """Call `emit(width, first channel, offset of the panel in the packed weights)`, one case per distinct width."""
     cases: list[Callable[[], None]] = []
     bounds: list[int] = []

@@ -77,8 +77,9 @@ class Params:
         x_tiles = tuple(cut_row(op, rows))
         per_row = sum(tile.count for tile in x_tiles)
         tile_bytes = rows * op.stride[0] * op.stride[1] * op.channels * 4
-        order = tiling.order(machine, per_row * op.out_height, len(panels.widths), tile_bytes,
-                             length * op.out_channels * 4)
+        order = tiling.order(
+            machine, per_row * op.out_height, len(panels.widths), tile_bytes, length * op.out_channels * 4
+        )
         return cls(panels, x_tiles, order)
 
 
@@ -88,7 +89,9 @@ def cut_row(op: Conv, rows: int) -> list[XTile]:
     start = 0
     for count, height in tiling.split_rows(op.out_width, rows):
         for _ in range(count):
-            border = any(not valid(op, start + row, kx) for row in range(height) for kx in range(op.kernel[1]))
+            border = any(
+                not valid(op, start + row, kx) for row in range(height) for kx in range(op.kernel[1])
+            )
             last = cut[-1] if cut else None
             if last and not border and not last.border and last.rows == height:
                 cut[-1] = XTile(last.start, last.count + 1, height, False)
@@ -125,17 +128,33 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         _rule.for_items(params.order, begin, end, item)
 
     note = f"{max(tile.rows for tile in params.x_tiles)}x{params.panels.width}"
-    return Kernel(op, "conv_cpu", pointers, params.order.tiles * params.order.panels, body,
-                  {"w": packed, "b": bias.astype(np.float32)}, note)
+    return Kernel(
+        op,
+        "conv_cpu",
+        pointers,
+        params.order.tiles * params.order.panels,
+        body,
+        {"w": packed, "b": bias.astype(np.float32)},
+        note,
+    )
 
 
-def _row_tiles(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], where: tuple[Expr, Expr],
-               width: int, channel: Expr, offset: Expr) -> None:
+def _row_tiles(
+    op: Conv,
+    params: Params,
+    machine: Machine,
+    buffers: dict[str, Buffer],
+    where: tuple[Expr, Expr],
+    width: int,
+    channel: Expr,
+    offset: Expr,
+) -> None:
     y, index = where
     bounds: list[int] = []
     cases: list[Callable[[], None]] = []
     first = 0
     for cut in params.x_tiles:
+
         def case(cut: XTile = cut, first: int = first) -> None:
             column = cut.start if cut.count == 1 else tir.bind((index - first) * cut.rows + cut.start)
             registers = Tile(cut.rows, width, machine.lanes, machine.by_lane, machine.fused)
@@ -147,9 +166,18 @@ def _row_tiles(op: Conv, params: Params, machine: Machine, buffers: dict[str, Bu
     tir.switch(index, bounds, cases)
 
 
-def _tile(op: Conv, machine: Machine, tile: Tile, buffers: dict[str, Buffer], y: Expr, column: Expr, border: bool,
-          channel: Expr, offset: Expr) -> None:
-    """One register tile: the vertical taps that exist, each over one row segment (inner) or tap by tap (border, shift)."""
+def _tile(
+    op: Conv,
+    machine: Machine,
+    tile: Tile,
+    buffers: dict[str, Buffer],
+    y: Expr,
+    column: Expr,
+    border: bool,
+    channel: Expr,
+    offset: Expr,
+) -> None:
+    """One register tile: the kernel rows that exist, each as one run (inner) or tap by tap (border, shift)."""
     acc = tile.accumulators(buffers["b"], channel)
     top = tir.bind(y * op.stride[0] - op.pad[0])
     with vertical_taps(op, top) as ky:
@@ -162,19 +190,29 @@ def _tile(op: Conv, machine: Machine, tile: Tile, buffers: dict[str, Buffer], y:
         else:
             for kx in range(op.kernel[1]):
                 live = [not border or valid(op, column + row, kx) for row in range(tile.rows)]
-                _tap(op, tile, acc, buffers, [row_start + x + kx if ok else None for x, ok in zip(columns, live, strict=True)],
-                     panel + kx * op.channels * tile.width)
+                _tap(
+                    op,
+                    tile,
+                    acc,
+                    buffers,
+                    [row_start + x + kx if ok else None for x, ok in zip(columns, live, strict=True)],
+                    panel + kx * op.channels * tile.width,
+                )
     pixels = [y * op.out_width + column + row for row in range(tile.rows)]
     tile.finish(acc, _rule.epilogue(op, machine, buffers), pixels, channel)
 
 
-def _tap(op: Conv, tile: Tile, acc: Buffer, buffers: dict[str, Buffer], pixels: list[Expr | None], panel: Expr) -> None:
+def _tap(
+    op: Conv, tile: Tile, acc: Buffer, buffers: dict[str, Buffer], pixels: list[Expr | None], panel: Expr
+) -> None:
     """Reduce one tap over its channels: the state's first, then the rest of x."""
     if op.fold_in:
         bases = [None if p is None else p * op.fold_in for p in pixels]
         tile.reduce(acc, buffers["state"], bases, op.fold_in, buffers["w"], panel)
     bases = [None if p is None else p * op.channels + op.fold_in for p in pixels]
-    tile.reduce(acc, buffers["x"], bases, op.channels - op.fold_in, buffers["w"], panel + op.fold_in * tile.width)
+    tile.reduce(
+        acc, buffers["x"], bases, op.channels - op.fold_in, buffers["w"], panel + op.fold_in * tile.width
+    )
 
 
 def vertical_taps(op: Conv, top: Expr):  # type: ignore[no-untyped-def]

@@ -2,8 +2,8 @@
 
 Pattern: groups == channels, any kernel, stride and padding.
 
-1. A work item is an output row. Its pixels are cut into tiles along x; inside a tile the loop runs over channel vectors,
-   so memory is read in streams, one per input pixel of the tile.
+1. A work item is an output row. Its pixels are cut into tiles along x; inside a tile the loop runs over channel
+   vectors, so memory is read in streams, one per input pixel of the tile.
 2. For one channel vector the tile keeps `columns` accumulators. Each kernel row loads its inputs once and uses them for
    every tap that needs them: a tile of 4 at stride 1 reads 6 vectors for 12 multiply-adds.
 3. Rows away from the top and bottom have every tap and are unrolled; the others run the taps that exist in a loop.
@@ -70,6 +70,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         buffers = dict(zip(pointers, tensors, strict=True))
         inner_top, inner_bottom = inner_rows(op)
         with tir.loop(begin, end) as y:
+
             def inner() -> None:
                 _row(op, params, machine, buffers, y, True)
 
@@ -81,20 +82,34 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
             else:
                 tir.branch(tirx.And(y >= inner_top, y < inner_bottom), inner, outer)
 
-    return Kernel(op, "depthwise_cpu", pointers, op.out_height, body,
-                  {"w": packed, "b": bias.astype(np.float32)}, f"{params.columns} columns")
+    return Kernel(
+        op,
+        "depthwise_cpu",
+        pointers,
+        op.out_height,
+        body,
+        {"w": packed, "b": bias.astype(np.float32)},
+        f"{params.columns} columns",
+    )
 
 
 def inner_rows(op: Conv) -> tuple[int, int]:
     """Range of output rows whose window lies inside the image."""
-    rows = [y for y in range(op.out_height)
-            if y * op.stride[0] - op.pad[0] >= 0 and y * op.stride[0] - op.pad[0] + op.kernel[0] <= op.height]
+    rows = [
+        y
+        for y in range(op.out_height)
+        if y * op.stride[0] - op.pad[0] >= 0 and y * op.stride[0] - op.pad[0] + op.kernel[0] <= op.height
+    ]
     return (rows[0], rows[-1] + 1) if rows else (0, 0)
 
 
-def _row(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], y: Expr, inner: bool) -> None:
+def _row(
+    op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], y: Expr, inner: bool
+) -> None:
     rows = Rows(buffers["x"], op.width, lambda row: row * op.width)
-    emit_row(op, params, machine, rows, buffers, _rule.epilogue(op, machine, buffers), (y, y * op.out_width), inner)
+    emit_row(
+        op, params, machine, rows, buffers, _rule.epilogue(op, machine, buffers), (y, y * op.out_width), inner
+    )
 
 
 @dataclass(frozen=True)
@@ -106,8 +121,16 @@ class Rows:
     first_pixel: Callable[[Expr], Expr]
 
 
-def emit_row(op: Conv, params: Params, machine: Machine, source: Rows, weights: dict[str, Buffer], epilogue: Epilogue,
-             where: tuple[Expr, Expr], inner: bool) -> None:
+def emit_row(
+    op: Conv,
+    params: Params,
+    machine: Machine,
+    source: Rows,
+    weights: dict[str, Buffer],
+    epilogue: Epilogue,
+    where: tuple[Expr, Expr],
+    inner: bool,
+) -> None:
     """One output row. weights: `w` and `b`; where: (output row, its first pixel in the epilogue's buffers)."""
     top = tir.bind(where[0] * op.stride[0] - op.pad[0])
     emit = _Emit(op, machine, source, weights, epilogue, where[1], top, inner)
@@ -162,17 +185,24 @@ class _Emit:
     def kernel_row(self, cut: XTile, acc: Buffer, ky: Expr, column: Expr, channel: Expr, lanes: int) -> None:
         """Every tap of one kernel row: weights and inputs are loaded once each."""
         op = self.op
-        weights = [tir.bind(tir.load(self.weights["w"], (ky * op.kernel[1] + kx) * op.channels + channel, lanes))
-                   for kx in range(op.kernel[1])]
+        weights = [
+            tir.bind(tir.load(self.weights["w"], (ky * op.kernel[1] + kx) * op.channels + channel, lanes))
+            for kx in range(op.kernel[1])
+        ]
         pixel = self.source.first_pixel(self.top + ky) + column * op.stride[1] - op.pad[1]
         left = pixel * op.channels + channel
         for position in range((cut.rows - 1) * op.stride[1] + op.kernel[1]):
-            uses = [(row, position - row * op.stride[1]) for row in range(cut.rows)
-                    if 0 <= position - row * op.stride[1] < op.kernel[1]
-                    and (not cut.border or valid(op, column + row, position - row * op.stride[1]))]
+            uses = [
+                (row, position - row * op.stride[1])
+                for row in range(cut.rows)
+                if 0 <= position - row * op.stride[1] < op.kernel[1]
+                and (not cut.border or valid(op, column + row, position - row * op.stride[1]))
+            ]
             if not uses:
                 continue
             value = tir.bind(tir.load(self.source.buffer, left + position * op.channels, lanes))
             for row, kx in uses:
-                total = tir.multiply_add(tir.load(acc, row * lanes, lanes), value, weights[kx], lanes, self.machine.fused)
+                total = tir.multiply_add(
+                    tir.load(acc, row * lanes, lanes), value, weights[kx], lanes, self.machine.fused
+                )
                 tir.store(acc, row * lanes, total, lanes)

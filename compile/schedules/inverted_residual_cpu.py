@@ -1,13 +1,15 @@
 """Expand, depthwise and project on a CPU, row by row, so that the expanded tensor never leaves the cache.
 
-Pattern: the three convolutions of an inverted residual (two in MobileNetV2's first block), where the expanded tensor is too
-large for the second-level cache and a few of its rows are not.
+Pattern: the three convolutions of an inverted residual (two in MobileNetV2's first block), where the expanded
+tensor is too large for the second-level cache and a few of its rows are not.
 
-1. A work item is an output row. `scratch` holds a ring of as many expanded rows as the depthwise kernel is high, and one
-   depthwise row.
-2. Going down a run of items, each step expands the `stride` rows that are new; the first item of a run fills the window.
-   A run is what one thread is given at once, so the rows at its seam are computed twice and nothing else is.
-3. The depthwise row is computed from the ring, the projection from the depthwise row, with the tiles of the plain schedules.
+1. A work item is an output row. `scratch` holds a ring of as many expanded rows as the depthwise kernel is high,
+   and one depthwise row.
+2. Going down a run of items, each step expands the `stride` rows that are new; the first item of a run fills the
+   window. A run is what one thread is given at once, so the rows at its seam are computed twice and nothing else
+   is.
+3. The depthwise row is computed from the ring, the projection from the depthwise row, with the tiles of the plain
+   schedules.
 4. The shift is where it was: the expand layer reads the last frame's channels, the projection writes the next frame's.
 """
 
@@ -31,11 +33,22 @@ from .pointwise_cpu import Operands, emit_span
 FAMILY = "cpu"
 
 
-def _case(size: int, channels: int, middle: int, outs: int, stride: int, fold_in: int = 0, fold_out: int = 0,
-          residual: bool = False, expand: bool = True) -> InvertedResidual:
+def _case(
+    size: int,
+    channels: int,
+    middle: int,
+    outs: int,
+    stride: int,
+    fold_in: int = 0,
+    fold_out: int = 0,
+    residual: bool = False,
+    expand: bool = True,
+) -> InvertedResidual:
     """A block as MobileNetV2 builds it."""
     first = Conv(size, size + 1, channels, middle, low=0.0, high=6.0, fold_in=fold_in) if expand else None
-    depth = Conv(size, size + 1, middle, middle, (3, 3), (stride, stride), (1, 1, 1, 1), middle, low=0.0, high=6.0)
+    depth = Conv(
+        size, size + 1, middle, middle, (3, 3), (stride, stride), (1, 1, 1, 1), middle, low=0.0, high=6.0
+    )
     last = Conv(depth.out_height, depth.out_width, middle, outs, residual=residual, fold_out=fold_out)
     return InvertedResidual(first, depth, last)
 
@@ -57,14 +70,18 @@ def claims(op: Op) -> bool:
 def worthwhile(machine: Machine, op: InvertedResidual) -> bool:
     """Whether fusing saves traffic: what lies between the layers leaves the cache; the ring and the weights do not.
 
-    Weights are read once a row here and once a layer otherwise. On a Zen 3 core the fused blocks of MobileNetV2 take 0.94
-    to 0.98 of the plain layers' time at 112 to 28 pixels, 0.99 to 1.01 at 14, and 1.42 at 7, where 1.2 MB of weights pass
-    by seven times (`tests/helpers/kernel_lab.py` shapes, timed by hand).
+    Weights are read once a row here and once a layer otherwise. On a Zen 3 core the fused blocks of MobileNetV2
+    take 0.94 to 0.98 of the plain layers' time at 112 to 28 pixels, 0.99 to 1.01 at 14, and 1.42 at 7, where 1.2 MB
+    of weights pass by seven times (`tests/helpers/kernel_lab.py` shapes, timed by hand).
     """
     middle = op.depthwise
     between = middle.height * middle.width * middle.channels * 4
     weights = sum(conv.channels * conv.out_channels for conv in op.convs if not conv.depthwise) * 4
-    return between > machine.l2_bytes and weights <= machine.l2_bytes // 2 and scratch_floats(op) * 32 <= machine.l2_bytes * 5
+    return (
+        between > machine.l2_bytes
+        and weights <= machine.l2_bytes // 2
+        and scratch_floats(op) * 32 <= machine.l2_bytes * 5
+    )
 
 
 def scratch_floats(op: InvertedResidual) -> int:
@@ -84,10 +101,15 @@ class Params:
     @classmethod
     def from_machine(cls, machine: Machine, op: InvertedResidual) -> Params:
         def tiles(conv: Conv) -> tuple[int, Panels]:
-            return tiling.choose(machine, ((conv.out_height, conv.out_width),), conv.out_channels, conv.channels)
+            return tiling.choose(
+                machine, ((conv.out_height, conv.out_width),), conv.out_channels, conv.channels
+            )
 
-        return cls(tiles(op.expand) if op.expand else None, depthwise_cpu.Params.from_machine(machine, op.depthwise),
-                   tiles(op.project))
+        return cls(
+            tiles(op.expand) if op.expand else None,
+            depthwise_cpu.Params.from_machine(machine, op.depthwise),
+            tiles(op.project),
+        )
 
 
 def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: np.ndarray) -> Kernel:
@@ -118,15 +140,23 @@ def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: n
     return Kernel(op, "inverted_residual_cpu", pointers, last.height, body, constants, note)
 
 
-def _constants(op: InvertedResidual, params: Params, weights: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+def _constants(
+    op: InvertedResidual, params: Params, weights: tuple[np.ndarray, ...]
+) -> dict[str, np.ndarray]:
     """Packed weights and biases: we, be, wd, bd, wp, bp."""
     *expand, depth, depth_bias, last, last_bias = weights
     constants: dict[str, np.ndarray] = {}
     if op.expand is not None and params.expand is not None:
-        constants |= {"we": _rule.pack_panels(expand[0].reshape(op.expand.out_channels, -1).T, params.expand[1]), "be": expand[1]}
+        constants |= {
+            "we": _rule.pack_panels(expand[0].reshape(op.expand.out_channels, -1).T, params.expand[1]),
+            "be": expand[1],
+        }
     taps = depth.reshape(op.depthwise.channels, -1).T
     constants |= {"wd": np.ascontiguousarray(taps).ravel(), "bd": depth_bias}
-    constants |= {"wp": _rule.pack_panels(last.reshape(op.project.out_channels, -1).T, params.project[1]), "bp": last_bias}
+    constants |= {
+        "wp": _rule.pack_panels(last.reshape(op.project.out_channels, -1).T, params.project[1]),
+        "bp": last_bias,
+    }
     return {name: array.astype(np.float32) for name, array in constants.items()}
 
 
@@ -156,10 +186,19 @@ class _Block:
         top = tir.bind(y * middle.stride[0] - middle.pad[0])
         new = tirx.Select(first, top, top + max(0, middle.kernel[0] - middle.stride[0]))
         rows, panels = self.params.expand
-        epilogue = Epilogue(self.buffers["scratch"], expand.out_channels, low=expand.low, high=expand.high,
-                            clamp=self.machine.clamp)
-        operands = Operands(self.buffers["x"], self.buffers.get("state"), self.buffers["we"], self.buffers["be"], epilogue)
-        with tir.loop(tir.bind(tirx.max(0, new)), tir.bind(tirx.min(middle.height, top + middle.kernel[0]))) as row:
+        epilogue = Epilogue(
+            self.buffers["scratch"],
+            expand.out_channels,
+            low=expand.low,
+            high=expand.high,
+            clamp=self.machine.clamp,
+        )
+        operands = Operands(
+            self.buffers["x"], self.buffers.get("state"), self.buffers["we"], self.buffers["be"], epilogue
+        )
+        with tir.loop(
+            tir.bind(tirx.max(0, new)), tir.bind(tirx.min(middle.height, top + middle.kernel[0]))
+        ) as row:
             pixel = tir.bind(row * middle.width)
             slot = tir.bind(tirx.floormod(row, self.ring) * middle.width)
             emit_span(expand, self.machine, operands, rows, panels, middle.width, (pixel, pixel, slot))
@@ -170,15 +209,31 @@ class _Block:
         if self.op.expand is None:
             source = depthwise_cpu.Rows(self.buffers["x"], middle.width, lambda row: row * middle.width)
         else:
-            source = depthwise_cpu.Rows(self.buffers["scratch"], middle.width,
-                                        lambda row: tir.bind(tirx.floormod(row, self.ring) * middle.width))
-        epilogue = Epilogue(self.buffers["scratch"], middle.channels, low=middle.low, high=middle.high,
-                            clamp=self.machine.clamp)
+            source = depthwise_cpu.Rows(
+                self.buffers["scratch"],
+                middle.width,
+                lambda row: tir.bind(tirx.floormod(row, self.ring) * middle.width),
+            )
+        epilogue = Epilogue(
+            self.buffers["scratch"],
+            middle.channels,
+            low=middle.low,
+            high=middle.high,
+            clamp=self.machine.clamp,
+        )
         weights = {"w": self.buffers["wd"], "b": self.buffers["bd"]}
 
         def emit(inner: bool) -> None:
-            depthwise_cpu.emit_row(middle, self.params.depthwise, self.machine, source, weights, epilogue,
-                                   (y, self.depthwise_pixel), inner)
+            depthwise_cpu.emit_row(
+                middle,
+                self.params.depthwise,
+                self.machine,
+                source,
+                weights,
+                epilogue,
+                (y, self.depthwise_pixel),
+                inner,
+            )
 
         first, last = depthwise_cpu.inner_rows(middle)
         if last - first < 2:
@@ -190,7 +245,14 @@ class _Block:
         """One output row from the depthwise row."""
         project = self.op.project
         rows, panels = self.params.project
-        operands = Operands(self.buffers["scratch"], None, self.buffers["wp"], self.buffers["bp"],
-                            _rule.epilogue(project, self.machine, self.buffers))
+        operands = Operands(
+            self.buffers["scratch"],
+            None,
+            self.buffers["wp"],
+            self.buffers["bp"],
+            _rule.epilogue(project, self.machine, self.buffers),
+        )
         pixel = tir.bind(y * project.width)
-        emit_span(project, self.machine, operands, rows, panels, project.width, (self.depthwise_pixel, 0, pixel))
+        emit_span(
+            project, self.machine, operands, rows, panels, project.width, (self.depthwise_pixel, 0, pixel)
+        )

@@ -41,18 +41,17 @@ class Params:
 
     @classmethod
     def from_machine(cls, machine: Machine, op: MaxPool) -> Params:
-        return cls(tuple(cut_row(as_conv(op), 1)))
-
-
-def as_conv(op: MaxPool) -> Conv:
-    """The convolution with the same windows."""
-    return Conv(op.height, op.width, op.channels, op.channels, op.kernel, op.stride, op.pad, op.channels)
+        return cls(tuple(cut_row(op.windows, 1)))
 
 
 def schedule(op: MaxPool, params: Params, machine: Machine) -> Kernel:
     """x: [height, width, channels]; y: [out_height, out_width, channels]; next: [pixels, fold_out]."""
-    conv = as_conv(op)
-    sizes = {"x": op.height * op.width * op.channels, "y": conv.pixels * op.channels, "next": conv.pixels * op.fold_out}
+    conv = op.windows
+    sizes = {
+        "x": op.height * op.width * op.channels,
+        "y": conv.pixels * op.channels,
+        "next": conv.pixels * op.fold_out,
+    }
     pointers = {name: size for name, size in sizes.items() if size}
 
     def body(*arguments: Buffer) -> None:
@@ -67,7 +66,9 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> Kernel:
     return Kernel(op, "max_pool_cpu", pointers, op.out_height, body)
 
 
-def _pixel(op: MaxPool, conv: Conv, cut: XTile, machine: Machine, buffers: dict[str, Buffer], y: Expr, column: Expr) -> None:
+def _pixel(
+    op: MaxPool, conv: Conv, cut: XTile, machine: Machine, buffers: dict[str, Buffer], y: Expr, column: Expr
+) -> None:
     whole = op.channels // machine.lanes
     if whole:
         with tir.loop(0, whole) as c:
@@ -76,8 +77,16 @@ def _pixel(op: MaxPool, conv: Conv, cut: XTile, machine: Machine, buffers: dict[
         _vector(op, conv, cut, buffers, y, column, whole * machine.lanes + offset, lanes)
 
 
-def _vector(op: MaxPool, conv: Conv, cut: XTile, buffers: dict[str, Buffer], y: Expr, column: Expr, channel: Expr,
-            lanes: int) -> None:
+def _vector(
+    op: MaxPool,
+    conv: Conv,
+    cut: XTile,
+    buffers: dict[str, Buffer],
+    y: Expr,
+    column: Expr,
+    channel: Expr,
+    lanes: int,
+) -> None:
     best = tir.local(lanes)
     tir.store(best, 0, tir.constant(LOWEST, lanes), lanes)
     top = tir.bind(y * op.stride[0] - op.pad[0])

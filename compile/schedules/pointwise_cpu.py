@@ -1,9 +1,10 @@
 """Pointwise convolution on a CPU: [pixels, CI] x [CI, CO] with bias, residual, clamp and both sides of the shift.
 
-Pattern: 1x1, stride 1, dense. Every expand and project layer of MobileNetV2, conv1 and conv3 of a ResNet bottleneck, and
-the classifier (one pixel).
+Pattern: 1x1, stride 1, dense. Every expand and project layer of MobileNetV2, conv1 and conv3 of a ResNet
+bottleneck, and the classifier (one pixel).
 
-1. Pixels are cut into register tiles of two neighbouring heights, so that no tile runs nearly empty (`tiling.split_rows`).
+1. Pixels are cut into register tiles of two neighbouring heights, so that no tile runs nearly empty
+   (`tiling.split_rows`).
 2. Output channels are cut into panels; weights are packed `[panel][k][width]` at compile time and read in one stream.
 3. The reduction runs over two sources: the first `fold_in` channels from the state of the last frame, the rest from x.
    The shift therefore costs no instruction beyond the second loop's prologue.
@@ -12,6 +13,7 @@ the classifier (one pixel).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +57,10 @@ class Params:
         rows, panels = tiling.choose(machine, ((1, op.pixels),), op.out_channels, op.channels)
         tiles = tuple(tiling.split_rows(op.pixels, rows))
         order = tiling.order(
-            machine, sum(count for count, _ in tiles), len(panels.widths), rows * op.channels * 4,
+            machine,
+            sum(count for count, _ in tiles),
+            len(panels.widths),
+            rows * op.channels * 4,
             op.channels * op.out_channels * 4,
         )
         return cls(rows, panels, tiles, order)
@@ -69,7 +74,13 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
         buffers = dict(zip(pointers, tensors, strict=True))
-        operands = Operands(buffers["x"], buffers.get("state"), buffers["w"], buffers["b"], _rule.epilogue(op, machine, buffers))
+        operands = Operands(
+            buffers["x"],
+            buffers.get("state"),
+            buffers["w"],
+            buffers["b"],
+            _rule.epilogue(op, machine, buffers),
+        )
 
         def item(tile: Expr, panel: Expr) -> None:
             def panel_case(width: int, channel: Expr, offset: Expr) -> None:
@@ -80,8 +91,15 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         _rule.for_items(params.order, begin, end, item)
 
     shape = f"{params.rows}x{params.panels.width}"
-    return Kernel(op, "pointwise_cpu", pointers, params.order.tiles * params.order.panels, body,
-                  {"w": packed, "b": bias.astype(np.float32)}, shape)
+    return Kernel(
+        op,
+        "pointwise_cpu",
+        pointers,
+        params.order.tiles * params.order.panels,
+        body,
+        {"w": packed, "b": bias.astype(np.float32)},
+        shape,
+    )
 
 
 @dataclass(frozen=True)
@@ -106,8 +124,11 @@ class Panel:
 
 def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile: Expr, panel: Panel) -> None:
     """One register tile; a case per tile height."""
-    bounds, cases, first_tile, first_pixel = [], [], 0, 0
+    bounds: list[int] = []
+    cases: list[Callable[[], None]] = []
+    first_tile = first_pixel = 0
     for count, height in params.tiles:
+
         def case(height: int = height, tile0: int = first_tile, pixel0: int = first_pixel) -> None:
             pixel = tir.bind((tile - tile0) * height + pixel0)
             emit_tile(op, machine, operands, height, panel, (pixel, pixel, pixel))
@@ -118,8 +139,9 @@ def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile:
     tir.switch(tile, bounds, cases)
 
 
-def emit_tile(op: Conv, machine: Machine, operands: Operands, height: int, panel: Panel,
-              pixels: tuple[Expr, Expr, Expr]) -> None:
+def emit_tile(
+    op: Conv, machine: Machine, operands: Operands, height: int, panel: Panel, pixels: tuple[Expr, Expr, Expr]
+) -> None:
     """`height` pixels by one panel. pixels: the first one's number in x, in the state and in the output."""
     source, past, out = pixels
     registers = Tile(height, panel.width, machine.lanes, machine.by_lane, machine.fused)
@@ -129,14 +151,27 @@ def emit_tile(op: Conv, machine: Machine, operands: Operands, height: int, panel
         bases = [(past + row) * op.fold_in for row in rows]
         registers.reduce(acc, operands.state, bases, op.fold_in, operands.weights, panel.offset)
     bases = [(source + row) * op.channels + op.fold_in for row in rows]
-    registers.reduce(acc, operands.x, bases, op.channels - op.fold_in, operands.weights,
-                     panel.offset + op.fold_in * panel.width)
+    registers.reduce(
+        acc,
+        operands.x,
+        bases,
+        op.channels - op.fold_in,
+        operands.weights,
+        panel.offset + op.fold_in * panel.width,
+    )
     registers.finish(acc, operands.epilogue, [out + row for row in rows], panel.channel)
 
 
-def emit_span(op: Conv, machine: Machine, operands: Operands, rows: int, panels: Panels, count: int,
-              pixels: tuple[Expr, Expr, Expr]) -> None:
-    """`count` consecutive pixels by all panels, panel by panel so that one panel of weights stays in the first cache."""
+def emit_span(
+    op: Conv,
+    machine: Machine,
+    operands: Operands,
+    rows: int,
+    panels: Panels,
+    count: int,
+    pixels: tuple[Expr, Expr, Expr],
+) -> None:
+    """`count` consecutive pixels, panel by panel so that one panel of weights stays in the first cache."""
     source, past, out = pixels
 
     def panel_of(panel: Panel) -> None:

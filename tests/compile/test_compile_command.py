@@ -57,19 +57,22 @@ def test_manifest_says_what_the_weights_are(built: tuple[Path, Result]) -> None:
     assert len(manifest.labels) == 5
 
 
-@pytest.mark.parametrize(("arguments", "code", "words"), [
-    (["tsm-mobilenetv2", "--target", "raspberry-pi-44"], 2, ["raspberry-pi-4"]),
-    (["tsm-mobilenet", "--target", "local"], 2, ["Did you mean 'tsm-mobilenetv2'"]),
-    (["tsm-mobilenetv2", "--target", "jetson-nano"], 5, ["--target jetson-nano-cpu"]),
-    (["tsm-mobilenetv2"], 2, ["--target"]),
-    (["tsm-mobilenetv2", "--target", "local", "--weights", "none.pth"], 1, ["none.pth"]),
-    (["tsm-resnet18", "--target", "local", "--width", "0.5"], 2, ["width"]),
-    (["tsm-mobilenetv2", "--target", "local", "--size", "100"], 2, ["size", "100"]),
-    (["tsm-mobilenetv2", "--target", "local", "--state", "a:b"], 2, ["--state is for ONNX files"]),
-    (["none.onnx", "--target", "local", "--width", "0.5"], 2, ["--width is for models of the zoo"]),
-    (["tsm-mobilenetv2", "--target", "local", "--state", "a"], 2, ["INPUT:OUTPUT"]),
-    (["none.onnx", "--target", "local"], 1, ["does not exist"]),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["tsm-mobilenetv2", "--target", "raspberry-pi-44"], 2, ["raspberry-pi-4"]),
+        (["tsm-mobilenet", "--target", "local"], 2, ["Did you mean 'tsm-mobilenetv2'"]),
+        (["tsm-mobilenetv2", "--target", "jetson-nano"], 5, ["--target jetson-nano-cpu"]),
+        (["tsm-mobilenetv2"], 2, ["--target"]),
+        (["tsm-mobilenetv2", "--target", "local", "--weights", "none.pth"], 1, ["none.pth"]),
+        (["tsm-resnet18", "--target", "local", "--width", "0.5"], 2, ["width"]),
+        (["tsm-mobilenetv2", "--target", "local", "--size", "100"], 2, ["size", "100"]),
+        (["tsm-mobilenetv2", "--target", "local", "--state", "a:b"], 2, ["--state is for ONNX files"]),
+        (["none.onnx", "--target", "local", "--width", "0.5"], 2, ["--width is for models of the zoo"]),
+        (["tsm-mobilenetv2", "--target", "local", "--state", "a"], 2, ["INPUT:OUTPUT"]),
+        (["none.onnx", "--target", "local"], 1, ["does not exist"]),
+    ],
+)
 def test_what_bad_input_is_told(arguments: list[str], code: int, words: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == code, result.output

@@ -20,9 +20,15 @@ class Residual(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6())
         self.block = nn.Sequential(
-            nn.Conv2d(16, 48, 1, bias=False), nn.BatchNorm2d(48), nn.ReLU6(),
-            nn.Conv2d(48, 48, 3, 1, 1, groups=48, bias=False), nn.BatchNorm2d(48), nn.ReLU6(),
-            nn.Conv2d(48, 16, 1, bias=False), nn.BatchNorm2d(16))
+            nn.Conv2d(16, 48, 1, bias=False),
+            nn.BatchNorm2d(48),
+            nn.ReLU6(),
+            nn.Conv2d(48, 48, 3, 1, 1, groups=48, bias=False),
+            nn.BatchNorm2d(48),
+            nn.ReLU6(),
+            nn.Conv2d(48, 16, 1, bias=False),
+            nn.BatchNorm2d(16),
+        )
         self.conv1 = nn.Conv2d(16, 24, 3, 2, 1)
         self.down = nn.Conv2d(16, 24, 1, 2, bias=False)
         self.pool = nn.MaxPool2d(3, 2, 1)
@@ -38,7 +44,7 @@ class Residual(nn.Module):
 
 
 class Foreign(nn.Module):
-    """Operators without a schedule: grouped convolution, sigmoid gates, layout-changing reshapes, a running-mean state."""
+    """Operators without a schedule: grouped convolution, gates, reshapes that mind the layout, a running mean."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +53,9 @@ class Foreign(nn.Module):
         self.dilated = nn.Conv2d(8, 8, 3, 1, 2, dilation=2)
         self.fc = nn.Linear(8 * 6 * 5, 4)
 
-    def forward(self, frame: torch.Tensor, mean: torch.Tensor, last: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(
+        self, frame: torch.Tensor, mean: torch.Tensor, last: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         x = torch.sigmoid(self.grouped(self.a(frame))) * self.a(frame)
         x = torch.nn.functional.avg_pool2d(x, 3, 1, 1) + self.dilated(x)
         mean = 0.9 * mean + 0.1 * x

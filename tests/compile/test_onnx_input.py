@@ -34,9 +34,12 @@ def write(path: Path, operator: str = "Relu", state_out: tuple[int, ...] = (1, 2
     ]
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
-        nodes, "net", [info("x", TensorProto.FLOAT, [1, 8, 4, 4]), info("past", TensorProto.FLOAT, [1, 2, 4, 4])],
+        nodes,
+        "net",
+        [info("x", TensorProto.FLOAT, [1, 8, 4, 4]), info("past", TensorProto.FLOAT, [1, 2, 4, 4])],
         [info("scores", TensorProto.FLOAT, [1, 3]), info("keep", TensorProto.FLOAT, list(state_out))],
-        [conv, head, *constants])
+        [conv, head, *constants],
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     onnx.save(model, str(path))
     return path
@@ -75,19 +78,26 @@ def test_an_operator_without_a_kernel_is_named_with_its_node(tmp_path: Path) -> 
     del model.graph.node[5:]
     model.graph.output[0].name = "z"
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 8
-    model.graph.output[0].type.tensor_type.shape.dim.extend([onnx.TensorShapeProto.Dimension(dim_value=4)] * 2)
+    model.graph.output[0].type.tensor_type.shape.dim.extend(
+        [onnx.TensorShapeProto.Dimension(dim_value=4)] * 2
+    )
     onnx.save(model, str(path))
     with pytest.raises(ImportFailed, match="Operator 'Bend' of node 'bend'"):
         load(path, ("past", "keep"))
 
 
-@pytest.mark.parametrize(("states", "kind", "message"), [
-    ((("past", "scores"),), ImportFailed, "does not match in shape"),
-    ((("gone", "keep"),), ImportFailed, "names no input 'gone'"),
-    ((("past", "gone"),), ImportFailed, "names no output 'gone'"),
-    ((), ImportFailed, "One input must be left"),
-])
-def test_bad_state_pairs(states: tuple[tuple[str, str], ...], kind: type[EdgeError], message: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("states", "kind", "message"),
+    [
+        ((("past", "scores"),), ImportFailed, "does not match in shape"),
+        ((("gone", "keep"),), ImportFailed, "names no input 'gone'"),
+        ((("past", "gone"),), ImportFailed, "names no output 'gone'"),
+        ((), ImportFailed, "One input must be left"),
+    ],
+)
+def test_bad_state_pairs(
+    states: tuple[tuple[str, str], ...], kind: type[EdgeError], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(kind, match=message):
         load(write(tmp_path / "net.onnx"), *states)
 

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from tsm_edge.compile.plan import (
-    ARENA, STATE_IN, STATE_OUT, WEIGHTS, Plan, PlanOp, PlanTensor, allocate, lifetimes, overlap,
+    ARENA,
+    STATE_IN,
+    STATE_OUT,
+    WEIGHTS,
+    Plan,
+    PlanOp,
+    PlanTensor,
+    allocate,
+    lifetimes,
+    overlap,
 )
 from tsm_edge.errors import CompileError
 
@@ -21,8 +30,19 @@ TENSORS = (
     PlanTensor("logits", "float32", (4,), ARENA, 0),
 )
 OPS = (
-    PlanOp("k0", "stem", "conv_cpu:6x16", 4, 100, ("frame", "w"), ("a", "cache_out"), ("frame", "w", "a", "cache_out")),
-    PlanOp("k1", "head", "pointwise_cpu", 1, 20, ("a", "cache", "w"), ("logits",), ("a", "cache", "w", "logits")),
+    PlanOp(
+        "k0",
+        "stem",
+        "conv_cpu:6x16",
+        4,
+        100,
+        ("frame", "w"),
+        ("a", "cache_out"),
+        ("frame", "w", "a", "cache_out"),
+    ),
+    PlanOp(
+        "k1", "head", "pointwise_cpu", 1, 20, ("a", "cache", "w"), ("logits",), ("a", "cache", "w", "logits")
+    ),
 )
 PLAN = Plan(TENSORS, OPS, arena_bytes=256, state_bytes=64, weights_bytes=64)
 
@@ -34,7 +54,9 @@ def test_text_round_trips() -> None:
     assert PLAN.traffic(OPS[1]) == 64 + 64 + 32 + 16
 
 
-@pytest.mark.parametrize("text", ["", "plan 2 arena 0", PLAN.text() + "noise 1\n", PLAN.text().replace("float32", "float31")])
+@pytest.mark.parametrize(
+    "text", ["", "plan 2 arena 0", PLAN.text() + "noise 1\n", PLAN.text().replace("float32", "float31")]
+)
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(CompileError):
         Plan.parse(text)
@@ -44,17 +66,22 @@ def changed(which: str, **fields: object) -> tuple[PlanTensor, ...]:
     return tuple(replace(tensor, **fields) if tensor.name == which else tensor for tensor in TENSORS)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("tensors", "ops", "message"), [
-    (changed("a", offset=224), OPS, "outside its memory"),
-    (changed("a", offset=200), OPS, "not aligned"),
-    (changed("a", offset=128), OPS, "overlap"),
-    (changed("logits", name="a"), OPS, "twice"),
-    (changed("a", memory=WEIGHTS, offset=0), OPS, "lies in weights"),
-    (TENSORS, OPS[::-1], "before it is written"),
-    (TENSORS, (replace(OPS[0], writes=("a",)), OPS[1]), "never written"),
-    (TENSORS, (*OPS, replace(OPS[0], symbol="k2")), "written twice"),
-])
-def test_the_checker_names_the_broken_rule(tensors: tuple[PlanTensor, ...], ops: tuple[PlanOp, ...], message: str) -> None:
+@pytest.mark.parametrize(
+    ("tensors", "ops", "message"),
+    [
+        (changed("a", offset=224), OPS, "outside its memory"),
+        (changed("a", offset=200), OPS, "not aligned"),
+        (changed("a", offset=128), OPS, "overlap"),
+        (changed("logits", name="a"), OPS, "twice"),
+        (changed("a", memory=WEIGHTS, offset=0), OPS, "lies in weights"),
+        (TENSORS, OPS[::-1], "before it is written"),
+        (TENSORS, (replace(OPS[0], writes=("a",)), OPS[1]), "never written"),
+        (TENSORS, (*OPS, replace(OPS[0], symbol="k2")), "written twice"),
+    ],
+)
+def test_the_checker_names_the_broken_rule(
+    tensors: tuple[PlanTensor, ...], ops: tuple[PlanOp, ...], message: str
+) -> None:
     with pytest.raises(CompileError, match=message):
         Plan(tensors, ops, arena_bytes=256, state_bytes=64, weights_bytes=64)
 

@@ -16,11 +16,21 @@ from tsm_edge.errors import CompileError
 
 AWKWARD = [
     *(Conv(1, pixels, 9, 17, residual=True, high=1.0) for pixels in (1, 2, 5, 6, 7, 11, 49)),
-    *(Conv(3, 4, channels, outs, fold_in=channels // 8, fold_out=outs // 8, low=0.0)
-      for channels in (8, 24, 31) for outs in (1, 8, 16, 20, 24, 33, 40)),
-    *(Conv(size, size, 3, 8, (3, 3), (stride, stride), (1, 1, 1, 1)) for size in (1, 2, 3, 5, 13) for stride in (1, 2)),
-    *(Conv(size, size, 20, 20, (3, 3), (stride, stride), (1, 1, 1, 1), 20, low=0.0, high=6.0)
-      for size in (1, 2, 4, 7, 12) for stride in (1, 2)),
+    *(
+        Conv(3, 4, channels, outs, fold_in=channels // 8, fold_out=outs // 8, low=0.0)
+        for channels in (8, 24, 31)
+        for outs in (1, 8, 16, 20, 24, 33, 40)
+    ),
+    *(
+        Conv(size, size, 3, 8, (3, 3), (stride, stride), (1, 1, 1, 1))
+        for size in (1, 2, 3, 5, 13)
+        for stride in (1, 2)
+    ),
+    *(
+        Conv(size, size, 20, 20, (3, 3), (stride, stride), (1, 1, 1, 1), 20, low=0.0, high=6.0)
+        for size in (1, 2, 4, 7, 12)
+        for stride in (1, 2)
+    ),
     Conv(4, 4, 6, 6, (7, 7), (1, 1), (3, 3, 3, 3)),
 ]
 

@@ -8,7 +8,9 @@ from tsm_edge import target
 from tsm_edge.compile import tiling
 from tsm_edge.compile.families import cpu
 
-MACHINES = {name: cpu.machine(target.load(name)) for name in ("x86-64", "raspberry-pi-4", "raspberry-pi-3-32bit")}
+MACHINES = {
+    name: cpu.machine(target.load(name)) for name in ("x86-64", "raspberry-pi-4", "raspberry-pi-3-32bit")
+}
 
 
 @pytest.mark.parametrize("rows", range(1, 15))
@@ -31,7 +33,9 @@ def test_panels_cover_the_channels(channels: int, width: int) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
-@pytest.mark.parametrize("shape", [(12544, 16, 96), (49, 160, 960), (1, 1280, 27), (3136, 144, 24), (5, 3, 1)])
+@pytest.mark.parametrize(
+    "shape", [(12544, 16, 96), (49, 160, 960), (1, 1280, 27), (3136, 144, 24), (5, 3, 1)]
+)
 def test_chosen_tiles_fit_the_registers(machine: tiling.Machine, shape: tuple[int, int, int]) -> None:
     pixels, length, channels = shape
     rows, panels = tiling.choose(machine, ((1, pixels),), channels, length)

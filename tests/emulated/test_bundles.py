@@ -15,7 +15,14 @@ from tsm_edge.target import EdgeTarget
 CPU_TARGETS = [name for name in target.names() if target.load(name).family == "cpu"]
 ELF_MACHINE = {"x86_64": 62, "aarch64": 183, "armv7l": 40}
 #: one target for each instruction set and way of linking; the others differ in facts only
-VERIFIED = ["local", "x86-64", "raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-3-32bit", "linux-arm64-static"]
+VERIFIED = [
+    "local",
+    "x86-64",
+    "raspberry-pi-4",
+    "raspberry-pi-5",
+    "raspberry-pi-3-32bit",
+    "linux-arm64-static",
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +31,9 @@ def network() -> pipeline.Network:
 
 
 @pytest.mark.parametrize("name", CPU_TARGETS)
-def test_every_cpu_target_builds_and_keeps_its_promises(name: str, network: pipeline.Network, tmp_path: Path) -> None:
+def test_every_cpu_target_builds_and_keeps_its_promises(
+    name: str, network: pipeline.Network, tmp_path: Path
+) -> None:
     device = target.load(name)
     folder = pipeline.compile(network, device, tmp_path / name).folder
     manifest = bundle.verify(folder)

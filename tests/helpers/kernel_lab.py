@@ -1,4 +1,4 @@
-"""Run scheduled kernels outside a bundle, on this machine or under an emulator, and compute the same plainly in numpy."""
+"""Run scheduled kernels outside a bundle, here or under an emulator, and compute the same plainly in numpy."""
 
 from __future__ import annotations
 
@@ -58,21 +58,45 @@ def arguments_for(kernel: Kernel, rng: np.random.Generator) -> dict[str, np.ndar
     return values
 
 
-def run(cases: list[tuple[Kernel, dict[str, np.ndarray]]], target: EdgeTarget, folder: Path, command: list[str]) -> None:
+def run(
+    cases: list[tuple[Kernel, dict[str, np.ndarray]]], target: EdgeTarget, folder: Path, command: list[str]
+) -> None:
     """Build all kernels with one program, run it, and leave what they wrote in the argument dicts."""
     functions = {f"k{i}": kernel.build() for i, (kernel, _) in enumerate(cases)}
     (folder / "kernels.o").write_bytes(cpu.build_object(functions, target))
-    prototypes = "\n".join(f"void k{i}({'void *, ' * len(kernel.pointers)}int32_t, int32_t);"
-                           for i, (kernel, _) in enumerate(cases))
-    (folder / "main.c").write_text(HARNESS.format(prototypes=prototypes, calls="\n".join(map(_call, range(len(cases)), cases))))
+    prototypes = "\n".join(
+        f"void k{i}({'void *, ' * len(kernel.pointers)}int32_t, int32_t);"
+        for i, (kernel, _) in enumerate(cases)
+    )
+    (folder / "main.c").write_text(
+        HARNESS.format(prototypes=prototypes, calls="\n".join(map(_call, range(len(cases)), cases)))
+    )
     version = f".{target.glibc}" if target.glibc else ""
-    subprocess.run([sys.executable, "-m", "ziglang", "cc", "-target", target.triple + version, "-O1", "-o", "lab", "main.c",
-                    "kernels.o", "-lm"], cwd=folder, check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ziglang",
+            "cc",
+            "-target",
+            target.triple + version,
+            "-O1",
+            "-o",
+            "lab",
+            "main.c",
+            "kernels.o",
+            "-lm",
+        ],
+        cwd=folder,
+        check=True,
+    )
     with open(folder / "in.bin", "wb") as file:
         for kernel, values in cases:
             for name in kernel.pointers:
                 file.write(values[name].tobytes())
-    subprocess.run([*command, str(folder / "lab"), str(folder / "in.bin"), str(folder / "out.bin")], check=True)
+    subprocess.run(
+        [*command, str(folder / "lab"), str(folder / "in.bin"), str(folder / "out.bin")], check=True
+    )
     flat = np.fromfile(folder / "out.bin", np.float32)
     at = 0
     for kernel, values in cases:
@@ -85,11 +109,17 @@ def run(cases: list[tuple[Kernel, dict[str, np.ndarray]]], target: EdgeTarget, f
 def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]]) -> str:
     kernel = case[0]
     names = [f"a{index}_{name}" for name in kernel.pointers]
-    takes = [f"    float *{name} = take(in, {size}L);" for name, size in zip(names, kernel.pointers.values(), strict=True)]
+    takes = [
+        f"    float *{name} = take(in, {size}L);"
+        for name, size in zip(names, kernel.pointers.values(), strict=True)
+    ]
     half = kernel.items // 2
     spans = [(half, kernel.items), (0, half)]  # out of order, as threads may
     calls = [f"    k{index}({', '.join(names)}, {a}, {b});" for a, b in spans]
-    writes = [f"    fwrite({name}, 4, {size}, out);" for name, size in zip(names, kernel.pointers.values(), strict=True)]
+    writes = [
+        f"    fwrite({name}, 4, {size}, out);"
+        for name, size in zip(names, kernel.pointers.values(), strict=True)
+    ]
     return "\n".join([*takes, *calls, *writes])
 
 
@@ -115,8 +145,14 @@ def expected(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, .
     if isinstance(op, Transpose):
         return x.reshape(op.rows, op.columns).T
     assert isinstance(op, MaxPool)
-    padded = np.pad(x.reshape(op.height, op.width, op.channels), (op.pad[::2], op.pad[1::2], (0, 0)), constant_values=-np.inf)
-    return np.max([padded[window(op, ky, kx)] for ky in range(op.kernel[0]) for kx in range(op.kernel[1])], axis=0)
+    padded = np.pad(
+        x.reshape(op.height, op.width, op.channels),
+        (op.pad[::2], op.pad[1::2], (0, 0)),
+        constant_values=-np.inf,
+    )
+    return np.max(
+        [padded[window(op, ky, kx)] for ky in range(op.kernel[0]) for kx in range(op.kernel[1])], axis=0
+    )
 
 
 def block(op: InvertedResidual, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...]) -> np.ndarray:

@@ -26,7 +26,10 @@ def signature_of(step: nn.Module, frame: tuple[int, ...], states: list[tuple[int
 
 def loader(step: nn.Module, signature: Signature) -> Callable[[], Graph]:
     """Import a step module."""
-    examples = [torch.zeros(signature.inputs[0].shape), *(torch.zeros(pair.input.shape) for pair in signature.states)]
+    examples = [
+        torch.zeros(signature.inputs[0].shape),
+        *(torch.zeros(pair.input.shape) for pair in signature.states),
+    ]
     return lambda: importer.from_torch(step.eval(), examples, signature)
 
 
@@ -38,7 +41,9 @@ def compile_local(step: nn.Module, signature: Signature, folder: Path) -> pipeli
     return pipeline.compile(network, target.load("local"), folder)
 
 
-def worst_difference(step: nn.Module, folder: Path, signature: Signature, frames: int = 5, threads: int = 2) -> float:
+def worst_difference(
+    step: nn.Module, folder: Path, signature: Signature, frames: int = 5, threads: int = 2
+) -> float:
     """Largest relative difference of scores and states between a bundle and its module over a sequence."""
     import tsm_edge
 
@@ -53,5 +58,7 @@ def worst_difference(step: nn.Module, folder: Path, signature: Signature, frames
             logits, *states = step(torch.from_numpy(frame), *states)
             got = [stream.step_tensor(frame).reshape(logits.shape), *stream.states().values()]
             for mine, wanted in zip(got, [logits, *states], strict=True):
-                worst = max(worst, float(np.abs(mine - wanted.numpy()).max() / max(1e-30, float(wanted.abs().max()))))
+                worst = max(
+                    worst, float(np.abs(mine - wanted.numpy()).max() / max(1e-30, float(wanted.abs().max())))
+                )
     return worst

@@ -1,0 +1,72 @@
+# make demo    compile the default bundle and run it on a clip; writes out/demo.mp4
+# make test    everything that CI checks: the installed wheel against ruff, mypy and pytest
+# make lint    ruff and mypy alone
+# make bench   the side-by-side measurements; JSON files in out/
+#
+# All of it happens in .venv, with the exact versions of constraints.txt. The stamps below say what is done already,
+# so a second call only does what has changed.
+
+PYTHON ?= python3
+VENV   ?= .venv
+CLIP   ?= demo/data/movement.mp4
+
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+SOURCES := $(shell find tsm_edge compile demo targets -type f -not -name '*.pyc')
+EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross
+
+.PHONY: demo test lint bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/wheel.stamp
+	mkdir -p out
+	$(BIN)/tsm-edge demo --video $(CLIP) --headless --record out/demo.mp4
+	@echo "next: look at out/demo.mp4, or run $(BIN)/tsm-edge demo with a camera"
+
+# Run from tests/, so that the checkout is not on Python's path: what is tested is the installed wheel.
+test: lint $(VENV)/emulators.stamp
+	cd tests && TSM_EDGE_TEST_WHEEL=1 $(abspath $(BIN))/pytest -q $(PYTEST_ARGS)
+
+# mypy reads the installed wheel: in the checkout three of its packages stand elsewhere (see pyproject.toml).
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	cd tests && $(abspath $(BIN))/mypy --cache-dir ../.mypy_cache --config-file ../pyproject.toml -p tsm_edge
+
+bench: $(VENV)/bench.stamp $(VENV)/emulators.stamp
+	mkdir -p out
+	set -e; for file in benchmarks/[a-z]*.py; do \
+	  echo "$$file"; $(BIN)/python "$$file" --json > "out/$$(basename "$$file" .py).json"; done
+
+$(VENV)/torch.stamp: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) setuptools
+	$(PIP) torch
+	touch $@
+
+# A build folder that is left over would put removed files into the wheel.
+$(VENV)/wheel.stamp: $(VENV)/torch.stamp pyproject.toml README.md LICENSE $(SOURCES)
+	rm -rf build tsm_edge.egg-info
+	$(BIN)/python -m pip wheel --disable-pip-version-check -q --no-deps --no-build-isolation -w build/wheel .
+	$(PIP) "$$(ls build/wheel/*.whl)[compile]"
+	$(PIP) --force-reinstall --no-deps build/wheel/*.whl
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/wheel.stamp
+	$(PIP) "$$(ls build/wheel/*.whl)[test]"
+	touch $@
+
+$(VENV)/bench.stamp: $(VENV)/wheel.stamp
+	$(PIP) "$$(ls build/wheel/*.whl)[bench]"
+	touch $@
+
+# The tests that run ARM programs say why they are skipped where the emulator is missing.
+$(VENV)/emulators.stamp: $(VENV)/torch.stamp
+	@if command -v qemu-aarch64 >/dev/null && command -v qemu-arm >/dev/null \
+	  && [ -d /usr/aarch64-linux-gnu ] && [ -d /usr/arm-linux-gnueabihf ]; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(EMULATOR_PACKAGES) >/dev/null \
+	  && touch $@; \
+	else echo "the emulated tests will be skipped; they need: $(EMULATOR_PACKAGES)" >&2; fi
+
+clean:
+	rm -rf $(VENV) build out tsm_edge.egg-info

@@ -1,0 +1,138 @@
+"""What the online shift costs: the step of a TSM network beside the same network without its shifts.
+
+    python benchmarks/shift_cost.py [--json] [--output FILE]
+
+Both are written as ONNX from the same description (the second with every block's shift left out, which makes it the TSN
+baseline of the same shape), compiled by the same command and timed in turns in one process. Both are compared with ONNX
+Runtime on their own file all the while.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import _common
+
+from tsm_edge import models
+from tsm_edge.bench import per_op
+from tsm_edge.bench.edge import EdgeRunner
+from tsm_edge.bench.network import Network, own_network
+from tsm_edge.bench.peers.onnxruntime import OnnxRuntime
+from tsm_edge.bench.runner import frames
+from tsm_edge.bench.stop import StopRule
+from tsm_edge.bench.turns import Entry, contest, opened
+from tsm_edge.models._layers import Block
+
+MODELS = ("tsm-mobilenetv2", "tsm-resnet18", "tsm-resnet50")
+
+
+def without_shift(model: models.Model) -> models.Model:
+    """Return the same network whose blocks all read this frame only; it has no states."""
+    layers = tuple(
+        dataclasses.replace(layer, shifted=False) if isinstance(layer, Block) else layer
+        for layer in model.layers
+    )
+    return dataclasses.replace(model, name=model.name.replace("tsm-", "tsn-"), layers=layers)
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """All models at all thread counts."""
+    return {"models": [one_model(name, options, folder) for name in options.models]}
+
+
+def one_model(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Compile the two networks and time them at each thread count."""
+    pair = []
+    for model in (models.load(name), without_shift(models.load(name))):
+        network = own_network(model)
+        file = folder / f"{model.name}.onnx"
+        file.write_bytes(network.onnx)
+        pair.append((network, _common.compiled(folder / f"{model.name}-from-onnx", file)[0]))
+    return {"model": name, "rows": [one_row(pair, threads, options) for threads in options.threads]}
+
+
+def one_row(pair: list[tuple[Network, Path]], threads: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One contest of two bundles, each with its witness."""
+    _common.note(f"{pair[0][1].name}, {threads} threads")
+    rule = StopRule(options.min_runs, options.min_secs, options.max_secs)
+    entries: list[Entry] = []
+    ours: list[tuple[EdgeRunner, Entry]] = []
+    try:
+        for network, bundle in pair:
+            ours.append(opened(lambda bundle=bundle: EdgeRunner(bundle, threads)))  # type: ignore[misc]
+            entries.append(ours[-1][1])
+            entries.append(witness(network, threads, ours[-1][1]))
+        inputs = frames(ours[0][0].model.signature.inputs[0])
+        contest(entries, inputs, rule)
+        networks = [facts(runner, entry, per_op.profile(runner, inputs)) for runner, entry in ours]
+    finally:
+        for entry in entries:
+            entry.runner.close()
+    tsm, tsn = networks
+    return {
+        "threads": threads,
+        "tsm": tsm,
+        "tsn": tsn,
+        "tsm_over_tsn": round(tsm["median_ms"] / tsn["median_ms"], 4),
+        "tsm_over_tsn_of_minima": round(tsm["min_ms"] / tsn["min_ms"], 4),
+        "worst_relative_difference": max(entry.agreement.worst for entry in entries if entry.agreement),
+    }
+
+
+def witness(network: Network, threads: int, reference: Entry) -> Entry:
+    """ONNX Runtime on the same file, for its outputs, not for its time."""
+    return opened(lambda: OnnxRuntime(network, threads), reference, timed=False)[1]
+
+
+def facts(runner: EdgeRunner, entry: Entry, ops: list[per_op.OpTime]) -> dict[str, Any]:
+    """Times, operations and the bytes that they move at least."""
+    figures = dataclasses.asdict(entry.figures)
+    return {
+        **{key: round(value, 4) for key, value in figures.items()},
+        "operations": len(ops),
+        "bytes_moved": sum(op.bytes for op in ops),
+        "state_bytes": runner.model.manifest.plan.state_bytes,
+        "arena_bytes": runner.model.manifest.plan.arena_bytes,
+    }
+
+
+def show(document: dict[str, Any]) -> None:
+    """Print the two times side by side."""
+    lines = [
+        (
+            model["model"],
+            row["threads"],
+            row["tsm"]["median_ms"],
+            row["tsn"]["median_ms"],
+            row["tsm_over_tsn"],
+            row["tsm"]["operations"],
+            row["tsn"]["operations"],
+            (row["tsm"]["bytes_moved"] - row["tsn"]["bytes_moved"]) / 1024,
+        )
+        for model in document["models"]
+        for row in model["rows"]
+    ]
+    header = (
+        "model",
+        "threads",
+        "TSM ms",
+        "TSN ms",
+        "ratio",
+        "TSM operations",
+        "TSN operations",
+        "more KiB moved",
+    )
+    _common.rows(header, lines)
+
+
+if __name__ == "__main__":
+    parser = _common.parser(__doc__.partition("\n")[0])
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=models.names(), metavar="NAME")
+    parser.add_argument("--threads", type=_common.counts, default=[1, 2], metavar="1,2")
+    parser.add_argument("--min-runs", type=int, default=200, metavar="N")
+    parser.add_argument("--min-secs", type=float, default=5.0, metavar="S")
+    parser.add_argument("--max-secs", type=float, default=60.0, metavar="S")
+    _common.main(parser.parse_args(), measure, show)

@@ -1,0 +1,288 @@
+"""The command line: fast help, lazy verbs, errors as messages and exit codes, JSON documents."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tsm_edge import __version__, bundle, cli, models, target
+from tsm_edge.errors import FrameError
+
+HEAVY = ("torch", "tvm", "cv2", "numpy", "onnx", "ziglang")
+PROGRAM = [sys.executable, "-c", "from tsm_edge.cli import main; main()"]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli.cli, list(arguments), prog_name="tsm-edge")
+
+
+@pytest.fixture
+def verb(monkeypatch):
+    """Return a function that puts a command called "test" into the group: verb(body)."""
+
+    def add(body):
+        module = type(sys)("tsm_edge_test_verb")
+        module.verb = click.command("test")(body)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setitem(cli.VERBS, "test", cli.Verb(f"{module.__name__}:verb", "A test."))
+
+    return add
+
+
+def raising(error):
+    def body():
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize("arguments", ["['--help']", "['--version']", "['nonsense']"])
+def test_the_group_imports_nothing_heavy(arguments):
+    code = (
+        "import sys; from tsm_edge import cli\n"
+        f"try: cli.cli({arguments}, prog_name='tsm-edge')\n"
+        "except SystemExit: pass\n"
+        "print('|', *[name for name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.rpartition("|")[2].split()
+    assert "tsm_edge.cli" in loaded
+    assert not set(HEAVY) & set(loaded)
+    assert not [name for name in loaded if name.startswith(("tsm_edge.compile", "tsm_edge.demo"))]
+
+
+def test_help_answers_at_once():
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([*PROGRAM, "--help"], capture_output=True, check=True)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+
+
+def test_help_lists_every_verb_with_its_summary():
+    text = " ".join(invoke("--help").stdout.split())
+    for name, entry in cli.VERBS.items():
+        assert f"{name} {entry.summary}" in text
+
+
+@pytest.mark.parametrize("name", cli.VERBS)
+def test_every_verb_exists_and_has_a_help(name):
+    module, _, attribute = cli.VERBS[name].where.partition(":")
+    if module.startswith("tsm_edge.compile"):
+        pytest.importorskip("tvm", reason="the compiler's packages are not installed")
+    result = invoke(name, "--help")
+    assert result.exit_code == 0, result.output
+    assert f"Usage: tsm-edge {name}" in result.stdout
+    assert getattr(importlib.import_module(module), attribute).name == name
+
+
+def test_version():
+    assert invoke("--version").stdout == f"tsm-edge {__version__}\n"
+
+
+def test_an_unknown_verb_names_its_neighbour():
+    result = invoke("inspekt")
+    assert result.exit_code == 2
+    assert "Did you mean 'inspect'?" in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--nonsense"], ["targets", "--nonsense"], ["inspect"], ["models", "a", "b"]]
+)
+def test_usage_errors(arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert "Usage: tsm-edge" in result.stderr
+
+
+def test_an_error_becomes_its_message_and_exit_code(verb):
+    verb(raising(FrameError("Too small.", found=3, hint="take a larger one")))
+    result = invoke("test")
+    assert result.exit_code == FrameError.exit_code
+    assert result.stderr == "error: Too small.\n  found: 3\n  hint: take a larger one\n"
+    assert result.stdout == ""
+
+
+def test_verbose_shows_the_traceback(verb):
+    verb(raising(FrameError("Too small.")))
+    result = invoke("--verbose", "test")
+    assert "Traceback (most recent call last)" in result.stderr
+    assert result.stderr.endswith("error: Too small.\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("torch", "compile"), ("tvm.relax", "compile"), ("ziglang", "compile"), ("openvino", "bench")],
+)
+def test_a_missing_extra_is_named(verb, module, extra):
+    verb(raising(ModuleNotFoundError(f"No module named '{module}'", name=module)))
+    result = invoke("test")
+    assert result.exit_code == 5
+    assert f'pip install "tsm-edge[{extra}]"' in result.stderr
+    assert f"'{module.partition('.')[0]}'" in result.stderr
+
+
+def test_a_missing_extra_is_found_when_the_verb_is_loaded(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(cli.VERBS, "test", cli.Verb("torch:nothing", "A test."))
+    result = invoke("test")
+    assert result.exit_code == 5 and "tsm-edge[compile]" in result.stderr
+
+
+def test_other_import_errors_are_no_missing_extra(verb):
+    verb(raising(ModuleNotFoundError("No module named 'tsm_edge.nothing'", name="tsm_edge.nothing")))
+    result = invoke("test")
+    assert result.exit_code == 1
+    assert "failed unexpectedly: ModuleNotFoundError" in result.stderr and "pip install" not in result.stderr
+
+
+def test_an_unforeseen_error_is_a_failure_without_traceback(verb):
+    verb(raising(ZeroDivisionError("division by zero")))
+    result = invoke("test")
+    assert result.exit_code == 1
+    assert "ZeroDivisionError: division by zero" in result.stderr and "--verbose" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in invoke("-v", "test").stderr
+
+
+def test_an_interrupt_exits_with_130(verb):
+    verb(raising(KeyboardInterrupt()))
+    result = invoke("test")
+    assert result.exit_code == 130
+    assert result.stderr.strip() == "interrupted"
+
+
+def test_a_verb_may_choose_its_exit_code(verb):
+    verb(lambda: click.get_current_context().exit(3))
+    assert invoke("test").exit_code == 3
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    done = subprocess.run(
+        f"'{sys.executable}' -c 'from tsm_edge.cli import main; main()' targets | true; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 141)  # 0: all was written before the reader left
+    assert done.stderr == ""
+
+
+def test_targets():
+    result = invoke("targets")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["TARGET", *target.names(), "next:"]
+
+
+def test_targets_as_json():
+    document = json.loads(invoke("targets", "--json").stdout)
+    assert document["schema"] == 1 and document["unsupported"] == {}
+    assert [entry["name"] for entry in document["targets"]] == target.names()
+    assert document["targets"][0]["cpu"]["simd_bits"] in (64, 128, 256, 512)
+
+
+def test_one_target():
+    for name in target.names():
+        result = invoke("targets", name)
+        assert result.exit_code == 0 and "cpu.l1d_kib:" in result.stdout
+        chosen = target.load(name).fallback or name
+        assert result.stdout.splitlines()[-1].endswith(f"--target {chosen}")
+        assert json.loads(invoke("targets", name, "--json").stdout)["target"]["name"] == name
+    result = invoke("targets", "locl")
+    assert result.exit_code == 2 and "Did you mean 'local'?" in result.stderr
+
+
+def test_a_machine_that_cannot_be_a_target_does_not_hide_the_others(monkeypatch):
+    from tsm_edge import host
+
+    here = dataclasses.replace(host.read_host(), machine="riscv64")
+    monkeypatch.setattr(host, "read_host", lambda: here)
+    document = json.loads(invoke("targets", "--json").stdout)
+    assert len(document["targets"]) == len(target.names()) - 1
+    assert "riscv64" in document["unsupported"]["local"]
+    assert "riscv64" in invoke("targets").stderr
+    assert invoke("targets", "local").exit_code == 5
+
+
+def test_models():
+    result = invoke("models")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["MODEL", *models.names(), "next:"]
+    document = json.loads(invoke("models", "--json").stdout)
+    assert [entry["name"] for entry in document["models"]] == models.names()
+
+
+def test_one_model():
+    for name in models.names():
+        assert "labels:" in invoke("models", name).stdout
+        document = json.loads(invoke("models", name, "--json").stdout)
+        assert document["model"]["signature"]["inputs"][0]["name"] == "frame"
+    assert invoke("models", "nonsense").exit_code == 2
+
+
+def test_inspect(toy):
+    result = invoke("inspect", str(toy))
+    assert result.exit_code == 0
+    for part in (
+        "toy (size 8, width 0.5)",
+        "untrained, seed 0",
+        "Bewegung ↔",
+        "glibc 2.17",
+        "cache0",
+        "[1, 2, 4, 4]",
+    ):
+        assert part in result.stdout
+    for part in ("MEMORY", "4.0 KiB", "libtsm.so", "1 conv", "whole: every size"):
+        assert part in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("next: ")
+
+
+def test_inspect_as_json(toy):
+    document = json.loads(invoke("inspect", str(toy), "--json").stdout)
+    assert document["schema"] == 1 and document["checked"] is True
+    assert document["manifest"] == bundle.read(toy).to_json()
+    assert "plan_text" not in document
+    assert json.loads(invoke("inspect", str(toy), "--json", "--plan").stdout)["plan_text"] == ["1 conv"]
+
+
+def test_inspect_shortens_a_long_plan(tmp_path, manifest, files):
+    lines = ["tensor t float32", *(f"{i} conv" for i in range(40)), "op " + "x" * 200]
+    bundle.write(tmp_path / "long", manifest, {**files, "plan.txt": "\n".join(lines).encode()})
+    short = invoke("inspect", str(tmp_path / "long")).stdout
+    assert "11 conv" in short and "12 conv" not in short and "… 30 more lines: --plan" in short
+    assert "tensor t" not in short
+    whole = invoke("inspect", str(tmp_path / "long"), "--plan").stdout
+    assert "tensor t float32" in whole and "39 conv" in whole and "x" * 200 in whole
+
+
+def test_inspect_shows_a_bundle_of_another_machine(tmp_path, manifest, files):
+    other = dataclasses.replace(manifest.target, arch="aarch64", requires=("asimd",))
+    if target.load("local").arch == "aarch64":
+        other = manifest.target
+    bundle.write(tmp_path / "b", dataclasses.replace(manifest, target=other), files)
+    result = invoke("inspect", str(tmp_path / "b"))
+    assert result.exit_code == 0
+    assert "no. This bundle is for another architecture." in result.stdout
+    assert "tsm-edge-run" in result.stdout.splitlines()[-1]
+    assert json.loads(invoke("inspect", str(tmp_path / "b"), "--json").stdout)["runs_here"] is False
+
+
+def test_inspect_refuses_a_changed_bundle(toy):
+    (toy / "plan.txt").write_bytes(b"2 conv\n")
+    result = invoke("inspect", str(toy))
+    assert result.exit_code == 3
+    assert result.stderr.startswith("error: [file-hash]") and result.stdout == ""

@@ -1,0 +1,106 @@
+"""From scores to a decision: what is shown, when it changes, and when it does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tsm_edge.errors import FrameError, UsageError
+from tsm_edge.smoothing import Smoother, softmax
+
+
+def sure(index, classes=3):
+    return np.eye(classes, dtype=np.float32)[index] * 20
+
+
+def shown(smoother, indices):
+    return [smoother.push(sure(index)).index for index in indices]
+
+
+def test_softmax():
+    assert softmax([0, 0]).tolist() == [0.5, 0.5]
+    assert softmax([1000, 0]).tolist() == [1.0, 0.0]
+    assert softmax(np.array([1, 2, 3], np.float32)).sum() == pytest.approx(1)
+
+
+def test_the_first_frame_decides():
+    decision = Smoother(labels=("a", "b", "c")).push(sure(1))
+    assert (decision.index, decision.label, decision.changed, decision.raw_index) == (1, "b", True, 1)
+    assert decision.probability == pytest.approx(1)
+
+
+def test_one_odd_frame_changes_nothing():
+    assert shown(Smoother(window=1), [0, 0, 1, 0, 0]) == [0, 0, 0, 0, 0]
+
+
+def test_two_that_agree_change_the_decision():
+    smoother = Smoother(window=1)
+    assert shown(smoother, [0, 1]) == [0, 0]
+    decision = smoother.push(sure(1))
+    assert (decision.index, decision.changed) == (1, True)
+    assert smoother.push(sure(1)).changed is False
+
+
+def test_two_that_disagree_with_each_other_change_nothing():
+    assert shown(Smoother(window=1), [0, 1, 2, 1, 2]) == [0] * 5
+
+
+def test_agree_one_follows_every_mean():
+    assert shown(Smoother(window=1, agree=1), [0, 1, 2]) == [0, 1, 2]
+
+
+def test_the_window_is_a_mean_of_probabilities():
+    smoother = Smoother(window=4, agree=1)
+    assert shown(smoother, [0, 0, 0, 0, 1, 1]) == [0] * 6
+    decision = smoother.push(sure(1))
+    assert decision.index == 1 and decision.probability == pytest.approx(0.75, abs=1e-6)
+
+
+def test_old_frames_leave_the_window():
+    smoother = Smoother(window=2, agree=1)
+    shown(smoother, [0, 0, 0, 0, 1])
+    assert smoother.push(sure(1)).probability == pytest.approx(1, abs=1e-6)
+
+
+def test_a_loud_frame_counts_no_more_than_a_sure_one():
+    smoother = Smoother(window=3, agree=1)
+    smoother.push(sure(0))
+    smoother.push(sure(0))
+    assert smoother.push(sure(1) * 1000).index == 0
+
+
+def test_the_shown_probability_is_that_of_the_shown_class():
+    smoother = Smoother(window=2, agree=3)
+    smoother.push(sure(0))
+    smoother.push(sure(1))
+    decision = smoother.push(sure(1))
+    assert (decision.index, decision.raw_index) == (0, 1)
+    assert decision.probability == pytest.approx(0, abs=1e-6)
+
+
+def test_reset_forgets_everything():
+    smoother = Smoother(window=5)
+    shown(smoother, [0, 0, 0])
+    smoother.reset()
+    decision = smoother.push(sure(2))
+    assert (decision.index, decision.changed) == (2, True)
+
+
+@pytest.mark.parametrize("bad", [{"window": 0}, {"agree": 0}, {"window": 1.5}, {"agree": True}])
+def test_bad_settings(bad):
+    with pytest.raises(UsageError, match=next(iter(bad))):
+        Smoother(**bad)
+
+
+@pytest.mark.parametrize("logits", [[], [[1, 2, 3]], [1, 2], [1, 2, float("nan")], [1, 2, float("inf")]])
+def test_bad_scores(logits):
+    smoother = Smoother()
+    smoother.push(sure(0))
+    with pytest.raises(FrameError):
+        smoother.push(logits)
+    assert smoother.push(sure(0)).index == 0
+
+
+def test_scores_must_match_the_labels_from_the_first_frame_on():
+    with pytest.raises(FrameError):
+        Smoother(labels=("a", "b")).push(sure(0))

@@ -1,0 +1,154 @@
+"""Targets: every file loads, and every kind of mistake in a file is refused by field, value and what is allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tsm_edge import target
+from tsm_edge.errors import UnknownName, UnsupportedTarget
+
+GOOD = """
+summary = "a board"
+family = "cpu"
+arch = "aarch64"
+triple = "aarch64-linux-gnu"
+libc = "glibc"
+glibc = "2.27"
+link = "shared"
+fallback = ""
+[cpu]
+llvm_cpu = "cortex-a72"
+llvm_features = ["+neon"]
+requires = ["asimd"]
+simd_bits = 128
+simd_registers = 32
+flops_per_cycle = 8
+clock_ghz = 1.8
+cores = 4
+l1d_kib = 32
+l2_kib = 256
+dram_gb_s = 12.8
+[emulator]
+program = "qemu-aarch64"
+package = "qemu-user"
+cpu = "cortex-a72"
+sysroot = "/usr/aarch64-linux-gnu"
+sysroot_package = "libc6-arm64-cross"
+"""
+
+
+@pytest.mark.parametrize("name", target.names())
+def test_every_target_loads(name):
+    loaded = target.load(name)
+    assert loaded.name == name
+    assert loaded.cpu.simd_lanes * 32 == loaded.cpu.simd_bits
+    if loaded.fallback:
+        assert target.load(loaded.fallback).family == "cpu"
+    if loaded.emulator and loaded.libc == "glibc":
+        assert loaded.emulator.sysroot
+
+
+def test_there_are_targets_and_they_are_sorted():
+    names = target.names()
+    assert "local" in names and len(names) > 5
+    assert names == sorted(names)
+
+
+def test_records_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        target.parse("board", GOOD).arch = "x86_64"
+
+
+def test_lists_become_tuples_and_facts_are_computed():
+    board = target.parse("board", GOOD)
+    assert board.cpu.llvm_features == ("+neon",) and board.cpu.requires == ("asimd",)
+    assert board.cpu.simd_lanes == 4
+    assert board.cpu.peak_gflops == pytest.approx(14.4)
+
+
+def test_a_target_without_emulator():
+    assert target.parse("board", GOOD[: GOOD.index("[emulator]")]).emulator is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "part"),
+    [
+        ('summary = "a board"', 'summary = " "', "summary", "non-empty"),
+        ('family = "cpu"', 'family = "gpu"', "family", "cpu, cuda, opencl"),
+        ('arch = "aarch64"', 'arch = "riscv64"', "arch", "x86_64"),
+        (
+            'triple = "aarch64-linux-gnu"',
+            'triple = "aarch64-linux-gnu.2.27"',
+            "triple",
+            "aarch64-linux-gnu for arch",
+        ),
+        ('libc = "glibc"', 'libc = "bionic"', "libc", "glibc, musl"),
+        ('glibc = "2.27"', 'glibc = ""', "glibc", "2.27"),
+        ('glibc = "2.27"', "glibc = 2.27", "glibc", "2.27"),
+        ('link = "shared"', 'link = "static"', "link", "shared with glibc"),
+        ('fallback = ""', 'fallback = "local"', "fallback", "empty for family cpu"),
+        ('"+neon"', '"neon"', "cpu.llvm_features", "+ or -"),
+        ('["+neon"]', '"+neon"', "cpu.llvm_features", "list of strings"),
+        ('["asimd"]', '["avx2"]', "cpu.requires", "asimd, fp16, dotprod"),
+        ("simd_bits = 128", "simd_bits = 100", "cpu.simd_bits", "64, 128, 256, 512"),
+        ("simd_registers = 32", "simd_registers = 31", "cpu.simd_registers", "8, 16, 32"),
+        ("cores = 4", "cores = 0", "cpu.cores", "from 1"),
+        ("cores = 4", "cores = true", "cpu.cores", "integer"),
+        ("cores = 4", 'cores = "4"', "cpu.cores", "integer"),
+        ("clock_ghz = 1.8", "clock_ghz = 1800", "cpu.clock_ghz", "0.0 to 10.0"),
+        ("clock_ghz = 1.8", "clock_ghz = nan", "cpu.clock_ghz", "0.0 to 10.0"),
+        ("l1d_kib = 32", "l1d_kib = 32768", "cpu.l1d_kib", "4 to 1024"),
+        ("l1d_kib = 32", "l1d = 32", "cpu.l1d", "no such field"),
+        ("l1d_kib = 32", "", "cpu.l1d_kib", "every field"),
+        ('fallback = ""', "", "fallback", "every field"),
+        ('fallback = ""', 'fallback = ""\ncolour = "red"', "colour", "no such field"),
+        ('fallback = ""', 'fallback = ""\nname = "x"', "name", "no such field"),
+        ('package = "qemu-user"', "", "emulator.package", "every field"),
+        ('package = "qemu-user"', 'package = ""', "emulator.package", "non-empty"),
+        ('sysroot = "/usr/aarch64-linux-gnu"', 'sysroot = ""', "emulator.sysroot_package", "exactly when"),
+    ],
+)
+def test_mistakes_are_refused(old, new, field, part):
+    assert old in GOOD
+    with pytest.raises(UnsupportedTarget) as caught:
+        target.parse("board", GOOD.replace(old, new, 1))
+    assert caught.value.what == f"Target 'board': bad value of '{field}'."
+    assert part in str(caught.value.allowed)
+    assert caught.value.found is not None
+
+
+def test_a_table_that_is_a_value():
+    text = GOOD[: GOOD.index("[cpu]")]
+    with pytest.raises(UnsupportedTarget, match="'cpu'"):
+        target.parse("board", text + "cpu = 3\n")
+
+
+def test_a_file_that_is_not_toml():
+    with pytest.raises(UnsupportedTarget, match="not TOML"):
+        target.parse("board", "summary = ")
+
+
+def test_a_detected_target_has_no_further_fields():
+    with pytest.raises(UnsupportedTarget, match="'arch'"):
+        target.parse("board", 'detect = true\nsummary = "here"\narch = "aarch64"\n')
+
+
+def test_musl_goes_with_static():
+    text = GOOD.replace('"aarch64-linux-gnu"', '"aarch64-linux-musl"', 1).replace('"glibc"', '"musl"')
+    static = text.replace('glibc = "2.27"', 'glibc = ""').replace('"shared"', '"static"')
+    assert target.parse("board", static).link == "static"
+    with pytest.raises(UnsupportedTarget, match="'glibc'"):
+        target.parse("board", text)
+
+
+def test_a_gpu_target_needs_a_fallback():
+    with pytest.raises(UnsupportedTarget, match="'fallback'"):
+        target.parse("board", GOOD.replace('family = "cpu"', 'family = "cuda"'))
+
+
+def test_unknown_targets_name_their_neighbour():
+    names = target.names()
+    with pytest.raises(UnknownName, match=f"Did you mean '{names[0]}'"):
+        target.load(names[0] + "x")

@@ -1,0 +1,80 @@
+"""The network behind a bundle, for the peers: its ONNX file and, for a model of ours, its description and weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .. import checkpoints, models
+from ..errors import ModelError, UsageError
+from ..manifest import Manifest
+from ..models import Model
+from ..onnx_file import onnx_model
+from ..onnx_meta import OnnxMeta
+from ..signature import Signature
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a peer can run. ``model`` and ``weights`` are None and empty for a foreign ONNX file.
+
+    weights: float32 arrays by state_dict key.
+    """
+
+    signature: Signature
+    onnx: bytes = field(repr=False)
+    model: Model | None
+    weights: dict[str, np.ndarray] = field(repr=False)
+
+    def own(self, peer: str) -> Model:
+        """Return the model; UsageError where there is only an ONNX file."""
+        if self.model is None:
+            raise UsageError(
+                f"{peer} takes models of tsm-edge only; this bundle was compiled from an ONNX file.",
+                allowed="--against onnxruntime,openvino",
+            )
+        return self.model
+
+
+def network_of(manifest: Manifest, weights: Path | None) -> Network:
+    """Return the network that a bundle was compiled from.
+
+    weights: the checkpoint or ONNX file it was compiled from, where there was one; its sha256 must be the manifest's.
+
+    Raises:
+        UsageError: the file is missing or another one.
+    """
+    info = manifest.model
+    if weights is None and info.weights.source in ("file", "onnx"):
+        kind = "an ONNX file" if info.source == "onnx" else "a checkpoint"
+        raise UsageError(
+            f"This bundle was compiled from {kind}, and the peers need it, too.",
+            found=info.weights.note,
+            hint="bench BUNDLE --against … --weights FILE",
+        )
+    if weights is not None and checkpoints.sha256(weights) != info.weights.sha256:
+        raise UsageError(
+            f"'{weights}' is not the file this bundle was compiled from.",
+            found=f"sha256 {checkpoints.sha256(weights)[:16]}…",
+            allowed=f"sha256 {info.weights.sha256[:16]}…" if info.weights.sha256 else "no file",
+        )
+    if info.source == "onnx":
+        assert weights is not None
+        return Network(manifest.signature, weights.read_bytes(), None, {})
+    parameters = dict(info.parameters)
+    model = models.load(info.name, labels=manifest.labels, **parameters)  # type: ignore[arg-type]
+    if model.signature != manifest.signature:
+        raise ModelError(
+            f"The bundle's {model.name} is not the one of this tsm-edge.", hint="compile it again"
+        )
+    return own_network(model, weights, checkpoints.seed_of(info.weights))
+
+
+def own_network(model: Model, weights: Path | None = None, seed: int = 0) -> Network:
+    """Return a model of ours with the weights of a file, or those it has without one."""
+    net, source = checkpoints.prepare(model, weights, seed)
+    arrays = {key: tensor.numpy() for key, tensor in net.state_dict().items()}
+    proto = onnx_model(model, arrays, OnnxMeta.of(model, source))
+    return Network(model.signature, proto.SerializeToString(deterministic=True), model, arrays)

@@ -1,0 +1,77 @@
+"""Where the time of a step goes: the median time of every operation, beside the work it does."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import abi
+from .agreement import Floats
+from .edge import EdgeRunner
+
+PROFILED_STEPS = 40
+
+
+@dataclass(frozen=True)
+class OpTime:
+    """One operation of the plan.
+
+    macs: multiply-accumulates. bytes: what its arguments hold, the least it can move. ns: median of the profiled steps.
+    """
+
+    kernel: str
+    layer: str
+    schedule: str
+    macs: int
+    bytes: int
+    ns: float
+
+    @property
+    def gflop_per_s(self) -> float:
+        """Two operations for each multiply-accumulate."""
+        return 2 * self.macs / self.ns if self.ns else 0.0
+
+    @property
+    def gb_per_s(self) -> float:
+        """Bytes of the arguments over time."""
+        return self.bytes / self.ns if self.ns else 0.0
+
+    @property
+    def flop_per_byte(self) -> float:
+        """Arithmetic intensity; 0 where there is no arithmetic that counts."""
+        return 2 * self.macs / self.bytes if self.bytes else 0.0
+
+
+def profile(runner: EdgeRunner, frames: Sequence[Floats], steps: int = PROFILED_STEPS) -> list[OpTime]:
+    """Step ``steps`` times with the per-operation clock on; the stream's states move on by as many frames."""
+    stream = runner.stream
+    stream.profile(True)
+    try:
+        rows = []
+        for step in range(steps + 1):
+            stream.step_tensor(frames[step % len(frames)])
+            rows.append([timing.ns for timing in stream.timings()])
+        medians = np.median(
+            np.asarray(rows[1:], np.float64), axis=0
+        )  # the first one brings the code into the caches
+        timings = stream.timings()
+    finally:
+        stream.profile(False)
+    work = _work(runner, len(timings))
+    return [
+        OpTime(timing.kernel, timing.layer, timing.schedule, macs, size, float(ns))
+        for timing, (macs, size), ns in zip(timings, work, medians)
+    ]
+
+
+def _work(runner: EdgeRunner, count: int) -> list[tuple[int, int]]:
+    """Multiply-accumulates and bytes of every operation, from the library."""
+    model, info = runner.model, abi.OpInfo()
+    work = []
+    for index in range(count):
+        model._library.tsm_op(model._handle, index, ctypes.byref(info))
+        work.append((int(info.macs), int(info.bytes)))
+    return work

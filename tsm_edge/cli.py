@@ -1,0 +1,143 @@
+"""The command line: a group that loads a verb only when it is called.
+
+``VERBS`` is the one seam between the core and the packages above it, and it is made of strings. This module is also
+the one place where an ``EdgeError`` becomes a message and an exit code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any, NamedTuple
+
+import click
+
+from . import __version__
+from .errors import EdgeError, ExtraMissing, UnknownName
+
+
+class Verb(NamedTuple):
+    """Where a command is, and its line in the list of commands."""
+
+    where: str
+    summary: str
+
+
+VERBS = {
+    "targets": Verb("tsm_edge.commands.targets:targets", "List the devices that bundles can be built for."),
+    "models": Verb("tsm_edge.commands.models:models", "List the networks that come with tsm-edge."),
+    "compile": Verb("tsm_edge.compile.command:compile", "Build a bundle from a model for a target."),
+    "inspect": Verb("tsm_edge.commands.inspect:inspect", "Check a bundle's files and show what it holds."),
+    "verify": Verb(
+        "tsm_edge.compile.verify_command:verify", "Compare a bundle with PyTorch, number by number."
+    ),
+    "bench": Verb("tsm_edge.commands.bench:bench", "Time a bundle, alone or beside other runtimes."),
+    "demo": Verb(
+        "tsm_edge.demo.command:demo", "Recognise live from a camera, a video or a folder of images."
+    ),
+    "export": Verb("tsm_edge.commands.export:export", "Write a model as ONNX with its states."),
+}
+
+#: the extra that brings a Python package; what is not here comes with tsm-edge itself
+EXTRA_OF = {
+    **dict.fromkeys(("onnx", "onnxscript", "safetensors", "torch", "tvm", "tvm_ffi", "ziglang"), "compile"),
+    **dict.fromkeys(("ncnn", "onnxruntime", "openvino"), "bench"),
+}
+_INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the signal, as a shell counts
+
+
+class LazyGroup(click.Group):
+    """Loads a command by its string in ``VERBS``; the help of the group itself loads none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order in which they are used."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import and return the command called ``name``."""
+        if name not in VERBS:
+            return None
+        module, _, attribute = VERBS[name].where.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuse an unknown verb with its nearest neighbour."""
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            raise UnknownName.of("command", args[0], VERBS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from ``VERBS``."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb; turn what goes wrong into a message on stderr and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except EdgeError as error:
+            _fail(ctx, error)
+        except ImportError as error:
+            missing = _extra_missing(error)
+            if missing is None:
+                _crash(ctx, error)
+            else:
+                _fail(ctx, missing)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted", err=True)
+            ctx.exit(_INTERRUPTED)
+        except BrokenPipeError:  # the reader of our output (head, less) has gone: nobody is left to be told
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(_BROKEN_PIPE)
+        except (click.ClickException, click.exceptions.Exit, SystemExit):
+            raise
+        except Exception as error:
+            _crash(ctx, error)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tsm-edge", message="%(prog)s %(version)s")
+@click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
+def cli(verbose: bool) -> None:
+    """Compile an online TSM video network into one small native bundle for an edge device.
+
+    Results go to stdout, progress and errors to stderr. Exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed,
+    4 camera or device unreachable, 5 unsupported target or host or a missing tool.
+    """
+
+
+def main() -> None:
+    """Entry point of the program ``tsm-edge``."""
+    cli(prog_name="tsm-edge")
+
+
+def _extra_missing(error: ImportError) -> ExtraMissing | None:
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRA_OF:
+        return None
+    return ExtraMissing(
+        f"This command needs the Python package '{package}'.",
+        found=error,
+        hint=f'pip install "tsm-edge[{EXTRA_OF[package]}]"',
+    )
+
+
+def _fail(ctx: click.Context, error: EdgeError) -> None:
+    if ctx.params.get("verbose"):
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    click.echo(f"error: {error}", err=True)
+    ctx.exit(error.exit_code)
+
+
+def _crash(ctx: click.Context, error: BaseException) -> None:
+    """An error that nobody foresaw is a fault of tsm-edge, and says so."""
+    if ctx.params.get("verbose"):
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    click.echo(f"error: tsm-edge failed unexpectedly: {type(error).__name__}: {error}", err=True)
+    click.echo("  hint: run it again as `tsm-edge --verbose …` and report what it prints", err=True)
+    ctx.exit(1)

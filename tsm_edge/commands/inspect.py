@@ -1,0 +1,108 @@
+"""``tsm-edge inspect``: check a bundle's files and show what it holds; nothing of it is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .. import bundle as bundle_
+from ..errors import BundleError
+from ..manifest import Manifest
+from ..report import kib, print_facts, print_json, print_next, print_table
+
+_PLAN_LINES, _PLAN_COLUMNS = 12, 120
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--plan", "whole_plan", is_flag=True, help="Show the whole plan, every kernel call.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+def inspect(bundle: Path, whole_plan: bool, as_json: bool) -> None:
+    """Check size and sha256 of every file of BUNDLE and show model, target, states, memory and plan."""
+    manifest = bundle_.verify(bundle)
+    try:
+        bundle_.check_host(manifest)
+        runs_here, reason = True, ""
+    except BundleError as error:
+        runs_here, reason = False, f"{error.what} Found {error.found}; needed {error.allowed}."
+    plan = (bundle / "plan.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    if as_json:
+        host = {"runs_here": runs_here, "reason": reason}
+        text = {"plan_text": plan} if whole_plan else {}
+        print_json({"bundle": str(bundle), "checked": True, **host, "manifest": manifest.to_json(), **text})
+        return
+    _print_facts(manifest, "yes" if runs_here else f"no. {reason}")
+    _print_memory(manifest)
+    _print_states(manifest)
+    _print_files(manifest)
+    _print_plan(plan, whole_plan)
+    # a static bundle runs here as well, but Python has no library to load
+    if runs_here and manifest.target.link == "shared":
+        print_next(f"tsm-edge demo --bundle {bundle}")
+    else:
+        name = bundle.resolve().name
+        print_next(f"scp -r {bundle} DEVICE:{name} && ssh DEVICE {name}/tsm-edge-run --bench")
+
+
+def _print_facts(manifest: Manifest, runs_here: str) -> None:
+    model, target = manifest.model, manifest.target
+    libc = f"glibc {target.glibc} and newer" if target.glibc else f"{target.libc}, {target.link}"
+    parameters = ", ".join(f"{key} {value}" for key, value in model.parameters.items())
+    print_facts(
+        {
+            "model": f"{model.name} ({parameters})",
+            "weights": f"{model.weights.note} ({model.weights.source})",
+            "labels": ", ".join(manifest.labels) or "none",
+            "target": f"{target.name} ({manifest.backend}, {target.arch}, {libc})",
+            "requires": ", ".join(target.requires) or "nothing special",
+            "precision": manifest.precision,
+            "threads": manifest.threads,
+            "compiler": ", ".join(f"{name} {version}" for name, version in manifest.compiler.items()),
+            "runs here": runs_here,
+            "files": "whole: every size and sha256 is right",
+        }
+    )
+
+
+def _print_memory(manifest: Manifest) -> None:
+    plan = manifest.plan
+    stream = plan.arena_bytes + 2 * plan.state_bytes + manifest.threads * plan.scratch_bytes
+    click.echo("")
+    rows = [
+        ("weights", kib(plan.weights_bytes), "once, shared by all streams"),
+        ("arena", kib(plan.arena_bytes), "activations, in each stream"),
+        ("states", kib(2 * plan.state_bytes), "read and written in turn, in each stream"),
+        (
+            "scratch",
+            kib(manifest.threads * plan.scratch_bytes),
+            f"{manifest.threads} threads, in each stream",
+        ),
+        ("one stream", kib(plan.weights_bytes + stream), f"each further one {kib(stream)}"),
+    ]
+    print_table(("MEMORY", "SIZE", "USE"), rows)
+
+
+def _print_states(manifest: Manifest) -> None:
+    click.echo("")
+    rows = [
+        (pair.input.name, list(pair.input.shape), kib(pair.input.nbytes))
+        for pair in manifest.signature.states
+    ]
+    print_table(("STATE", "SHAPE (NCHW)", "SIZE"), rows)
+
+
+def _print_files(manifest: Manifest) -> None:
+    click.echo("")
+    rows = [(name, entry.bytes, entry.sha256[:16]) for name, entry in manifest.files.items()]
+    print_table(("FILE", "BYTES", "SHA256"), rows)
+
+
+def _print_plan(plan: list[str], whole: bool) -> None:
+    click.echo("")
+    # the kernel calls say more than the tensors that a plan lists first
+    shown = plan if whole else [line for line in plan if not line.startswith("tensor ")][:_PLAN_LINES]
+    for line in shown:
+        click.echo(line if whole or len(line) <= _PLAN_COLUMNS else line[: _PLAN_COLUMNS - 2] + " …")
+    if len(shown) < len(plan):
+        click.echo(f"… {len(plan) - len(shown)} more lines: --plan shows them")

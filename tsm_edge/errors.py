@@ -1,0 +1,178 @@
+"""Every error a user can meet, one class per cause and one exit code per class.
+
+They stand together here so that two causes never share a name and a caller can tell them apart. The message of
+each has up to four parts: what failed, what was found, what is allowed, what to do about it. Only
+``tsm_edge.cli`` turns an error into printed text and an exit code; everything else raises.
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed, 4 device or camera unreachable, 5 unsupported target, host
+or missing tool.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def suggest(name: str, choices: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the choice nearest to ``name``, or ``""`` when none is near.
+
+    The answer starts with a space, so it can be appended to any sentence.
+    """
+    by_lower = {choice.lower(): choice for choice in choices}
+    lowered = str(name).lower()
+    near = difflib.get_close_matches(lowered, by_lower, n=1, cutoff=0.6)
+    if not near:  # a short form is far from the full name letter by letter, yet every part of it stands there
+        squeezed = lowered.replace("-", "").replace("_", "")
+        near = [
+            key for key in by_lower if len(squeezed) > 2 and squeezed in key.replace("-", "").replace("_", "")
+        ]
+    return f" Did you mean '{by_lower[near[0]]}'?" if near else ""
+
+
+class EdgeError(Exception):
+    """Base of all errors that are reported without a traceback.
+
+    Args:
+        what: one sentence that says what failed.
+        found: the value that was met, if there is one.
+        allowed: the values or the range that would have been accepted.
+        hint: what the user can do now.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, what: str, *, found: object = None, allowed: object = None, hint: str | None = None
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.found = found
+        self.allowed = allowed
+        self.hint = hint
+
+    def __str__(self) -> str:
+        parts = (("found", self.found), ("allowed", self.allowed), ("hint", self.hint))
+        return "\n".join([self.what, *(f"  {label}: {value}" for label, value in parts if value is not None)])
+
+
+class UsageError(EdgeError):
+    """The command line or an argument makes no sense as it stands."""
+
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """A target, model or other name that does not exist."""
+
+    @classmethod
+    def of(cls, kind: str, name: str, choices: Iterable[str]) -> UnknownName:
+        """Build the error for ``name``, which is no known ``kind`` ("target", "model"), with the nearest neighbour."""
+        known = list(choices)
+        return cls(
+            f"There is no {kind} named '{name}'.{suggest(name, known)}",
+            found=name,
+            allowed=", ".join(known) or f"no {kind} is known",
+        )
+
+
+class CheckpointError(EdgeError):
+    """A file of trained weights cannot be read or does not fit the model."""
+
+
+class ModelError(EdgeError):
+    """A model's description contradicts itself."""
+
+
+class ImportFailed(EdgeError):
+    """A foreign network (ONNX, torch.export) holds something that cannot be imported."""
+
+
+class CompileError(EdgeError):
+    """A compiler phase could not do its work."""
+
+
+class ToolMissing(EdgeError):
+    """A program this command needs is not installed."""
+
+    exit_code = 5
+
+
+class ExtraMissing(EdgeError):
+    """A Python package of one of the optional extras is not installed."""
+
+    exit_code = 5
+
+
+class UnsupportedTarget(EdgeError):
+    """The target is known, but nothing can be built for it."""
+
+    exit_code = 5
+
+
+class UnsupportedHost(EdgeError):
+    """This machine cannot do what was asked (processor, C library, operating system)."""
+
+    exit_code = 5
+
+
+class BundleError(EdgeError):
+    """A bundle breaks its law; ``name`` is the stable name of the broken rule, the same in Python and in C.
+
+    The exit code is 3, but 5 where the bundle is whole and the machine is the wrong one (the names ``wrong-…``).
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        name: str,
+        found: object = None,
+        allowed: object = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, found=found, allowed=allowed, hint=hint)
+        self.name = name
+        if name.startswith("wrong-"):
+            self.exit_code = UnsupportedHost.exit_code
+
+    def __str__(self) -> str:
+        return f"[{self.name}] {super().__str__()}"
+
+
+class VerificationError(EdgeError):
+    """A numeric comparison with the reference failed."""
+
+    exit_code = 3
+
+
+class FrameError(EdgeError):
+    """A frame or tensor given to a step has the wrong type, shape or format."""
+
+    exit_code = 2
+
+
+class CameraError(EdgeError):
+    """A camera cannot be opened or stopped delivering frames."""
+
+    exit_code = 4
+
+
+class VideoError(EdgeError):
+    """A video file cannot be read."""
+
+
+class DisplayError(EdgeError):
+    """There is no display to show a window on."""
+
+    exit_code = 5
+
+
+class OutputError(EdgeError):
+    """A result cannot be written."""
+
+
+class RuntimeFailure(EdgeError):
+    """The native library reported a failure while it was opened or stepped."""

@@ -1,0 +1,96 @@
+"""From a picture to the network's input, in plain numpy: the reference for the runtime's C code.
+
+The short side is resized, the centre is cut out, the bytes are scaled to 0..1 and normalised. Resizing is Pillow's
+antialiased bilinear filter, bit for bit (that is what the networks were trained with): weights in double precision,
+rounded to fixed point with 22 fractional bits, the result rounded to 8 bits after the horizontal and again after the
+vertical pass. It is written to be read, not to be fast; a step does the same inside the bundle.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import FrameError
+from .signature import COLORS, Preprocess
+
+Pixels = NDArray[np.uint8]
+_PRECISION_BITS = 32 - 8 - 2
+
+
+def preprocess(frame: Pixels, how: Preprocess, *, format: str = "bgr") -> NDArray[np.float32]:
+    """Return the input tensor, float32 [1, 3, crop, crop], of ``frame``, uint8 [height, width, 3].
+
+    ``format`` is the order of the channels in ``frame``. FrameError when type, shape or format are wrong.
+    """
+    if format not in COLORS:
+        raise FrameError("Unknown channel order.", found=repr(format), allowed=", ".join(COLORS))
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        found = (
+            f"{frame.dtype} {list(frame.shape)}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        )
+        raise FrameError(
+            "A frame has the wrong type or shape.", found=found, allowed="uint8 [height, width, 3]"
+        )
+    if frame.size == 0:
+        raise FrameError("A frame is empty.", found=list(frame.shape), allowed="sides of 1 pixel and more")
+    ordered = frame if format == how.color else frame[:, :, ::-1]
+    width, height = fitted_size(frame.shape[1], frame.shape[0], how.resize)
+    return normalise(centre_crop(resize(ordered, width, height), how.crop), how.mean, how.std)
+
+
+def fitted_size(width: int, height: int, short: int) -> tuple[int, int]:
+    """Return (width, height) with the short side ``short`` and the long one in proportion, rounded down."""
+    shorter = min(width, height)
+    return short * width // shorter, short * height // shorter
+
+
+def resize(image: Pixels, width: int, height: int) -> Pixels:
+    """Return ``image``, uint8 [h, w, channels], resized to uint8 [height, width, channels]."""
+    narrowed = _resample(image, width, axis=1)
+    return _resample(narrowed, height, axis=0)
+
+
+def centre_crop(image: Pixels, size: int) -> Pixels:
+    """Return the size x size pixels in the middle; the corner is rounded half to even."""
+    top, left = (round((side - size) / 2) for side in image.shape[:2])
+    return image[top : top + size, left : left + size]
+
+
+def normalise(
+    image: Pixels, mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> NDArray[np.float32]:
+    """Return uint8 [h, w, 3] as float32 [1, 3, h, w]: (value / 255 - mean) / std."""
+    scaled = image.astype(np.float32) / np.float32(255)
+    normalised = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
+
+
+def _resample(image: Pixels, size: int, axis: int) -> Pixels:
+    """Resize one axis: each output is a weighted sum of neighbouring inputs in fixed point."""
+    weights = _weights(image.shape[axis], size)
+    source = np.moveaxis(image, axis, 0).astype(np.int64)
+    out = np.empty((size, *source.shape[1:]), np.uint8)
+    for index, (start, taps) in enumerate(weights):
+        total = np.tensordot(taps, source[start : start + len(taps)], axes=1) + (1 << (_PRECISION_BITS - 1))
+        out[index] = np.clip(total >> _PRECISION_BITS, 0, 255)
+    return np.moveaxis(out, 0, axis)
+
+
+def _weights(in_size: int, out_size: int) -> list[tuple[int, NDArray[np.int64]]]:
+    """Return, for each output, the first input it reads and the fixed-point weights of those it reads."""
+    scale = in_size / out_size
+    support = max(scale, 1.0)  # shrinking widens the triangle, which is the antialiasing
+    inverse = 1.0 / support
+    rows = []
+    for index in range(out_size):
+        centre = (index + 0.5) * scale
+        start = max(int(centre - support + 0.5), 0)
+        stop = min(int(centre + support + 0.5), in_size)
+        exact = [max(0.0, 1.0 - abs((k + start - centre + 0.5) * inverse)) for k in range(stop - start)]
+        total = sum(exact)
+        fixed = [math.floor(0.5 + value / total * (1 << _PRECISION_BITS)) for value in exact]
+        rows.append((start, np.array(fixed, np.int64)))
+    return rows

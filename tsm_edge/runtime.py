@@ -1,0 +1,313 @@
+"""Run a bundle on this machine: a thin edge over its library, with numpy arrays.
+
+::
+
+    with tsm_edge.open("jester-mobilenetv2-local") as model:
+        stream = model.stream()
+        for frame in camera:  # uint8 [height, width, 3], BGR as OpenCV gives it
+            scores = stream.step(frame)  # float32 [classes], logits
+
+The weights exist once, in the model; every camera is a stream with its own states. Streams are independent and may run
+in different threads; one stream is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import abi, bundle
+from .errors import (
+    BundleError,
+    EdgeError,
+    FrameError,
+    RuntimeFailure,
+    UnknownName,
+    UnsupportedHost,
+    UsageError,
+)
+from .manifest import Manifest
+from .signature import Preprocess, Signature
+
+Floats = NDArray[np.float32]
+
+
+class Timing(NamedTuple):
+    """Time of one operation of the last profiled step."""
+
+    kernel: str
+    layer: str
+    schedule: str
+    ns: int
+
+
+def open(path: str | os.PathLike[str], threads: int | None = None) -> Model:
+    """Check the bundle at ``path`` and open it.
+
+    Args:
+        path: the bundle's folder.
+        threads: threads of a stream, 1 to 64; the manifest's number when None.
+
+    Raises:
+        BundleError: the bundle is not whole, or not for this machine; nothing of it has been loaded then, except
+            for ``wrong-cpu``, which the library itself finds out.
+        UnsupportedHost: a static bundle; it has a program, but no library to load.
+    """
+    return Model(Path(path), threads)
+
+
+class Model(AbstractContextManager["Model"]):
+    """An opened bundle. Closing it frees its streams; leaving it to the garbage collector does the same."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        self.manifest: Manifest = bundle.verify(path)
+        bundle.check_host(self.manifest)
+        if self.manifest.target.link == "static":
+            raise UnsupportedHost(
+                f"'{path}' is a static bundle and cannot be loaded into Python.",
+                found=f"target {self.manifest.target.name}",
+                allowed="a bundle with libtsm.so",
+                hint=f"run its own program: {path}/tsm-edge-run --help",
+            )
+        self.threads = self.manifest.threads if threads is None else threads
+        self._library = abi.load(path.resolve() / self.manifest.library)
+        handle = ctypes.c_void_p()
+        text = ctypes.create_string_buffer(abi.ERROR_SIZE)
+        status = self._library.tsm_open(ctypes.byref(handle), text, len(text))
+        if status == abi.CPU:
+            raise abi.error_from(BundleError, text.value, name="wrong-cpu")
+        if status != abi.OK:
+            raise abi.error_from(RuntimeFailure, text.value)
+        self._handle = handle
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self._finalizer = weakref.finalize(self, self._library.tsm_close, handle)
+        self._check_states()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the scores; empty when the model has none."""
+        return self.manifest.labels
+
+    @property
+    def signature(self) -> Signature:
+        """Inputs, states and outputs of a step."""
+        return self.manifest.signature
+
+    @property
+    def preprocess(self) -> Preprocess | None:
+        """What a step does to a picture first; None for a network that takes no picture."""
+        return self.manifest.preprocess
+
+    def stream(self, threads: int | None = None) -> Stream:
+        """Return a new stream with zero states; ``threads`` (1 to 64) defaults to the model's."""
+        self._alive()
+        stream = Stream(self, self.threads if threads is None else threads)
+        self._streams.add(stream)
+        return stream
+
+    def close(self) -> None:
+        """Free the streams and the model. A second call does nothing."""
+        for stream in list(self._streams):
+            stream.close()
+        self._finalizer()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _alive(self) -> None:
+        if not self._finalizer.alive:
+            raise RuntimeFailure("The model is closed.", hint="open the bundle again")
+
+    def _check_states(self) -> None:
+        info = abi.ModelInfo()
+        self._library.tsm_info(self._handle, ctypes.byref(info))
+        found = []
+        for index in range(info.state_count):
+            state = abi.TensorInfo()
+            self._library.tsm_state_info(self._handle, index, ctypes.byref(state))
+            found.append((state.name.decode(), tuple(state.shape[: state.ndim])))
+        stated = [(pair.input.name, pair.input.shape) for pair in self.signature.states]
+        if found != stated:
+            raise RuntimeFailure("The library's states are not the manifest's.", found=found, allowed=stated)
+
+    def _op(self, index: int) -> tuple[str, str, str]:
+        info = abi.OpInfo()
+        self._library.tsm_op(self._handle, index, ctypes.byref(info))
+        return info.kernel.decode(), info.layer.decode(), info.schedule.decode()
+
+
+class Stream(AbstractContextManager["Stream"]):
+    """The states of one camera. Made by :meth:`Model.stream`."""
+
+    def __init__(self, model: Model, threads: int) -> None:
+        handle = ctypes.c_void_p()
+        text = ctypes.create_string_buffer(abi.ERROR_SIZE)
+        library = model._library
+        status = library.tsm_stream_new(
+            model._handle, _threads(threads), ctypes.byref(handle), text, len(text)
+        )
+        if status != abi.OK:
+            raise abi.error_from(RuntimeFailure, text.value)
+        self.model = model  # keeps the model open as long as the stream lives
+        self._library = library
+        self._handle = handle
+        self._busy = threading.Lock()
+        self._finalizer = weakref.finalize(self, library.tsm_stream_free, handle)
+
+    def step(self, frame: NDArray[np.uint8], *, format: str = "bgr") -> Floats:
+        """Take one picture and return its scores.
+
+        Args:
+            frame: uint8 [height, width, 3], each side 1 to 16384.
+            format: order of the channels in ``frame``, "bgr" (as OpenCV gives it) or "rgb".
+
+        Returns:
+            float32 [classes], the logits; a copy.
+
+        Raises:
+            FrameError: wrong type, shape or format, or a network that takes no picture. The states keep their values.
+        """
+        if format not in abi.FORMATS:
+            raise FrameError("Unknown channel order.", found=repr(format), allowed=", ".join(abi.FORMATS))
+        _check_array("frame", frame, np.dtype(np.uint8))
+        sides_fit = frame.ndim == 3 and all(1 <= side <= abi.MAX_IMAGE_SIDE for side in frame.shape[:2])
+        if not sides_fit or frame.shape[2] != 3:
+            raise FrameError(
+                "A frame has the wrong shape.",
+                found=list(frame.shape),
+                allowed=f"[height, width, 3], each side 1 to {abi.MAX_IMAGE_SIDE}",
+            )
+        height, width, _ = frame.shape
+        if frame.strides[1:] != (3, 1) or frame.strides[0] < 3 * width:  # a mirrored or planar view
+            frame = np.ascontiguousarray(frame)
+        image = abi.Image(frame.ctypes.data, width, height, frame.strides[0], abi.FORMATS[format])
+        return self._step(self._library.tsm_step_image, ctypes.byref(image))
+
+    def step_tensor(self, tensor: Floats) -> Floats:
+        """Take one preprocessed frame, float32 of the signature's input shape; return as :meth:`step` does."""
+        spec = self.model.signature.inputs[0]
+        _check_array(spec.name, tensor, np.dtype(np.float32), spec.shape)
+        tensor = np.ascontiguousarray(tensor)
+        return self._step(self._library.tsm_step_tensor, tensor.ctypes.data, tensor.size)
+
+    def reset(self) -> None:
+        """Set all states to zero, as in a new stream."""
+        self._call(RuntimeFailure, self._library.tsm_reset)
+
+    def states(self) -> dict[str, Floats]:
+        """Return a copy of every state, float32 in its logical NCHW shape, by name."""
+        result = {}
+        for index, pair in enumerate(self.model.signature.states):
+            value = np.empty(pair.input.shape, np.float32)
+            self._call(RuntimeFailure, self._library.tsm_state_get, index, value.ctypes.data, value.size)
+            result[pair.input.name] = value
+        return result
+
+    def set_states(self, values: Mapping[str, Floats]) -> None:
+        """Replace the named states; all names and shapes are checked before the first one is written."""
+        specs = {
+            pair.input.name: (index, pair.input.shape)
+            for index, pair in enumerate(self.model.signature.states)
+        }
+        for name, value in values.items():
+            if name not in specs:
+                raise UnknownName.of("state", name, specs)
+            _check_array(name, value, np.dtype(np.float32), specs[name][1])
+        for name, value in values.items():
+            data = np.ascontiguousarray(value)
+            self._call(
+                RuntimeFailure, self._library.tsm_state_set, specs[name][0], data.ctypes.data, data.size
+            )
+
+    def profile(self, on: bool = True) -> None:
+        """Record the time of each operation from the next step on, or stop doing so."""
+        self._call(RuntimeFailure, self._library.tsm_profile, int(on))
+
+    def timings(self) -> list[Timing]:
+        """Return the time of each operation in the last step that was profiled, in running order."""
+        with self._alone():
+            count = ctypes.c_size_t()
+            values = self._library.tsm_op_ns(self._handle, ctypes.byref(count))
+            return [Timing(*self.model._op(index), int(values[index])) for index in range(count.value)]
+
+    def close(self) -> None:
+        """Stop the workers and free the memory. A second call does nothing."""
+        self._finalizer()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _step(self, function: Any, *arguments: Any) -> Floats:
+        with self._alone():
+            self._checked(FrameError, function(self._handle, *arguments))
+            count = ctypes.c_size_t()
+            scores = self._library.tsm_scores(self._handle, ctypes.byref(count))
+            return np.ctypeslib.as_array(scores, (count.value,)).copy()
+
+    def _call(self, refusal: type[EdgeError], function: Any, *arguments: Any) -> None:
+        with self._alone():
+            self._checked(refusal, function(self._handle, *arguments))
+
+    def _checked(self, refusal: type[EdgeError], status: int) -> None:
+        if status != abi.OK:
+            kind = refusal if status == abi.ARGUMENT else RuntimeFailure
+            raise abi.error_from(kind, self._library.tsm_error(self._handle))
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return _Alone(self)
+
+
+class _Alone(AbstractContextManager[None]):
+    """Refuses a closed stream, and a second thread in the same stream: C would only crash."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> None:
+        if not self._stream._busy.acquire(blocking=False):
+            raise RuntimeFailure(
+                "Two threads use one stream at the same time.",
+                hint="make a stream for each with model.stream()",
+            )
+        if not self._stream._finalizer.alive:
+            self._stream._busy.release()
+            raise RuntimeFailure("The stream is closed.", hint="make a new one with model.stream()")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream._busy.release()
+
+
+def _check_array(
+    name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None
+) -> None:
+    allowed = f"a numpy array of {dtype}" + (f" and shape {list(shape)}" if shape else "")
+    if not isinstance(value, np.ndarray):
+        raise FrameError(f"'{name}' is no array.", found=type(value).__name__, allowed=allowed)
+    if value.dtype != dtype or (shape is not None and value.shape != shape):
+        raise FrameError(
+            f"'{name}' does not fit.", found=f"{value.dtype} {list(value.shape)}", allowed=allowed
+        )
+
+
+def _threads(value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= abi.MAX_THREADS:
+        raise UsageError(
+            "Bad number of threads.", found=value, allowed=f"an integer from 1 to {abi.MAX_THREADS}"
+        )
+    return value

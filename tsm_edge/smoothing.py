@@ -1,0 +1,101 @@
+"""From scores that flicker to a decision that can be shown: pure functions and one small state.
+
+The shown class comes from the mean of the class probabilities over the last frames, and it changes only when several
+successive means agree on the new class.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import FrameError, UsageError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to show after a frame.
+
+    ``index`` is the class that is shown, ``label`` its name ("" without labels), ``probability`` its mean probability
+    over the window, 0..1. ``changed`` says that this frame changed the class (the first decision counts as a change).
+    ``raw_index`` is the best class of this frame alone.
+    """
+
+    index: int
+    label: str
+    probability: float
+    changed: bool
+    raw_index: int
+
+
+def softmax(logits: ArrayLike) -> Floats:
+    """Return the probabilities, float64 [classes], of ``logits`` [classes]; safe for large values."""
+    values = np.asarray(logits, np.float64)
+    powers = np.exp(values - values.max())
+    return np.asarray(powers / powers.sum(), np.float64)
+
+
+class Smoother:
+    """Keeps the last probabilities of one stream.
+
+    Args:
+        window: number of frames that are averaged, 1 and more.
+        agree: number of successive means that must agree before the shown class changes, 1 and more.
+        labels: names of the classes, or nothing.
+    """
+
+    def __init__(self, window: int = 12, agree: int = 2, labels: Sequence[str] = ()) -> None:
+        for name, value in (("window", window), ("agree", agree)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UsageError(f"Smoothing: bad {name}.", found=value, allowed="an integer of 1 and more")
+        self.window = window
+        self.agree = agree
+        self.labels = tuple(labels)
+        self._recent: deque[Floats] = deque(maxlen=window)
+        self._winners: deque[int] = deque(maxlen=agree)
+        self._shown: int | None = None
+
+    def push(self, logits: ArrayLike) -> Decision:
+        """Take the logits [classes] of the next frame and return what to show.
+
+        Raises:
+            FrameError: not one row of finite numbers, or another number of classes than before.
+        """
+        values = np.asarray(logits, np.float64)
+        expected = (
+            self._recent[0].shape if self._recent else (len(self.labels),) if self.labels else values.shape
+        )
+        if values.ndim != 1 or values.size == 0 or values.shape != expected or not np.isfinite(values).all():
+            raise FrameError(
+                "The scores do not fit.",
+                found=f"shape {list(values.shape)}" + ("" if np.isfinite(values).all() else ", not finite"),
+                allowed=f"finite numbers of shape {list(expected) if len(expected) == 1 else ['classes']}",
+            )
+        self._recent.append(softmax(values))
+        mean = np.mean(self._recent, axis=0)
+        self._winners.append(int(mean.argmax()))
+        changed = self._accept()
+        assert self._shown is not None  # the first frame always decides
+        index = self._shown
+        label = self.labels[index] if self.labels else ""
+        return Decision(index, label, float(mean[index]), changed, int(values.argmax()))
+
+    def reset(self) -> None:
+        """Forget all frames, as a new stream."""
+        self._recent.clear()
+        self._winners.clear()
+        self._shown = None
+
+    def _accept(self) -> bool:
+        winner = self._winners[-1]
+        agreed = len(self._winners) == self.agree and len(set(self._winners)) == 1
+        if self._shown is not None and (not agreed or winner == self._shown):
+            return False
+        self._shown = winner
+        return True
