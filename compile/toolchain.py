@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from tsm_edge import __version__
 from tsm_edge.errors import CompileError, ExtraMissing
 from tsm_edge.target import EdgeTarget
 
@@ -32,6 +33,7 @@ tsm_weights:
 .incbin "weights.bin"
 .section .note.GNU-stack,"",%progbits
 """
+VERSION = f'-DTSM_VERSION="{__version__}"'
 #: sources that run only after the CPU check and gain from the target's own instructions
 TUNED = ("image.c", "resample.c")
 
@@ -85,7 +87,7 @@ def _shared(compiler: Compiler, library: list[str], command: list[str]) -> tuple
         "-lm",
         "-lpthread",
     )
-    own = [compiler.object(source) for source in command]
+    own = [compiler.object(source, VERSION) for source in command]
     compiler.run(
         "-o",
         "tsm-edge-run",
@@ -102,7 +104,7 @@ def _shared(compiler: Compiler, library: list[str], command: list[str]) -> tuple
 
 def _static(compiler: Compiler, library: list[str], command: list[str]) -> tuple[str, str]:
     sources = [*library, "weights.S", *(source for source in command if source not in library)]
-    objects = [compiler.object(source, "-DTSM_STATIC") for source in sources]
+    objects = [compiler.object(source, "-DTSM_STATIC", VERSION) for source in sources]
     archive = [
         name
         for source, name in zip(sources, objects, strict=True)
