@@ -27,6 +27,7 @@ class Machine:
     by_lane: bool  # NEON multiplies by an element of a vector, so k is unrolled by the vector length
     fused: bool  # the code generator needs to be asked for FMAs
     clamp: tuple[str, str] | None  # LLVM's names of vector maximum and minimum; None: compare and select
+    index: str  # integer type of a pointer
     l1_bytes: int
     l2_bytes: int
     cores: int

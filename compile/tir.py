@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from tvm import tirx
@@ -21,23 +22,26 @@ Expr = Any  # tirx.Expr or a Python int; TVM overloads the arithmetic of both
 Buffer = Any  # a flat float32 buffer
 
 FLOAT = "float32"
-#: of pointers; from a sign-extended 32-bit sum LLVM cannot move a constant out, and recomputes addresses
-INDEX = "int64"
+#: Type of every index of the kernel that is being built: that of a pointer. From a sign-extended 32-bit sum LLVM cannot
+#: move a constant out, and recomputes addresses; 64 bits on a 32-bit machine cost up to half more instructions.
+_index: ContextVar[str] = ContextVar("index", default="int64")
 
 
-def build_kernel(pointers: dict[str, int], body: Callable[..., None]) -> tirx.PrimFunc:
+def build_kernel(pointers: dict[str, int], body: Callable[..., None], index: str = "int64") -> tirx.PrimFunc:
     """Return the PrimFunc of a kernel.
 
     pointers: argument name -> number of float32 elements behind it, in calling order.
     body: called with one flat buffer per pointer, then `begin` and `end`; emits the statements.
+    index: integer type of a pointer of the target.
     """
+    _index.set(index)
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name("kernel")
         T.func_attr({"tirx.noalias": True})
         handles = [T.arg(name, T.handle(FLOAT)) for name in pointers]
         begin, end = T.arg("begin", T.int32()), T.arg("end", T.int32())
         sizes = zip(pointers.values(), handles, strict=True)
-        span = (tirx.Cast(INDEX, bound) for bound in (begin, end))
+        span = (tirx.Cast(index, bound) for bound in (begin, end))
         body(*[T.decl_buffer((size,), FLOAT, data=handle) for size, handle in sizes], *map(bind, span))
     return builder.get()
 
@@ -97,7 +101,7 @@ def multiply_add(total: Expr, a: Expr, b: Expr, lanes: int, fused: bool) -> Expr
 def loop(begin: Expr, end: Expr) -> Iterator[Expr]:
     """A serial loop over [begin, end)."""
     with T.serial(
-        *(tirx.const(bound, INDEX) if isinstance(bound, int) else bound for bound in (begin, end))
+        *(tirx.const(bound, _index.get()) if isinstance(bound, int) else bound for bound in (begin, end))
     ) as index:
         yield index
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -40,9 +41,10 @@ def find(family: str, op: Op) -> ModuleType | None:
 def apply(family: str, op: Op, machine: Machine, *weights: Any) -> Kernel | None:
     """Schedule an operator; weights as the schedule's `schedule` takes them."""
     rule = find(family, op)
-    return (
-        None if rule is None else rule.schedule(op, rule.Params.from_machine(machine, op), machine, *weights)
-    )
+    if rule is None:
+        return None
+    kernel: Kernel = rule.schedule(op, rule.Params.from_machine(machine, op), machine, *weights)
+    return replace(kernel, index=machine.index)
 
 
 def worthwhile(family: str, op: Op, machine: Machine) -> bool:

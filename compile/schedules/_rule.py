@@ -30,10 +30,11 @@ class Kernel:
     body: Callable[..., None]
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     note: str = ""
+    index: str = "int64"  # the driver sets it from the machine
 
     def build(self) -> tirx.PrimFunc:
         """Emit the TIR."""
-        return tir.build_kernel(self.pointers, self.body)
+        return tir.build_kernel(self.pointers, self.body, self.index)
 
 
 def conv_pointers(op: Conv, weights: int) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -43,34 +42,7 @@ class Runner(ABC):
         """Free the runtime's memory and threads."""
 
 
-class PingPong:
-    """Two sets of state arrays: a step reads one and writes the other, then they change places."""
-
-    def __init__(self, specs: Sequence[TensorSpec]) -> None:
-        self.sets = [[np.zeros(spec.shape, np.float32) for spec in specs] for _ in range(2)]
-        self.turn = 0
-
-    @property
-    def read(self) -> list[Floats]:
-        """The set that the next step reads."""
-        return self.sets[self.turn]
-
-    def swap(self) -> None:
-        """After a step: what was written is read next."""
-        self.turn = 1 - self.turn
-
-    def clear(self) -> None:
-        """All zero, as at the start."""
-        self.turn = 0
-        for array in self.sets[0]:
-            array[:] = 0
-
-
 def frames(spec: TensorSpec, count: int = FRAMES, seed: int = 0) -> list[Floats]:
-    """Return ``count`` different inputs of the values that a normalised picture has."""
-    return list(_frames(spec, count, np.random.default_rng(seed)))
-
-
-def _frames(spec: TensorSpec, count: int, rng: np.random.Generator) -> Iterator[Floats]:
-    for _ in range(count):
-        yield rng.standard_normal(spec.shape).astype(np.float32)
+    """Return ``count`` different inputs with values as a normalised picture has them."""
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(spec.shape).astype(np.float32) for _ in range(count)]

@@ -81,10 +81,13 @@ def bench(
         report.print_json(summary.document(results))
         return
     summary.show(results, per_op=per_op)
-    all_peers = ",".join(peers.names())
-    report.print_next(
-        f"tsm-edge demo --bundle {bundle}" if against else f"tsm-edge bench {bundle} --against {all_peers}"
-    )
+    report.print_next(_next(bundle, bool(against), results.manifest.preprocess is not None, peers.names()))
+
+
+def _next(bundle: Path, compared: bool, takes_pictures: bool, known: list[str]) -> str:
+    if not compared:
+        return f"tsm-edge bench {bundle} --against {','.join(known)}"
+    return f"tsm-edge demo --bundle {bundle}" if takes_pictures else f"tsm-edge inspect {bundle} --plan"
 
 
 def _check_plot(plot: Path | None) -> None:

@@ -6,11 +6,15 @@ import numpy as np
 
 from ..agreement import Floats
 from ..network import Network
-from ..runner import PingPong, Runner
+from ..runner import Runner
 
 
 class OpenVino(Runner):
-    """One inference request whose state tensors are arrays of ours, exchanged after each step."""
+    """One inference request over arrays of ours; after each step the new states are copied to where they are read.
+
+    Exchanging the tensors instead, 20 calls of ``set_tensor`` a step, took 9.74 ms where the copy took 9.64
+    (tsm-mobilenetv2, 1 thread, EPYC 7003, 2026-11-22).
+    """
 
     name = "openvino"
     settings = "CPU, LATENCY, INFERENCE_PRECISION_HINT f32, shared tensors"
@@ -19,44 +23,44 @@ class OpenVino(Runner):
         import openvino
 
         self.version = str(openvino.__version__).partition("-")[0]
-        self._openvino = openvino
         core = openvino.Core()
-        model = core.read_model(network.onnx, b"")
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        self._request = core.compile_model(model, "CPU", options).create_infer_request()
+        compiled = core.compile_model(core.read_model(network.onnx, b""), "CPU", options)
+        self._request = compiled.create_infer_request()
         signature = network.signature
-        self._frame = signature.inputs[0].name
-        self._names = [(pair.input.name, pair.output_name) for pair in signature.states]
-        self._states = PingPong([pair.input for pair in signature.states])
-        tensors = [
-            [openvino.Tensor(array, shared_memory=True) for array in group] for group in self._states.sets
-        ]
-        self._tensors = tensors
-        self._scores = np.zeros(signature.outputs[0].shape, np.float32)
-        self._request.set_tensor(signature.outputs[0].name, openvino.Tensor(self._scores, shared_memory=True))
+        self._frame = self._shared(signature.inputs[0].name, signature.inputs[0].shape)
+        self._scores = self._shared(signature.outputs[0].name, signature.outputs[0].shape)
+        self._before = [self._shared(pair.input.name, pair.input.shape) for pair in signature.states]
+        self._after = [self._shared(pair.output_name, pair.input.shape) for pair in signature.states]
+
+    def _shared(self, name: str, shape: tuple[int, ...]) -> Floats:
+        """Return an array that the request reads or writes as its tensor ``name``."""
+        import openvino
+
+        array = np.zeros(shape, np.float32)
+        self._request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+        return array
 
     def reset(self) -> None:
-        self._states.clear()
+        for array in self._before:
+            array[:] = 0
 
     def step(self, frame: Floats) -> Floats:
-        request, turn = self._request, self._states.turn
-        request.set_tensor(self._frame, self._openvino.Tensor(frame, shared_memory=True))
-        for (before, after), read, written in zip(self._names, self._tensors[turn], self._tensors[1 - turn]):
-            request.set_tensor(before, read)
-            request.set_tensor(after, written)
-        request.infer()
-        self._states.swap()
+        np.copyto(self._frame, frame)
+        self._request.infer()
+        for before, after in zip(self._before, self._after):
+            np.copyto(before, after)
         return self._scores.copy()
 
     def states(self) -> list[Floats]:
-        return [array.copy() for array in self._states.read]
+        return [array.copy() for array in self._before]
 
     def close(self) -> None:
-        del self._request, self._tensors
+        del self._request
 
 
 def load(network: Network, threads: int) -> Runner:

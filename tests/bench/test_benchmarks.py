@@ -1,0 +1,92 @@
+"""The programs in benchmarks/: what can be known without measuring."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tsm_edge import models, target
+
+NAMES = ["arm_instructions", "shift_cost", "step_time"]
+
+
+@pytest.fixture
+def program(repository, monkeypatch):
+    """Return program(name): the benchmark as a module."""
+    folder = repository / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(f"benchmark_{name}", folder / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    sys.modules.pop("_common", None)
+
+
+def test_the_list_is_complete(repository):
+    assert sorted(path.stem for path in (repository / "benchmarks").glob("[a-z]*.py")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_benchmark_takes_json_and_output(repository, name):
+    command = [sys.executable, repository / "benchmarks" / f"{name}.py", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--json" in done.stdout and "--output FILE" in done.stdout
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_network_without_its_shifts(program, name):
+    tsm = models.load(name, size=64)
+    tsn = program("shift_cost").without_shift(tsm)
+    assert tsm.signature.states and not tsn.signature.states
+    assert tsn.name == name.replace("tsm-", "tsn-")
+    assert (tsn.macs, tsn.parameters_count) == (tsm.macs, tsm.parameters_count)
+
+
+def test_without_an_emulator_the_count_is_skipped_and_says_so(program, monkeypatch, tmp_path, capsys):
+    module = program("arm_instructions")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(
+        sys, "argv", ["arm_instructions.py", "--json", "--output", str(tmp_path / "out.json")]
+    )
+    options = module._common.parser("").parse_args(["--json", "--output", str(tmp_path / "out.json")])
+    options.target, options.model = module.TARGET, module.MODEL
+    module._common.main(options, module.measure, module.show)
+    document = json.loads(capsys.readouterr().out)
+    assert document == json.loads((tmp_path / "out.json").read_text())
+    assert document["benchmark"] == "arm_instructions"
+    assert "apt install qemu-user" in document["skipped"]
+    assert "instructions_per_frame" not in document
+
+
+def test_the_plugin_counts(program, tmp_path):
+    module = program("arm_instructions")
+    device = target.load(module.TARGET)
+    missing = module.what_is_missing(device)
+    if missing:
+        pytest.skip(missing)
+    program_c = tmp_path / "loop.c"
+    program_c.write_text(
+        "int main(int argc, char **argv) { (void)argv; volatile int n = 0;"
+        " for (int i = 0; i < argc * 1000; i++) n = n + 1; return 0; }"
+    )
+    pytest.importorskip("ziglang")
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl", "-O1", str(program_c)]
+    subprocess.run([*zig, "-o", str(tmp_path / "loop")], check=True, capture_output=True)
+    plugin = str(module.plugin(device, tmp_path))
+
+    def count(*arguments):
+        command = [device.emulator.program, "-plugin", plugin, str(tmp_path / "loop"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return int(done.stderr.split("guest-instructions")[1])
+
+    more = count("x") - count()  # one more argument: a thousand more turns of a loop of a few instructions
+    assert 3000 <= more <= 8000
+    assert more == pytest.approx(count("x", "y") - count("x"), rel=0.05)

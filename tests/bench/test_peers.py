@@ -1,0 +1,138 @@
+"""Every peer computes what the network computes, and is refused by name where it cannot."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from tsm_edge import models
+from tsm_edge.bench import peers
+from tsm_edge.bench.agreement import difference
+from tsm_edge.bench.network import Network, network_of, own_network
+from tsm_edge.bench.runner import frames
+from tsm_edge.errors import ExtraMissing, ModelError, UnknownName, UsageError
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+SMALL = {
+    "tsm-mobilenetv2": {"width": 0.5, "size": 64},
+    "tsm-resnet18": {"size": 32},
+    "tsm-resnet50": {"size": 32},
+}
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def network(request, one_thread):
+    return own_network(models.load(request.param, classes=5, **SMALL[request.param]), seed=3)
+
+
+@pytest.fixture(scope="module")
+def plain(network):
+    """Frames, and the scores and states of each step by the net itself, seeded as the network is."""
+    import torch
+
+    inputs, outputs = frames(network.signature.inputs[0], 4), []
+    net, states = network.model.build(3), network.model.zero_states()
+    for frame in inputs:
+        with torch.no_grad():
+            scores, states = net.step(torch.from_numpy(frame), states)
+        outputs.append([scores.numpy(), *(state.numpy() for state in states)])
+    return inputs, outputs
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino", "ncnn", "torch"])
+def test_a_peer_computes_the_network_with_its_states(network, plain, name):
+    pytest.importorskip(name)
+    runner = peers.load(name, network, 1)
+    for attempt in range(2):  # the second time after a reset
+        runner.reset()
+        for step, (frame, wanted) in enumerate(zip(*plain)):
+            kept = frame.copy()
+            found = [runner.step(frame), *runner.states()]
+            assert [array.size for array in found] == [array.size for array in wanted]
+            worst = max(difference(mine, other) for mine, other in zip(found, wanted))
+            assert worst < 2e-5, f"attempt {attempt}, step {step}"
+            assert np.array_equal(frame, kept)
+    runner.close()
+    assert runner.version[0].isdigit() and runner.settings
+
+
+def test_the_peers_are_the_files():
+    assert peers.names() == ["ncnn", "onnxruntime", "openvino", "torch"]
+    assert runner_tolerances() == {"ncnn": 1e-3, "onnxruntime": 1e-4, "openvino": 1e-4, "torch": 1e-4}
+
+
+def runner_tolerances():
+    from tsm_edge.bench.peers import ncnn, onnxruntime, openvino, torch
+
+    kinds = {
+        "ncnn": ncnn.Ncnn,
+        "onnxruntime": onnxruntime.OnnxRuntime,
+        "openvino": openvino.OpenVino,
+        "torch": torch.Torch,
+    }
+    return {name: kind.tolerance for name, kind in kinds.items()}
+
+
+def test_an_unknown_peer():
+    with pytest.raises(UnknownName, match="no peer named 'onnx-runtime'. Did you mean 'onnxruntime'"):
+        peers.check(["onnx-runtime"])
+
+
+@pytest.mark.parametrize("absent", ["openvino", "torch"])
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, absent):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == absent else real(name))
+    with pytest.raises(ExtraMissing, match=f"with openvino needs the Python package '{absent}'") as caught:
+        peers.check(["openvino"])
+    assert 'pip install "tsm-edge[bench]"' in str(caught.value)
+    assert caught.value.exit_code == 5
+
+
+def test_a_foreign_network_is_for_those_who_read_onnx(network):
+    foreign = Network(network.signature, network.onnx, None, {})
+    for name in ("torch", "ncnn"):
+        pytest.importorskip(name)
+        with pytest.raises(UsageError, match=f"{name} takes models of tsm-edge only"):
+            peers.load(name, foreign, 1)
+
+
+def manifest_like(source, note, digest="", kind="zoo", parameters=None):
+    from types import SimpleNamespace
+
+    model = models.load("tsm-mobilenetv2", width=0.5, size=32, classes=3)
+    weights = SimpleNamespace(source=source, note=note, sha256=digest)
+    info = SimpleNamespace(
+        name=model.name, parameters=parameters or dict(model.parameters), weights=weights, source=kind
+    )
+    return SimpleNamespace(model=info, labels=model.labels, signature=model.signature)
+
+
+def test_the_seed_comes_from_the_manifest():
+    seeded = network_of(manifest_like("seeded", "untrained, seed 7: the scores mean nothing"), None)
+    other = own_network(seeded.model, seed=7)
+    assert seeded.onnx == other.onnx != own_network(seeded.model, seed=0).onnx
+
+
+@pytest.mark.parametrize(("source", "kind"), [("file", "a checkpoint"), ("onnx", "an ONNX file")])
+def test_the_file_behind_the_bundle_is_asked_for(source, kind):
+    zoo = "zoo" if source == "file" else "onnx"
+    with pytest.raises(UsageError, match=f"compiled from {kind}") as caught:
+        network_of(manifest_like(source, "from net.bin", "0" * 64, zoo), None)
+    assert "--weights FILE" in str(caught.value)
+
+
+def test_another_file_is_refused(tmp_path):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(b"something")
+    with pytest.raises(UsageError, match="is not the file"):
+        network_of(manifest_like("onnx", "from net.onnx", "0" * 64, "onnx"), other)
+
+
+def test_a_bundle_of_another_version_is_refused():
+    manifest = manifest_like("seeded", "seed 0", parameters={"width": 0.5, "size": 64, "classes": 3})
+    with pytest.raises(ModelError, match="not the one of this tsm-edge"):
+        network_of(manifest, None)
