@@ -90,6 +90,7 @@ class Graph:
         """Make every reader of `old` read `new`."""
         for node in self.nodes:
             node.inputs = [new if name == old else name for name in node.inputs]
+            node.attrs |= {key: new for key in ("residual", "state") if node.attrs.get(key) == old}
         if self.output == old:
             self.output = new
         self.state_outputs = {

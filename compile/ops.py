@@ -53,8 +53,12 @@ class Conv:
     @property
     def macs(self) -> int:
         """Multiply-accumulates."""
-        taps = self.kernel[0] * self.kernel[1] * (self.channels // self.groups)
-        return self.pixels * self.out_channels * taps
+        return self.pixels * self.out_channels * self.taps
+
+    @property
+    def taps(self) -> int:
+        """Multiply-accumulates of one output number."""
+        return self.kernel[0] * self.kernel[1] * (self.channels // self.groups)
 
     @property
     def label(self) -> str:
@@ -66,10 +70,10 @@ class Conv:
 
 @dataclass(frozen=True)
 class InvertedResidual:
-    """Three convolutions in a row, computed row by row: expand (pointwise), depthwise, project (pointwise).
+    """Three convolutions in a row, computed row by row: expand (pointwise or the stem), depthwise, project.
 
     Residual and next state belong to `project`, the state of the last frame to `expand`. Without an expand layer
-    (MobileNetV2's first block) the depthwise convolution reads x itself.
+    the depthwise convolution reads x itself.
     """
 
     expand: Conv | None

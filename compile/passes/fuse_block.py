@@ -24,7 +24,9 @@ def run(
         project = graph.sole_user(node.output)
         if project is None or project.kind != "conv" or not conv_of(graph, project).pointwise:
             continue
-        if project.attrs.get("residual") == node.output or "state" in project.attrs or "next" in node.attrs:
+        if project.attrs.get("residual") == node.output or "state" in project.attrs:
+            continue
+        if {"residual", "next", "state"}.intersection(node.attrs):
             continue
         chain = [*leading(graph, node, conv_of), node, project]
         records = [conv_of(graph, part) for part in chain]
@@ -38,8 +40,11 @@ def leading(graph: Graph, depthwise: Node, conv_of: Callable[[Graph, Node], Conv
     expand = graph.producer(depthwise.inputs[0])
     if expand is None or expand.kind != "conv" or graph.sole_user(expand.output) is not depthwise:
         return []
-    fits = conv_of(graph, expand).pointwise and "residual" not in expand.attrs and "next" not in expand.attrs
-    return [expand] if fits else []
+    record = conv_of(graph, expand)
+    plain = not {"residual", "next"}.intersection(expand.attrs) and (
+        record.pointwise or "state" not in expand.attrs
+    )
+    return [expand] if plain and record.groups == 1 else []
 
 
 def join(graph: Graph, chain: list[Node], block: InvertedResidual) -> None:

@@ -34,7 +34,7 @@ def read_side(graph: Graph, concat: Node) -> None:
         cut.attrs["axis"] == 1 and cut.attrs["begin"] == fold and cut.attrs["end"] == graph.shapes[source][1]
     )
     users = graph.users(concat.output)
-    if not tail or not all(dense(user) and user.inputs[0] == concat.output for user in users):
+    if not tail or not all(reads_once(user, concat.output) for user in users):
         return
     for user in users:
         user.inputs[0] = source
@@ -43,9 +43,10 @@ def read_side(graph: Graph, concat: Node) -> None:
     graph.nodes.remove(concat)
 
 
-def dense(node: Node) -> bool:
-    """A convolution whose reduction can be split over two sources."""
-    return node.kind == "conv" and node.attrs["groups"] == 1 and "state" not in node.attrs
+def reads_once(node: Node, value: str) -> bool:
+    """A dense convolution of `value` that does not need it whole elsewhere, as its residual."""
+    dense = node.kind == "conv" and node.attrs["groups"] == 1 and "state" not in node.attrs
+    return dense and node.inputs[0] == value and node.inputs.count(value) == 1
 
 
 def write_side(graph: Graph, state: str, value: str) -> None:

@@ -66,6 +66,11 @@ def epilogue(op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer]) -> E
     )
 
 
+def matrix(weight: np.ndarray) -> np.ndarray:
+    """[CO, CI, KH, KW] as [KH * KW * CI, CO], the order in which an NHWC window lies in memory."""
+    return weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
+
+
 def pack_panels(weight: np.ndarray, panels: tiling.Panels) -> np.ndarray:
     """Pack [k, channels] weights as consecutive `[k][width]` panels; returns a flat float32 array."""
     parts, start = [], 0
@@ -93,18 +98,59 @@ def for_items(order: tiling.Order, begin: Expr, end: Expr, emit: Callable[[Expr,
             emit(tir.bind(tile), tir.bind(panel))
 
 
-def for_panel(
-    panels: tiling.Panels, length: int, panel: Expr, emit: Callable[[int, Expr, Expr], None]
-) -> None:
-    """Call `emit(width, first channel, offset of the panel in the packed weights)`, one case per distinct width."""
+@dataclass(frozen=True)
+class Operands:
+    """The buffers of a dense convolution that is part of a kernel."""
+
+    x: Buffer
+    state: Buffer | None
+    weights: Buffer
+    bias: Buffer
+    epilogue: Epilogue
+
+    @classmethod
+    def of(cls, op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer]) -> Operands:
+        """Those of a kernel that is one convolution."""
+        return cls(
+            buffers["x"], buffers.get("state"), buffers["w"], buffers["b"], epilogue(op, machine, buffers)
+        )
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`width` output channels from `channel`; `offset` is their place in the packed weights."""
+
+    width: int
+    channel: Expr
+    offset: Expr
+
+
+def for_panel(panels: tiling.Panels, length: int, panel: Expr, emit: Callable[[Panel], None]) -> None:
+    """Call `emit` for the panel of that number, one case per distinct width."""
     cases: list[Callable[[], None]] = []
     bounds: list[int] = []
     if panels.full:
         bounds.append(0)
-        cases.append(lambda: emit(panels.width, panel * panels.width, panel * (panels.width * length)))
-    start = panels.full * panels.width
-    for index, width in enumerate(panels.rest):
+        cases.append(lambda: emit(Panel(panels.width, panel * panels.width, panel * (panels.width * length))))
+    for index, last in enumerate(last_panels(panels, length)):
         bounds.append(panels.full + index)
-        cases.append(lambda w=width, s=start: emit(w, s, s * length))  # type: ignore[misc]
-        start += width
+        cases.append(lambda last=last: emit(last))  # type: ignore[misc]
     tir.switch(panel, bounds, cases)
+
+
+def each_panel(panels: tiling.Panels, length: int, emit: Callable[[Panel], None]) -> None:
+    """Loop over all panels."""
+    if panels.full:
+        with tir.loop(0, panels.full) as index:
+            emit(Panel(panels.width, index * panels.width, index * (panels.width * length)))
+    for last in last_panels(panels, length):
+        emit(last)
+
+
+def last_panels(panels: tiling.Panels, length: int) -> list[Panel]:
+    """The panels after the full ones."""
+    found, start = [], panels.full * panels.width
+    for width in panels.rest:
+        found.append(Panel(width, start, start * length))
+        start += width
+    return found

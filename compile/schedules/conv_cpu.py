@@ -26,7 +26,7 @@ from tsm_edge.compile.tiling import Machine, Order, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 
 from . import _rule
-from ._rule import Kernel
+from ._rule import Kernel, Operands, Panel
 
 FAMILY = "cpu"
 CASES = (
@@ -72,7 +72,7 @@ class Params:
 
     @classmethod
     def from_machine(cls, machine: Machine, op: Conv) -> Params:
-        length = op.kernel[0] * op.kernel[1] * op.channels
+        length = op.taps
         rows, panels = tiling.choose(machine, ((op.out_height, op.out_width),), op.out_channels, length)
         x_tiles = tuple(cut_row(op, rows))
         per_row = sum(tile.count for tile in x_tiles)
@@ -108,22 +108,20 @@ def valid(op: Conv, column: int, kx: int) -> bool:
 
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
     """weight: [CO, CI, KH, KW]; bias: [CO]."""
-    length = op.kernel[0] * op.kernel[1] * op.channels
-    matrix = weight.transpose(2, 3, 1, 0).reshape(length, op.out_channels)
-    packed = _rule.pack_panels(matrix, params.panels)
+    length = op.taps
+    packed = _rule.pack_panels(_rule.matrix(weight), params.panels)
     pointers = _rule.conv_pointers(op, packed.size)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
-        buffers = dict(zip(pointers, tensors, strict=True))
+        operands = Operands.of(op, machine, dict(zip(pointers, tensors, strict=True)))
 
         def item(tile: Expr, panel: Expr) -> None:
-            y, x_tile = tir.bind(tile // params.per_row), tir.bind(tile % params.per_row)
-
-            def panel_case(width: int, channel: Expr, offset: Expr) -> None:
-                _row_tiles(op, params, machine, buffers, (y, x_tile), width, channel, offset)
-
-            _rule.for_panel(params.panels, length, panel, panel_case)
+            y, index = tir.bind(tile // params.per_row), tir.bind(tile % params.per_row)
+            row = _Row(op, machine, operands, y, y * op.out_width)
+            _rule.for_panel(
+                params.panels, length, panel, lambda columns: row.case(params.x_tiles, index, columns)
+            )
 
         _rule.for_items(params.order, begin, end, item)
 
@@ -139,80 +137,77 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     )
 
 
-def _row_tiles(
-    op: Conv,
-    params: Params,
-    machine: Machine,
-    buffers: dict[str, Buffer],
-    where: tuple[Expr, Expr],
-    width: int,
-    channel: Expr,
-    offset: Expr,
+def emit_row(
+    op: Conv, machine: Machine, operands: Operands, tiles: tuple[int, Panels], y: Expr, first_pixel: Expr
 ) -> None:
-    y, index = where
-    bounds: list[int] = []
-    cases: list[Callable[[], None]] = []
-    first = 0
-    for cut in params.x_tiles:
+    """Output row `y`, all tiles and channels. tiles: height and panels; first_pixel: its place in the output."""
+    row = _Row(op, machine, operands, y, first_pixel)
 
-        def case(cut: XTile = cut, first: int = first) -> None:
-            column = cut.start if cut.count == 1 else tir.bind((index - first) * cut.rows + cut.start)
-            registers = Tile(cut.rows, width, machine.lanes, machine.by_lane, machine.fused)
-            _tile(op, machine, registers, buffers, y, column, cut.border, channel, offset)
+    def panel_of(panel: Panel) -> None:
+        for cut in cut_row(op, tiles[0]):
+            with tir.loop(0, cut.count) as index:
+                column = cut.start if cut.count == 1 else tir.bind(index * cut.rows + cut.start)
+                row.tile(cut, column, panel)
 
-        bounds.append(first)
-        cases.append(case)
-        first += cut.count
-    tir.switch(index, bounds, cases)
+    _rule.each_panel(tiles[1], op.taps, panel_of)
 
 
-def _tile(
-    op: Conv,
-    machine: Machine,
-    tile: Tile,
-    buffers: dict[str, Buffer],
-    y: Expr,
-    column: Expr,
-    border: bool,
-    channel: Expr,
-    offset: Expr,
-) -> None:
-    """One register tile: the kernel rows that exist, each as one run (inner) or tap by tap (border, shift)."""
-    acc = tile.accumulators(buffers["b"], channel)
-    top = tir.bind(y * op.stride[0] - op.pad[0])
-    with vertical_taps(op, top) as ky:
-        row_start = tir.bind((top + ky) * op.width)
-        panel = tir.bind(offset + ky * (op.kernel[1] * op.channels * tile.width))
+@dataclass(frozen=True)
+class _Row:
+    """The statements of one output row."""
+
+    op: Conv
+    machine: Machine
+    operands: Operands
+    y: Expr
+    first_pixel: Expr  # of the row in the output
+
+    def case(self, x_tiles: tuple[XTile, ...], index: Expr, panel: Panel) -> None:
+        """The tile of that number; a case per cut."""
+        bounds: list[int] = []
+        cases: list[Callable[[], None]] = []
+        first = 0
+        for cut in x_tiles:
+
+            def case(cut: XTile = cut, first: int = first) -> None:
+                column = cut.start if cut.count == 1 else tir.bind((index - first) * cut.rows + cut.start)
+                self.tile(cut, column, panel)
+
+            bounds.append(first)
+            cases.append(case)
+            first += cut.count
+        tir.switch(index, bounds, cases)
+
+    def tile(self, cut: XTile, column: Expr, panel: Panel) -> None:
+        """One register tile: the kernel rows that exist, each as one run (inner) or tap by tap (border, shift)."""
+        op, machine = self.op, self.machine
+        tile = Tile(cut.rows, panel.width, machine.lanes, machine.by_lane, machine.fused)
+        acc = tile.accumulators(self.operands.bias, panel.channel)
+        top = tir.bind(self.y * op.stride[0] - op.pad[0])
         columns = [(column + row) * op.stride[1] - op.pad[1] for row in range(tile.rows)]
-        if not border and not op.fold_in:
-            bases = [(row_start + x) * op.channels for x in columns]
-            tile.reduce(acc, buffers["x"], bases, op.kernel[1] * op.channels, buffers["w"], panel)
-        else:
-            for kx in range(op.kernel[1]):
-                live = [not border or valid(op, column + row, kx) for row in range(tile.rows)]
-                _tap(
-                    op,
-                    tile,
-                    acc,
-                    buffers,
-                    [row_start + x + kx if ok else None for x, ok in zip(columns, live, strict=True)],
-                    panel + kx * op.channels * tile.width,
-                )
-    pixels = [y * op.out_width + column + row for row in range(tile.rows)]
-    tile.finish(acc, _rule.epilogue(op, machine, buffers), pixels, channel)
+        with vertical_taps(op, top) as ky:
+            row_start = tir.bind((top + ky) * op.width)
+            weights = tir.bind(panel.offset + ky * (op.kernel[1] * op.channels * tile.width))
+            if not cut.border and not op.fold_in:
+                bases = [(row_start + x) * op.channels for x in columns]
+                length = op.kernel[1] * op.channels
+                tile.reduce(acc, self.operands.x, bases, length, self.operands.weights, weights)
+            for kx in range(op.kernel[1]) if cut.border or op.fold_in else ():
+                live = [not cut.border or valid(op, column + row, kx) for row in range(tile.rows)]
+                pixels = [row_start + x + kx if ok else None for x, ok in zip(columns, live, strict=True)]
+                self.tap(tile, acc, pixels, weights + kx * op.channels * tile.width)
+        first = self.first_pixel + column
+        tile.finish(acc, self.operands.epilogue, [first + row for row in range(tile.rows)], panel.channel)
 
-
-def _tap(
-    op: Conv, tile: Tile, acc: Buffer, buffers: dict[str, Buffer], pixels: list[Expr | None], panel: Expr
-) -> None:
-    """Reduce one tap over its channels: the state's first, then the rest of x."""
-    if op.fold_in:
-        bases = [None if p is None else p * op.fold_in for p in pixels]
-        tile.reduce(acc, buffers["state"], bases, op.fold_in, buffers["w"], panel)
-    bases = [None if p is None else p * op.channels + op.fold_in for p in pixels]
-    tile.reduce(
-        acc, buffers["x"], bases, op.channels - op.fold_in, buffers["w"], panel + op.fold_in * tile.width
-    )
+    def tap(self, tile: Tile, acc: Buffer, pixels: list[Expr | None], weights: Expr) -> None:
+        """Reduce one tap over its channels: the state's first, then the rest of x."""
+        fold, channels = self.op.fold_in, self.op.channels
+        if self.operands.state is not None:
+            bases = [None if p is None else p * fold for p in pixels]
+            tile.reduce(acc, self.operands.state, bases, fold, self.operands.weights, weights)
+        bases = [None if p is None else p * channels + fold for p in pixels]
+        rest = weights + fold * tile.width
+        tile.reduce(acc, self.operands.x, bases, channels - fold, self.operands.weights, rest)
 
 
 def vertical_taps(op: Conv, top: Expr):  # type: ignore[no-untyped-def]

@@ -1,6 +1,6 @@
 """Expand, depthwise and project on a CPU, row by row, so that the expanded tensor never leaves the cache.
 
-Pattern: the three convolutions of an inverted residual (two in MobileNetV2's first block), where the expanded
+Pattern: the three convolutions of an inverted residual, or the stem and MobileNetV2's first block, where the expanded
 tensor is too large for the second-level cache and a few of its rows are not.
 
 1. A work item is a run of output rows. `scratch` holds a ring of as many expanded rows as the depthwise kernel is
@@ -25,9 +25,9 @@ from tsm_edge.compile.tile import Epilogue
 from tsm_edge.compile.tiling import Machine, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 
-from . import _rule, depthwise_cpu
-from ._rule import Kernel
-from .pointwise_cpu import Operands, emit_span
+from . import _rule, conv_cpu, depthwise_cpu
+from ._rule import Kernel, Operands
+from .pointwise_cpu import emit_span
 
 FAMILY = "cpu"
 
@@ -58,6 +58,11 @@ CASES = (
     _case(7, 32, 32, 16, 1, expand=False, fold_out=2),
     _case(1, 8, 24, 8, 1),
     _case(2, 8, 19, 11, 2),
+    InvertedResidual(  # the stem and the first block
+        Conv(17, 15, 3, 16, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0),
+        Conv(9, 8, 16, 16, (3, 3), (1, 1), (1, 1, 1, 1), 16, low=0.0, high=6.0),
+        Conv(9, 8, 16, 8, fold_out=1),
+    ),
 )
 
 
@@ -75,7 +80,7 @@ def worthwhile(machine: Machine, op: InvertedResidual) -> bool:
     """
     middle = op.depthwise
     between = middle.height * middle.width * middle.channels * 4
-    weights = sum(conv.channels * conv.out_channels for conv in op.convs if not conv.depthwise) * 4
+    weights = sum(conv.taps * conv.out_channels for conv in op.convs if not conv.depthwise) * 4
     return (
         between > machine.l2_bytes
         and weights <= machine.l2_bytes // 2
@@ -101,9 +106,7 @@ class Params:
     @classmethod
     def from_machine(cls, machine: Machine, op: InvertedResidual) -> Params:
         def tiles(conv: Conv) -> tuple[int, Panels]:
-            return tiling.choose(
-                machine, ((conv.out_height, conv.out_width),), conv.out_channels, conv.channels
-            )
+            return tiling.choose(machine, ((conv.out_height, conv.out_width),), conv.out_channels, conv.taps)
 
         # Two items a core balance the load; more would expand the rows at their seams twice (28 % more for 7 of 56).
         rows = -(-op.project.height // (2 * machine.cores))
@@ -159,13 +162,13 @@ def _constants(
     constants: dict[str, np.ndarray] = {}
     if op.expand is not None and params.expand is not None:
         constants |= {
-            "we": _rule.pack_panels(expand[0].reshape(op.expand.out_channels, -1).T, params.expand[1]),
+            "we": _rule.pack_panels(_rule.matrix(expand[0]), params.expand[1]),
             "be": expand[1],
         }
     taps = depth.reshape(op.depthwise.channels, -1).T
     constants |= {"wd": np.ascontiguousarray(taps).ravel(), "bd": depth_bias}
     constants |= {
-        "wp": _rule.pack_panels(last.reshape(op.project.out_channels, -1).T, params.project[1]),
+        "wp": _rule.pack_panels(_rule.matrix(last), params.project[1]),
         "bp": last_bias,
     }
     return {name: array.astype(np.float32) for name, array in constants.items()}
@@ -210,9 +213,12 @@ class _Block:
         with tir.loop(
             tir.bind(tirx.max(0, new)), tir.bind(tirx.min(middle.height, top + middle.kernel[0]))
         ) as row:
-            pixel = tir.bind(row * middle.width)
             slot = tir.bind(tirx.floormod(row, self.ring) * middle.width)
-            emit_span(expand, self.machine, operands, rows, panels, middle.width, (pixel, pixel, slot))
+            if expand.pointwise:
+                pixel = tir.bind(row * middle.width)
+                emit_span(expand, self.machine, operands, rows, panels, middle.width, (pixel, pixel, slot))
+            else:
+                conv_cpu.emit_row(expand, self.machine, operands, self.params.expand, row, slot)
 
     def depthwise_row(self, y: Expr) -> None:
         """One depthwise row from the ring (or from x) to scratch."""

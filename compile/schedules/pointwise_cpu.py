@@ -20,12 +20,12 @@ import numpy as np
 
 from tsm_edge.compile import tiling, tir
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Epilogue, Tile
+from tsm_edge.compile.tile import Tile
 from tsm_edge.compile.tiling import Machine, Order, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 
 from . import _rule
-from ._rule import Kernel
+from ._rule import Kernel, Operands, Panel
 
 FAMILY = "cpu"
 CASES = (
@@ -68,25 +68,21 @@ class Params:
 
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
     """weight: [CO, CI, 1, 1]; bias: [CO]."""
-    packed = _rule.pack_panels(weight.reshape(op.out_channels, op.channels).T, params.panels)
+    packed = _rule.pack_panels(_rule.matrix(weight), params.panels)
     pointers = _rule.conv_pointers(op, packed.size)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
         buffers = dict(zip(pointers, tensors, strict=True))
-        operands = Operands(
-            buffers["x"],
-            buffers.get("state"),
-            buffers["w"],
-            buffers["b"],
-            _rule.epilogue(op, machine, buffers),
-        )
+        operands = Operands.of(op, machine, buffers)
 
         def item(tile: Expr, panel: Expr) -> None:
-            def panel_case(width: int, channel: Expr, offset: Expr) -> None:
-                _tiles(op, params, machine, operands, tile, Panel(width, channel, offset))
-
-            _rule.for_panel(params.panels, op.channels, panel, panel_case)
+            _rule.for_panel(
+                params.panels,
+                op.channels,
+                panel,
+                lambda columns: _tiles(op, params, machine, operands, tile, columns),
+            )
 
         _rule.for_items(params.order, begin, end, item)
 
@@ -100,26 +96,6 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         {"w": packed, "b": bias.astype(np.float32)},
         shape,
     )
-
-
-@dataclass(frozen=True)
-class Operands:
-    """The buffers of a matrix product over pixels."""
-
-    x: Buffer
-    state: Buffer | None
-    weights: Buffer
-    bias: Buffer
-    epilogue: Epilogue
-
-
-@dataclass(frozen=True)
-class Panel:
-    """`width` output channels from `channel`; `offset` is their place in the packed weights."""
-
-    width: int
-    channel: Expr
-    offset: Expr
 
 
 def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile: Expr, panel: Panel) -> None:
@@ -182,10 +158,4 @@ def emit_span(
                 emit_tile(op, machine, operands, height, panel, (source + at, past + at, out + at))
             first += tiles * height
 
-    if panels.full:
-        with tir.loop(0, panels.full) as p:
-            panel_of(Panel(panels.width, p * panels.width, p * (panels.width * op.channels)))
-    start = panels.full * panels.width
-    for width in panels.rest:
-        panel_of(Panel(width, start, start * op.channels))
-        start += width
+    _rule.each_panel(panels, op.channels, panel_of)
