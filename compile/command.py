@@ -22,9 +22,10 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
     """Parse INPUT:OUTPUT."""
     pairs = []
     for value in values:
-        source, colon, result = value.rpartition(":")
-        if not (source and colon and result):
-            raise UsageError("--state needs two names.", found=value, allowed="INPUT:OUTPUT")
+        # names of TensorFlow hold colons themselves: a:0=b:0
+        source, found, result = value.partition("=" if "=" in value else ":")
+        if not (source and found and result) or ("=" not in value and ":" in result):
+            raise UsageError("--state needs two names.", found=value, allowed="INPUT:OUTPUT or INPUT=OUTPUT")
         pairs.append((source, result))
     return tuple(pairs)
 
@@ -73,7 +74,7 @@ def compile(
     weights, or seeded random ones where it has none; the summary says which.
     """
     device = target.load(target_name)
-    refuse_strangers(model, weights, states, parameters)
+    refuse_strangers(model, weights, states, {**parameters, "seed": seed})
     if not model.endswith(".onnx"):
         described = model_from(model, weights=weights, **parameters)
     from . import networks, pipeline, summary  # torch and TVM load here, after the cheap checks
@@ -90,13 +91,15 @@ def compile(
     if as_json:
         report.print_json(summary.document(compiled))
     else:
-        summary.show(compiled)
+        summary.show(compiled, Path(model) if model.endswith(".onnx") else weights)
 
 
 def refuse_strangers(
     model: str, weights: Path | None, states: tuple[tuple[str, str], ...], parameters: dict[str, Any]
 ) -> None:
     """Options that the kind of model does not have; nothing is ignored in silence."""
+    if parameters.pop("seed") and (weights is not None or model.endswith(".onnx")):
+        raise UsageError("--seed is for untrained weights.", found=weights or model, allowed="one of both")
     if not model.endswith(".onnx"):
         if states:
             raise UsageError("--state is for ONNX files; a model of the zoo knows its states.", found=model)

@@ -44,7 +44,14 @@ def legalise(graph: Graph, node: Node) -> list[GenericCall]:
 
     Raises ImportFailed with the operator's name when TVM has no kernel for it.
     """
-    module = relax.transform.LegalizeOps()(one_call(graph, node))
+    try:
+        module = relax.transform.LegalizeOps()(one_call(graph, node))
+    except Exception as error:  # TVM raises anything from InternalError to TypeError
+        raise ImportFailed(
+            f"Operator '{node.operator}' of node '{node.layer}' cannot be lowered.",
+            found=f"{type(error).__name__}: {error}"[:300],
+            hint="replace it in the network, or compute it outside",
+        ) from error
     main = module["main"]
     inputs = [name for name in unique(node.inputs) if name not in graph.constants]
     names: dict[Any, Any] = dict(zip(main.params, inputs, strict=True))  # Relax variable -> name or names

@@ -19,7 +19,7 @@ from tsm_edge.signature import Signature
 class Node:
     """One operator.
 
-    kind: conv, batch_norm, clip, add, slice, concat, global_pool, max_pool, matmul, copy, layout, alias or opaque.
+    kind: conv, block, batch_norm, clip, add, slice, concat, global_pool, max_pool, copy, transpose, alias or opaque.
     inputs: names of values or constants. outputs: names of values. attrs: what the kind needs; see importer.py.
     layer: where it comes from, for reports.
     """
@@ -47,6 +47,8 @@ class Graph:
     """Nodes in execution order, the shape of every value, and the constants."""
 
     signature: Signature
+    frame: str = "frame"  # the input's value; names inside are ours, whatever the network calls its tensors
+    states: list[str] = field(default_factory=list)  # the states' values, in the signature's order
     nodes: list[Node] = field(default_factory=list)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     dtypes: dict[str, str] = field(default_factory=dict)  # of values that are not float32
@@ -56,14 +58,19 @@ class Graph:
         default_factory=dict
     )  # state input name -> value that becomes the next state
 
-    @property
-    def input(self) -> str:
-        """The frame."""
-        return self.signature.inputs[0].name
+    def nhwc(self, value: str) -> bool:
+        """Whether a value is stored NHWC and that differs: float32, 4-D, batch 1, several channels and pixels.
 
-    @property
-    def state_inputs(self) -> list[str]:
-        return [pair.input.name for pair in self.signature.states]
+        Constants and values of another dtype or batch are stored as their shape says; only opaque nodes read those.
+        """
+        shape = self.shapes[value]
+        plain = value not in self.constants and value not in self.dtypes and len(shape) == 4 and shape[0] == 1
+        return plain and shape[1] > 1 and shape[2] * shape[3] > 1
+
+    def stored(self, value: str) -> tuple[int, ...]:
+        """The shape in memory."""
+        shape = self.shapes[value]
+        return (1, shape[2], shape[3], shape[1]) if self.nhwc(value) else shape
 
     def results(self) -> list[str]:
         """Values that must exist at the end of a step."""
@@ -112,7 +119,7 @@ class Graph:
         return "".join(line + "\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
-        for name in [self.input, *self.state_inputs]:
+        for name in [self.frame, *self.states]:
             yield f"input {name} {list(self.shapes[name])}"
         for node in self.nodes:
             outputs = ", ".join(f"{name} {list(self.shapes[name])}" for name in node.outputs)
@@ -125,6 +132,8 @@ class Graph:
 
 def describe(value: Any) -> str:
     """A short text of an attribute."""
-    return (
-        f"array{list(value.shape)}" if isinstance(value, np.ndarray) else str(value).replace("\n", " ")[:80]
-    )
+    if isinstance(value, np.ndarray):
+        return f"array{list(value.shape)}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(describe, value)) + "]"
+    return " ".join(str(value).split())[:80]

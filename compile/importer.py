@@ -4,8 +4,10 @@ Relax's frontends do the reading; this module turns the flat Relax function into
 passes understand get a kind of their own, every other operator becomes `opaque` and keeps its Relax call, so that TVM
 legalises it later. Attributes by kind:
 
-conv: weight, bias, stride, pad (top, left, bottom, right), groups · batch_norm: scale, shift (per channel) ·
-clip: low, high · slice: axis, begin, end · concat: axis · max_pool: kernel, stride, pad
+conv: weight, bias, stride, pad (top, left, bottom, right), groups; the passes add clamp (low, high), residual, state,
+fold_in, next, fold_out · batch_norm: scale, shift (per channel) · clip: low, high · slice: axis, begin, end · concat:
+axis · max_pool: kernel, stride, pad, next, fold_out · block: op, weights, state, residual, next · any: function (TIR
+that the frontend lowered)
 """
 
 from __future__ import annotations
@@ -95,17 +97,21 @@ class _Walk:
         """Walk the whole main function."""
         self.module = module
         function = module["main"]
+        signature = self.graph.signature
+        states = [pair.input.name for pair in signature.states]
         for name, parameter in zip(inputs, function.params, strict=True):
-            self.names[parameter] = name
-            self.graph.shapes[name] = static_shape(parameter.ty, name)
+            inside = "frame" if name == signature.inputs[0].name else f"cache{states.index(name)}"
+            self.names[parameter] = inside
+            self.graph.shapes[inside] = static_shape(parameter.ty, name)
+            check_input(name, self.graph.shapes[inside])
+        self.graph.states = [f"cache{index}" for index in range(len(states))]
         for block in function.body.blocks:
             for binding in block.bindings:
                 self.bind(binding.var, binding.value)
         results = dict(zip(outputs, self.fields(function.body.body), strict=True))
-        self.graph.output = results[self.graph.signature.outputs[0].name]
-        self.graph.state_outputs = {
-            pair.input.name: results[pair.output_name] for pair in self.graph.signature.states
-        }
+        self.graph.output = results[signature.outputs[0].name]
+        after = (results[pair.output_name] for pair in signature.states)
+        self.graph.state_outputs = dict(zip(self.graph.states, after, strict=True))
 
     def fresh(self, hint: str) -> str:
         self.count += 1
@@ -125,6 +131,8 @@ class _Walk:
             name = self.fresh("const")
             self.graph.constants[name] = expression.value.numpy()
             self.graph.shapes[name] = tuple(self.graph.constants[name].shape)
+            if self.graph.constants[name].dtype != np.float32:
+                self.graph.dtypes[name] = str(self.graph.constants[name].dtype)
             return name
         return self.names[expression]
 
@@ -136,8 +144,15 @@ class _Walk:
             self.names[var] = self.fields(value.tuple_value)[value.index]
         elif isinstance(value, relax.Call):
             self.call(var, value)
-        else:
+        elif isinstance(value, relax.Var) or is_constant(value):
             self.names[var] = self.value(value)
+        else:
+            raise ImportFailed(
+                "The network holds something that is no operator.",
+                found=type(value).__name__,
+                allowed="a straight list of operators",
+                hint="export it without control flow",
+            )
 
     def call(self, var: Any, call: Any) -> None:
         """One operator."""
@@ -150,12 +165,6 @@ class _Walk:
                     inputs += self.fields(argument)
             elif is_tensor(argument):
                 inputs.append(self.value(argument))
-        constants = [self.graph.constants.get(name) for name in inputs]
-        kind, attrs = recognise(
-            operator, call, constants, self.graph.shapes.get(inputs[0], ()) if inputs else ()
-        )
-        if operator == "relax.call_tir" and kind == "opaque":
-            attrs = {"function": self.module[call.args[0]]}
         types = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
         outputs = [self.fresh(operator.rsplit(".", 1)[-1]) for _ in types]
         for name, kind_of in zip(outputs, types, strict=True):
@@ -166,6 +175,14 @@ class _Walk:
             self.tuples[var] = outputs
         else:
             self.names[var] = outputs[0]
+        constants = [self.graph.constants.get(name) for name in inputs]
+        kind, attrs = recognise(
+            operator, call, constants, self.graph.shapes.get(inputs[0], ()) if inputs else ()
+        )
+        if any(name in self.graph.dtypes for name in (*inputs, *outputs)):
+            kind, attrs = "opaque", {}  # our kernels compute in float32 only
+        if operator == "relax.call_tir":
+            attrs = {**attrs, "function": self.module[call.args[0]]}
         if kind == "split":
             self.slices(call, inputs[0], outputs, attrs)
         else:
@@ -181,6 +198,17 @@ class _Walk:
             piece = relax.op.strided_slice(call.args[0], [axis], [begin], [end])
             bounds = {"axis": axis, "begin": begin, "end": end}
             self.graph.nodes.append(Node("slice", [source], [output], bounds, "relax.strided_slice", piece))
+
+
+def check_input(name: str, shape: tuple[int, ...]) -> None:
+    """What a step may take: up to four dimensions, and one image at a time."""
+    if len(shape) > 4 or (len(shape) == 4 and shape[0] != 1):
+        raise ImportFailed(
+            f"'{name}' is no input of a step.",
+            found=str(list(shape)),
+            allowed="at most 4 dimensions, batch 1",
+            hint="export the network for one frame",
+        )
 
 
 def is_constant(expression: Any) -> bool:

@@ -72,12 +72,30 @@ def read_onnx(path: Path) -> Any:
     try:
         file = onnx.load(str(path))
         onnx.checker.check_model(file)
+        check_operators(file)
         return onnx.shape_inference.infer_shapes(file, strict_mode=True)
+    except ImportFailed:
+        raise
     except Exception as error:  # protobuf, checker and I/O errors have no common base
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise ImportFailed(
             f"'{path}' is not a valid ONNX file.", found=reason, allowed="a checked ONNX model"
         ) from error
+
+
+def check_operators(file: Any) -> None:
+    """Every operator must be one that TVM's frontend reads; the first that is not is named with its node."""
+    from tvm.relax.frontend.onnx import onnx_frontend
+
+    known = onnx_frontend._get_convert_map()
+    for node in file.graph.node:
+        if node.op_type not in known or node.domain not in ("", "ai.onnx"):
+            raise ImportFailed(
+                f"Operator '{node.op_type}' of node '{node.name or node.output[0]}' is not supported.",
+                found=f"{node.domain or 'ai.onnx'}.{node.op_type}",
+                allowed="operators of TVM's ONNX frontend",
+                hint="replace it in the network, or compute it outside",
+            )
 
 
 def onnx_signature(file: Any, pairs: Sequence[tuple[str, str]]) -> Signature:
@@ -113,7 +131,19 @@ def onnx_signature(file: Any, pairs: Sequence[tuple[str, str]]) -> Signature:
                 allowed=f"one {kind}",
                 hint="name each state with --state INPUT:OUTPUT",
             )
-    return Signature((left[0],), tuple(states), (results[0],))
+    return Signature((left[0],), tuple(states), (scores_of(results[0]),))
+
+
+def scores_of(result: TensorSpec) -> TensorSpec:
+    """The scores as [1, classes]; extents of 1 around the classes do not matter, a map of scores does."""
+    if max(result.shape) != result.size:
+        raise ImportFailed(
+            f"'{result.name}' is no list of class scores.",
+            found=str(list(result.shape)),
+            allowed="one extent above 1",
+            hint="pool the map to one score a class inside the network",
+        )
+    return TensorSpec(result.name, (1, result.size))
 
 
 def spec_of(value: Any) -> TensorSpec:
@@ -139,17 +169,7 @@ def load_onnx(file: Any, signature: Signature) -> Graph:
     """Import through Relax; ImportFailed names an unsupported operator and its node."""
     import onnx
     from tvm.relax.frontend.onnx import from_onnx as relax_from_onnx
-    from tvm.relax.frontend.onnx import onnx_frontend
 
-    known = onnx_frontend._get_convert_map()
-    for node in file.graph.node:
-        if node.op_type not in known:
-            raise ImportFailed(
-                f"Operator '{node.op_type}' of node '{node.name or node.output[0]}' is not supported.",
-                found=f"{node.domain or 'ai.onnx'}.{node.op_type}",
-                allowed="operators of TVM's ONNX frontend",
-                hint="replace it in the network, or compute it outside",
-            )
     try:
         module = relax_from_onnx(file, keep_params_in_input=False)
     except Exception as error:  # the frontend raises anything from assertion to AttributeError

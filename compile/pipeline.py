@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tsm_edge import __version__, bundle
-from tsm_edge.errors import UnsupportedTarget
+from tsm_edge.errors import CompileError, OutputError, UnsupportedTarget
 from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
 from tsm_edge.signature import Preprocess
 from tsm_edge.target import EdgeTarget
@@ -66,8 +66,13 @@ class Phases:
     def save(self, name: str, text: Callable[[], str]) -> None:
         """Write `name` into the dump folder, numbered in order."""
         if self.dump is not None:
-            self.dump.mkdir(parents=True, exist_ok=True)
-            (self.dump / f"{len(self.seconds)}-{name}").write_text(text(), encoding="utf-8")
+            try:
+                self.dump.mkdir(parents=True, exist_ok=True)
+                (self.dump / f"{len(self.seconds)}-{name}").write_text(text(), encoding="utf-8")
+            except OSError as error:
+                raise OutputError(
+                    f"'{self.dump}' cannot be written.", found=error.strerror or error
+                ) from error
 
 
 PHASES = ("import", "passes", "schedule", "plan", "kernels", "link", "bundle")
@@ -96,6 +101,10 @@ def compile(
     phases.save("fused.txt", graph.text)
     with phases.phase("schedule"):
         lowered = lower.lower(graph, target.family, backend.machine(target))
+    phases.save("scheduled.txt", graph.text)
+    missed = [step.label for step in lowered.steps if step.schedule == lower.GENERIC]
+    if missed and network.info.source == "zoo":
+        raise CompileError("No schedule takes a layer of a shipped model.", found=", ".join(missed))
     with phases.phase("plan"):
         planned = planner.plan(graph, lowered)
     phases.save("plan.txt", planned.plan.text)

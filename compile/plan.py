@@ -6,7 +6,7 @@ step.
 
 Text form, one record a line; fields are separated by one space and contain none::
 
-    plan <version> arena <bytes> state <bytes> weights <bytes> scratch <bytes>
+    plan <version> input <name> output <name> arena <bytes> state <bytes> weights <bytes> scratch <bytes>
     tensor <name> <dtype> <AxBxC> <memory> <offset> <bytes>
     op <symbol> <layer> <schedule> items <n> macs <n> reads <a,b> writes <c,d> calls <a,b,c,d>
 """
@@ -66,6 +66,8 @@ class PlanOp:
 class Plan:
     """Tensors and operations of one step, and the size of each memory in bytes."""
 
+    input: str
+    output: str
     tensors: tuple[PlanTensor, ...]
     ops: tuple[PlanOp, ...]
     arena_bytes: int
@@ -97,6 +99,14 @@ class Plan:
         index = self._index()
         if len(index) != len(self.tensors):
             raise CompileError("The plan names a tensor twice.", allowed="unique names")
+        for word in (*index, *(word for op in self.ops for word in (op.symbol, op.layer, op.schedule))):
+            if not word or any(c in ", " or not c.isprintable() for c in word):
+                raise CompileError(
+                    "A name in the plan is no word.", found=repr(word), allowed="no spaces or commas"
+                )
+        for name in (self.input, self.output):
+            if name not in index:
+                raise CompileError(f"The plan has no tensor '{name}'.", allowed=", ".join(index))
         sizes = {
             ARENA: self.arena_bytes,
             STATE_IN: self.state_bytes,
@@ -117,8 +127,7 @@ class Plan:
 
     def _check_order(self, index: dict[str, PlanTensor]) -> None:
         written = {name for name, tensor in index.items() if tensor.memory in (WEIGHTS, STATE_IN, SCRATCH)}
-        computed = {name for op in self.ops for name in op.writes}
-        written |= {name for name in index if name not in computed}  # the frame
+        written.add(self.input)
         states: set[int] = set()
         for op in self.ops:
             for name in op.reads:
@@ -137,7 +146,7 @@ class Plan:
                 raise CompileError(f"State '{tensor.name}' is never written.")
 
     def _check_overlap(self, index: dict[str, PlanTensor]) -> None:
-        spans = lifetimes([(op.reads, op.writes) for op in self.ops])
+        spans = lifetimes([(op.reads, op.writes) for op in self.ops], self.output)
         arena = [index[name] for name in spans if index[name].memory == ARENA]
         for i, a in enumerate(arena):
             for b in arena[:i]:
@@ -150,8 +159,8 @@ class Plan:
     def text(self) -> str:
         """The plan as text."""
         lines = [
-            f"plan {VERSION} arena {self.arena_bytes} state {self.state_bytes} weights {self.weights_bytes} "
-            f"scratch {self.scratch_bytes}"
+            f"plan {VERSION} input {self.input} output {self.output} arena {self.arena_bytes} "
+            f"state {self.state_bytes} weights {self.weights_bytes} scratch {self.scratch_bytes}"
         ]
         lines += [
             f"tensor {t.name} {t.dtype} {'x'.join(map(str, t.shape))} {t.memory} {t.offset} {t.nbytes}"
@@ -172,12 +181,12 @@ class Plan:
             words = head.split(" ")
             if words[:2] != ["plan", str(VERSION)]:
                 raise ValueError(head)
-            sizes = [int(word) for word in words[3::2]]
+            sizes = [int(word) for word in words[7::2]]
             tensors = [_parse_tensor(line.split(" ")) for line in lines if line.startswith("tensor ")]
             ops = [_parse_op(line.split(" ")) for line in lines if line.startswith("op ")]
             if len(tensors) + len(ops) != len(lines):
                 raise ValueError("unknown record")
-            return cls(tuple(tensors), tuple(ops), *sizes)
+            return cls(words[3], words[5], tuple(tensors), tuple(ops), *sizes)
         except (ValueError, IndexError, KeyError) as error:
             raise CompileError(
                 "This is not a plan.", found=str(error)[:80], allowed=f"version {VERSION}"
@@ -195,21 +204,20 @@ def _parse_op(words: list[str]) -> PlanOp:
     return PlanOp(symbol, layer, schedule, int(items), int(macs), *names)
 
 
-def lifetimes(ops: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> dict[str, tuple[int, int]]:
+def lifetimes(ops: list[tuple[tuple[str, ...], tuple[str, ...]]], output: str) -> dict[str, tuple[int, int]]:
     """First and last operation that touches each tensor, from (reads, writes) in order.
 
-    A tensor that is read before anything writes it is the frame and lives from the start; one that nothing reads is a
-    result and lives to the end.
+    A tensor that is read before anything writes it is the frame and lives from the start; the output lives to the end.
     """
     spans: dict[str, tuple[int, int]] = {}
-    read: set[str] = set()
     for index, (reads, writes) in enumerate(ops):
         for name in reads:
             spans[name] = (spans.get(name, (-1, 0))[0], index)
-            read.add(name)
         for name in writes:
             spans.setdefault(name, (index, index))
-    return {name: (span if name in read else (span[0], len(ops))) for name, span in spans.items()}
+    if output in spans:
+        spans[output] = (spans[output][0], len(ops))
+    return spans
 
 
 def overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:

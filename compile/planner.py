@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tsm_edge.errors import ImportFailed
+
 from .graph import Graph
 from .lower import SCRATCH as SCRATCH_NAME
 from .lower import Lowered, Step
@@ -36,8 +38,6 @@ class Planned:
     plan: Plan
     kernels: dict[str, Any]
     weights: bytes
-    input: str
-    output: str
     states: tuple[str, ...]  # tensors in state_in, in signature order
 
 
@@ -53,13 +53,19 @@ def plan(graph: Graph, lowered: Lowered) -> Planned:
         if name in offsets
     }
     state_bytes = 0
-    for pair in graph.signature.states:
-        name = pair.input.name
+    for name, pair in zip(graph.states, graph.signature.states, strict=True):
         target = aliases.get(graph.state_outputs[name], graph.state_outputs[name])
         for value, memory in ((name, STATE_IN), (target, STATE_OUT)):
-            tensors[value] = PlanTensor(value, "float32", stored(graph.shapes[name]), memory, state_bytes)
+            tensors[value] = PlanTensor(value, "float32", graph.stored(name), memory, state_bytes)
         state_bytes += aligned(pair.input.nbytes)
-    spans = lifetimes([(step.reads, step.writes) for step in steps])
+    output = aliases.get(graph.output, graph.output)
+    spans = lifetimes([(step.reads, step.writes) for step in steps], output)
+    if graph.frame not in spans:
+        raise ImportFailed(
+            "The network does not look at its frame.",
+            found=f"input '{graph.signature.inputs[0].name}' is unused",
+            allowed="an input that decides the scores",
+        )
     values = {name: describe(graph, lowered, name) for name in spans if name not in tensors}
     sizes = {name: prod(shape) * ITEM_BYTES[dtype] for name, (shape, dtype) in values.items()}
     arena, arena_bytes = allocate(sizes, spans)
@@ -70,8 +76,8 @@ def plan(graph: Graph, lowered: Lowered) -> Planned:
     ops = tuple(
         PlanOp(
             symbol,
-            step.layer,
-            f"{step.schedule}:{step.note}".replace(" ", "-").rstrip(":"),
+            word(step.layer),
+            word(f"{step.schedule}:{step.note}".rstrip(":")),
             step.items,
             step.macs,
             step.reads,
@@ -80,14 +86,17 @@ def plan(graph: Graph, lowered: Lowered) -> Planned:
         )
         for symbol, step in zip(symbols, steps, strict=True)
     )
-    return Planned(
-        Plan(tuple(tensors.values()), ops, arena_bytes, state_bytes, len(blob), lowered.scratch),
-        kernels,
-        blob,
-        graph.input,
-        aliases.get(graph.output, graph.output),
-        tuple(graph.state_inputs),
+    placed = Plan(
+        graph.frame,
+        output,
+        tuple(tensors.values()),
+        ops,
+        arena_bytes,
+        state_bytes,
+        len(blob),
+        lowered.scratch,
     )
+    return Planned(placed, kernels, blob, tuple(graph.states))
 
 
 def storage_aliases(graph: Graph) -> dict[str, str]:
@@ -153,13 +162,13 @@ def used_constants(steps: list[Step], constants: dict[str, np.ndarray]) -> Itera
                 yield name
 
 
-def stored(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape in memory: NHWC for 4-D values of batch 1."""
-    return (shape[0], shape[2], shape[3], shape[1]) if len(shape) == 4 and shape[0] == 1 else shape
+def word(text: str) -> str:
+    """A name as one word of the plan's text; foreign layers are called anything."""
+    return "".join(c if c.isprintable() and c not in ", " else "-" for c in text) or "-"
 
 
 def describe(graph: Graph, lowered: Lowered, name: str) -> tuple[tuple[int, ...], str]:
     """Stored shape and dtype of a value."""
     if name in lowered.extra:
         return lowered.extra[name]
-    return stored(graph.shapes[name]) or (1,), graph.dtypes.get(name, "float32")
+    return graph.stored(name) or (1,), graph.dtypes.get(name, "float32")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import click
@@ -34,8 +36,8 @@ def document(compiled: Compiled) -> dict[str, Any]:
     }
 
 
-def show(compiled: Compiled) -> None:
-    """Print the summary as a person reads it."""
+def show(compiled: Compiled, origin: Path | None) -> None:
+    """Print the summary as a person reads it; origin: the checkpoint or ONNX file, which `verify` wants again."""
     manifest, plan = compiled.manifest, compiled.planned.plan
     target = manifest.target
     report.print_facts(
@@ -65,7 +67,8 @@ def show(compiled: Compiled) -> None:
             err=True,
         )
     click.echo()
-    report.print_next(f"tsm-edge verify {compiled.folder}")
+    again = f" --weights {shlex.quote(str(origin))}" if origin else ""
+    report.print_next(f"tsm-edge verify {shlex.quote(str(compiled.folder))}{again}")
 
 
 def schedule_rows(compiled: Compiled) -> list[tuple[str, int, float]]:

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from tsm_edge import __version__
-from tsm_edge.errors import CompileError, ExtraMissing
+from tsm_edge.errors import CompileError, ExtraMissing, OutputError
 from tsm_edge.target import EdgeTarget
 
 FLAGS = (
@@ -52,6 +52,17 @@ def link(kernels: bytes, weights: bytes, plan_c: str, target: EdgeTarget) -> Lin
     Runs in a temporary folder with relative names, so that no path of this machine reaches a file and equal inputs give
     equal bytes.
     """
+    try:
+        return _link(kernels, weights, plan_c, target)
+    except OSError as error:
+        raise OutputError(
+            "The bundle cannot be linked.",
+            found=error.strerror or error,
+            hint="look at the free space of the temporary folder, or set TMPDIR",
+        ) from error
+
+
+def _link(kernels: bytes, weights: bytes, plan_c: str, target: EdgeTarget) -> Linked:
     runtime = Path(str(resources.files("tsm_edge.compile"))) / "runtime"
     with tempfile.TemporaryDirectory(prefix="tsm-edge-") as name:
         folder = Path(name)

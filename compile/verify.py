@@ -58,7 +58,7 @@ def compare(folder: Path, manifest: Manifest, step: Step, frames: int) -> Outcom
         at = 0
         for index, (spec, wanted) in enumerate(zip(specs, [scores, *states], strict=True)):
             found = row[at : at + spec.size].reshape(spec.shape)
-            difference = np.abs(found.astype(np.float64) - wanted)
+            difference = np.abs(found.astype(np.float64) - wanted.reshape(spec.shape))
             worst[index] = max(worst[index], np.inf if np.isnan(difference).any() else difference.max())
             largest[index] = max(largest[index], np.abs(wanted).max())
             at += spec.size

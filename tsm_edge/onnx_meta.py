@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import EdgeError, ImportFailed
-from .manifest import WeightsInfo
+from .manifest import FILE_NAME, WeightsInfo
 from .signature import Preprocess
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class OnnxMeta:
             )
         try:
             model = props[_PREFIX + "model"]
+            if not FILE_NAME.fullmatch(model):  # it names a folder
+                raise ValueError(f"model {model!r}")
             facts = {key: json.loads(props[_PREFIX + key]) for key in _JSON_KEYS}
             return cls(
                 model,

@@ -1,4 +1,7 @@
-"""Graph passes, one per file, each a function `run(graph)` that rewrites in place. `ORDER` is the compiler's order."""
+"""Graph passes, one per file, each a function `run(graph)` that rewrites in place. `ORDER` is the compiler's order.
+
+`fuse_block` is not among them: it asks the schedules of a target what pays, so lowering calls it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from tsm_edge.compile.graph import Graph
 
 from . import fold_batchnorm, fuse_epilogue, fuse_shift, layout, own_results
 
-ORDER = (fold_batchnorm, fuse_epilogue, fuse_shift, layout, own_results)
+#: epilogues twice: a bias must be in its convolution before the batch norm, a clamp comes after it
+ORDER = (fuse_epilogue, fold_batchnorm, fuse_epilogue, fuse_shift, layout, own_results)
 
 
 def run(graph: Graph) -> None:

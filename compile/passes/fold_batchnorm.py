@@ -13,6 +13,8 @@ def run(graph: Graph) -> None:
         conv = graph.producer(node.inputs[0])
         if conv is None or conv.kind != "conv" or graph.sole_user(conv.output) is not node:
             continue
+        if "residual" in conv.attrs or "clamp" in conv.attrs:
+            continue
         scale, shift = node.attrs["scale"], node.attrs["shift"]
         weight = conv.attrs["weight"].astype(np.float64) * scale[:, None, None, None]
         bias = conv.attrs["bias"].astype(np.float64) * scale + shift

@@ -27,7 +27,7 @@ def read_side(graph: Graph, concat: Node) -> None:
         return
     state, rest = concat.inputs
     cut = graph.producer(rest)
-    if state not in graph.state_inputs or cut is None or cut.kind != "slice":
+    if state not in graph.states or cut is None or cut.kind != "slice":
         return
     source, fold = cut.inputs[0], graph.shapes[state][1]
     tail = (
@@ -62,6 +62,6 @@ def write_side(graph: Graph, state: str, value: str) -> None:
         writer.attrs.update(next=value, fold_out=fold)
         writer.outputs.append(value)
         graph.nodes.remove(cut)
-    elif len(graph.shapes[source]) == 4:
+    elif graph.nhwc(source):
         _, channels, height, width = graph.shapes[source]
         cut.kind, cut.attrs = "copy", {"pixels": height * width, "channels": channels, "fold": fold}

@@ -57,24 +57,22 @@ def run(graph: Graph) -> None:
 def free(graph: Graph, node: Node) -> bool:
     """Whether the operator gives the same bytes in either layout."""
     tensors = [*node.inputs, *node.outputs]
-    if not any(matters(graph.shapes[name]) for name in tensors):
+    if not any(map(graph.nhwc, tensors)):
         return True
     whole = graph.shapes[node.output]
-    return node.operator in ELEMENTWISE and all(
-        graph.shapes[name] == whole or (name in graph.constants and graph.constants[name].size == 1)
+    alike = (
+        graph.constants[name].size == 1
+        if name in graph.constants
+        else graph.nhwc(name) and graph.shapes[name] == whole
         for name in tensors
     )
-
-
-def matters(shape: tuple[int, ...]) -> bool:
-    """NHWC and NCHW differ for 4-D tensors with more than one channel and more than one pixel."""
-    return len(shape) == 4 and shape[1] > 1 and shape[2] * shape[3] > 1
+    return node.operator in ELEMENTWISE and all(alike)
 
 
 def surround(graph: Graph, node: Node) -> None:
     """Transpose what goes in and what comes out."""
     for value in dict.fromkeys(node.inputs):
-        if value in graph.constants or not matters(graph.shapes[value]):
+        if not graph.nhwc(value):
             continue
         _, channels, height, width = graph.shapes[value]
         view = f"{value}_nchw_{node.output}"
@@ -85,7 +83,7 @@ def surround(graph: Graph, node: Node) -> None:
         graph.nodes.insert(graph.nodes.index(node), transpose)
         node.inputs = [view if name == value else name for name in node.inputs]
     for value in list(node.outputs):
-        if not matters(graph.shapes[value]):
+        if not graph.nhwc(value):
             continue
         _, channels, height, width = graph.shapes[value]
         raw = f"{value}_nchw"

@@ -36,7 +36,13 @@ def copy(graph: Graph, value: str, result: str) -> str:
     name = f"{value}_as_{result}"
     graph.shapes[name] = graph.shapes[value]
     size = prod(graph.shapes[value])
+    if value in graph.constants and graph.nhwc(
+        name
+    ):  # the kernel copies bytes, and the result is stored NHWC
+        value, array = f"{value}_nhwc", graph.constants[value]
+        graph.constants[value] = array.transpose(0, 2, 3, 1)
+        graph.shapes[value] = graph.constants[value].shape
     graph.nodes.append(
-        Node("copy", [value], [name], {"pixels": 1, "channels": size, "fold": size}, f"{result} copy")
+        Node("copy", [value], [name], {"pixels": 1, "channels": size, "fold": size}, f"{result}.copy")
     )
     return name

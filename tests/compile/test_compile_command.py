@@ -35,7 +35,7 @@ def test_summary_progress_and_dump(built: tuple[Path, Result]) -> None:
     phases = [line.split()[0] for line in result.stderr.splitlines() if line.endswith(" s")]
     assert phases == ["import", "passes", "schedule", "plan", "kernels", "link", "bundle"]
     dumped = sorted(path.name.split("-", 1)[1] for path in folder.with_name("dump").iterdir())
-    assert dumped == ["fused.txt", "imported.txt", "kernels.py", "plan.c", "plan.txt"]
+    assert dumped == ["fused.txt", "imported.txt", "kernels.py", "plan.c", "plan.txt", "scheduled.txt"]
 
 
 def test_the_same_inputs_give_the_same_bytes(built: tuple[Path, Result], tmp_path: Path) -> None:

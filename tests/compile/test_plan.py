@@ -44,12 +44,15 @@ OPS = (
         "k1", "head", "pointwise_cpu", 1, 20, ("a", "cache", "w"), ("logits",), ("a", "cache", "w", "logits")
     ),
 )
-PLAN = Plan(TENSORS, OPS, arena_bytes=256, state_bytes=64, weights_bytes=64)
+PLAN = Plan("frame", "logits", TENSORS, OPS, arena_bytes=256, state_bytes=64, weights_bytes=64)
 
 
 def test_text_round_trips() -> None:
     assert Plan.parse(PLAN.text()) == PLAN
-    assert PLAN.text().splitlines()[0] == "plan 1 arena 256 state 64 weights 64 scratch 0"
+    assert (
+        PLAN.text().splitlines()[0]
+        == "plan 1 input frame output logits arena 256 state 64 weights 64 scratch 0"
+    )
     assert PLAN.macs == 120
     assert PLAN.traffic(OPS[1]) == 64 + 64 + 32 + 16
 
@@ -83,12 +86,12 @@ def test_the_checker_names_the_broken_rule(
     tensors: tuple[PlanTensor, ...], ops: tuple[PlanOp, ...], message: str
 ) -> None:
     with pytest.raises(CompileError, match=message):
-        Plan(tensors, ops, arena_bytes=256, state_bytes=64, weights_bytes=64)
+        Plan("frame", "logits", tensors, ops, arena_bytes=256, state_bytes=64, weights_bytes=64)
 
 
 def test_lifetimes_of_inputs_and_results() -> None:
-    spans = lifetimes([(("frame",), ("a",)), (("a",), ("b",)), (("b", "frame"), ("out",))])
-    assert spans == {"frame": (-1, 2), "a": (0, 1), "b": (1, 2), "out": (2, 3)}
+    spans = lifetimes([(("frame",), ("a",)), (("a",), ("b", "out")), (("b", "frame"), ("rest",))], "out")
+    assert spans == {"frame": (-1, 2), "a": (0, 1), "b": (1, 2), "out": (1, 3), "rest": (2, 2)}
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -16,6 +16,19 @@ from tsm_edge.manifest import ModelInfo, WeightsInfo
 from tsm_edge.signature import Signature, StatePair, TensorSpec
 
 
+class Net(nn.Module):
+    """Layers by name and a rule over them: `rule(net, frame, *states) -> (scores, *next states)`."""
+
+    def __init__(self, rule: Callable[..., tuple[torch.Tensor, ...]], **layers: nn.Module) -> None:
+        super().__init__()
+        self.rule = rule
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.rule(self, *values)
+
+
 def signature_of(step: nn.Module, frame: tuple[int, ...], states: list[tuple[int, ...]]) -> Signature:
     """The signature of a step module, from one run."""
     with torch.no_grad():
@@ -35,7 +48,7 @@ def loader(step: nn.Module, signature: Signature) -> Callable[[], Graph]:
 
 def compile_local(step: nn.Module, signature: Signature, folder: Path) -> pipeline.Compiled:
     """Compile a step module for this machine."""
-    info = ModelInfo("lab", {}, WeightsInfo("seeded", "random", ""), "zoo")
+    info = ModelInfo("lab", {}, WeightsInfo("onnx", "random", ""), "onnx")
     labels = tuple(f"class {i}" for i in range(signature.outputs[0].shape[-1]))
     network = pipeline.Network(info, loader(step, signature), labels, None)
     return pipeline.compile(network, target.load("local"), folder)
