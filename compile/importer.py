@@ -13,6 +13,7 @@ that the frontend lowered)
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,8 @@ def from_torch(step: torch.nn.Module, examples: Sequence[torch.Tensor], signatur
     import torch
     from tvm.relax.frontend.torch import from_exported_program
 
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch warns of its own use of a deprecated class
         program = torch.export.export(step, tuple(examples))
     arrays = {
         name.removesuffix(".weight").removeprefix("net."): value.numpy()

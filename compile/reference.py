@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from tsm_edge import checkpoints, models
-from tsm_edge.errors import UsageError
+from tsm_edge import checkpoints, origin
 from tsm_edge.manifest import Manifest
 from tsm_edge.signature import TensorSpec
 
@@ -21,21 +19,8 @@ def step_of(manifest: Manifest, weights: Path | None) -> Step:
 
     weights: the checkpoint or ONNX file the bundle was compiled from; checked against the manifest's sha256.
     """
-    info = manifest.model
-    if info.weights.source in ("file", "onnx") and weights is None:
-        kind = "ONNX file" if info.source == "onnx" else "checkpoint"
-        raise UsageError(
-            f"This bundle was compiled from a {kind}; the comparison needs it.",
-            found=info.weights.note,
-            hint="verify BUNDLE --weights FILE",
-        )
-    if weights is not None and checkpoints.sha256(weights) != info.weights.sha256:
-        raise UsageError(
-            f"'{weights}' is not the file this bundle was compiled from.",
-            found=f"sha256 {checkpoints.sha256(weights)[:16]}…",
-            allowed=f"sha256 {info.weights.sha256[:16]}…",
-        )
-    if info.source == "onnx":
+    origin.check_file(manifest, weights, "verify")
+    if manifest.model.source == "onnx":
         assert weights is not None
         return _onnx_step(manifest, weights)
     return _torch_step(manifest, weights)
@@ -44,9 +29,8 @@ def step_of(manifest: Manifest, weights: Path | None) -> Step:
 def _torch_step(manifest: Manifest, weights: Path | None) -> Step:
     import torch
 
-    parameters: dict[str, Any] = manifest.model.parameters
-    model = models.load(manifest.model.name, labels=manifest.labels, **parameters)
-    net, _ = checkpoints.prepare(model, weights, checkpoints.seed_of(manifest.model.weights))
+    seed = checkpoints.seed_of(manifest.model.weights)
+    net, _ = checkpoints.prepare(origin.model_of(manifest), weights, seed)
 
     def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         with torch.no_grad():

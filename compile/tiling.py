@@ -28,7 +28,6 @@ class Machine:
     fused: bool  # the code generator needs to be asked for FMAs
     clamp: tuple[str, str] | None  # LLVM's names of vector maximum and minimum; None: compare and select
     index: str  # integer type of a pointer
-    l1_bytes: int
     l2_bytes: int
     cores: int
 

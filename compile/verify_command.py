@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 
 import click
@@ -45,7 +46,10 @@ def verify(folder: Path, frames: int, weights: Path | None, tolerance: float, as
     outcome = check.compare(folder, manifest, reference.step_of(manifest, weights), frames)
     wrong = [difference.name for difference in outcome.differences if not difference.within(tolerance)]
     if as_json:
-        report.print_json({"bundle": str(folder), "ok": not wrong, "tolerance": tolerance, **asdict(outcome)})
+        document = asdict(outcome)
+        for entry in document["differences"]:  # JSON has no infinity: null is a difference without a number
+            entry |= {key: None for key in ("absolute", "relative") if not isfinite(entry[key])}
+        report.print_json({"bundle": str(folder), "ok": not wrong, "tolerance": tolerance, **document})
     else:
         click.echo(f"{manifest.model.name} for {manifest.target.name}, {frames} frames on {outcome.where}")
         report.print_table(

@@ -29,7 +29,6 @@ def machine(target: EdgeTarget) -> Machine:
         fused=target.arch == "armv7l",
         clamp=CLAMP.get(target.arch),
         index="int32" if target.arch == "armv7l" else "int64",
-        l1_bytes=cpu.l1d_kib * 1024,
         l2_bytes=cpu.l2_kib * 1024,
         cores=cpu.cores,
     )

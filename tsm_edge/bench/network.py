@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import checkpoints, models
-from ..errors import ModelError, UsageError
+from .. import checkpoints, origin
+from ..errors import UsageError
 from ..manifest import Manifest
 from ..models import Model
 from ..onnx_file import onnx_model
@@ -46,30 +46,12 @@ def network_of(manifest: Manifest, weights: Path | None) -> Network:
     Raises:
         UsageError: the file is missing or another one.
     """
-    info = manifest.model
-    if weights is None and info.weights.source in ("file", "onnx"):
-        kind = "an ONNX file" if info.source == "onnx" else "a checkpoint"
-        raise UsageError(
-            f"This bundle was compiled from {kind}, and the peers need it, too.",
-            found=info.weights.note,
-            hint="bench BUNDLE --against … --weights FILE",
-        )
-    if weights is not None and checkpoints.sha256(weights) != info.weights.sha256:
-        raise UsageError(
-            f"'{weights}' is not the file this bundle was compiled from.",
-            found=f"sha256 {checkpoints.sha256(weights)[:16]}…",
-            allowed=f"sha256 {info.weights.sha256[:16]}…" if info.weights.sha256 else "no file",
-        )
-    if info.source == "onnx":
+    origin.check_file(manifest, weights, "bench")
+    if manifest.model.source == "onnx":
         assert weights is not None
         return Network(manifest.signature, weights.read_bytes(), None, {})
-    parameters = dict(info.parameters)
-    model = models.load(info.name, labels=manifest.labels, **parameters)  # type: ignore[arg-type]
-    if model.signature != manifest.signature:
-        raise ModelError(
-            f"The bundle's {model.name} is not the one of this tsm-edge.", hint="compile it again"
-        )
-    return own_network(model, weights, checkpoints.seed_of(info.weights))
+    seed = checkpoints.seed_of(manifest.model.weights)
+    return own_network(origin.model_of(manifest), weights, seed)
 
 
 def own_network(model: Model, weights: Path | None = None, seed: int = 0) -> Network:

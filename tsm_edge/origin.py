@@ -1,0 +1,48 @@
+"""The network a bundle was compiled from, found again from its manifest: what `verify` and `bench` compare it with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from . import checkpoints, models
+from .errors import ModelError, UsageError
+from .manifest import Manifest
+from .models import Model
+
+
+def check_file(manifest: Manifest, weights: Path | None, verb: str) -> None:
+    """Check that ``weights`` is the checkpoint or ONNX file the bundle was compiled from, or that it needs none.
+
+    Raises:
+        UsageError: the file is missing or another one; the hint is a call of ``verb``.
+    """
+    info = manifest.model.weights
+    if weights is None and info.source in ("file", "onnx"):
+        kind = "an ONNX file" if info.source == "onnx" else "a checkpoint"
+        raise UsageError(
+            f"This bundle was compiled from {kind}, and the comparison needs it.",
+            found=info.note,
+            hint=f"tsm-edge {verb} BUNDLE --weights FILE",
+        )
+    if weights is not None and checkpoints.sha256(weights) != info.sha256:
+        raise UsageError(
+            f"'{weights}' is not the file this bundle was compiled from.",
+            found=f"sha256 {checkpoints.sha256(weights)[:16]}…",
+            allowed=f"sha256 {info.sha256[:16]}…" if info.sha256 else "no file: the weights are seeded",
+        )
+
+
+def model_of(manifest: Manifest) -> Model:
+    """Return the model of the zoo with the bundle's parameters.
+
+    Raises:
+        ModelError: this version's model has another signature.
+    """
+    parameters: dict[str, Any] = dict(manifest.model.parameters)
+    model = models.load(manifest.model.name, labels=manifest.labels, **parameters)
+    if model.signature != manifest.signature:
+        raise ModelError(
+            f"The bundle's {model.name} is not the one of this tsm-edge.", hint="compile it again"
+        )
+    return model
