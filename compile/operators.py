@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tsm_edge.errors import ImportFailed
+
 Attrs = dict[str, Any]
 Constants = list["np.ndarray | None"]
 Reader = Callable[[Any, Constants, "tuple[int, ...]"], "tuple[str, Attrs] | None"]
@@ -53,6 +55,10 @@ def batch_norm(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple
 
 def clip(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
     low, high = float(call.args[1].value), float(call.args[2].value)
+    if low > high:  # frameworks disagree on what that means, and nobody means it
+        raise ImportFailed(
+            "A clamp has its bounds crossed.", found=f"{low:g} to {high:g}", allowed="low <= high"
+        )
     return "clip", {"low": None if low < -1e37 else low, "high": None if high > 1e37 else high}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import plan_lab
@@ -19,12 +19,15 @@ from tsm_edge.errors import ImportFailed
 Tensor = torch.Tensor
 PLAIN, SHIFT = ((1, 3, 6, 5), ((1, 2, 6, 5),)), ((1, 3, 6, 5), ((1, 2, 6, 5), (1, 2, 6, 5)))
 VECTOR = ((1, 3, 6, 5), ((1, 4),))
-MAY_REFUSE = 1e-5  # of cases that may also end as ImportFailed
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network, its shapes, what it may differ by; `schedules` must be among those used, `kinds` are all nodes."""
+    """A network and the shapes of its frame and states.
+
+    tolerance: of the relative difference. may_refuse: ImportFailed is an answer too. schedules: some that must be used.
+    kinds: all nodes after the passes, where given.
+    """
 
     rule: Callable[..., tuple[Tensor, ...]]
     shapes: tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]
@@ -33,7 +36,6 @@ class Case:
     may_refuse: bool = False
     schedules: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
-    dtypes: dict[str, Any] = field(default_factory=dict)
 
 
 def depthwise(channels: int) -> Conv2d:
@@ -185,7 +187,7 @@ def cases() -> dict[str, Case]:
     small = {"stem": Conv2d(3, 8, 3, 1, 1), "e": Conv2d(8, 48, 1), "d": depthwise(48), "p": Conv2d(48, 8, 1)}
     stem = {"stem": Conv2d(3, 32, 3, 2, 1), "d": depthwise(32), "p": Conv2d(32, 16, 1)}
     both = ((1, 3, 20, 18), ((1, 1, 20, 18), (1, 2, 20, 18)))
-    half, double = Conv2d(3, 8, 1).half(), Conv2d(3, 8, 1).double()
+    half, double = Conv2d(3, 8, 1, bias=False).half(), Conv2d(3, 8, 1, bias=False).double()
     return {
         "shifted is residual": Case(shifted_is_residual, PLAIN, {**head(), "c": Conv2d(8, 8, 1)}),
         "shifted twice": Case(shifted_twice, SHIFT, {**head(), "c": dense}),
@@ -207,7 +209,7 @@ def cases() -> dict[str, Case]:
         "batch norm after the epilogue": Case(normalised_late, VECTOR, normed()),
         "clamps": Case(clamps, PLAIN, {**head(), "c": Conv2d(3, 8, 3, 1, 1)}),
         "crossed clamps": Case(
-            crossed_clamps, PLAIN, {**head(), "c": Conv2d(3, 8, 3, 1, 1), "d": depthwise(8)}
+            crossed_clamps, PLAIN, {**head(), "c": Conv2d(3, 8, 3, 1, 1), "d": depthwise(8)}, may_refuse=True
         ),
         "average pool": Case(averages, VECTOR, head()),
     }

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tsm_edge import target
-from tsm_edge.compile import schedules
-from tsm_edge.compile.ops import Conv, Op
+from tsm_edge.compile import schedules, tir
+from tsm_edge.compile.ops import Conv, Copy, Op
+from tsm_edge.compile.schedules._rule import Kernel
 from tsm_edge.errors import CompileError
 
 AWKWARD = [
@@ -55,6 +56,21 @@ def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
     kernel_lab.run(cases, device, tmp_path, [])
     for (kernel, values), weights in zip(cases, plain, strict=True):
         kernel_lab.check(kernel.op, values, weights)
+
+
+@pytest.mark.parametrize(("place", "word"), [(-1, "before"), (25, "after")])
+def test_a_write_beside_an_argument_is_seen(place: int, word: str, tmp_path: Path) -> None:
+    """The lab itself: a kernel that misses its output by one element."""
+
+    def body(x: tir.Buffer, y: tir.Buffer, begin: tir.Expr, end: tir.Expr) -> None:
+        with tir.loop(begin, end) as item:
+            tir.store(y, item, tir.load(x, item, 1), 1)
+            tir.store(y, place, tir.load(x, item, 1), 1)
+
+    kernel = Kernel(Copy(25, 1, 1), "bad_cpu", {"x": 25, "y": 25}, 25, body)
+    values = kernel_lab.arguments_for(kernel, np.random.default_rng(0))
+    with pytest.raises(AssertionError, match=f"bad_cpu copy_25x1_1, y: written {word} it"):
+        kernel_lab.run([(kernel, values)], target.load("local"), tmp_path, [])
 
 
 def test_each_case_is_claimed_by_its_own_schedule() -> None:

@@ -14,16 +14,29 @@ from tsm_edge.compile.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPo
 from tsm_edge.compile.schedules._rule import Kernel
 from tsm_edge.target import EdgeTarget
 
-#: calls every kernel once over all its items, twice over halves, reading arguments from and writing them to files
+#: calls every kernel twice, over the halves of its items, reading arguments from and writing them to files; the words
+#: before and after every argument are NaN of one pattern: read they spoil the result, written they end the program
 HARNESS = """
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 {prototypes}
+enum {{ GUARD = 16 }};
+static const uint32_t pattern = 0xffc5a3b1u;
 static float *take(FILE *f, long n) {{
-    float *p = aligned_alloc(64, (size_t)(n * 4 + 63) / 64 * 64);
-    if (fread(p, 4, (size_t)n, f) != (size_t)n) exit(9);
-    return p;
+    uint32_t *p = aligned_alloc(64, ((size_t)(n + 2 * GUARD) * 4 + 63) / 64 * 64);
+    if (!p) exit(9);
+    for (long i = 0; i < n + 2 * GUARD; ++i) p[i] = pattern;
+    if (fread(p + GUARD, 4, (size_t)n, f) != (size_t)n) exit(9);
+    return (float *)(p + GUARD);
+}}
+static void give(const float *argument, long n, const char *name, FILE *f) {{
+    const uint32_t *p = (const uint32_t *)argument;
+    for (long i = 0; i < GUARD; ++i) {{
+        if (p[i - GUARD] != pattern) {{ fprintf(stderr, "%s: written before it\\n", name); exit(8); }}
+        if (p[n + i] != pattern) {{ fprintf(stderr, "%s: written after it\\n", name); exit(8); }}
+    }}
+    if (fwrite(argument, 4, (size_t)n, f) != (size_t)n) exit(9);
 }}
 int main(int argc, char **argv) {{
     (void)argc;
@@ -94,9 +107,9 @@ def run(
         for kernel, values in cases:
             for name in kernel.pointers:
                 file.write(values[name].tobytes())
-    subprocess.run(
-        [*command, str(folder / "lab"), str(folder / "in.bin"), str(folder / "out.bin")], check=True
-    )
+    program = [*command, str(folder / "lab"), str(folder / "in.bin"), str(folder / "out.bin")]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr or f"the kernels ended with {done.returncode}"
     flat = np.fromfile(folder / "out.bin", np.float32)
     at = 0
     for kernel, values in cases:
@@ -117,8 +130,8 @@ def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]]) -> str:
     spans = [(half, kernel.items), (0, half)]  # out of order, as threads may
     calls = [f"    k{index}({', '.join(names)}, {a}, {b});" for a, b in spans]
     writes = [
-        f"    fwrite({name}, 4, {size}, out);"
-        for name, size in zip(names, kernel.pointers.values(), strict=True)
+        f'    give({name}, {size}L, "{kernel.rule} {kernel.op.label}, {pointer}", out);'
+        for name, (pointer, size) in zip(names, kernel.pointers.items(), strict=True)
     ]
     return "\n".join([*takes, *calls, *writes])
 
