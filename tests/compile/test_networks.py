@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import networks_lab
+import plan_lab
 import pytest
 import torch
 from torch import nn
@@ -99,17 +100,18 @@ def test_shift_and_epilogues_leave_only_kernels() -> None:
     assert sum("residual" in node.attrs for node in graph.nodes) == 2
 
 
-def test_a_state_that_a_schedule_cannot_write_gets_a_copy() -> None:
+def test_a_state_that_a_schedule_cannot_write_gets_a_copy(tmp_path: Path) -> None:
     class Late(nn.Module):
         def forward(self, frame: torch.Tensor, s: torch.Tensor) -> tuple[torch.Tensor, ...]:
             x = torch.sigmoid(frame)
-            return torch.cat([s, x[:, 1:]], 1).mean([2, 3]), x[:, :1]
+            return torch.cat([s, x[:, 2:]], 1).mean([2, 3]), x[:, :2]
 
-    step = Late()
-    signature = networks_lab.signature_of(step, (1, 4, 5, 5), [(1, 1, 5, 5)])
-    graph = networks_lab.loader(step, signature)()
-    passes.run(graph)
-    assert "copy" in [node.kind for node in graph.nodes]
+    planned = plan_lab.plan_torch(Late(), (1, 5, 4, 3), [(1, 2, 4, 3)])
+    (copy,) = (node for node in planned.graph.nodes if node.kind == "copy")
+    assert copy.outputs == list(planned.graph.state_outputs.values())
+    assert copy.attrs == {"pixels": 12, "channels": 5, "fold": 2}
+    library = plan_lab.link({"late": plan_lab.build("late", planned)}, tmp_path)
+    assert plan_lab.worst_difference("late", planned, library, frames=4) < 1e-6
 
 
 def test_a_state_may_pass_through(tmp_path: Path) -> None:

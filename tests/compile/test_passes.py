@@ -232,5 +232,6 @@ def test_a_clamp_made_of_two_is_both() -> None:
     for first, second in product(pairs, pairs):
         wanted = clamp(clamp(x, first), second)
         np.testing.assert_array_equal(clamp(x, compose(first, second)), wanted, err_msg=f"{first} {second}")
+    assert compose((0.0, 6.0), (-5.0, -1.0)) == (-1.0, -1.0)
     assert compose((0.0, None), (None, 6.0)) == (0.0, 6.0)
     assert compose((None, None), (None, None)) == (None, None)

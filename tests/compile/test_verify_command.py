@@ -82,7 +82,9 @@ def test_json(local_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("option", [[], ["--json"]], ids=["table", "json"])
-def test_other_weights_are_off(option: list[str], local_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_weights_are_off(
+    option: list[str], local_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(checkpoints, "seed_of", lambda weights: 1)
     result = run(local_bundle, *FRAMES, *option)
     assert result.exit_code == 3
@@ -148,15 +150,11 @@ def foreign() -> target.EdgeTarget:
 def abroad(monkeypatch: pytest.MonkeyPatch) -> target.EdgeTarget:
     """Every bundle claims to be for another machine."""
     device, read = foreign(), bundle.verify
-    monkeypatch.setattr(
-        bundle, "verify", lambda folder: replace(read(folder), target=TargetInfo.of(device))
-    )
+    monkeypatch.setattr(bundle, "verify", lambda folder: replace(read(folder), target=TargetInfo.of(device)))
     return device
 
 
-def test_no_emulator(
-    local_bundle: Path, abroad: target.EdgeTarget, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_emulator(local_bundle: Path, abroad: target.EdgeTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     result = run(local_bundle)
     assert result.exit_code == 5

@@ -1,4 +1,4 @@
-"""Run a planned network without linking a bundle: its kernels in one library, the plan over numpy memory."""
+"""Run a planned network without linking a bundle: its kernels in one library, the plan over numpy memory.
 
 Before every frame all memory that a step may write is filled with NaN, so that a value nobody writes shows.
 """
