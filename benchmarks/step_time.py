@@ -19,15 +19,7 @@ import _common
 
 from tsm_edge.errors import RuntimeFailure
 
-MODELS = (
-    "tsm-mobilenetv2",
-    "tsm-resnet18",
-    "tsm-resnet50",
-    "tsm-mobilenetv2:width=0.5",
-    "tsm-mobilenetv2:width=1.4",
-    "tsm-mobilenetv2:size=128",
-    "tsm-mobilenetv2:size=256",
-)
+MODELS = ("tsm-mobilenetv2", "tsm-resnet18", "tsm-resnet50")
 PEERS = "onnxruntime,openvino,ncnn,torch"
 MEMORY_STEPS = 20
 
