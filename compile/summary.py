@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,12 @@ def show(compiled: Compiled, origin: Path | None) -> None:
     )
     click.echo()
     report.print_table(("schedule", "layers", "MMACs"), schedule_rows(compiled))
+    click.echo()
+    for schedule, layers in layers_of(compiled).items():
+        text = f"{schedule}: {', '.join(layers)}"
+        click.echo(
+            textwrap.fill(text, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        )
     generic = compiled.generic_layers()
     if generic:
         click.echo(
@@ -69,6 +76,14 @@ def show(compiled: Compiled, origin: Path | None) -> None:
     click.echo()
     again = f" --weights {shlex.quote(str(origin))}" if origin else ""
     report.print_next(f"tsm-edge verify {shlex.quote(str(compiled.folder))}{again}")
+
+
+def layers_of(compiled: Compiled) -> dict[str, list[str]]:
+    """The layers that each schedule took, in the order of the step."""
+    taken: dict[str, list[str]] = {}
+    for op in compiled.planned.plan.ops:
+        taken.setdefault(op.schedule.partition(":")[0], []).append(op.layer)
+    return dict(sorted(taken.items()))
 
 
 def schedule_rows(compiled: Compiled) -> list[tuple[str, int, float]]:

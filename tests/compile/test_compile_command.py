@@ -31,6 +31,9 @@ def test_summary_progress_and_dump(built: tuple[Path, Result]) -> None:
     assert result.exit_code == 0, result.output
     for word in ("weights: untrained", "arena", "pointwise_cpu", "depthwise_cpu", "libtsm.so", "glibc"):
         assert word in result.stdout, word
+    taken = " ".join(result.stdout.split())
+    assert "conv_cpu: features.0.0" in taken or "features.0.0…" in taken
+    assert "classifier" in taken
     assert result.stdout.splitlines()[-1] == f"next: tsm-edge verify {folder}"
     phases = [line.split()[0] for line in result.stderr.splitlines() if line.endswith(" s")]
     assert phases == ["import", "passes", "schedule", "plan", "kernels", "link", "bundle"]
