@@ -52,7 +52,7 @@ $(VENV)/wheel.stamp: $(VENV)/torch.stamp pyproject.toml README.md LICENSE $(SOUR
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/wheel.stamp
-	$(PIP) "$$(ls build/wheel/*.whl)[test]"
+	$(PIP) "$$(ls build/wheel/*.whl)[bench,test]"
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/wheel.stamp
