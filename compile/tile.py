@@ -49,6 +49,21 @@ class Tile:
                 tir.store(acc, row * self.width + offset, start, lanes)
         return acc
 
+    def zeros(self) -> Buffer:
+        """Allocate the accumulators and start them at zero."""
+        acc = tir.local(self.rows * self.width)
+        for row in range(self.rows):
+            for offset, lanes in tir.vectors(self.width, self.lanes):
+                tir.store(acc, row * self.width + offset, tir.constant(0.0, lanes), lanes)
+        return acc
+
+    def store(self, acc: Buffer, target: Buffer, base: Expr) -> None:
+        """Store the accumulators as they are, rows one after the other from element `base`."""
+        for row in range(self.rows):
+            for offset, lanes in tir.vectors(self.width, self.lanes):
+                at = row * self.width + offset
+                tir.store(target, base + at, tir.load(acc, at, lanes), lanes)
+
     def reduce(
         self,
         acc: Buffer,

@@ -30,6 +30,7 @@ class Machine:
     index: str  # integer type of a pointer
     l2_bytes: int
     cores: int
+    stream: float  # bytes per cycle that all cores together read from memory
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,6 @@ def panels_of(channels: int, width: int, lanes: int) -> Panels:
     return Panels(width, full, (rest,) if rest else ())
 
 
-@cache
 def choose(
     machine: Machine, groups: tuple[tuple[int, int], ...], channels: int, length: int
 ) -> tuple[int, Panels]:
@@ -91,6 +91,14 @@ def choose(
     groups: (how many runs, pixels of a run); a tile never crosses a run. A pointwise layer is one run of H * W pixels,
     a k x k convolution H runs of W pixels.
     """
+    return best_tile(machine, groups, channels, length)[1:]
+
+
+@cache
+def best_tile(
+    machine: Machine, groups: tuple[tuple[int, int], ...], channels: int, length: int
+) -> tuple[float, int, Panels]:
+    """Modelled cycles of one core, tile height and panels of what `choose` picks."""
     best: tuple[float, int, Panels] | None = None
     for rows, width in candidates(machine, channels):
         panels = panels_of(channels, width, machine.lanes)
@@ -103,7 +111,7 @@ def choose(
         if best is None or cycles < best[0]:
             best = (cycles, rows, panels)
     assert best is not None
-    return best[1], best[2]
+    return best
 
 
 def candidates(machine: Machine, channels: int) -> Iterable[tuple[int, int]]:

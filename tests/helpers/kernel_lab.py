@@ -137,11 +137,25 @@ def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]]) -> str:
 
 
 def schedule(op: Op, target: EdgeTarget, rng: np.random.Generator) -> tuple[Kernel, tuple[np.ndarray, ...]]:
-    """The kernel of the schedule that claims `op`, and the plain weights."""
+    """The kernel of the schedule that takes `op` on a target, and the plain weights."""
     weights = weights_for(op, rng)
     kernel = schedules.apply("cpu", op, cpu.machine(target), *weights)
     assert kernel is not None, f"nobody claims {op}"
     return kernel, weights
+
+
+def every_kernel(
+    target: EdgeTarget, rng: np.random.Generator, more: list[Op]
+) -> list[tuple[Kernel, tuple[np.ndarray, ...]]]:
+    """The CASES of every schedule with that schedule, in all its variants, and `more` with whoever takes them."""
+    machine = cpu.machine(target)
+    found = []
+    for rule in schedules.rules("cpu"):
+        for op in rule.CASES:
+            weights = weights_for(op, rng)
+            for params in schedules.variants(rule, op, machine):
+                found.append((schedules.kernel_of(rule, op, params, machine, *weights), weights))
+    return found + [schedule(op, target, rng) for op in more]
 
 
 def expected(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...]) -> np.ndarray:
