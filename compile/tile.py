@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from . import tir
 from .tir import Buffer, Expr
 
+LINE = 16  # floats of a cache line
 UNROLLED = 9  # reductions up to this length are straight code: a row of a 3x3 stem, the head of a shifted tap
 
 
@@ -28,6 +29,20 @@ class Epilogue:
     state: Buffer | None = None
     fold: int = 0  # first `fold` channels of each pixel are the next state; its row pitch too
     clamp: tuple[str, str] | None = None  # see tir.clip
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Weights that a later tile needs: while a reduction runs, one cache line is asked for every `every` steps."""
+
+    base: Expr  # element of the packed weights
+    every: int
+
+    @classmethod
+    def share(cls, first: Expr, size: int, index: Expr, tiles: int, steps: int) -> Ahead:
+        """The share of tile `index` of `tiles`, of `steps` steps each, in fetching `size` weights from `first`."""
+        lines = max(1, -(-size // (tiles * LINE)))
+        return cls(tir.bind(first + index * (lines * LINE)), max(1, steps // lines))
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,7 @@ class Tile:
         length: int,
         weights: Buffer,
         panel: Expr,
+        ahead: Ahead | None = None,
     ) -> None:
         """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row."""
         if all(base is None for base in bases) or length == 0:
@@ -83,7 +99,16 @@ class Tile:
         # stays single.
         together = 2 if self.by_lane and whole % 2 == 0 else 1
         looped = 0 if length <= UNROLLED and not self.by_lane else whole
-        if looped:
+        fetched = 0 if ahead is None else looped // ahead.every * ahead.every
+        if fetched:
+            assert ahead is not None and step == 1
+            with tir.loop(0, fetched // ahead.every) as line:
+                tir.prefetch(weights, ahead.base + line * LINE)
+                with tir.loop(0, ahead.every) as k:
+                    self._step(acc, source, bases, line * ahead.every + k, step, weights, panel)
+            for k in range(fetched, looped):
+                self._step(acc, source, bases, k, step, weights, panel)
+        elif looped:
             with tir.loop(0, looped // together) as k:
                 for part in range(together):
                     self._step(acc, source, bases, (k * together + part) * step, step, weights, panel)

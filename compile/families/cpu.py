@@ -33,6 +33,7 @@ def machine(target: EdgeTarget) -> Machine:
         index="int32" if target.arch == "armv7l" else "int64",
         l2_bytes=cpu.l2_kib * 1024,
         cores=cpu.cores,
+        prefetch=target.arch == "x86_64",
         stream=cpu.dram_gb_s / cpu.clock_ghz if cpu.dram_gb_s and cpu.clock_ghz else STREAM,
     )
 

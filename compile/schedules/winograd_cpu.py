@@ -25,7 +25,7 @@ from tvm import tirx
 
 from tsm_edge.compile import tiling, tir, winograd
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Tile, write
+from tsm_edge.compile.tile import Ahead, Tile, write
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
@@ -224,16 +224,24 @@ class _Work:
         weights = tir.bind(panel.offset * layout.n**2 + position * (op.channels * panel.width))
         source = tir.bind(position * layout.v_pitch)
         target = tir.bind(layout.m_start + position * layout.m_pitch)
-        first = 0
-        for count, height in tiling.split_rows(tiles, self.params.rows):
+        first = done = 0
+        parts = tiling.split_rows(tiles, self.params.rows)
+        whole = sum(count for count, _ in parts)
+        for count, height in parts:
             with tir.loop(0, count) as index:
                 t = tir.bind(index * height + first)
+                size = op.channels * panel.width
+                ahead = (
+                    Ahead.share(weights + size, size, index + done, whole, op.channels)
+                    if machine.prefetch
+                    else None
+                )
                 registers = Tile(height, panel.width, machine.lanes, machine.by_lane, machine.fused)
                 acc = registers.zeros()
                 bases = [source + (t + row) * op.channels for row in range(height)]
-                registers.reduce(acc, scratch, bases, op.channels, self.buffers["w"], weights)
+                registers.reduce(acc, scratch, bases, op.channels, self.buffers["w"], weights, ahead)
                 registers.store(acc, scratch, target + t * panel.width)
-            first += count * height
+            first, done = first + count * height, done + count
 
     def output(self, tile: tuple[Expr, Expr, Expr], panel: Panel, offset: int, lanes: int) -> None:
         """AT m A of one tile and one vector of channels, bias and epilogue."""
