@@ -14,14 +14,14 @@ tensor is too large for the second-level cache and a few of its rows are not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tvm import tirx
 
 from tsm_edge.compile import tiling, tir
 from tsm_edge.compile.ops import Conv, InvertedResidual, Op
-from tsm_edge.compile.tile import Epilogue
+from tsm_edge.compile.tile import Epilogue, Layout
 from tsm_edge.compile.tiling import Machine, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 
@@ -88,10 +88,22 @@ def worthwhile(machine: Machine, op: InvertedResidual) -> bool:
     )
 
 
-def scratch_floats(op: InvertedResidual) -> int:
-    """Ring and depthwise row."""
+def scratch_pixels(op: InvertedResidual) -> int:
+    """Ring and depthwise row. An odd number: in blocks of channels it is the stride from block to block, and a power of
+    two would put all of them into one set of the cache."""
     ring = op.depthwise.kernel[0] * op.depthwise.width if op.expand else 0
-    return (ring + op.depthwise.out_width) * op.depthwise.channels
+    return (ring + op.depthwise.out_width) | 1
+
+
+def scratch_floats(op: InvertedResidual) -> int:
+    """What a thread needs between the layers."""
+    return scratch_pixels(op) * op.depthwise.channels
+
+
+def inner_depthwise(op: InvertedResidual, machine: Machine) -> Conv:
+    """The depthwise layer with the layouts it has inside: blocks where NEON gains by them."""
+    blocked = machine.by_lane and op.depthwise.channels % machine.lanes == 0
+    return replace(op.depthwise, blocked_in=blocked and op.expand is not None, blocked_out=blocked)
 
 
 @dataclass(frozen=True)
@@ -113,14 +125,14 @@ class Params:
         return cls(
             rows,
             tiles(op.expand) if op.expand else None,
-            depthwise_cpu.Params.from_machine(machine, op.depthwise),
+            depthwise_cpu.Params.from_machine(machine, inner_depthwise(op, machine), most_rows=1),
             tiles(op.project),
         )
 
 
 def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: np.ndarray) -> Kernel:
     """weights: [CO, CI, KH, KW] and bias [CO] of each convolution in order."""
-    constants = _constants(op, params, weights)
+    constants = _constants(op, params, machine, weights)
     x, last = op.convs[0], op.project
     sizes = {
         "x": x.height * x.width * x.channels,
@@ -155,7 +167,7 @@ def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: n
 
 
 def _constants(
-    op: InvertedResidual, params: Params, weights: tuple[np.ndarray, ...]
+    op: InvertedResidual, params: Params, machine: Machine, weights: tuple[np.ndarray, ...]
 ) -> dict[str, np.ndarray]:
     """Packed weights and biases: we, be, wd, bd, wp, bp."""
     *expand, depth, depth_bias, last, last_bias = weights
@@ -165,8 +177,8 @@ def _constants(
             "we": _rule.pack_panels(_rule.matrix(expand[0]), params.expand[1]),
             "be": expand[1],
         }
-    taps = depth.reshape(op.depthwise.channels, -1).T
-    constants |= {"wd": np.ascontiguousarray(taps).ravel(), "bd": depth_bias}
+    blocked = inner_depthwise(op, machine).blocked_in
+    constants |= {"wd": depthwise_cpu.pack(depth, machine, blocked), "bd": depth_bias}
     constants |= {
         "wp": _rule.pack_panels(_rule.matrix(last), params.project[1]),
         "bp": last_bias,
@@ -182,6 +194,18 @@ class _Block:
     params: Params
     machine: Machine
     buffers: dict[str, Buffer]
+
+    @property
+    def middle(self) -> Conv:
+        """The depthwise layer as it is computed here."""
+        return inner_depthwise(self.op, self.machine)
+
+    @property
+    def layout(self) -> Layout:
+        """How `scratch` lies."""
+        if self.middle.blocked_out:
+            return Layout.by_block(scratch_pixels(self.op), self.machine.lanes)
+        return Layout.by_pixel(self.middle.channels)
 
     @property
     def ring(self) -> int:
@@ -202,13 +226,18 @@ class _Block:
         rows, panels = self.params.expand
         epilogue = Epilogue(
             self.buffers["scratch"],
-            expand.out_channels,
+            self.layout,
             low=expand.low,
             high=expand.high,
             clamp=self.machine.clamp,
         )
         operands = Operands(
-            self.buffers["x"], self.buffers.get("state"), self.buffers["we"], self.buffers["be"], epilogue
+            self.buffers["x"],
+            Layout.by_pixel(expand.channels),
+            self.buffers.get("state"),
+            self.buffers["we"],
+            self.buffers["be"],
+            epilogue,
         )
         with tir.loop(
             tir.bind(tirx.max(0, new)), tir.bind(tirx.min(middle.height, top + middle.kernel[0]))
@@ -222,18 +251,19 @@ class _Block:
 
     def depthwise_row(self, y: Expr) -> None:
         """One depthwise row from the ring (or from x) to scratch."""
-        middle = self.op.depthwise
+        middle = self.middle
         if self.op.expand is None:
-            source = depthwise_cpu.Rows(self.buffers["x"], middle.width, lambda row: row * middle.width)
+            by_pixel = Layout.by_pixel(middle.channels)
+            source = depthwise_cpu.Rows(self.buffers["x"], by_pixel, lambda row: row * middle.width)
         else:
             source = depthwise_cpu.Rows(
                 self.buffers["scratch"],
-                middle.width,
+                self.layout,
                 lambda row: tir.bind(tirx.floormod(row, self.ring) * middle.width),
             )
         epilogue = Epilogue(
             self.buffers["scratch"],
-            middle.channels,
+            self.layout,
             low=middle.low,
             high=middle.high,
             clamp=self.machine.clamp,
@@ -264,6 +294,7 @@ class _Block:
         rows, panels = self.params.project
         operands = Operands(
             self.buffers["scratch"],
+            self.layout,
             None,
             self.buffers["wp"],
             self.buffers["bp"],

@@ -35,6 +35,8 @@ CASES = (
     Conv(1, 1, 1280, 27),
     Conv(1, 1, 7, 1),
     Conv(14, 14, 33, 65, residual=True, low=0.0, fold_in=4, fold_out=8),
+    Conv(5, 5, 16, 48, low=0.0, high=6.0, fold_in=2, blocked_out=True),
+    Conv(5, 5, 48, 17, residual=True, fold_out=2, blocked_in=True),
 )
 
 
@@ -120,13 +122,13 @@ def emit_tile(
 ) -> None:
     """`height` pixels by one panel. pixels: the first one's number in x, in the state and in the output."""
     source, past, out = pixels
-    registers = Tile(height, panel.width, machine.lanes, machine.by_lane, machine.fused)
+    registers = Tile(height, panel.width, machine.lanes, machine.by_lane, machine.fused, machine.registers)
     acc = registers.accumulators(operands.bias, panel.channel)
     rows = range(height)
     if operands.state is not None:
         bases = [(past + row) * op.fold_in for row in rows]
         registers.reduce(acc, operands.state, bases, op.fold_in, operands.weights, panel.offset)
-    bases = [(source + row) * op.channels + op.fold_in for row in rows]
+    bases = [operands.layout.at(source + row, op.fold_in) for row in rows]
     registers.reduce(
         acc,
         operands.x,
@@ -134,6 +136,7 @@ def emit_tile(
         op.channels - op.fold_in,
         operands.weights,
         panel.offset + op.fold_in * panel.width,
+        operands.layout.channel_step,
     )
     registers.finish(acc, operands.epilogue, [out + row for row in rows], panel.channel)
 

@@ -36,4 +36,4 @@ def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
         plain.append(weights)
     kernel_lab.run(cases, device, tmp_path, [program, "-cpu", emulator.cpu, "-L", emulator.sysroot])
     for (kernel, values), weights in zip(cases, plain, strict=True):
-        kernel_lab.check(kernel.op, values, weights)
+        kernel_lab.check(kernel.op, values, weights, device.cpu.simd_lanes)
