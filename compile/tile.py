@@ -117,9 +117,9 @@ class Tile:
             return 1
         pieces = -(-self.width // self.lanes)
         roomy = hop != 1 or self.rows * (pieces + 2) + 2 <= self.registers
-        # A loop of two rounds is no loop: LLVM unrolls it.
-        fits = [count for count in (4, 2, 1) if steps % count == 0 and (roomy or count == 1 or steps // count != 2)]
-        return next(count for count in fits if count <= (4 if roomy else 2))
+        # LLVM turns two rounds into straight code, and then moves all loads to its head.
+        fits = [count for count in (4, 3, 2) if steps % count == 0 and steps // count > 2]
+        return next((count for count in fits if roomy or count == 2), 1)
 
     def _step(
         self,

@@ -42,14 +42,25 @@ def _case(
     fold_out: int = 0,
     residual: bool = False,
     expand: bool = True,
+    blocked: bool = False,
 ) -> InvertedResidual:
-    """A block as MobileNetV2 builds it."""
-    first = Conv(size, size + 1, channels, middle, low=0.0, high=6.0, fold_in=fold_in) if expand else None
+    """A block as MobileNetV2 builds it; blocked: x and the output lie in blocks of channels."""
+    first = Conv(size, size + 1, channels, middle, low=0.0, high=6.0, fold_in=fold_in, blocked_in=blocked)
     depth = Conv(
         size, size + 1, middle, middle, (3, 3), (stride, stride), (1, 1, 1, 1), middle, low=0.0, high=6.0
     )
-    last = Conv(depth.out_height, depth.out_width, middle, outs, residual=residual, fold_out=fold_out)
-    return InvertedResidual(first, depth, last)
+    last = Conv(
+        depth.out_height,
+        depth.out_width,
+        middle,
+        outs,
+        residual=residual,
+        fold_out=fold_out,
+        blocked_out=blocked,
+    )
+    if expand:
+        return InvertedResidual(first, depth, last)
+    return InvertedResidual(None, replace(depth, blocked_in=blocked), last)
 
 
 CASES = (
@@ -58,6 +69,8 @@ CASES = (
     _case(7, 32, 32, 16, 1, expand=False, fold_out=2),
     _case(1, 8, 24, 8, 1),
     _case(2, 8, 19, 11, 2),
+    _case(9, 32, 48, 32, 1, fold_in=16, fold_out=4, residual=True, blocked=True),
+    _case(7, 32, 32, 16, 2, expand=False, blocked=True),
     InvertedResidual(  # the stem and the first block
         Conv(17, 15, 3, 16, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0),
         Conv(9, 8, 16, 16, (3, 3), (1, 1), (1, 1, 1, 1), 16, low=0.0, high=6.0),
@@ -103,7 +116,9 @@ def scratch_floats(op: InvertedResidual) -> int:
 def inner_depthwise(op: InvertedResidual, machine: Machine) -> Conv:
     """The depthwise layer with the layouts it has inside: blocks where NEON gains by them."""
     blocked = machine.by_lane and op.depthwise.channels % machine.lanes == 0
-    return replace(op.depthwise, blocked_in=blocked and op.expand is not None, blocked_out=blocked)
+    return replace(
+        op.depthwise, blocked_in=blocked if op.expand else op.depthwise.blocked_in, blocked_out=blocked
+    )
 
 
 @dataclass(frozen=True)
@@ -233,7 +248,7 @@ class _Block:
         )
         operands = Operands(
             self.buffers["x"],
-            Layout.by_pixel(expand.channels),
+            _rule.layout_in(expand, self.machine),
             self.buffers.get("state"),
             self.buffers["we"],
             self.buffers["be"],
@@ -253,8 +268,8 @@ class _Block:
         """One depthwise row from the ring (or from x) to scratch."""
         middle = self.middle
         if self.op.expand is None:
-            by_pixel = Layout.by_pixel(middle.channels)
-            source = depthwise_cpu.Rows(self.buffers["x"], by_pixel, lambda row: row * middle.width)
+            layout = _rule.layout_in(middle, self.machine)
+            source = depthwise_cpu.Rows(self.buffers["x"], layout, lambda row: row * middle.width)
         else:
             source = depthwise_cpu.Rows(
                 self.buffers["scratch"],

@@ -37,6 +37,7 @@ CASES = (
     Conv(14, 14, 33, 65, residual=True, low=0.0, fold_in=4, fold_out=8),
     Conv(5, 5, 16, 48, low=0.0, high=6.0, fold_in=2, blocked_out=True),
     Conv(5, 5, 48, 17, residual=True, fold_out=2, blocked_in=True),
+    Conv(6, 5, 48, 48, residual=True, fold_in=16, fold_out=6, blocked_in=True, blocked_out=True),
 )
 
 
