@@ -12,7 +12,7 @@ from tvm import tirx
 from . import generic, schedules
 from .graph import Graph, Node
 from .ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose
-from .passes import fuse_block
+from .passes import block_channels, fuse_block
 from .tiling import Machine
 
 GENERIC = "generic"
@@ -49,6 +49,8 @@ class Lowered:
 def lower(graph: Graph, family: str, machine: Machine) -> Lowered:
     """Schedule every node."""
     fuse_block.run(graph, conv_of, lambda block: schedules.worthwhile(family, block, machine))
+    if machine.by_lane:
+        block_channels.run(graph, conv_of, machine.lanes)
     lowered = Lowered([], {}, {})
     for node in graph.nodes:
         if node.kind == "alias":
@@ -113,6 +115,8 @@ def operator(graph: Graph, node: Node) -> Op | None:
             high,
             attrs.get("fold_in", 0),
             attrs.get("fold_out", 0),
+            attrs.get("blocked_in", False),
+            attrs.get("blocked_out", False),
         )
     if node.kind == "global_pool":
         return GlobalPool(height, width, channels)

@@ -12,6 +12,7 @@ class Conv:
     out = clip(conv(x, w) + bias [+ residual], low, high). Where `fold_in` is set, the first `fold_in` input
     channels are read from the state of the last frame instead of x. Where `fold_out` is set, the first `fold_out`
     output channels are also written to the next state. groups is 1 (dense) or `channels` (depthwise).
+    blocked_in, blocked_out: x or the output lie in blocks of channels (`tile.Layout.by_block`) in place of NHWC.
     """
 
     height: int
@@ -27,6 +28,8 @@ class Conv:
     high: float | None = None
     fold_in: int = 0
     fold_out: int = 0
+    blocked_in: bool = False
+    blocked_out: bool = False
 
     @property
     def out_height(self) -> int:

@@ -18,11 +18,36 @@ UNROLLED = 9  # reductions up to this length are straight code: a row of a 3x3 s
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where the numbers of an image lie: element = pixel * pixel_step + channel * channel_step."""
+
+    pixel_step: int
+    channel_step: int
+
+    @classmethod
+    def by_pixel(cls, channels: int) -> Layout:
+        """NHWC: the channels of a pixel are neighbours."""
+        return cls(channels, 1)
+
+    @classmethod
+    def by_block(cls, pixels: int, lanes: int) -> Layout:
+        """Blocks of `lanes` channels, all pixels of a block together; a channel must be a multiple of `lanes`.
+
+        Vectors of neighbouring pixels are neighbours, so NEON loads and stores two with one instruction.
+        """
+        return cls(lanes, pixels)
+
+    def at(self, pixel: Expr, channel: Expr) -> Expr:
+        """Index of a channel of a pixel."""
+        return pixel * self.pixel_step + channel * self.channel_step
+
+
+@dataclass(frozen=True)
 class Epilogue:
     """What happens to a finished accumulator: + residual, clamp, store, and the copy into the next state."""
 
     out: Buffer
-    channels: int  # row pitch of `out` and `residual`
+    layout: Layout  # of `out` and `residual`
     residual: Buffer | None = None
     low: float | None = None
     high: float | None = None
@@ -54,6 +79,7 @@ class Tile:
     lanes: int
     by_lane: bool  # load activations as vectors along k and multiply by element (NEON)
     fused: bool  # ask for the FMA by name
+    registers: int  # of the machine
 
     def accumulators(self, bias: Buffer, channel: Expr) -> Buffer:
         """Allocate the accumulators and start them at the bias of `channel`..."""
@@ -87,17 +113,18 @@ class Tile:
         length: int,
         weights: Buffer,
         panel: Expr,
+        hop: int = 1,
         ahead: Ahead | None = None,
     ) -> None:
-        """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row."""
+        """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row.
+
+        hop: the channel step of the source's layout.
+        """
         if all(base is None for base in bases) or length == 0:
             return
-        step = self.lanes if self.by_lane else 1
+        step = self.lanes if self.by_lane or hop != 1 else 1
         whole = length // step
-        # LLVM unrolls the scalar form by itself. By element, two steps a round save the loop's own instructions,
-        # but code beside the loop makes the register allocator spill: 10 % on a shifted layer, so an odd count
-        # stays single.
-        together = 2 if self.by_lane and whole % 2 == 0 else 1
+        together = self._together(whole, hop)
         looped = 0 if length <= UNROLLED and not self.by_lane else whole
         fetched = 0 if ahead is None else looped // ahead.every * ahead.every
         if fetched:
@@ -105,17 +132,34 @@ class Tile:
             with tir.loop(0, fetched // ahead.every) as line:
                 tir.prefetch(weights, ahead.base + line * LINE)
                 with tir.loop(0, ahead.every) as k:
-                    self._step(acc, source, bases, line * ahead.every + k, step, weights, panel)
+                    self._step(acc, source, bases, line * ahead.every + k, step, weights, panel, hop)
             for k in range(fetched, looped):
-                self._step(acc, source, bases, k, step, weights, panel)
+                self._step(acc, source, bases, k, step, weights, panel, hop)
         elif looped:
+            if self.by_lane and hop != 1:
+                hop = tir.unknown(hop)
             with tir.loop(0, looped // together) as k:
                 for part in range(together):
-                    self._step(acc, source, bases, (k * together + part) * step, step, weights, panel)
+                    self._step(acc, source, bases, (k * together + part) * step, step, weights, panel, hop)
         for k in range(looped, whole):
-            self._step(acc, source, bases, k * step, step, weights, panel)
+            self._step(acc, source, bases, k * step, step, weights, panel, hop)
         for offset, lanes in tir.vectors(length - whole * step, step):
-            self._step(acc, source, bases, whole * step + offset, lanes, weights, panel)
+            self._step(acc, source, bases, whole * step + offset, lanes, weights, panel, hop)
+
+    def _together(self, steps: int, hop: int) -> int:
+        """Steps of one round of the loop: LLVM unrolls the scalar form by itself; by element we do.
+
+        More save the loop's own instructions. By pixel LLVM then loads two vectors of a row at once, and twice the
+        rows must fit beside the accumulators. Code beside the loop makes the register allocator spill, so an odd count
+        stays single.
+        """
+        if not self.by_lane:
+            return 1
+        pieces = -(-self.width // self.lanes)
+        roomy = hop != 1 or self.rows * (pieces + 2) + 2 <= self.registers
+        # LLVM turns two rounds into straight code, and then moves all loads to its head.
+        fits = [count for count in (4, 3, 2) if steps % count == 0 and steps // count > 2]
+        return next((count for count in fits if roomy or count == 2), 1)
 
     def _step(
         self,
@@ -126,11 +170,15 @@ class Tile:
         step: int,
         weights: Buffer,
         panel: Expr,
+        hop: int,
     ) -> None:
         pieces = tir.vectors(self.width, self.lanes)
         rows = [row for row in range(self.rows) if bases[row] is not None]
-        values = {row: tir.bind(tir.load(source, bases[row] + k, step)) for row in rows}
+        first = {row: bases[row] + k * hop for row in rows}
+        values = {row: tir.bind(tir.load(source, first[row], step)) for row in rows} if self.by_lane else {}
         for s in range(step):
+            if not self.by_lane:
+                values = {row: tir.bind(tir.load(source, first[row] + s, 1)) for row in rows}
             w = [
                 tir.bind(tir.load(weights, panel + (k + s) * self.width + offset, lanes))
                 for offset, lanes in pieces
@@ -138,17 +186,19 @@ class Tile:
             for row in rows:
                 for (offset, lanes), weight in zip(pieces, w, strict=True):
                     at = row * self.width + offset
-                    a = tir.splat(values[row], lanes) if step == 1 else tir.lane(values[row], s, lanes)
+                    by_lane = self.by_lane and step > 1
+                    a = tir.lane(values[row], s, lanes) if by_lane else tir.splat(values[row], lanes)
                     total = tir.multiply_add(tir.load(acc, at, lanes), a, weight, lanes, self.fused)
                     tir.store(acc, at, total, lanes)
 
     def finish(self, acc: Buffer, epilogue: Epilogue, pixels: Sequence[Expr], channel: Expr) -> None:
         """Apply the epilogue to every row and store; `pixels[row]` is the output pixel, `channel` the first channel."""
         for row in range(self.rows):
-            base = tir.bind(pixels[row] * epilogue.channels + channel)
+            base = tir.bind(epilogue.layout.at(pixels[row], channel))
             for offset, lanes in tir.vectors(self.width, self.lanes):
                 value = tir.load(acc, row * self.width + offset, lanes)
-                write(epilogue, value, base + offset, pixels[row], channel + offset, lanes)
+                at = base + offset * epilogue.layout.channel_step
+                write(epilogue, value, at, pixels[row], channel + offset, lanes)
 
 
 def write(epilogue: Epilogue, value: Expr, at: Expr, pixel: Expr, channel: Expr, lanes: int) -> None:

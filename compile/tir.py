@@ -27,6 +27,10 @@ FLOAT = "float32"
 _index: ContextVar[str] = ContextVar("index", default="int64")
 
 
+#: Zero whenever a kernel runs, which LLVM cannot know: the sign of the first work item.
+_zero: ContextVar[Expr] = ContextVar("zero")
+
+
 def build_kernel(pointers: dict[str, int], body: Callable[..., None], index: str = "int64") -> tirx.PrimFunc:
     """Return the PrimFunc of a kernel.
 
@@ -41,8 +45,9 @@ def build_kernel(pointers: dict[str, int], body: Callable[..., None], index: str
         handles = [T.arg(name, T.handle(FLOAT)) for name in pointers]
         begin, end = T.arg("begin", T.int32()), T.arg("end", T.int32())
         sizes = zip(pointers.values(), handles, strict=True)
-        span = (tirx.Cast(index, bound) for bound in (begin, end))
-        body(*[T.decl_buffer((size,), FLOAT, data=handle) for size, handle in sizes], *map(bind, span))
+        first, last = (bind(tirx.Cast(index, bound)) for bound in (begin, end))
+        _zero.set(bind(first >> 31))
+        body(*[T.decl_buffer((size,), FLOAT, data=handle) for size, handle in sizes], first, last)
     return builder.get()
 
 
@@ -102,6 +107,15 @@ def multiply_add(total: Expr, a: Expr, b: Expr, lanes: int, fused: bool) -> Expr
         return total + a * b
     kind = FLOAT if lanes == 1 else f"{FLOAT}x{lanes}"
     return tirx.call_llvm_pure_intrin(kind, "llvm.fma", a, b, total)
+
+
+def unknown(value: int) -> Expr:
+    """`value` as a number that LLVM cannot see.
+
+    A known stride becomes part of each load's own offset, beyond the reach of NEON's paired loads; an unknown one is
+    added to a register once for all of them.
+    """
+    return bind(_zero.get() + value)
 
 
 @contextmanager

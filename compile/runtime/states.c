@@ -5,6 +5,12 @@
 
 int32_t tsm_tensor_rows(const tsm_plan_tensor *t) { return t->channels_last ? t->shape[0] * t->shape[2] : 1; }
 
+/* One row of planes to pixels. With a constant number of channels a compiler interleaves whole vectors. */
+static inline void interleave(float *to, const float *in, size_t channels, size_t width, size_t plane) {
+    for (size_t x = 0; x < width; x++)
+        for (size_t c = 0; c < channels; c++) to[x * channels + c] = in[c * plane + x];
+}
+
 void tsm_tensor_store(const tsm_plan_tensor *t, char *blob, const float *nchw, int32_t begin, int32_t end) {
     float *out = (float *)(void *)(blob + t->offset);
     if (!t->channels_last) {
@@ -15,8 +21,10 @@ void tsm_tensor_store(const tsm_plan_tensor *t, char *blob, const float *nchw, i
     for (size_t row = (size_t)begin; row < (size_t)end; row++) {
         const float *in = nchw + (row / height * channels * height + row % height) * width;
         float *to = out + row * width * channels;
-        for (size_t x = 0; x < width; x++)
-            for (size_t c = 0; c < channels; c++) to[x * channels + c] = in[c * height * width + x];
+        if (channels == 3) /* a picture */
+            interleave(to, in, 3, width, height * width);
+        else
+            interleave(to, in, channels, width, height * width);
     }
 }
 

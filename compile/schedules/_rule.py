@@ -10,7 +10,7 @@ from tvm import tirx
 
 from tsm_edge.compile import tiling, tir
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Epilogue
+from tsm_edge.compile.tile import Epilogue, Layout, Tile
 from tsm_edge.compile.tir import Buffer, Expr
 
 
@@ -52,11 +52,27 @@ def conv_pointers(op: Conv, weights: int) -> dict[str, int]:
     return {name: size for name, size in sizes.items() if size}
 
 
+def tile_of(machine: tiling.Machine, rows: int, width: int) -> Tile:
+    """A register tile of a machine."""
+    return Tile(rows, width, machine.lanes, machine.by_lane, machine.fused, machine.registers)
+
+
+def layout_in(op: Conv, machine: tiling.Machine) -> Layout:
+    """How x lies."""
+    pixels = op.height * op.width
+    return Layout.by_block(pixels, machine.lanes) if op.blocked_in else Layout.by_pixel(op.channels)
+
+
+def layout_out(op: Conv, machine: tiling.Machine) -> Layout:
+    """How the output lies."""
+    return Layout.by_block(op.pixels, machine.lanes) if op.blocked_out else Layout.by_pixel(op.out_channels)
+
+
 def epilogue(op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer]) -> Epilogue:
     """The epilogue of a convolution over its argument buffers."""
     return Epilogue(
         buffers["y"],
-        op.out_channels,
+        layout_out(op, machine),
         buffers.get("r"),
         op.low,
         op.high,
@@ -103,6 +119,7 @@ class Operands:
     """The buffers of a dense convolution that is part of a kernel."""
 
     x: Buffer
+    layout: Layout  # of x
     state: Buffer | None
     weights: Buffer
     bias: Buffer
@@ -112,7 +129,12 @@ class Operands:
     def of(cls, op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer]) -> Operands:
         """Those of a kernel that is one convolution."""
         return cls(
-            buffers["x"], buffers.get("state"), buffers["w"], buffers["b"], epilogue(op, machine, buffers)
+            buffers["x"],
+            layout_in(op, machine),
+            buffers.get("state"),
+            buffers["w"],
+            buffers["b"],
+            epilogue(op, machine, buffers),
         )
 
 

@@ -38,13 +38,13 @@ CASES = (
     Conv(1, 1, 8, 8, (3, 3), (1, 1), (1, 1, 1, 1)),
     Conv(2, 3, 5, 9, (3, 3), (1, 1), (1, 1, 1, 1)),
     Conv(6, 17, 4, 8, (1, 3), (1, 1), (0, 1, 0, 1)),
-    Conv(8, 8, 8, 16, (2, 2), (2, 2), (0, 0, 0, 0)),
+    Conv(8, 8, 8, 16, (2, 2), (2, 2), (0, 0, 0, 0), blocked_out=True),
 )
 
 
 def claims(op: Op) -> bool:
-    """Every dense convolution that is not a plain matrix product."""
-    return isinstance(op, Conv) and op.groups == 1 and not op.pointwise
+    """Every dense convolution that is not a plain matrix product and reads its input by pixel."""
+    return isinstance(op, Conv) and op.groups == 1 and not op.pointwise and not op.blocked_in
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class _Row:
     def tile(self, cut: XTile, column: Expr, panel: Panel) -> None:
         """One register tile: the kernel rows that exist, each as one run (inner) or tap by tap (border, shift)."""
         op, machine = self.op, self.machine
-        tile = Tile(cut.rows, panel.width, machine.lanes, machine.by_lane, machine.fused)
+        tile = _rule.tile_of(machine, cut.rows, panel.width)
         acc = tile.accumulators(self.operands.bias, panel.channel)
         top = tir.bind(self.y * op.stride[0] - op.pad[0])
         columns = [(column + row) * op.stride[1] - op.pad[1] for row in range(tile.rows)]

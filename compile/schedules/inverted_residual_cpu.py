@@ -14,14 +14,14 @@ tensor is too large for the second-level cache and a few of its rows are not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tvm import tirx
 
 from tsm_edge.compile import tiling, tir
 from tsm_edge.compile.ops import Conv, InvertedResidual, Op
-from tsm_edge.compile.tile import Epilogue
+from tsm_edge.compile.tile import Epilogue, Layout
 from tsm_edge.compile.tiling import Machine, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 
@@ -42,14 +42,25 @@ def _case(
     fold_out: int = 0,
     residual: bool = False,
     expand: bool = True,
+    blocked: bool = False,
 ) -> InvertedResidual:
-    """A block as MobileNetV2 builds it."""
-    first = Conv(size, size + 1, channels, middle, low=0.0, high=6.0, fold_in=fold_in) if expand else None
+    """A block as MobileNetV2 builds it; blocked: x and the output lie in blocks of channels."""
+    first = Conv(size, size + 1, channels, middle, low=0.0, high=6.0, fold_in=fold_in, blocked_in=blocked)
     depth = Conv(
         size, size + 1, middle, middle, (3, 3), (stride, stride), (1, 1, 1, 1), middle, low=0.0, high=6.0
     )
-    last = Conv(depth.out_height, depth.out_width, middle, outs, residual=residual, fold_out=fold_out)
-    return InvertedResidual(first, depth, last)
+    last = Conv(
+        depth.out_height,
+        depth.out_width,
+        middle,
+        outs,
+        residual=residual,
+        fold_out=fold_out,
+        blocked_out=blocked,
+    )
+    if expand:
+        return InvertedResidual(first, depth, last)
+    return InvertedResidual(None, replace(depth, blocked_in=blocked), last)
 
 
 CASES = (
@@ -58,6 +69,8 @@ CASES = (
     _case(7, 32, 32, 16, 1, expand=False, fold_out=2),
     _case(1, 8, 24, 8, 1),
     _case(2, 8, 19, 11, 2),
+    _case(9, 32, 48, 32, 1, fold_in=16, fold_out=4, residual=True, blocked=True),
+    _case(7, 32, 32, 16, 2, expand=False, blocked=True),
     InvertedResidual(  # the stem and the first block
         Conv(17, 15, 3, 16, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0),
         Conv(9, 8, 16, 16, (3, 3), (1, 1), (1, 1, 1, 1), 16, low=0.0, high=6.0),
@@ -88,10 +101,24 @@ def worthwhile(machine: Machine, op: InvertedResidual) -> bool:
     )
 
 
-def scratch_floats(op: InvertedResidual) -> int:
-    """Ring and depthwise row."""
+def scratch_pixels(op: InvertedResidual) -> int:
+    """Ring and depthwise row. An odd number: in blocks of channels it is the stride from block to block, and a power of
+    two would put all of them into one set of the cache."""
     ring = op.depthwise.kernel[0] * op.depthwise.width if op.expand else 0
-    return (ring + op.depthwise.out_width) * op.depthwise.channels
+    return (ring + op.depthwise.out_width) | 1
+
+
+def scratch_floats(op: InvertedResidual) -> int:
+    """What a thread needs between the layers."""
+    return scratch_pixels(op) * op.depthwise.channels
+
+
+def inner_depthwise(op: InvertedResidual, machine: Machine) -> Conv:
+    """The depthwise layer with the layouts it has inside: blocks where NEON gains by them."""
+    blocked = machine.by_lane and op.depthwise.channels % machine.lanes == 0
+    return replace(
+        op.depthwise, blocked_in=blocked if op.expand else op.depthwise.blocked_in, blocked_out=blocked
+    )
 
 
 @dataclass(frozen=True)
@@ -113,14 +140,14 @@ class Params:
         return cls(
             rows,
             tiles(op.expand) if op.expand else None,
-            depthwise_cpu.Params.from_machine(machine, op.depthwise),
+            depthwise_cpu.Params.from_machine(machine, inner_depthwise(op, machine), most_rows=1),
             tiles(op.project),
         )
 
 
 def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: np.ndarray) -> Kernel:
     """weights: [CO, CI, KH, KW] and bias [CO] of each convolution in order."""
-    constants = _constants(op, params, weights)
+    constants = _constants(op, params, machine, weights)
     x, last = op.convs[0], op.project
     sizes = {
         "x": x.height * x.width * x.channels,
@@ -155,7 +182,7 @@ def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: n
 
 
 def _constants(
-    op: InvertedResidual, params: Params, weights: tuple[np.ndarray, ...]
+    op: InvertedResidual, params: Params, machine: Machine, weights: tuple[np.ndarray, ...]
 ) -> dict[str, np.ndarray]:
     """Packed weights and biases: we, be, wd, bd, wp, bp."""
     *expand, depth, depth_bias, last, last_bias = weights
@@ -165,8 +192,8 @@ def _constants(
             "we": _rule.pack_panels(_rule.matrix(expand[0]), params.expand[1]),
             "be": expand[1],
         }
-    taps = depth.reshape(op.depthwise.channels, -1).T
-    constants |= {"wd": np.ascontiguousarray(taps).ravel(), "bd": depth_bias}
+    blocked = inner_depthwise(op, machine).blocked_in
+    constants |= {"wd": depthwise_cpu.pack(depth, machine, blocked), "bd": depth_bias}
     constants |= {
         "wp": _rule.pack_panels(_rule.matrix(last), params.project[1]),
         "bp": last_bias,
@@ -182,6 +209,18 @@ class _Block:
     params: Params
     machine: Machine
     buffers: dict[str, Buffer]
+
+    @property
+    def middle(self) -> Conv:
+        """The depthwise layer as it is computed here."""
+        return inner_depthwise(self.op, self.machine)
+
+    @property
+    def layout(self) -> Layout:
+        """How `scratch` lies."""
+        if self.middle.blocked_out:
+            return Layout.by_block(scratch_pixels(self.op), self.machine.lanes)
+        return Layout.by_pixel(self.middle.channels)
 
     @property
     def ring(self) -> int:
@@ -202,13 +241,18 @@ class _Block:
         rows, panels = self.params.expand
         epilogue = Epilogue(
             self.buffers["scratch"],
-            expand.out_channels,
+            self.layout,
             low=expand.low,
             high=expand.high,
             clamp=self.machine.clamp,
         )
         operands = Operands(
-            self.buffers["x"], self.buffers.get("state"), self.buffers["we"], self.buffers["be"], epilogue
+            self.buffers["x"],
+            _rule.layout_in(expand, self.machine),
+            self.buffers.get("state"),
+            self.buffers["we"],
+            self.buffers["be"],
+            epilogue,
         )
         with tir.loop(
             tir.bind(tirx.max(0, new)), tir.bind(tirx.min(middle.height, top + middle.kernel[0]))
@@ -222,18 +266,19 @@ class _Block:
 
     def depthwise_row(self, y: Expr) -> None:
         """One depthwise row from the ring (or from x) to scratch."""
-        middle = self.op.depthwise
+        middle = self.middle
         if self.op.expand is None:
-            source = depthwise_cpu.Rows(self.buffers["x"], middle.width, lambda row: row * middle.width)
+            layout = _rule.layout_in(middle, self.machine)
+            source = depthwise_cpu.Rows(self.buffers["x"], layout, lambda row: row * middle.width)
         else:
             source = depthwise_cpu.Rows(
                 self.buffers["scratch"],
-                middle.width,
+                self.layout,
                 lambda row: tir.bind(tirx.floormod(row, self.ring) * middle.width),
             )
         epilogue = Epilogue(
             self.buffers["scratch"],
-            middle.channels,
+            self.layout,
             low=middle.low,
             high=middle.high,
             clamp=self.machine.clamp,
@@ -264,6 +309,7 @@ class _Block:
         rows, panels = self.params.project
         operands = Operands(
             self.buffers["scratch"],
+            self.layout,
             None,
             self.buffers["wp"],
             self.buffers["bp"],

@@ -25,7 +25,7 @@ from tvm import tirx
 
 from tsm_edge.compile import tiling, tir, winograd
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Ahead, Tile, write
+from tsm_edge.compile.tile import Ahead, write
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
@@ -38,7 +38,7 @@ __all__ = ["CASES", "FAMILY", "Params", "claims", "schedule", "variants", "worth
 PAD = (1, 1, 1, 1)
 GAIN = 0.85  # the transformed weights are 1.8 or 4 times as large, which a few percent do not pay for
 CASES = (
-    Conv(12, 12, 16, 40, (3, 3), (1, 1), PAD, low=0.0, fold_out=18),
+    Conv(12, 12, 16, 48, (3, 3), (1, 1), PAD, low=0.0, fold_out=18, blocked_out=True),
     Conv(7, 9, 16, 24, (3, 3), (1, 1), PAD, fold_in=2, residual=True, low=0.0, high=6.0, fold_out=3),
     Conv(1, 1, 8, 8, (3, 3), (1, 1), PAD),
     Conv(6, 5, 5, 7, (3, 3), fold_out=1),
@@ -48,7 +48,8 @@ CASES = (
 
 def claims(op: Op) -> bool:
     """Every dense 3x3 convolution of stride 1."""
-    return isinstance(op, Conv) and op.groups == 1 and op.kernel == (3, 3) and op.stride == (1, 1)
+    dense = isinstance(op, Conv) and op.groups == 1 and not op.blocked_in
+    return dense and op.kernel == (3, 3) and op.stride == (1, 1)
 
 
 def worthwhile(machine: Machine, op: Conv) -> bool:
@@ -236,10 +237,10 @@ class _Work:
                     if machine.prefetch
                     else None
                 )
-                registers = Tile(height, panel.width, machine.lanes, machine.by_lane, machine.fused)
+                registers = _rule.tile_of(machine, height, panel.width)
                 acc = registers.zeros()
                 bases = [source + (t + row) * op.channels for row in range(height)]
-                registers.reduce(acc, scratch, bases, op.channels, self.buffers["w"], weights, ahead)
+                registers.reduce(acc, scratch, bases, op.channels, self.buffers["w"], weights, ahead=ahead)
                 registers.store(acc, scratch, target + t * panel.width)
             first, done = first + count * height, done + count
 
@@ -287,15 +288,16 @@ class _Work:
         """Epilogue of one pixel but for the state."""
         pixel = tir.bind(y * self.op.out_width + x)
         epilogue = replace(_rule.epilogue(self.op, self.machine, self.buffers), state=None)
-        write(epilogue, value, tir.bind(pixel * self.op.out_channels + channel), pixel, channel, lanes)
+        write(epilogue, value, tir.bind(epilogue.layout.at(pixel, channel)), pixel, channel, lanes)
 
     def next_state(self, y: Expr, x: Expr, panel: Panel) -> None:
         """Copy the channels of one tile and panel that the next frame reads."""
-        op, m = self.op, self.params.m
+        op, m, layout = self.op, self.params.m, _rule.layout_out(self.op, self.machine)
         last_row, last_column = tirx.min(y + m, op.out_height), tirx.min(x + m, op.out_width)
         last = tir.bind(tirx.min(panel.channel + panel.width, op.fold_out))
         with tir.loop(y, tir.bind(last_row)) as row, tir.loop(x, tir.bind(last_column)) as column:
             pixel = tir.bind(row * op.out_width + column)
             with tir.loop(panel.channel, last) as channel:
-                value = tir.load(self.buffers["y"], pixel * op.out_channels + channel, 1)
+                inside = tir.bind(channel % self.machine.lanes)
+                value = tir.load(self.buffers["y"], layout.at(pixel, channel - inside) + inside, 1)
                 tir.store(self.buffers["next"], pixel * op.fold_out + channel, value, 1)

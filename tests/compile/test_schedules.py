@@ -49,7 +49,7 @@ def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
     cases = [(kernel, kernel_lab.arguments_for(kernel, rng)) for kernel, _ in kernels]
     kernel_lab.run(cases, device, tmp_path, [])
     for (kernel, values), (_, weights) in zip(cases, kernels, strict=True):
-        kernel_lab.check(kernel.op, values, weights)
+        kernel_lab.check(kernel.op, values, weights, device.cpu.simd_lanes)
 
 
 @pytest.mark.parametrize(("place", "word"), [(-1, "before"), (25, "after")])

@@ -32,4 +32,4 @@ def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
     cases = [(kernel, kernel_lab.arguments_for(kernel, rng)) for kernel, _ in kernels]
     kernel_lab.run(cases, device, tmp_path, [program, "-cpu", emulator.cpu, "-L", emulator.sysroot])
     for (kernel, values), (_, weights) in zip(cases, kernels, strict=True):
-        kernel_lab.check(kernel.op, values, weights)
+        kernel_lab.check(kernel.op, values, weights, device.cpu.simd_lanes)

@@ -158,13 +158,30 @@ def every_kernel(
     return found + [schedule(op, target, rng) for op in more]
 
 
-def expected(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...]) -> np.ndarray:
-    """What the operator computes, in float64 numpy."""
+def by_pixel(array: np.ndarray, channels: int, blocked: bool, lanes: int) -> np.ndarray:
+    """An image in blocks of channels as [pixels, channels]; any other as it is."""
+    if not blocked:
+        return array
+    return array.reshape(channels // lanes, -1, lanes).transpose(1, 0, 2).reshape(-1, channels)
+
+
+def straight(first: Conv, last: Conv, values: dict[str, np.ndarray], lanes: int) -> dict[str, np.ndarray]:
+    """The arguments with x and the residual by pixel."""
+    plain = values | {"x": by_pixel(values["x"], first.channels, first.blocked_in, lanes)}
+    if last.residual:
+        plain["r"] = by_pixel(values["r"], last.out_channels, last.blocked_out, lanes)
+    return plain
+
+
+def expected(
+    op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...], lanes: int = 0
+) -> np.ndarray:
+    """What the operator computes, in float64 numpy, NHWC."""
     x = values["x"].astype(np.float64)
     if isinstance(op, Conv):
-        return conv(op, values, *weights)
+        return conv(op, straight(op, op, values, lanes), *weights)
     if isinstance(op, InvertedResidual):
-        return block(op, values, weights)
+        return block(op, straight(op.convs[0], op.project, values, lanes), weights)
     if isinstance(op, GlobalPool):
         return x.reshape(-1, op.channels).mean(axis=0)
     if isinstance(op, Copy):
@@ -214,10 +231,14 @@ def window(op: Conv | MaxPool, ky: int, kx: int) -> tuple[slice, slice]:
     return rows, slice(kx, kx + (op.out_width - 1) * op.stride[1] + 1, op.stride[1])
 
 
-def check(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...]) -> None:
-    """Assert that outputs and the next state are right to float32's rounding."""
-    wanted = expected(op, values, weights)
-    got = values["y"].reshape(wanted.shape)
+def check(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...], lanes: int) -> None:
+    """Assert that outputs and the next state are right to float32's rounding. lanes: channels of a block."""
+    wanted = expected(op, values, weights, lanes)
+    out = values["y"]
+    last = op.project if isinstance(op, InvertedResidual) else op
+    if isinstance(last, Conv):
+        out = by_pixel(out, last.out_channels, last.blocked_out, lanes)
+    got = out.reshape(wanted.shape)
     np.testing.assert_allclose(got, wanted, rtol=0, atol=3e-6 * max(1.0, np.abs(wanted).max()))
     fold = getattr(op.project if isinstance(op, InvertedResidual) else op, "fold_out", 0)
     if fold:
