@@ -13,6 +13,7 @@ from functools import cache
 from math import ceil
 
 FMA_LATENCY = 4  # cycles; 4 on Zen 3, Skylake-X, A72 (fmla forwarding) and A76
+TRIED = 6  # register tiles that a search by measurement tries, of a few dozen
 TILE_OVERHEAD = 12  # cycles: addresses, bias, epilogue and the k loop's prologue, per register tile
 
 
@@ -95,12 +96,19 @@ def choose(
     return best_tile(machine, groups, channels, length)[1:]
 
 
-@cache
 def best_tile(
     machine: Machine, groups: tuple[tuple[int, int], ...], channels: int, length: int
 ) -> tuple[float, int, Panels]:
     """Modelled cycles of one core, tile height and panels of what `choose` picks."""
-    best: tuple[float, int, Panels] | None = None
+    return ranked_tiles(machine, groups, channels, length)[0]
+
+
+@cache
+def ranked_tiles(
+    machine: Machine, groups: tuple[tuple[int, int], ...], channels: int, length: int
+) -> list[tuple[float, int, Panels]]:
+    """Modelled cycles, tile height and panels of every candidate, the fastest first."""
+    found = []
     for rows, width in candidates(machine, channels):
         panels = panels_of(channels, width, machine.lanes)
         cycles = sum(
@@ -109,10 +117,8 @@ def best_tile(
             for count, height in split_rows(pixels, rows)
             for w in panels.widths
         )
-        if best is None or cycles < best[0]:
-            best = (cycles, rows, panels)
-    assert best is not None
-    return best
+        found.append((cycles, rows, panels))
+    return sorted(found, key=lambda one: one[0])
 
 
 def candidates(machine: Machine, channels: int) -> Iterable[tuple[int, int]]:

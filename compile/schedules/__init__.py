@@ -49,14 +49,35 @@ def find(family: str, op: Op, machine: Machine) -> ModuleType | None:
 def variants(rule: ModuleType, op: Op, machine: Machine) -> list[Any]:
     """Parameters worth considering for an operator, the modelled best first."""
     best = rule.Params.from_machine(machine, op)
-    others = rule.variants(machine, op) if hasattr(rule, "variants") else []
-    return [best, *(params for params in others if params != best)]
+    found = {repr(best): best}
+    for params in rule.variants(machine, op) if hasattr(rule, "variants") else []:
+        found.setdefault(repr(params), params)
+    return list(found.values())
 
 
-def apply(family: str, op: Op, machine: Machine, *weights: Any) -> Kernel | None:
-    """Schedule an operator; weights as the schedule's `schedule` takes them."""
-    rule = find(family, op, machine)
-    return rule and kernel_of(rule, op, rule.Params.from_machine(machine, op), machine, *weights)
+def choices(family: str, op: Op, machine: Machine) -> dict[str, tuple[ModuleType, Any]]:
+    """Every way to schedule an operator, by a name that tells schedule and parameters; the model's own way first."""
+    own = find(family, op, machine)
+    others = [rule for rule in rules(family) if rule.claims(op) and rule is not own]
+    return {
+        f"{rule.__name__.rsplit('.', 1)[-1]} {params!r}": (rule, params)
+        for rule in ([own, *others] if own else [])
+        for params in variants(rule, op, machine)
+    }
+
+
+def apply(family: str, op: Op, machine: Machine, *weights: Any, choice: str = "") -> Kernel | None:
+    """Schedule an operator; weights as the schedule's `schedule` takes them.
+
+    choice: a name of `choices`. Without one the model chooses, and in place of one that this version does not know: it
+    comes from a record of another version.
+    """
+    chosen = choices(family, op, machine).get(choice) if choice else None
+    rule = chosen[0] if chosen else find(family, op, machine)
+    if rule is None:
+        return None
+    params = chosen[1] if chosen else rule.Params.from_machine(machine, op)
+    return kernel_of(rule, op, params, machine, *weights)
 
 
 def kernel_of(rule: ModuleType, op: Op, params: Any, machine: Machine, *weights: Any) -> Kernel:

@@ -78,7 +78,19 @@ class Params:
             # Registers: one accumulator and about one input a column, plus a kernel row of weights.
             rows, room = 1, machine.registers - op.kernel[1] - 2
             columns = max(1, min(op.out_width, room // 2 - (op.stride[1] > 1), 8))
+        return cls.of(op, rows, columns)
+
+    @classmethod
+    def of(cls, op: Conv, rows: int, columns: int) -> Params:
+        """The parameters of a tile."""
         return cls(rows, columns, tuple(cut_row(op, columns)), tuple(cut_row(turned(op), rows)))
+
+
+def variants(machine: Machine, op: Conv) -> list[Params]:
+    """Narrower and wider tiles, and single rows."""
+    best = Params.from_machine(machine, op)
+    widths = range(max(1, best.columns - 3), min(op.out_width, best.columns + 3) + 1)
+    return [Params.of(op, rows, columns) for rows in {best.rows, 1} for columns in widths]
 
 
 def held_taps(machine: Machine, op: Conv) -> int:

@@ -14,7 +14,7 @@ bottleneck, and the classifier (one pixel).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,7 +57,11 @@ class Params:
 
     @classmethod
     def from_machine(cls, machine: Machine, op: Conv) -> Params:
-        rows, panels = tiling.choose(machine, ((1, op.pixels),), op.out_channels, op.channels)
+        return cls.of(machine, op, *tiling.choose(machine, ((1, op.pixels),), op.out_channels, op.channels))
+
+    @classmethod
+    def of(cls, machine: Machine, op: Conv, rows: int, panels: Panels) -> Params:
+        """The parameters of a register tile."""
         tiles = tuple(tiling.split_rows(op.pixels, rows))
         order = tiling.order(
             machine,
@@ -67,6 +71,14 @@ class Params:
             op.channels * op.out_channels * 4,
         )
         return cls(rows, panels, tiles, order)
+
+
+def variants(machine: Machine, op: Conv) -> list[Params]:
+    """The best register tiles of the model, each walked in both orders."""
+    ranked = tiling.ranked_tiles(machine, ((1, op.pixels),), op.out_channels, op.channels)
+    found = [Params.of(machine, op, rows, panels) for _, rows, panels in ranked[: tiling.TRIED]]
+    walks = [replace(p, order=replace(p.order, block=block)) for p in found for block in (1, p.order.tiles)]
+    return [*found, *walks]
 
 
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:

@@ -29,7 +29,7 @@ from tsm_edge.compile.tile import Ahead, write
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
-from . import _rule
+from . import _rule, conv_cpu
 from ._rule import Kernel, Panel
 from ._winograd import Layout, Params, combine, cycles, pack, variants
 
@@ -67,8 +67,7 @@ def worthwhile(machine: Machine, op: Conv) -> bool:
     Tried and lost: F(2x2) at 7x7x512 makes `tsm-resnet18` 1 % faster and 22 MB larger; F(4x4) at 14x14x256 equals
     F(2x2) in a frame, where the weights come from memory; weights on huge pages are worth 0.3 %.
     """
-    groups = ((op.out_height, op.out_width),)
-    direct = tiling.best_tile(machine, groups, op.out_channels, op.taps)[0] / machine.cores
+    direct = tiling.best_tile(machine, conv_cpu.runs(op), op.out_channels, op.taps)[0] / machine.cores
     direct += op.taps * op.out_channels * 4 / machine.stream
     return cycles(machine, op, Params.from_machine(machine, op)) < GAIN * direct
 

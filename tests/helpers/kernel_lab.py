@@ -147,13 +147,18 @@ def schedule(op: Op, target: EdgeTarget, rng: np.random.Generator) -> tuple[Kern
 def every_kernel(
     target: EdgeTarget, rng: np.random.Generator, more: list[Op]
 ) -> list[tuple[Kernel, tuple[np.ndarray, ...]]]:
-    """The CASES of every schedule with that schedule, in all its variants, and `more` with whoever takes them."""
+    """The CASES of every schedule with that schedule, and `more` with whoever takes them.
+
+    Each case is scheduled as the model wants it and, drawn at random, as a search by measurement might want it.
+    """
     machine = cpu.machine(target)
     found = []
     for rule in schedules.rules("cpu"):
         for op in rule.CASES:
             weights = weights_for(op, rng)
-            for params in schedules.variants(rule, op, machine):
+            own, *others = schedules.variants(rule, op, machine)
+            drawn = [others[rng.integers(len(others))]] if others else []
+            for params in (own, *drawn):
                 found.append((schedules.kernel_of(rule, op, params, machine, *weights), weights))
     return found + [schedule(op, target, rng) for op in more]
 
