@@ -20,8 +20,8 @@ UNROLLED = 9  # reductions up to this length are straight code: a row of a 3x3 s
 class Layout:
     """Where the numbers of an image lie: element = pixel * pixel_step + channel * channel_step."""
 
-    pixel_step: int
-    channel_step: int
+    pixel_step: Expr
+    channel_step: Expr
 
     @classmethod
     def by_pixel(cls, channels: int) -> Layout:
@@ -29,7 +29,7 @@ class Layout:
         return cls(channels, 1)
 
     @classmethod
-    def by_block(cls, pixels: int, lanes: int) -> Layout:
+    def by_block(cls, pixels: Expr, lanes: int) -> Layout:
         """Blocks of `lanes` channels, all pixels of a block together; a channel must be a multiple of `lanes`.
 
         Vectors of neighbouring pixels are neighbours, so NEON loads and stores two with one instruction.
@@ -83,7 +83,7 @@ class Tile:
         length: int,
         weights: Buffer,
         panel: Expr,
-        hop: int = 1,
+        hop: Expr = 1,
     ) -> None:
         """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row.
 
@@ -91,12 +91,12 @@ class Tile:
         """
         if all(base is None for base in bases) or length == 0:
             return
-        step = self.lanes if self.by_lane or hop != 1 else 1
+        step = self.lanes if self.by_lane or blocked(hop) else 1
         whole = length // step
         together = self._together(whole, hop)
         looped = 0 if length <= UNROLLED and not self.by_lane else whole
         if looped:
-            if self.by_lane and hop != 1:
+            if self.by_lane and isinstance(hop, int) and blocked(hop):
                 hop = tir.unknown(hop)
             with tir.loop(0, looped // together) as k:
                 for part in range(together):
@@ -106,7 +106,7 @@ class Tile:
         for offset, lanes in tir.vectors(length - whole * step, step):
             self._step(acc, source, bases, whole * step + offset, lanes, weights, panel, hop)
 
-    def _together(self, steps: int, hop: int) -> int:
+    def _together(self, steps: int, hop: Expr) -> int:
         """Steps of one round of the loop: LLVM unrolls the scalar form by itself; by element we do.
 
         More save the loop's own instructions. By pixel LLVM then loads two vectors of a row at once, and twice the
@@ -116,7 +116,7 @@ class Tile:
         if not self.by_lane:
             return 1
         pieces = -(-self.width // self.lanes)
-        roomy = hop != 1 or self.rows * (pieces + 2) + 2 <= self.registers
+        roomy = blocked(hop) or self.rows * (pieces + 2) + 2 <= self.registers
         # LLVM turns two rounds into straight code, and then moves all loads to its head.
         fits = [count for count in (4, 3, 2) if steps % count == 0 and steps // count > 2]
         return next((count for count in fits if roomy or count == 2), 1)
@@ -130,7 +130,7 @@ class Tile:
         step: int,
         weights: Buffer,
         panel: Expr,
-        hop: int,
+        hop: Expr,
     ) -> None:
         pieces = tir.vectors(self.width, self.lanes)
         rows = [row for row in range(self.rows) if bases[row] is not None]
@@ -153,12 +153,19 @@ class Tile:
 
     def finish(self, acc: Buffer, epilogue: Epilogue, pixels: Sequence[Expr], channel: Expr) -> None:
         """Apply the epilogue to every row and store; `pixels[row]` is the output pixel, `channel` the first channel."""
-        for row in range(self.rows):
-            base = tir.bind(epilogue.layout.at(pixels[row], channel))
-            for offset, lanes in tir.vectors(self.width, self.lanes):
-                value = tir.load(acc, row * self.width + offset, lanes)
-                at = base + offset * epilogue.layout.channel_step
-                write(epilogue, value, at, pixels[row], channel + offset, lanes)
+        bases = [tir.bind(epilogue.layout.at(pixel, channel)) for pixel in pixels]
+        places = [(row, piece) for row in range(self.rows) for piece in tir.vectors(self.width, self.lanes)]
+        if blocked(epilogue.layout.channel_step):
+            places.sort(key=lambda place: place[1])  # neighbours in memory one after the other
+        for row, (offset, lanes) in places:
+            value = tir.load(acc, row * self.width + offset, lanes)
+            at = bases[row] + offset * epilogue.layout.channel_step
+            write(epilogue, value, at, pixels[row], channel + offset, lanes)
+
+
+def blocked(channel_step: Expr) -> bool:
+    """Whether a channel step belongs to blocks of channels."""
+    return not (isinstance(channel_step, int) and channel_step == 1)
 
 
 def write(epilogue: Epilogue, value: Expr, at: Expr, pixel: Expr, channel: Expr, lanes: int) -> None:

@@ -140,7 +140,7 @@ class Params:
         return cls(
             rows,
             tiles(op.expand) if op.expand else None,
-            depthwise_cpu.Params.from_machine(machine, inner_depthwise(op, machine), most_rows=1),
+            depthwise_cpu.Params.from_machine(machine, inner_depthwise(op, machine)),
             tiles(op.project),
         )
 
@@ -162,7 +162,10 @@ def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: n
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
-        block = _Block(op, params, machine, dict(zip(pointers, tensors, strict=True)))
+        layout = Layout.by_pixel(op.depthwise.channels)
+        if inner_depthwise(op, machine).blocked_out:
+            layout = Layout.by_block(scratch_pixels(op), machine.lanes)
+        block = _Block(op, params, machine, dict(zip(pointers, tensors, strict=True)), layout)
         last_row = tir.bind(tirx.min(end * params.rows, last.height))
         with tir.loop(tir.bind(begin * params.rows), last_row) as y:
             if op.expand is not None:
@@ -209,18 +212,12 @@ class _Block:
     params: Params
     machine: Machine
     buffers: dict[str, Buffer]
+    layout: Layout  # of scratch
 
     @property
     def middle(self) -> Conv:
         """The depthwise layer as it is computed here."""
         return inner_depthwise(self.op, self.machine)
-
-    @property
-    def layout(self) -> Layout:
-        """How `scratch` lies."""
-        if self.middle.blocked_out:
-            return Layout.by_block(scratch_pixels(self.op), self.machine.lanes)
-        return Layout.by_pixel(self.middle.channels)
 
     @property
     def ring(self) -> int:
