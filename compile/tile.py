@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 from . import tir
+from .tiling import FMA_LATENCY as LATENCY
 from .tir import Buffer, Expr
 
 UNROLLED = 9  # reductions up to this length are straight code: a row of a 3x3 stem, the head of a shifted tap
@@ -66,9 +69,20 @@ class Tile:
     fused: bool  # ask for the FMA by name
     registers: int  # of the machine
 
+    @property
+    def chains(self) -> int:
+        """Accumulators of one number: so few multiply-adds as a tile of one pixel has would wait for each other."""
+        return self.lanes if self.by_lane and self.rows * self.width <= LATENCY * self.lanes // 2 else 1
+
     def accumulators(self, bias: Buffer, channel: Expr) -> Buffer:
-        """Allocate the accumulators and start them at the bias of `channel`..."""
-        acc = tir.local(self.rows * self.width)
+        """Allocate the accumulators and start them at the bias of `channel`...; further chains start at zero."""
+        size = self.rows * self.width
+        acc = tir.local(size * self.chains)
+        for chain in range(1, self.chains):
+            for row in range(self.rows):
+                for offset, lanes in tir.vectors(self.width, self.lanes):
+                    at = chain * size + row * self.width + offset
+                    tir.store(acc, at, tir.constant(0.0, lanes), lanes)
         for offset, lanes in tir.vectors(self.width, self.lanes):
             start = tir.bind(tir.load(bias, channel + offset, lanes))
             for row in range(self.rows):
@@ -145,7 +159,7 @@ class Tile:
             ]
             for row in rows:
                 for (offset, lanes), weight in zip(pieces, w, strict=True):
-                    at = row * self.width + offset
+                    at = (s % self.chains * self.rows + row) * self.width + offset
                     by_lane = self.by_lane and step > 1
                     a = tir.lane(values[row], s, lanes) if by_lane else tir.splat(values[row], lanes)
                     total = tir.multiply_add(tir.load(acc, at, lanes), a, weight, lanes, self.fused)
@@ -158,7 +172,8 @@ class Tile:
         if blocked(epilogue.layout.channel_step):
             places.sort(key=lambda place: place[1])  # neighbours in memory one after the other
         for row, (offset, lanes) in places:
-            value = tir.load(acc, row * self.width + offset, lanes)
+            parts = range(row * self.width + offset, self.rows * self.width * self.chains, self.rows * self.width)
+            value = reduce(add, [tir.load(acc, part, lanes) for part in parts])
             at = bases[row] + offset * epilogue.layout.channel_step
             write(epilogue, value, at, pixels[row], channel + offset, lanes)
 
