@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 from . import tir
+from .tiling import FMA_LATENCY as LATENCY
 from .tir import Buffer, Expr
 
 LINE = 16  # floats of a cache line
@@ -21,8 +24,8 @@ UNROLLED = 9  # reductions up to this length are straight code: a row of a 3x3 s
 class Layout:
     """Where the numbers of an image lie: element = pixel * pixel_step + channel * channel_step."""
 
-    pixel_step: int
-    channel_step: int
+    pixel_step: Expr
+    channel_step: Expr
 
     @classmethod
     def by_pixel(cls, channels: int) -> Layout:
@@ -30,7 +33,7 @@ class Layout:
         return cls(channels, 1)
 
     @classmethod
-    def by_block(cls, pixels: int, lanes: int) -> Layout:
+    def by_block(cls, pixels: Expr, lanes: int) -> Layout:
         """Blocks of `lanes` channels, all pixels of a block together; a channel must be a multiple of `lanes`.
 
         Vectors of neighbouring pixels are neighbours, so NEON loads and stores two with one instruction.
@@ -81,29 +84,36 @@ class Tile:
     fused: bool  # ask for the FMA by name
     registers: int  # of the machine
 
-    def accumulators(self, bias: Buffer, channel: Expr) -> Buffer:
-        """Allocate the accumulators and start them at the bias of `channel`..."""
-        acc = tir.local(self.rows * self.width)
-        for offset, lanes in tir.vectors(self.width, self.lanes):
-            start = tir.bind(tir.load(bias, channel + offset, lanes))
-            for row in range(self.rows):
-                tir.store(acc, row * self.width + offset, start, lanes)
+    @property
+    def chains(self) -> int:
+        """Accumulators of one number: so few multiply-adds as a tile of one pixel has would wait for each other."""
+        return self.lanes if self.by_lane and self.rows * self.width <= LATENCY * self.lanes // 2 else 1
+
+    def accumulators(self, bias: Buffer | None, channel: Expr = 0) -> Buffer:
+        """Allocate the accumulators; they start at the bias of `channel`..., or without one at zero."""
+        size = self.rows * self.width
+        acc = tir.local(size * self.chains)
+        for chain in range(self.chains):
+            for offset, lanes in tir.vectors(self.width, self.lanes):
+                with_bias = bias is not None and chain == 0
+                start = tir.load(bias, channel + offset, lanes) if with_bias else tir.constant(0.0, lanes)
+                start = tir.bind(start)
+                for row in range(self.rows):
+                    tir.store(acc, chain * size + row * self.width + offset, start, lanes)
         return acc
 
-    def zeros(self) -> Buffer:
-        """Allocate the accumulators and start them at zero."""
-        acc = tir.local(self.rows * self.width)
-        for row in range(self.rows):
-            for offset, lanes in tir.vectors(self.width, self.lanes):
-                tir.store(acc, row * self.width + offset, tir.constant(0.0, lanes), lanes)
-        return acc
+    def total(self, acc: Buffer, row: int, offset: int, lanes: int) -> Expr:
+        """The finished sums of `lanes` channels of a row over all chains."""
+        size = self.rows * self.width
+        starts = range(row * self.width + offset, size * self.chains, size)
+        return reduce(add, [tir.load(acc, start, lanes) for start in starts])
 
     def store(self, acc: Buffer, target: Buffer, base: Expr) -> None:
-        """Store the accumulators as they are, rows one after the other from element `base`."""
+        """Store the sums as they are, rows one after the other from element `base`."""
         for row in range(self.rows):
             for offset, lanes in tir.vectors(self.width, self.lanes):
-                at = row * self.width + offset
-                tir.store(target, base + at, tir.load(acc, at, lanes), lanes)
+                value = self.total(acc, row, offset, lanes)
+                tir.store(target, base + row * self.width + offset, value, lanes)
 
     def reduce(
         self,
@@ -113,7 +123,7 @@ class Tile:
         length: int,
         weights: Buffer,
         panel: Expr,
-        hop: int = 1,
+        hop: Expr = 1,
         ahead: Ahead | None = None,
     ) -> None:
         """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row.
@@ -122,7 +132,7 @@ class Tile:
         """
         if all(base is None for base in bases) or length == 0:
             return
-        step = self.lanes if self.by_lane or hop != 1 else 1
+        step = self.lanes if self.by_lane or blocked(hop) else 1
         whole = length // step
         together = self._together(whole, hop)
         looped = 0 if length <= UNROLLED and not self.by_lane else whole
@@ -136,7 +146,7 @@ class Tile:
             for k in range(fetched, looped):
                 self._step(acc, source, bases, k, step, weights, panel, hop)
         elif looped:
-            if self.by_lane and hop != 1:
+            if self.by_lane and isinstance(hop, int) and blocked(hop):
                 hop = tir.unknown(hop)
             with tir.loop(0, looped // together) as k:
                 for part in range(together):
@@ -146,7 +156,7 @@ class Tile:
         for offset, lanes in tir.vectors(length - whole * step, step):
             self._step(acc, source, bases, whole * step + offset, lanes, weights, panel, hop)
 
-    def _together(self, steps: int, hop: int) -> int:
+    def _together(self, steps: int, hop: Expr) -> int:
         """Steps of one round of the loop: LLVM unrolls the scalar form by itself; by element we do.
 
         More save the loop's own instructions. By pixel LLVM then loads two vectors of a row at once, and twice the
@@ -156,7 +166,7 @@ class Tile:
         if not self.by_lane:
             return 1
         pieces = -(-self.width // self.lanes)
-        roomy = hop != 1 or self.rows * (pieces + 2) + 2 <= self.registers
+        roomy = blocked(hop) or self.rows * (pieces + 2) + 2 <= self.registers
         # LLVM turns two rounds into straight code, and then moves all loads to its head.
         fits = [count for count in (4, 3, 2) if steps % count == 0 and steps // count > 2]
         return next((count for count in fits if roomy or count == 2), 1)
@@ -170,7 +180,7 @@ class Tile:
         step: int,
         weights: Buffer,
         panel: Expr,
-        hop: int,
+        hop: Expr,
     ) -> None:
         pieces = tir.vectors(self.width, self.lanes)
         rows = [row for row in range(self.rows) if bases[row] is not None]
@@ -185,7 +195,7 @@ class Tile:
             ]
             for row in rows:
                 for (offset, lanes), weight in zip(pieces, w, strict=True):
-                    at = row * self.width + offset
+                    at = (s % self.chains * self.rows + row) * self.width + offset
                     by_lane = self.by_lane and step > 1
                     a = tir.lane(values[row], s, lanes) if by_lane else tir.splat(values[row], lanes)
                     total = tir.multiply_add(tir.load(acc, at, lanes), a, weight, lanes, self.fused)
@@ -193,12 +203,19 @@ class Tile:
 
     def finish(self, acc: Buffer, epilogue: Epilogue, pixels: Sequence[Expr], channel: Expr) -> None:
         """Apply the epilogue to every row and store; `pixels[row]` is the output pixel, `channel` the first channel."""
-        for row in range(self.rows):
-            base = tir.bind(epilogue.layout.at(pixels[row], channel))
-            for offset, lanes in tir.vectors(self.width, self.lanes):
-                value = tir.load(acc, row * self.width + offset, lanes)
-                at = base + offset * epilogue.layout.channel_step
-                write(epilogue, value, at, pixels[row], channel + offset, lanes)
+        bases = [tir.bind(epilogue.layout.at(pixel, channel)) for pixel in pixels]
+        places = [(row, piece) for row in range(self.rows) for piece in tir.vectors(self.width, self.lanes)]
+        if blocked(epilogue.layout.channel_step):
+            places.sort(key=lambda place: place[1])  # neighbours in memory one after the other
+        for row, (offset, lanes) in places:
+            value = self.total(acc, row, offset, lanes)
+            at = bases[row] + offset * epilogue.layout.channel_step
+            write(epilogue, value, at, pixels[row], channel + offset, lanes)
+
+
+def blocked(channel_step: Expr) -> bool:
+    """Whether a channel step belongs to blocks of channels."""
+    return not (isinstance(channel_step, int) and channel_step == 1)
 
 
 def write(epilogue: Epilogue, value: Expr, at: Expr, pixel: Expr, channel: Expr, lanes: int) -> None:

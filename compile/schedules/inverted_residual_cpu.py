@@ -137,7 +137,7 @@ class Params:
         return cls(
             rows,
             tiles(machine, op.expand)[0] if op.expand else None,
-            depthwise_cpu.Params.from_machine(machine, inner_depthwise(op, machine), most_rows=1),
+            depthwise_cpu.Params.from_machine(machine, inner_depthwise(op, machine)),
             tiles(machine, op.project)[0],
         )
 
@@ -151,9 +151,7 @@ def tiles(machine: Machine, conv: Conv) -> list[tuple[int, Panels]]:
 def variants(machine: Machine, op: InvertedResidual) -> list[Params]:
     """The best parameters with one of them changed: a tile of a layer, or fewer items."""
     best = Params.from_machine(machine, op)
-    inner = [
-        params for params in depthwise_cpu.variants(machine, inner_depthwise(op, machine)) if params.rows == 1
-    ]
+    inner = [p for p in depthwise_cpu.variants(machine, inner_depthwise(op, machine)) if p.rows == 1]
     return [
         *(replace(best, depthwise=params) for params in inner),
         *(replace(best, expand=tile) for tile in (tiles(machine, op.expand) if op.expand else [])),
@@ -179,7 +177,10 @@ def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: n
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
-        block = _Block(op, params, machine, dict(zip(pointers, tensors, strict=True)))
+        layout = Layout.by_pixel(op.depthwise.channels)
+        if inner_depthwise(op, machine).blocked_out:
+            layout = Layout.by_block(scratch_pixels(op), machine.lanes)
+        block = _Block(op, params, machine, dict(zip(pointers, tensors, strict=True)), layout)
         last_row = tir.bind(tirx.min(end * params.rows, last.height))
         with tir.loop(tir.bind(begin * params.rows), last_row) as y:
             if op.expand is not None:
@@ -226,18 +227,12 @@ class _Block:
     params: Params
     machine: Machine
     buffers: dict[str, Buffer]
+    layout: Layout  # of scratch
 
     @property
     def middle(self) -> Conv:
         """The depthwise layer as it is computed here."""
         return inner_depthwise(self.op, self.machine)
-
-    @property
-    def layout(self) -> Layout:
-        """How `scratch` lies."""
-        if self.middle.blocked_out:
-            return Layout.by_block(scratch_pixels(self.op), self.machine.lanes)
-        return Layout.by_pixel(self.middle.channels)
 
     @property
     def ring(self) -> int:

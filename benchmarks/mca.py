@@ -1,0 +1,240 @@
+"""How busy the inner loops of the ARM kernels keep the multiply-add pipes, modelled by llvm-mca without a board.
+
+    python benchmarks/mca.py [--targets raspberry-pi-4,...] [--models tsm-mobilenetv2,...] [--json] [--output FILE]
+
+Every convolution kernel of a build is disassembled with LLVM's own tool, its innermost loops with vector multiply-adds
+are cut out, and llvm-mca simulates each with the scheduling model of the target's core. Two shares of the cycles of a
+round are reported:
+
+* busy: cycles that the loop's vector arithmetic needs at the core's best rate. 1 means that the pipes which multiply and
+  add never wait.
+* fma: the part of it that multiply-adds have. The loop of a depthwise kernel holds its epilogue (bias, clamps), so this
+  has a ceiling below 1 there; the loop of a reduction holds multiply-adds and loads alone.
+
+The best rate is the lower one of the model, simulated with independent multiply-adds, and of the target's facts. A
+simulation leaves out caches, address translation and the front end. LLVM's model of the Cortex-A53 completes in order: a
+load behind a multiply-add waits 7 cycles for it, wherever it stands. The core does not do that, so its younger sister's
+model, the Cortex-A55's, stands in, at the A53's rate; what the A53's own model says is reported beside it (`own_model`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import _common
+
+from tsm_edge import models, target
+from tsm_edge.errors import RuntimeFailure
+from tsm_edge.target import EdgeTarget
+
+MODELS = ("tsm-mobilenetv2", "tsm-resnet50", "tsm-resnet18")
+TARGETS = ("raspberry-pi-3", "jetson-nano-cpu", "raspberry-pi-4", "raspberry-pi-5")
+PACKAGE = "llvm-19"
+BOUND = 0.85
+STAND_IN = {"cortex-a53": "cortex-a55"}  # see above
+ITERATIONS = 100
+FEWEST = 8  # multiply-adds of a loop worth looking at: a tail of one vector is no inner loop
+_LINE = re.compile(r"^\s*([0-9a-f]+):\s+(\S.*)$")
+_SYMBOL = re.compile(r"^[0-9a-f]+ <(.+)>:$")
+_BRANCH = re.compile(r"^(b\.\w+|b|cbn?z|tbn?z)\s.*?0x([0-9a-f]+)")
+_VECTOR = re.compile(r"^(f\w+|mov|movi|add|orr|dup|ins|ext|zip\d|trn\d)\s+v\d+\.")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """An innermost loop: its instructions without the branch's address."""
+
+    body: tuple[str, ...]
+
+    @property
+    def fmas(self) -> int:
+        """Multiply-adds of four floats."""
+        return sum(line.startswith("fmla") and ".4s" in line for line in self.body)
+
+    @property
+    def vector(self) -> int:
+        """Vector arithmetic, multiply-adds among it."""
+        return sum(bool(_VECTOR.match(line)) for line in self.body)
+
+
+def tool(name: str) -> str | None:
+    """Path of an LLVM tool that knows the cores; Debian adds the version to the name."""
+    return shutil.which(f"{name}-19") or shutil.which(name)
+
+
+def loops(obj: Path) -> dict[str, list[Loop]]:
+    """The innermost loops of every function of an object that multiply vectors."""
+    objdump = tool("llvm-objdump")
+    assert objdump is not None
+    text = subprocess.run(
+        [objdump, "-d", "--no-show-raw-insn", obj], capture_output=True, text=True, check=True
+    )
+    functions: dict[str, list[tuple[int, str]]] = {}
+    for line in text.stdout.splitlines():
+        symbol, code = _SYMBOL.match(line), _LINE.match(line)
+        if symbol:
+            functions[symbol[1]] = []
+        elif code:
+            last = next(reversed(functions))
+            functions[last].append((int(code[1], 16), " ".join(code[2].split("//")[0].split())))
+    return {
+        name: [loop for loop in innermost(code) if loop.fmas >= FEWEST] for name, code in functions.items()
+    }
+
+
+def innermost(code: list[tuple[int, str]]) -> list[Loop]:
+    """Spans from a backward branch's goal to the branch that hold no other such span."""
+    spans = []
+    for address, line in code:
+        branch = _BRANCH.match(line)
+        if branch and int(branch[2], 16) < address:
+            spans.append((int(branch[2], 16), address))
+    inner = [a for a in spans if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in spans)]
+    return [
+        Loop(tuple(re.sub(r"0x[0-9a-f]+ <.*>", "0", line) for at, line in code if start <= at <= stop))
+        for start, stop in inner
+    ]
+
+
+def simulate(body: tuple[str, ...], core: str) -> float:
+    """Cycles of one round of a loop on LLVM's model of a core; branches inside are taken as not taken."""
+    mca = tool("llvm-mca")
+    assert mca is not None
+    lines = "\n".join(line for line in body if not _BRANCH.match(line + " 0x0"))
+    command = [
+        mca,
+        "-mtriple=aarch64",
+        f"-mcpu={core}",
+        f"-iterations={ITERATIONS}",
+        "-resource-pressure=false",
+    ]
+    done = subprocess.run([*command, "-"], input=lines, capture_output=True, text=True, check=False)
+    found = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
+    if done.returncode or found is None:
+        raise RuntimeFailure("llvm-mca did not take a loop.", found=done.stderr.strip()[-600:])
+    return int(found[1]) / ITERATIONS
+
+
+@cache
+def cycles_per_fma(core: str) -> float:
+    """The model's best rate: 24 multiply-adds that do not wait for each other."""
+    body = tuple(f"fmla v{register}.4s, v30.4s, v31.s[0]" for register in range(24))
+    return round(simulate(body, core) / len(body), 2)
+
+
+def best_rate(device: EdgeTarget) -> float:
+    """Cycles of one vector multiply-add at best: the model's or the facts' figure, whichever is slower."""
+    cpu = device.cpu
+    core = STAND_IN.get(cpu.llvm_cpu, cpu.llvm_cpu)
+    return max(cycles_per_fma(core), 2 * cpu.simd_lanes / cpu.flops_per_cycle)
+
+
+def share(loop: Loop, device: EdgeTarget) -> dict[str, float]:
+    """Figures of one loop."""
+    own = device.cpu.llvm_cpu
+    rate = best_rate(device)
+    cycles = max(simulate(loop.body, STAND_IN.get(own, own)), loop.vector * rate)
+    figures = {
+        "instructions": len(loop.body),
+        "fmas": loop.fmas,
+        "cycles": round(cycles, 2),
+        "busy": round(loop.vector * rate / cycles, 3),
+        "fma": round(loop.fmas * rate / cycles, 3),
+    }
+    if own in STAND_IN:
+        figures["own_model"] = round(loop.fmas * cycles_per_fma(own) / simulate(loop.body, own), 3)
+    return figures
+
+
+def kernels(model: str, device: EdgeTarget) -> dict[str, Any]:
+    """The convolution kernels of a model's build: symbol -> step, one for each that differs."""
+    from tsm_edge.compile import lower, networks, passes
+    from tsm_edge.compile.families import cpu
+    from tsm_edge.compile.ops import Conv, InvertedResidual
+
+    graph = networks.zoo(models.load(model)).load()
+    passes.run(graph)
+    steps = lower.lower(graph, device.family, cpu.machine(device)).steps
+    unique = {step.key: step for step in steps if isinstance(step.key[1], (Conv, InvertedResidual))}
+    return {f"k{index}": step for index, step in enumerate(unique.values())}
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Compile the kernels of every build and simulate their loops."""
+    from tsm_edge.compile.families import cpu
+
+    missing = [name for name in ("llvm-mca", "llvm-objdump") if tool(name) is None]
+    if missing:
+        return {"skipped": f"{missing[0]} is not installed: apt install {PACKAGE}"}
+    rows = []
+    for name in options.targets.split(","):
+        device = target.load(name)
+        for model in options.models.split(","):
+            _common.note(f"{model} for {name}")
+            steps = kernels(model, device)
+            obj = folder / f"{model}-{name}.o"
+            obj.write_bytes(
+                cpu.build_object({symbol: step.build() for symbol, step in steps.items()}, device)
+            )
+            found = loops(obj)
+            rows += [
+                {"target": name, "model": model, "kernel": step.label, "schedule": step.schedule, **figures}
+                for symbol, step in steps.items()
+                for figures in (share(loop, device) for loop in found[symbol])
+            ]
+    devices = [target.load(name) for name in options.targets.split(",")]
+    return {
+        "tool": first_line(tool("llvm-mca")),
+        "cores": [
+            {
+                "target": device.name,
+                "cpu": device.cpu.llvm_cpu,
+                "model": STAND_IN.get(device.cpu.llvm_cpu, device.cpu.llvm_cpu),
+                "cycles_per_fma": best_rate(device),
+                **summary([row for row in rows if row["target"] == device.name]),
+            }
+            for device in devices
+        ],
+        "bound": BOUND,
+        "below_bound": sum(row["busy"] < BOUND for row in rows),
+        "loops": rows,
+    }
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Of the loops of one core: how many, the least share, and the share of all multiply-adds together."""
+    return {
+        "loops": len(rows),
+        "least_busy": min(row["busy"] for row in rows),
+        "least_fma_of_a_reduction": min(row["fma"] for row in rows if row["fma"] > 0.98 * row["busy"]),
+        "loops_below_bound": sum(row["busy"] < BOUND for row in rows),
+    }
+
+
+def first_line(program: str | None) -> str:
+    """The version that a program gives."""
+    done = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True)
+    return next(line.strip() for line in done.stdout.splitlines() if "version" in line)
+
+
+def show(document: dict[str, Any]) -> None:
+    """Print one line per loop, the worst first."""
+    header = ("target", "model", "kernel", "schedule", "fmas", "cycles", "busy", "fma")
+    rows = sorted(document["loops"], key=lambda row: row["busy"])
+    _common.rows(header, [[row[name] for name in header] for row in rows])
+    print(f"{len(rows)} loops, {document['below_bound']} below {BOUND:.0%} ({document['tool']})")
+
+
+if __name__ == "__main__":
+    parser = _common.parser(__doc__.partition("\n")[0])
+    parser.add_argument("--targets", default=",".join(TARGETS), metavar="A,B")
+    parser.add_argument("--models", default=",".join(MODELS), metavar="A,B")
+    _common.main(parser.parse_args(), measure, show)
