@@ -2,7 +2,8 @@
  *
  * The compiler generates plan.c, which defines `tsm_the_plan`: a static list of kernel calls over one arena.
  *
- * Sources. runtime/ *.c are the library: they are linked with plan.c, the kernels and the weights into libtsm.
+ * Sources. runtime/ *.c are the library: they are linked with plan.c, the kernels and the weights into libtsm. (That of a
+ * GPU bundle has other sources: gpu/plan_gpu.h.)
  * runtime/command/ *.c, together with runtime/cpu.c, are tsm-edge-run. A static bundle compiles both with
  * -DTSM_STATIC and links everything into the command.
  *

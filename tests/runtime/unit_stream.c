@@ -221,6 +221,7 @@ static void the_model_describes_itself(void) {
     CHECK(info.input_height == CROP && info.input_width == CROP && info.input_channels == 3);
     CHECK(info.label_count == 3 && strcmp(info.labels[2], "caf\xc3\xa9") == 0);
     CHECK(info.state_count == 2 && info.op_count == 4 && info.weights_bytes == 12);
+    CHECK(strncmp(tsm_device(model), "the CPU: ", 9) == 0 && strcmp(tsm_device(NULL), "no model") == 0);
     CHECK(tsm_state_info(model, 0, &state) == TSM_OK && state.ndim == 4 && state.bytes == FLOATS * sizeof(float));
     CHECK(tsm_state_info(model, 2, &state) == TSM_E_ARGUMENT);
     CHECK(tsm_op(model, 1, &op) == TSM_OK && strcmp(op.kernel, "mix") == 0 && op.macs == 2 * FLOATS);
