@@ -1,7 +1,7 @@
 /* plan_gpu.h: what the compiler hands to the runtime of a GPU bundle.
  *
- * The compiler generates plan.c, which defines `tsm_the_gpu_plan`: a static list of kernel launches over one arena on the
- * device. The program (PTX text or OpenCL C) and the weights are included with .incbin; the program ends in a NUL.
+ * The compiler generates plan.c, which defines `tsm_the_gpu_plan`: a static list of kernel launches over one arena on
+ * the device. The program (PTX text or OpenCL C) and the weights are included with .incbin; the program ends in a NUL.
  *
  * Sources of libtsm.so. Every bundle of a family takes
  *   runtime/      checks.c cpu.c feed.c image.c message.c resample.c tensor.c threads.c
@@ -9,15 +9,15 @@
  * and those that begin with the name of its family:
  *   cuda          runtime/gpu/cuda*.c
  *   opencl        runtime/gpu/opencl*.c
- * with -I for both folders, and nothing else of runtime/ (model.c, states.c and stream.c are those of the CPU). Libraries:
- * -lm -ldl -lpthread. tsm-edge-run is runtime/command/ *.c and runtime/cpu.c, as in a CPU bundle.
+ * with -I for both folders, and nothing else of runtime/ (model.c, states.c and stream.c are those of the CPU).
+ * Libraries: -lm -ldl -lpthread. tsm-edge-run is runtime/command/ *.c and runtime/cpu.c, as in a CPU bundle.
  *
  * The runtime keeps these promises to the kernels:
  * - arena and both state blobs start as zeros;
  * - launches run one after the other, each after the one before it has finished; the queue is in order;
  * - state_in and state_out change places after a step, so a step must write all of state_out;
- * - an argument is the address `offset` bytes into its memory; in OpenCL it is a sub-buffer of `bytes` bytes, so no kernel
- *   may reach beyond them, and offsets must be multiples of CL_DEVICE_MEM_BASE_ADDR_ALIGN (512 bytes suffice). */
+ * - an argument is the address `offset` bytes into its memory; in OpenCL it is a sub-buffer of `bytes` bytes, so no
+ *   kernel may reach beyond them, and offsets must be multiples of CL_DEVICE_MEM_BASE_ADDR_ALIGN (512 bytes suffice). */
 #ifndef TSM_PLAN_GPU_H
 #define TSM_PLAN_GPU_H
 
