@@ -15,7 +15,7 @@
 #endif
 
 enum { SLEEP_NS = 50 * 1000, AWAKE_NS = 300 * 1000 };
-static const uint64_t longest_look_ns = 100 * 1000 * 1000; /* longer: this process was stopped, or the machine slept */
+static const uint64_t longest_look_ns = 10 * 1000 * 1000; /* longer: this thread did not run, and the device may have */
 
 uint64_t tsm_gpu_now(void) {
     struct timespec t;

@@ -3,7 +3,9 @@
  * A file is a head, the whole key and the binary. The key names driver, device, program and options, and is compared in
  * full, so that two keys with one hash do no harm; the head's sum over both finds files that were cut or changed. Files
  * are written beside and renamed: readers meet a whole file or none, also when two programs start at once. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* dladdr */
+#endif
 #include "opencl_cache.h"
 
 #include <dlfcn.h>

@@ -2,8 +2,7 @@
  *
  * Every operation has two kernel objects, one for each role of the state blobs, whose arguments are set once:
  * sub-buffers of arena, states and weights. A step only enqueues. The queue is in order; the event of its last command
- * is what is polled. Timed steps go through a second queue, because a queue that takes times is slower on some drivers.
- * */
+ * is what is polled. Timed steps go through a second queue: one that takes times is slower on some drivers. */
 #define _POSIX_C_SOURCE 200809L
 #include "message.h"
 #include "opencl_device.h"
