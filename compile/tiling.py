@@ -31,6 +31,13 @@ class Machine:
     l2_bytes: int
     cores: int
 
+    storage = "float32"
+    plain_loops = True  # an operator without a schedule becomes TVM's own loops
+
+    def at(self, wide: frozenset[str]) -> Machine:
+        """The machine of one kernel; where everything is float32 it does not matter which tensors must be."""
+        return self
+
 
 @dataclass(frozen=True)
 class Panels:

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import replace
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from tsm_edge.compile.ops import Op
-from tsm_edge.compile.tiling import Machine
 from tsm_edge.errors import CompileError
-
-from ._rule import Kernel
 
 
 @cache
@@ -38,16 +34,15 @@ def find(family: str, op: Op) -> ModuleType | None:
     return claimed[0] if claimed else None
 
 
-def apply(family: str, op: Op, machine: Machine, *weights: Any) -> Kernel | None:
-    """Schedule an operator; weights as the schedule's `schedule` takes them."""
+def apply(family: str, op: Op, machine: Any, *weights: Any) -> Any:
+    """The kernel of an operator, None when nobody claims it; machine and weights as its schedules take them."""
     rule = find(family, op)
     if rule is None:
         return None
-    kernel: Kernel = rule.schedule(op, rule.Params.from_machine(machine, op), machine, *weights)
-    return replace(kernel, index=machine.index)
+    return rule.schedule(op, rule.Params.from_machine(machine, op), machine, *weights).on(machine)
 
 
-def worthwhile(family: str, op: Op, machine: Machine) -> bool:
+def worthwhile(family: str, op: Op, machine: Any) -> bool:
     """Whether a schedule exists for a fused operator and says that it beats its parts on this machine."""
     rule = find(family, op)
     return rule is not None and bool(rule.worthwhile(machine, op))
