@@ -96,6 +96,12 @@ def good(repository: Path) -> dict[str, Any]:
     manifest["preprocess"].update(resize=24, crop=CROP)
     manifest["signature"]["inputs"][0]["shape"] = [1, 3, CROP, CROP]
     manifest["signature"]["outputs"][0]["shape"] = [1, CLASSES]
+    shapes = {"seen": [1, 3, CROP, CROP], "steps": [1, 5]}
+    state = manifest["signature"]["states"][0]
+    manifest["signature"]["states"] = [
+        {"input": {**state["input"], "name": name, "shape": shape}, "output_name": f"{name}_out"}
+        for name, shape in shapes.items()
+    ]
     manifest["target"]["arch"] = {"armv8l": "armv7l"}.get(platform.machine(), platform.machine())
     return manifest
 

@@ -232,11 +232,14 @@ CUresult cuDriverGetVersion(int *version) {
     END(CUDA_SUCCESS);
 }
 CUresult cuGetErrorName(CUresult code, const char **name) { /* never fails: it is asked when something else did */
-    *name = code == 2     ? "CUDA_ERROR_OUT_OF_MEMORY"
-            : code == 218 ? "CUDA_ERROR_INVALID_PTX"
-            : code == 719 ? "CUDA_ERROR_LAUNCH_FAILED"
-            : code == 100 ? "CUDA_ERROR_NO_DEVICE"
-                          : NULL;
+    static const struct {
+        CUresult code;
+        const char *name;
+    } names[] = {{1, "CUDA_ERROR_INVALID_VALUE"},  {2, "CUDA_ERROR_OUT_OF_MEMORY"},   {100, "CUDA_ERROR_NO_DEVICE"},
+                 {218, "CUDA_ERROR_INVALID_PTX"},  {500, "CUDA_ERROR_NOT_FOUND"},     {719, "CUDA_ERROR_LAUNCH_FAILED"}};
+    *name = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].code == code) *name = names[i].name;
     return *name != NULL ? CUDA_SUCCESS : 1;
 }
 CUresult cuDeviceGetCount(int *count) {
@@ -424,11 +427,16 @@ CUresult cuStreamBeginCapture_v2(CUstream stream, int mode) {
     if (find('s', stream) >= 0) stream->captured = born('g', sizeof *stream->captured);
     END(CUDA_SUCCESS);
 }
-CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) {
-    CALL("cuStreamEndCapture", "%s", "");
+CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) { /* a capture ends also when this fails */
+    pthread_mutex_lock(&lock);
+    const CUresult forced = call("cuStreamEndCapture", "%s", "");
     *graph = stream->captured;
     stream->captured = NULL;
-    END(CUDA_SUCCESS);
+    if (forced != 0 && *graph != NULL) {
+        died('g', *graph);
+        *graph = NULL;
+    }
+    END(forced);
 }
 CUresult cuGraphInstantiate(CUgraphExec *made, CUgraph graph, CUgraphNode *node, char *log, size_t size) {
     CALL("cuGraphInstantiate", "%d commands", graph->count);
