@@ -60,7 +60,8 @@ typedef struct {
     tsm_format format;
 } tsm_image;
 
-/* A float32 tensor. shape[0..ndim) is logical: NCHW for images and states. */
+/* A float32 tensor as it goes in and out; bytes are those of the floats. shape[0..ndim) is logical: NCHW for images and
+ * states. */
 typedef struct {
     const char *name;
     int32_t ndim;
@@ -74,7 +75,7 @@ typedef struct {
     const char *const *labels; /* label_count texts, UTF-8; label_count is 0 or `classes` */
     size_t label_count;
     int32_t input_height, input_width, input_channels;
-    size_t arena_bytes, state_bytes; /* one stream owns arena_bytes + 2 * state_bytes */
+    size_t arena_bytes, state_bytes; /* as stored: one stream owns arena_bytes + 2 * state_bytes, on a GPU there */
     size_t weights_bytes;            /* shared by all streams */
     size_t scratch_bytes;            /* owned once per thread of a stream */
     size_t state_count, op_count;

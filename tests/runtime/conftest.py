@@ -46,6 +46,36 @@ def gpu_library(runtime: Path) -> Callable[[str], list[Path]]:
 
 
 @pytest.fixture(scope="session")
+def gpu_objects(
+    gcc: str,
+    runtime: Path,
+    gpu_library: Callable[[str], list[Path]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], list[Path]]:
+    """As gpu_library, with all but the plan compiled once: for many bundles that differ in the plan."""
+    made: dict[str, list[Path]] = {}
+
+    def objects(family: str) -> list[Path]:
+        if family not in made:
+            *sources, plan = gpu_library(family)
+            out = tmp_path_factory.mktemp("objects") / f"{family}.o"
+            flags = [
+                "-std=c11",
+                "-O1",
+                "-g",
+                "-fPIC",
+                "-fvisibility=hidden",
+                f"-I{runtime}",
+                f"-I{runtime / 'gpu'}",
+            ]
+            subprocess.run([gcc, "-r", *flags, *WARNINGS, *map(str, sources), "-o", out], check=True)
+            made[family] = [out, plan]
+        return made[family]
+
+    return objects
+
+
+@pytest.fixture(scope="session")
 def command(runtime: Path) -> list[Path]:
     """The sources of tsm-edge-run."""
     return [*sorted((runtime / "command").glob("*.c")), runtime / "cpu.c"]
@@ -114,6 +144,12 @@ def program(build: Callable[..., Path], command: list[Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def plain_program(build: Callable[..., Path], command: list[Path]) -> Path:
+    """tsm-edge-run as it is."""
+    return build("tsm-edge-run", command)
+
+
+@pytest.fixture(scope="session")
 def make(
     build: Callable[..., Path],
     library: list[Path],
@@ -121,11 +157,13 @@ def make(
     good: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Path]:
-    """make(*macros, sources=…, **manifest changes) -> a bundle's folder."""
+    """make(*macros, sources=…, runner=…, **manifest changes) -> a bundle's folder."""
 
-    def make(*macros: str, sources: list[Path] | None = None, **changes: object) -> Path:
+    def make(
+        *macros: str, sources: list[Path] | None = None, runner: Path = program, **changes: object
+    ) -> Path:
         folder = tmp_path_factory.mktemp("bundle")
-        shutil.copy(program, folder / "tsm-edge-run")
+        shutil.copy(runner, folder / "tsm-edge-run")
         shutil.copy(build("libtsm.so", sources or library, *SHARED, *macros), folder / "libtsm.so")
         for name in ("tsm_edge.h", "plan.txt"):
             (folder / name).write_text("nothing\n")

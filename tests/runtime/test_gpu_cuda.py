@@ -156,12 +156,12 @@ def test_calls_without_graphs(errors, drivers):
 
 
 @pytest.fixture(scope="module")
-def bundle(make, gpu_library, good) -> Callable[..., Path]:
+def bundle(make, gpu_objects, good) -> Callable[..., Path]:
     """bundle(*macros) -> a CUDA bundle's folder."""
     target = {**good["target"], "family": "cuda", "fallback": "tiny-cpu"}
 
     def bundle(*macros: str) -> Path:
-        return make(PTX, *macros, sources=gpu_library("cuda"), target=target, device=DEVICE, backend="cuda")
+        return make(PTX, *macros, sources=gpu_objects("cuda"), target=target, device=DEVICE, backend="cuda")
 
     return bundle
 
@@ -237,10 +237,10 @@ def test_a_plan_that_does_not_fit(bundle, drivers, macro, says):
     refused(bundle(macro), 4, *says, environment=drivers["graphs"])
 
 
-def test_a_program_that_the_driver_refuses(make, gpu_library, good, drivers):
+def test_a_program_that_the_driver_refuses(make, gpu_objects, good, drivers):
     target = {**good["target"], "family": "cuda", "fallback": "tiny-cpu"}
     folder = make(
-        sources=gpu_library("cuda"), target=target, device=DEVICE, backend="cuda"
+        sources=gpu_objects("cuda"), target=target, device=DEVICE, backend="cuda"
     )  # OpenCL C, no PTX
     says = (
         "refuses the kernels (PTX 6.4)",
