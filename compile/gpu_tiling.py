@@ -17,6 +17,7 @@ from .ops import Conv
 WAVES_WANTED = 3.0
 PAD = 4  # floats added to a row of the activation tile in shared memory: fewer bank conflicts, still 16-byte aligned
 TILE_OVERHEAD = 24  # instructions of a wave around one k tile: addresses, loop, two barriers
+WINDOW_PARALLEL = 0.5  # independent instructions of a window's thread, relative to a register tile's
 GROUP_OVERHEAD = 250  # instructions' worth of time before the first product and after the last
 
 
@@ -104,7 +105,7 @@ class Gemm:
     def registers(self) -> int:
         """Registers of a thread, estimated: sums, operands, staged loads, addresses."""
         staged = (self.tile_rows + self.tile_columns) * self.depth / self.slice_threads
-        return int(self.row_each * self.column_each + self.row_each + self.column_each + staged + 24)
+        return int(self.row_each * self.column_each + self.row_each + self.column_each + staged + 32)
 
 
 def occupancy(machine: Machine, threads: int, registers: int, shared_bytes: int) -> int:
@@ -135,18 +136,23 @@ def unit_cycles(
     return share * waves * instructions / rate + GROUP_OVERHEAD
 
 
+def gemm_instructions(gemm: Gemm, steps: int) -> float:
+    """Issue slots of one thread for a reduction of `steps` stages."""
+    tiles = ceil(steps / gemm.slices)
+    loads = ceil(gemm.row_each / 4) + ceil(gemm.column_each / 4)
+    step = gemm.row_each * gemm.column_each + 2 * loads
+    staged = (2.5 * gemm.tile_rows + 1.75 * gemm.tile_columns) * gemm.depth / gemm.slice_threads
+    store = gemm.row_each * gemm.column_each * (3 if gemm.slices == 1 else 5)
+    return tiles * (gemm.depth * step + staged + TILE_OVERHEAD) + store + 60
+
+
 def gemm_cycles(machine: Machine, gemm: Gemm, m: int, n: int, k: int) -> float:
     """Modelled cycles of a matrix product."""
     resident = occupancy(machine, gemm.threads, gemm.registers(), gemm.shared_floats * 4)
     if resident == 0:
         return float("inf")
     groups = ceil(m / gemm.tile_rows) * ceil(n / gemm.tile_columns)
-    tiles = ceil(ceil(k / gemm.depth) / gemm.slices)
-    loads = ceil(gemm.row_each / 4) + ceil(gemm.column_each / 4)
-    step = gemm.row_each * gemm.column_each + 2 * loads
-    staged = (2.5 * gemm.tile_rows + 1.75 * gemm.tile_columns) * gemm.depth / gemm.slice_threads
-    store = gemm.row_each * gemm.column_each * (3 if gemm.slices == 1 else 5)
-    instructions = tiles * (gemm.depth * step + staged + TILE_OVERHEAD) + store + 60
+    instructions = gemm_instructions(gemm, ceil(k / gemm.depth))
     compute = unit_cycles(machine, groups, gemm.threads, instructions, resident)
     item = 2 if machine.half else 4
     traffic = (m * k * ceil(n / gemm.tile_columns) + n * k * ceil(m / gemm.tile_rows)) * item
@@ -178,6 +184,8 @@ def fits(machine: Machine, gemm: Gemm, k: int) -> bool:
     return (
         machine.wave <= gemm.threads <= min(256, machine.group_threads)
         and gemm.registers() <= machine.thread_registers
+        # two groups, so that one computes while the other waits; it is also all that a group may have on some GPUs
+        and (gemm.registers() + 12) * ceil(gemm.threads / 64) * 64 <= machine.registers // 2
         and gemm.shared_floats * 4 <= machine.group_shared_bytes
         and (gemm.slices == 1 or gemm.slices * gemm.depth * 2 <= k)
         and staged <= 16
@@ -241,21 +249,26 @@ def window_registers(op: Conv, window: Window) -> int:
     )
 
 
-def window_cycles(machine: Machine, op: Conv, window: Window) -> float:
-    """Modelled cycles of a depthwise window."""
-    registers = window_registers(op, window)
-    if registers > machine.thread_registers:
-        return float("inf")
-    resident = occupancy(machine, window.threads, registers, 0)
+def window_instructions(op: Conv, window: Window) -> float:
+    """Issue slots of one thread of a depthwise window."""
     in_rows = (window.rows - 1) * op.stride[0] + op.kernel[0]
     in_columns = (window.columns - 1) * op.stride[1] + op.kernel[1]
     taps = op.kernel[0] * op.kernel[1]
     outputs = window.columns * window.rows
     # a load of an input vector: test, address, load, and one conversion for each number
     instructions = in_rows * in_columns * (4 + window.lanes) + taps * (2 + window.lanes)
-    instructions += outputs * window.lanes * (taps + 4) + 60
+    return instructions + outputs * window.lanes * (taps + 4) + 60
+
+
+def window_cycles(machine: Machine, op: Conv, window: Window) -> float:
+    """Modelled cycles of a depthwise window."""
+    registers = window_registers(op, window)
+    if registers > machine.thread_registers:
+        return float("inf")
+    resident = occupancy(machine, window.threads, registers, 0)
     groups = ceil(window.items(op) / window.threads)
-    compute = unit_cycles(machine, groups, window.threads, instructions, resident, parallel=0.5)
+    instructions = window_instructions(op, window)
+    compute = unit_cycles(machine, groups, window.threads, instructions, resident, WINDOW_PARALLEL)
     item = 2 if machine.half else 4
     moved = (op.height * op.width + op.pixels) * op.channels * item
     return max(compute, moved / (machine.dram_gb_s / machine.clock_ghz))

@@ -12,6 +12,7 @@ from tvm import tirx
 from tsm_edge.errors import CompileError
 
 from . import generic, schedules
+from .gpu_model import Work
 from .graph import Graph, Node
 from .ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose
 from .passes import fuse_block
@@ -37,6 +38,7 @@ class Step:
     arguments: tuple[str, ...]
     build: Any  # () -> PrimFunc
     launch: Launch | None = None
+    work: Work | None = None
 
 
 @dataclass
@@ -94,6 +96,7 @@ def lower(graph: Graph, family: str, machine: Any) -> Lowered:
                 arguments,
                 kernel.build,
                 kernel.launch,
+                kernel.work,
             )
         )
     return lowered

@@ -18,6 +18,7 @@ from tsm_edge.target import EdgeTarget
 
 from . import families, lower, passes, planner, toolchain
 from .code import About, Code
+from .gpu_model import Modelled
 from .graph import Graph
 from .planner import Planned
 
@@ -42,6 +43,7 @@ class Compiled:
     manifest: Manifest
     planned: Planned
     code: Code
+    modelled: Modelled | None
     seconds: dict[str, float]
 
     def generic_layers(self) -> list[str]:
@@ -139,7 +141,8 @@ def compile(
         )
         files: dict[str, bytes | Path] = {**linked.files, "plan.txt": planned.plan.text().encode()}
         written = bundle.write(output, manifest, files, executable={"tsm-edge-run"})
-    return Compiled(output, written, planned, code, phases.seconds)
+    modelled = backend.modelled(planned, code, target, precision)
+    return Compiled(output, written, planned, code, modelled, phases.seconds)
 
 
 def backend_of(target: EdgeTarget) -> ModuleType:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tsm_edge.errors import ImportFailed
 
+from .gpu_model import Work
 from .graph import Graph
 from .lower import SCRATCH as SCRATCH_NAME
 from .lower import Lowered, Step
@@ -39,6 +40,7 @@ class Planned:
     kernels: dict[str, Any]
     weights: bytes
     states: tuple[str, ...]  # tensors in state_in, in signature order
+    work: dict[str, Work]  # by symbol, where the family's schedules model it
 
 
 def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
@@ -97,7 +99,8 @@ def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
         len(blob),
         lowered.scratch,
     )
-    return Planned(placed, kernels, blob, tuple(graph.states))
+    work = {symbol: step.work for symbol, step in zip(symbols, steps, strict=True) if step.work is not None}
+    return Planned(placed, kernels, blob, tuple(graph.states), work)
 
 
 def storage_aliases(graph: Graph) -> dict[str, str]:

@@ -6,6 +6,7 @@ A family offers
     machine(target, precision)            the facts its schedules read
     build(planned, functions, target, precision) -> Code
     plan_c(planned, code, about)          the plan as C, for its runtime
+    modelled(planned, code, target, precision)  the step's modelled latency, None where the family has no model
 """
 
 from __future__ import annotations

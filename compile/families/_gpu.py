@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tsm_edge.compile import emit_gpu
+from tsm_edge.compile import emit_gpu, gpu_model
 from tsm_edge.compile.code import About, Code
+from tsm_edge.compile.gpu_model import Modelled
 from tsm_edge.compile.gpu_tiling import Machine
 from tsm_edge.compile.planner import Planned
 from tsm_edge.manifest import DeviceInfo
@@ -54,6 +55,14 @@ def device(planned: Planned, target: EdgeTarget) -> DeviceInfo:
         group_threads=max(launch.threads for launch in launches),
         shared_bytes=max(launch.shared_bytes for launch in launches),
     )
+
+
+def modelled(planned: Planned, code: Code, target: EdgeTarget, precision: str) -> Modelled:
+    """The modelled latency of one step."""
+    gpu = target.gpu
+    assert gpu is not None
+    seen = machine(target, precision)
+    return gpu_model.step(planned.plan, planned.work, seen, gpu.launch_us, code.resources)
 
 
 def isa_number(version: str) -> int:

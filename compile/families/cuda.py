@@ -6,6 +6,9 @@ once by `ptxas`, so that a kernel the board would refuse, or one that spills, is
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
 import tvm
 from tvm import tirx
 
@@ -14,16 +17,19 @@ from tsm_edge.compile.planner import Planned
 from tsm_edge.target import EdgeTarget
 
 from . import _gpu, _nvidia, _source
-from ._gpu import ALIGN, PRECISIONS, SCHEDULES, machine, plan_c
+from ._gpu import ALIGN, PRECISIONS, SCHEDULES, machine, modelled, plan_c
 
-__all__ = ["ALIGN", "PRECISIONS", "SCHEDULES", "build", "machine", "plan_c"]
+TILED_BYTES = 3072  # shared memory that only a matrix product asks for
+
+__all__ = ["ALIGN", "PRECISIONS", "SCHEDULES", "build", "machine", "modelled", "plan_c"]
 
 
 def build(planned: Planned, functions: dict[str, tirx.PrimFunc], target: EdgeTarget, precision: str) -> Code:
     """The kernels as PTX, each assembled once for the target's GPU to see that it is accepted and what it takes."""
     gpu = target.gpu
     assert gpu is not None
-    text = program(functions, gpu.sm)
+    tiled = {op.symbol for op in planned.plan.ops if op.launch and op.launch.shared_bytes >= TILED_BYTES}
+    text = program(functions, gpu.sm, tiled)
     ptx = _nvidia.lowered_isa(_nvidia.to_ptx(text, gpu.sm), gpu.ptx_isa)
     return Code(
         {},
@@ -117,7 +123,11 @@ def _store(name: str, n: int) -> str:
     return f"TSM void {name}(float *d, const float *s) {{{body} }}"
 
 
-def program(functions: dict[str, tirx.PrimFunc], compute_capability: int) -> str:
-    """All kernels as CUDA C."""
+def program(functions: dict[str, tirx.PrimFunc], compute_capability: int, tiled: Collection[str]) -> str:
+    """All kernels as CUDA C; tiled: names of those that keep a register tile."""
     config = {"kind": "cuda", "arch": f"sm_{compute_capability}"}
-    return _source.source(functions, tvm.target.Target(config), prelude(), 'extern "C" __global__')
+    text = _source.source(functions, tvm.target.Target(config), prelude(), 'extern "C" __global__')
+    # With the number of threads alone the assembler spills a few registers to reach the next step of occupancy. A tile
+    # is chosen with its registers in mind, so one group in a unit is all that is asked for.
+    kernels = "|".join(sorted(tiled))
+    return re.sub(rf"__launch_bounds__\((\d+)\)(?= (?:{kernels})\()", r"__launch_bounds__(\1, 1)", text)

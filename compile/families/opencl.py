@@ -14,9 +14,9 @@ from tsm_edge.compile.planner import Planned
 from tsm_edge.target import EdgeTarget
 
 from . import _gpu, _source
-from ._gpu import ALIGN, PRECISIONS, SCHEDULES, machine
+from ._gpu import ALIGN, PRECISIONS, SCHEDULES, machine, modelled
 
-__all__ = ["ALIGN", "PRECISIONS", "SCHEDULES", "build", "machine", "plan_c"]
+__all__ = ["ALIGN", "PRECISIONS", "SCHEDULES", "build", "machine", "modelled", "plan_c"]
 
 #: multiplications and additions may be contracted; nothing else is relaxed
 OPTIONS = "-cl-std=CL1.2 -cl-mad-enable"

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
-from tsm_edge.compile import gpu_tile, gpu_tir
+from tsm_edge.compile import gpu_tile, gpu_tiling, gpu_tir
+from tsm_edge.compile.gpu_model import Work
 from tsm_edge.compile.gpu_tile import Epilogue, Product, Source
 from tsm_edge.compile.gpu_tiling import Gemm, Machine
 from tsm_edge.compile.gpu_tir import FLOAT, HALF, Expr, Launch, Memory
@@ -21,7 +22,8 @@ class Kernel:
     """One scheduled operator with its launch.
 
     pointers: argument name -> elements, in calling order, under the names of `_rule.Kernel`. constants: packed arrays
-    for `w` and `b`, as stored. registers: what the tile was chosen for; the assembler has the last word.
+    for `w` and `b`, as stored. instructions: modelled issue slots of one thread, and parallel: how many of them are
+    independent, relative to a register tile's (`gpu_tiling.unit_cycles`).
     """
 
     op: Op
@@ -31,6 +33,8 @@ class Kernel:
     body: Callable[..., None]
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     note: str = ""
+    instructions: float = 0.0
+    parallel: float = 1.0
     half: bool = False
     wide: frozenset[str] = frozenset()
 
@@ -43,6 +47,11 @@ class Kernel:
         """Threads of the launch."""
         x, y, z = self.launch.grid
         return x * y * z * self.launch.threads
+
+    @property
+    def work(self) -> Work:
+        """What the latency model takes from the schedule."""
+        return Work(self.instructions, self.parallel)
 
     @property
     def types(self) -> dict[str, str]:
@@ -122,5 +131,13 @@ def product_kernel(
         gpu_tile.emit(product_of(source(op, memory)), memory["w"], epilogue(op, memory), thread, group[:2])
 
     return make(
-        op, rule, machine, pointers, launch, body, constants={"w": packed, "b": padded}, note=gemm.note
+        op,
+        rule,
+        machine,
+        pointers,
+        launch,
+        body,
+        constants={"w": packed, "b": padded},
+        note=gemm.note,
+        instructions=gpu_tiling.gemm_instructions(gemm, matrix.shape[0] // gemm.depth),
     )

@@ -34,6 +34,7 @@ class Kernel:
     index: str = "int64"  # the driver sets it from the machine
 
     launch = None
+    work = None
     wide: ClassVar[frozenset[str]] = frozenset()
 
     def on(self, machine: tiling.Machine) -> Kernel:

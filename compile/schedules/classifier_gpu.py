@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import tirx
 
+from tsm_edge.compile import gpu_tiling
 from tsm_edge.compile import gpu_tir as gpu
 from tsm_edge.compile.gpu_tiling import Machine
 from tsm_edge.compile.gpu_tir import Expr, Launch, Memory
@@ -99,6 +100,8 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         body,
         constants=constants,
         note=f"{params.outputs} by {params.threads}",
+        instructions=gpu.ceil_div(vectors, params.threads) * params.outputs * 4 * params.lanes + 150,
+        parallel=gpu_tiling.WINDOW_PARALLEL,
     )
 
 

@@ -54,4 +54,6 @@ def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> _gpu.Ker
         gpu.branch(count % params.threads == 0 or item < count, move)
 
     launch = Launch((gpu.ceil_div(count, params.threads), 1, 1), params.threads)
-    return _gpu.make(op, "copy_gpu", machine, {"x": size, "y": count}, launch, body)
+    return _gpu.make(
+        op, "copy_gpu", machine, {"x": size, "y": count}, launch, body, instructions=25, parallel=0.25
+    )

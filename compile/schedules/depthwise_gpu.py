@@ -73,6 +73,8 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         body,
         constants={"w": np.ascontiguousarray(packed), "b": bias.astype(np.float32)},
         note=window.note,
+        instructions=gpu_tiling.window_instructions(op, window),
+        parallel=gpu_tiling.WINDOW_PARALLEL,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
+from tsm_edge.compile import gpu_tiling
 from tsm_edge.compile import gpu_tir as gpu
 from tsm_edge.compile.gpu_tiling import Machine
 from tsm_edge.compile.gpu_tir import Expr, Launch, Memory
@@ -80,5 +81,13 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> _gpu.Kernel:
 
     pointers = {"x": pixels * op.channels, "y": op.channels}
     return _gpu.make(
-        op, "global_pool_gpu", machine, pointers, launch, body, note=f"{vectors * lanes} by {params.stripes}"
+        op,
+        "global_pool_gpu",
+        machine,
+        pointers,
+        launch,
+        body,
+        note=f"{vectors * lanes} by {params.stripes}",
+        instructions=gpu.ceil_div(pixels, params.stripes) * (6 + 2 * lanes) + 100,
+        parallel=gpu_tiling.WINDOW_PARALLEL,
     )

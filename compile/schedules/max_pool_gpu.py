@@ -83,4 +83,14 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> _gpu.Kernel:
 
         each_item(conv, window, thread, group[0], work)
 
-    return _gpu.make(op, "max_pool_gpu", machine, pointers, launch_of(conv, window), body, note=window.note)
+    return _gpu.make(
+        op,
+        "max_pool_gpu",
+        machine,
+        pointers,
+        launch_of(conv, window),
+        body,
+        note=window.note,
+        instructions=gpu_tiling.window_instructions(conv, window),
+        parallel=gpu_tiling.WINDOW_PARALLEL,
+    )

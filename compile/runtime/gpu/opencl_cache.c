@@ -115,17 +115,19 @@ unsigned char *opencl_cache_read(const char *path, const char *key, size_t *size
 
 /* -- Writing ------------------------------------------------------------------------------------------------------- */
 
-/* The folders above `path`, as far as they are missing; for this user alone. */
-static int make_folders(char *path) {
-    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+int opencl_cache_prepare(const char *path) {
+    char folder[OPENCL_CACHE_PATH];
+    struct stat facts;
+    snprintf(folder, sizeof folder, "%s", path);
+    for (char *slash = strchr(folder + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        const int made = mkdir(path, 0700) == 0 || errno == EEXIST;
-        struct stat facts;
-        const int there = made || (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode)); /* "/" of a read-only system */
+        mkdir(folder,
+              0700); /* for this user alone; fails where it is there already, or above a place that may be written */
+        if (stat(folder, &facts) != 0 || !S_ISDIR(facts.st_mode)) return 0;
+        if (strchr(slash + 1, '/') == NULL) return access(folder, W_OK) == 0;
         *slash = '/';
-        if (!there) return 0;
     }
-    return 1;
+    return 0;
 }
 
 static int put(int file, const void *data, size_t size) {
@@ -145,7 +147,6 @@ int opencl_cache_write(const char *path, const char *key, const unsigned char *b
     memcpy(h.magic, magic, sizeof magic);
     if (size == 0 || size > MOST_BYTES) return 0;
     snprintf(beside, sizeof beside, "%s.XXXXXX", path);
-    if (!make_folders(beside)) return 0;
     const int file = mkstemp(beside);
     if (file < 0) return 0;
     const int whole = put(file, &h, sizeof h) && put(file, key, strlen(key)) && put(file, binary, size);

@@ -14,7 +14,10 @@ int opencl_cache_path(int place, const char *key, char path[OPENCL_CACHE_PATH]);
  * that is no good is removed. */
 unsigned char *opencl_cache_read(const char *path, const char *key, size_t *size);
 
-/* Writes the file as a whole or not at all, with the folders above it. Returns 0 when that cannot be done. */
+/* Makes the folders above a file. Returns 0 when it could not be written there. */
+int opencl_cache_prepare(const char *path);
+
+/* Writes the file as a whole or not at all. Returns 0 when that cannot be done. */
 int opencl_cache_write(const char *path, const char *key, const unsigned char *binary, size_t size);
 
 /* Removes a file that the driver does not take. */

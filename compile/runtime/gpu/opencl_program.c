@@ -82,19 +82,26 @@ static int build_from_cache(opencl_device *d, const char *path, const char *key)
     return 0;
 }
 
-/* Returns 1 when the binary was written somewhere. */
+/* The first place where a file for this key could be written. */
+static int find_place(const char *key, char path[OPENCL_CACHE_PATH]) {
+    for (int place = 0; place < OPENCL_CACHE_PLACES; place++)
+        if (opencl_cache_path(place, key, path) && opencl_cache_prepare(path)) return 1;
+    return 0;
+}
+
+/* Returns 1 when the binary was written. The driver is asked for it only then: some compile once more to give it. */
 static int keep(const opencl_device *d, const char *key) {
     char path[OPENCL_CACHE_PATH];
     size_t size = 0;
-    if (d->cl.clGetProgramInfo(d->program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS ||
+    if (!find_place(key, path) ||
+        d->cl.clGetProgramInfo(d->program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS ||
         size == 0)
         return 0;
     unsigned char *binary = malloc(size);
-    int kept = 0;
-    if (binary != NULL &&
-        d->cl.clGetProgramInfo(d->program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)
-        for (int place = 0; !kept && place < OPENCL_CACHE_PLACES; place++)
-            kept = opencl_cache_path(place, key, path) && opencl_cache_write(path, key, binary, size);
+    const int kept =
+        binary != NULL &&
+        d->cl.clGetProgramInfo(d->program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS &&
+        opencl_cache_write(path, key, binary, size);
     free(binary);
     return kept;
 }
