@@ -56,7 +56,7 @@ $(VENV)/test.stamp: $(VENV)/wheel.stamp
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/wheel.stamp
-	$(PIP) "$$(ls build/wheel/*.whl)[bench]"
+	$(PIP) "$$(ls build/wheel/*.whl)[bench,cuda]"
 	touch $@
 
 # The tests that run ARM programs or OpenCL (PoCL runs it on the CPU) say why they are skipped where that is missing.
