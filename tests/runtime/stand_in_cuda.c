@@ -235,8 +235,8 @@ CUresult cuGetErrorName(CUresult code, const char **name) { /* never fails: it i
     static const struct {
         CUresult code;
         const char *name;
-    } names[] = {{1, "CUDA_ERROR_INVALID_VALUE"},  {2, "CUDA_ERROR_OUT_OF_MEMORY"},   {100, "CUDA_ERROR_NO_DEVICE"},
-                 {218, "CUDA_ERROR_INVALID_PTX"},  {500, "CUDA_ERROR_NOT_FOUND"},     {719, "CUDA_ERROR_LAUNCH_FAILED"}};
+    } names[] = {{1, "CUDA_ERROR_INVALID_VALUE"}, {2, "CUDA_ERROR_OUT_OF_MEMORY"}, {100, "CUDA_ERROR_NO_DEVICE"},
+                 {218, "CUDA_ERROR_INVALID_PTX"}, {500, "CUDA_ERROR_NOT_FOUND"},   {719, "CUDA_ERROR_LAUNCH_FAILED"}};
     *name = NULL;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].code == code) *name = names[i].name;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_lab import refused, run
+from opencl_here import needs_a_device
 
 from tsm_edge import bundle as law
 
@@ -31,19 +31,7 @@ NEW, KEPT, NONE = (
 )
 
 
-def has_a_device() -> bool:
-    """Asked of the loader, which does not load a compiler for that."""
-    count = ctypes.c_uint(0)
-    try:
-        ctypes.CDLL("libOpenCL.so.1").clGetPlatformIDs(0, None, ctypes.byref(count))
-    except OSError:
-        return False
-    return count.value > 0
-
-
-pytestmark = pytest.mark.skipif(
-    not has_a_device(), reason="no OpenCL device: apt-get install ocl-icd-libopencl1 pocl-opencl-icd"
-)
+pytestmark = needs_a_device
 
 
 @pytest.fixture(scope="module")
