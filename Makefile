@@ -13,7 +13,8 @@ CLIP   ?= demo/data/movement.mp4
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 SOURCES := $(shell find tsm_edge compile demo targets -type f -not -name '*.pyc')
-EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross
+EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross pocl-opencl-icd ocl-icd-libopencl1 \
+  opencl-c-headers
 
 .PHONY: demo test lint bench clean
 .DELETE_ON_ERROR:
@@ -52,17 +53,19 @@ $(VENV)/wheel.stamp: $(VENV)/torch.stamp pyproject.toml README.md LICENSE $(SOUR
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/wheel.stamp
-	$(PIP) "$$(ls build/wheel/*.whl)[bench,test]"
+	$(PIP) "$$(ls build/wheel/*.whl)[bench,cuda,test]"
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/wheel.stamp
-	$(PIP) "$$(ls build/wheel/*.whl)[bench]"
+	$(PIP) "$$(ls build/wheel/*.whl)[bench,cuda]"
 	touch $@
 
-# The tests that run ARM programs say why they are skipped where the emulator is missing.
+# The tests that run ARM programs or OpenCL (PoCL runs it on the CPU) say why they are skipped where that is missing.
 $(VENV)/emulators.stamp: $(VENV)/torch.stamp
 	@if command -v qemu-aarch64 >/dev/null && command -v qemu-arm >/dev/null \
-	  && [ -d /usr/aarch64-linux-gnu ] && [ -d /usr/arm-linux-gnueabihf ]; then touch $@; \
+	  && [ -d /usr/aarch64-linux-gnu ] && [ -d /usr/arm-linux-gnueabihf ] && [ -e /etc/OpenCL/vendors/pocl.icd ] \
+	  && [ -e /usr/include/CL/cl.h ]; \
+	then touch $@; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(EMULATOR_PACKAGES) >/dev/null \
 	  && touch $@; \

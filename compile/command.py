@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,19 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
     metavar="IN:OUT",
     help="State of an ONNX file: the input and the output that becomes it. Repeat for each.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["cpu"]),
+    help="cpu: build for the processor of a GPU target, its fallback.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp16", "fp32"]),
+    help="What numbers are stored in; sums are float32.  [default: fp16 on a GPU, fp32 on a CPU]",
+)
+@click.option(
+    "--cc", metavar="COMMAND", help="C compiler of the target with its options, for an Android NDK."
+)
 @click.option("--threads", type=click.IntRange(1, 64), help="Default number of threads of the bundle.")
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Bundle folder to write.  [default: <model>-<target>]"
@@ -74,6 +88,9 @@ def compile(
     weights: Path | None,
     seed: int,
     states: tuple[tuple[str, str], ...],
+    backend: str | None,
+    precision: str | None,
+    cc: str | None,
     threads: int | None,
     output: Path | None,
     dump: Path | None,
@@ -88,12 +105,16 @@ def compile(
     weights, or seeded random ones where it has none; the summary says which.
     """
     device = target.load(target_name)
+    if backend == "cpu" and device.fallback:
+        device = target.load(device.fallback)
     refuse_strangers(model, weights, states, {**parameters, "seed": seed})
     if not model.endswith(".onnx"):
         described = model_from(model, weights=weights, **parameters)
-    from . import networks, pipeline, summary  # torch and TVM load here, after the cheap checks
+    from . import networks, pipeline, summary, toolchain  # torch and TVM load here, after the cheap checks
 
-    pipeline.backend_of(device)
+    pipeline.precision_of(pipeline.backend_of(device), precision)
+    compiler = shlex.split(cc or "")
+    toolchain.check_compiler(device, compiler)
     with progress(len(pipeline.PHASES)) as advance:
         if model.endswith(".onnx"):
             labels = parameters["labels"]
@@ -101,9 +122,16 @@ def compile(
         else:
             network = networks.zoo(described, weights, seed)
         folder = output or Path(f"{network.info.name}-{device.name}")
-        tuning = pipeline.Tuning(records, autotune, lambda text: click.echo(text, err=True))
         compiled = pipeline.compile(
-            network, device, folder, threads=threads, dump=dump, tuning=tuning, progress=advance
+            network,
+            device,
+            folder,
+            precision=precision,
+            threads=threads,
+            cc=compiler,
+            dump=dump,
+            tuning=pipeline.Tuning(records, autotune, lambda text: click.echo(text, err=True)),
+            progress=advance,
         )
     if as_json:
         report.print_json(summary.document(compiled))

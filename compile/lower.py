@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from tvm import tirx
 
+from tsm_edge.errors import CompileError
+
 from . import generic, schedules
+from .gpu_model import Work
 from .graph import Graph, Node
 from .ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose
 from .passes import block_channels, fuse_block
-from .tiling import Machine
+from .plan import Launch
 
 GENERIC = "generic"
 SCRATCH = "scratch"  # the argument that is the calling thread's own memory
@@ -35,22 +38,32 @@ class Step:
     writes: tuple[str, ...]
     arguments: tuple[str, ...]
     build: Any  # () -> PrimFunc
+    launch: Launch | None = None
+    work: Work | None = None
 
 
 @dataclass
 class Lowered:
-    """All steps, with the constants they read and the shape (as stored) and dtype of what they write besides values."""
+    """All steps, with the constants they read and the shape (as stored) and dtype of what they write besides values.
+
+    storage: how states and values are stored, but for those in `wide`, the frame and the scores, which are float32.
+    """
 
     steps: list[Step]
     constants: dict[str, np.ndarray]
     extra: dict[str, tuple[tuple[int, ...], str]]
     scratch: int = 0  # bytes each thread needs
+    storage: str = "float32"
+    wide: frozenset[str] = frozenset()
 
 
-def prepare(graph: Graph, family: str, machine: Machine) -> None:
-    """The passes that ask what pays on a machine: which blocks run as one, which values lie in blocks of channels."""
+def prepare(graph: Graph, family: str, machine: Any) -> None:
+    """The passes that ask what pays on a machine: which blocks run as one, which values lie in blocks of channels.
+
+    machine: what the schedules of a family ask of the target.
+    """
     fuse_block.run(graph, conv_of, lambda block: schedules.worthwhile(family, block, machine))
-    if machine.by_lane:
+    if machine.blocks_channels:
         block_channels.run(graph, conv_of, machine.lanes)
 
 
@@ -61,15 +74,20 @@ def operators(graph: Graph) -> Iterator[tuple[Node, Op | None]]:
             yield node, operator(graph, node)
 
 
-def lower(graph: Graph, family: str, machine: Machine, tuned: Mapping[str, str] | None = None) -> Lowered:
+def lower(graph: Graph, family: str, machine: Any, tuned: Mapping[str, str] | None = None) -> Lowered:
     """Schedule every node of a prepared graph. tuned: operator as text -> a name of `schedules.choices`."""
-    lowered = Lowered([], {}, {})
+    lowered = Lowered([], {}, {}, storage=machine.storage, wide=float_values(graph))
     for node, op in operators(graph):
         choice = (tuned or {}).get(repr(op), "")
+        wide = frozenset(pointer for pointer, name in tensors_of(node).items() if name in lowered.wide)
         kernel = (
-            None if op is None else schedules.apply(family, op, machine, *weights_of(node), choice=choice)
+            None
+            if op is None
+            else schedules.apply(family, op, machine.at(wide), *weights_of(node), choice=choice)
         )
         if kernel is None:
+            if not machine.plain_loops:
+                refuse(node)
             lower_generic(graph, node, lowered)
             continue
         names = bind(node, kernel.pointers)
@@ -85,7 +103,7 @@ def lower(graph: Graph, family: str, machine: Machine, tuned: Mapping[str, str] 
         reads = tuple(name for name in arguments if name not in (*writes, SCRATCH))
         lowered.steps.append(
             Step(
-                (kernel.rule, op),
+                (kernel.rule, op, kernel.wide),
                 kernel.op.label,
                 node.layer,
                 kernel.rule,
@@ -96,9 +114,33 @@ def lower(graph: Graph, family: str, machine: Machine, tuned: Mapping[str, str] 
                 writes,
                 arguments,
                 kernel.build,
+                kernel.launch,
+                kernel.work,
             )
         )
     return lowered
+
+
+def float_values(graph: Graph) -> frozenset[str]:
+    """The frame and the scores, under every name their storage has."""
+    names = {graph.frame, graph.output}
+    for node in reversed(graph.nodes):
+        if node.kind == "alias" and node.output in names:
+            names.add(node.inputs[0])
+    for node in graph.nodes:
+        if node.kind == "alias" and node.inputs[0] in names:
+            names.add(node.output)
+    return frozenset(names)
+
+
+def refuse(node: Node) -> NoReturn:
+    """An operator without a schedule on a machine that has no plain loops for it."""
+    raise CompileError(
+        f"No GPU schedule takes layer '{node.layer or node.output}'.",
+        found=node.operator or node.kind,
+        allowed="convolutions, pools, shifts, adds and clamps that fuse into them",
+        hint="compile for the device's processor: --backend cpu",
+    )
 
 
 def operator(graph: Graph, node: Node) -> Op | None:
@@ -157,13 +199,17 @@ def weights_of(node: Node) -> tuple[np.ndarray, ...]:
 
 def bind(node: Node, pointers: dict[str, int]) -> dict[str, str]:
     """Values behind a kernel's pointers."""
+    return {pointer: name for pointer, name in tensors_of(node).items() if pointer in pointers}
+
+
+def tensors_of(node: Node) -> dict[str, str]:
+    """Every pointer that a kernel of this node may ask for."""
     names = {"x": node.inputs[0], "y": node.output, "scratch": SCRATCH}
-    names |= {
+    return names | {
         pointer: node.attrs[attr]
         for pointer, attr in (("state", "state"), ("r", "residual"), ("next", "next"))
         if attr in node.attrs
     }
-    return {pointer: name for pointer, name in names.items() if pointer in pointers}
 
 
 def lower_generic(graph: Graph, node: Node, lowered: Lowered) -> None:

@@ -11,13 +11,15 @@ from pathlib import Path
 from types import ModuleType
 
 from tsm_edge import __version__, bundle
-from tsm_edge.errors import CompileError, OutputError, UnsupportedTarget
+from tsm_edge.errors import CompileError, OutputError, UnsupportedTarget, UsageError
 from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
 from tsm_edge.signature import Preprocess
 from tsm_edge.target import EdgeTarget
 
-from . import emit, families, lower, passes, planner, toolchain
+from . import families, lower, passes, planner, toolchain
 from .autotune import NO_TUNING, Tuning
+from .code import About, Code
+from .gpu_model import Modelled
 from .graph import Graph
 from .planner import Planned
 
@@ -41,6 +43,8 @@ class Compiled:
     folder: Path
     manifest: Manifest
     planned: Planned
+    code: Code
+    modelled: Modelled | None
     seconds: dict[str, float]
 
     def generic_layers(self) -> list[str]:
@@ -76,6 +80,9 @@ class Phases:
                 ) from error
 
 
+STORED = {"fp32": "float32", "fp16": "float16"}  # a precision, and what the manifest calls its numbers
+COMPILERS = ("apache-tvm", "torch", "onnx", "ziglang", "nvidia-cuda-nvrtc-cu12")
+
 PHASES = ("import", "passes", "schedule", "plan", "kernels", "link", "bundle")
 
 
@@ -84,18 +91,23 @@ def compile(
     target: EdgeTarget,
     output: Path,
     *,
+    precision: str | None = None,
     threads: int | None = None,
+    cc: Sequence[str] = (),
     dump: Path | None = None,
     tuning: Tuning = NO_TUNING,
     progress: Progress = lambda phase, seconds: None,
 ) -> Compiled:
     """Compile a network for a target and write the bundle folder `output`.
 
+    precision: one of the family's, by default its first. cc: the C compiler's command where zig's will not do.
     tuning: records of a search by measurement to follow, or a file for those of a new one.
 
-    Raises EdgeError of the cause: UnsupportedTarget, ImportFailed, CompileError, OutputError.
+    Raises EdgeError of the cause: UnsupportedTarget, ImportFailed, CompileError, OutputError, ToolMissing.
     """
     backend = backend_of(target)
+    precision = precision_of(backend, precision)
+    toolchain.check_compiler(target, cc)
     phases = Phases(progress, dump)
     with phases.phase("import"):
         graph = network.load()
@@ -104,38 +116,40 @@ def compile(
         passes.run(graph)
     phases.save("fused.txt", graph.text)
     with phases.phase("schedule"):
-        lower.prepare(graph, target.family, backend.machine(target))
+        machine = backend.machine(target, precision)
+        lower.prepare(graph, backend.SCHEDULES, machine)
         tuned = tuning.choices(graph, target, backend)
-        lowered = lower.lower(graph, target.family, backend.machine(target), tuned)
+        lowered = lower.lower(graph, backend.SCHEDULES, machine, tuned)
     phases.save("scheduled.txt", graph.text)
     missed = [step.label for step in lowered.steps if step.schedule == lower.GENERIC]
     if missed and network.info.source == "zoo":
         raise CompileError("No schedule takes a layer of a shipped model.", found=", ".join(missed))
     with phases.phase("plan"):
-        planned = planner.plan(graph, lowered)
+        planned = planner.plan(graph, lowered, backend.ALIGN)
     phases.save("plan.txt", planned.plan.text)
     with phases.phase("kernels"):
         functions = {symbol: build() for symbol, build in planned.kernels.items()}
-        kernels = backend.build_object(functions, target)
+        code = backend.build(planned, functions, target, precision)
     phases.save("kernels.py", lambda: "\n\n".join(f"# {name}\n{f.script()}" for name, f in functions.items()))
+    if code.text is not None:
+        name, text = code.text
+        phases.save(name, lambda: text)
     with phases.phase("link"):
-        plan_c = emit.plan_c(
-            planned,
-            graph.signature,
-            network.preprocess,
-            model=network.info.name,
-            target=target.name,
-            note=network.info.weights.note,
-            labels=network.labels,
-            requires=target.cpu.requires,
+        info = network.info
+        about = About(
+            info.name, info.weights.note, network.labels, graph.signature, network.preprocess, target
         )
-        linked = toolchain.link(kernels, planned.weights, plan_c, target)
+        plan_c = backend.plan_c(planned, code, about)
+        linked = toolchain.link(code, planned.weights, plan_c, target, cc)
     phases.save("plan.c", lambda: plan_c)
     with phases.phase("bundle"):
-        manifest = describe(network, graph, planned, target, threads or min(target.cpu.cores, 4))
+        manifest = describe(
+            network, graph, planned, target, threads or min(target.cpu.cores, 4), precision, code
+        )
         files: dict[str, bytes | Path] = {**linked.files, "plan.txt": planned.plan.text().encode()}
         written = bundle.write(output, manifest, files, executable={"tsm-edge-run"})
-    return Compiled(output, written, planned, phases.seconds)
+    modelled = backend.modelled(planned, code, target, precision)
+    return Compiled(output, written, planned, code, modelled, phases.seconds)
 
 
 def backend_of(target: EdgeTarget) -> ModuleType:
@@ -150,7 +164,24 @@ def backend_of(target: EdgeTarget) -> ModuleType:
     return families.load(target.family)
 
 
-def describe(network: Network, graph: Graph, planned: Planned, target: EdgeTarget, threads: int) -> Manifest:
+def precision_of(backend: ModuleType, precision: str | None) -> str:
+    """The precision asked for, or the family's first; UsageError for one that it does not have."""
+    if precision is not None and precision not in backend.PRECISIONS:
+        raise UsageError(
+            "The target has no such precision.", found=precision, allowed=", ".join(backend.PRECISIONS)
+        )
+    return precision or str(backend.PRECISIONS[0])
+
+
+def describe(
+    network: Network,
+    graph: Graph,
+    planned: Planned,
+    target: EdgeTarget,
+    threads: int,
+    precision: str,
+    code: Code,
+) -> Manifest:
     """The manifest without its files."""
     plan = planned.plan
     return Manifest(
@@ -160,7 +191,7 @@ def describe(network: Network, graph: Graph, planned: Planned, target: EdgeTarge
         signature=graph.signature,
         target=TargetInfo.of(target),
         backend=target.family,
-        precision="float32",
+        precision=STORED[precision],
         threads=threads,
         plan=PlanInfo(
             len(plan.ops),
@@ -170,7 +201,8 @@ def describe(network: Network, graph: Graph, planned: Planned, target: EdgeTarge
             plan.scratch_bytes,
             plan.macs,
         ),
-        compiler=versions(("apache-tvm", "torch", "onnx", "ziglang")),
+        compiler=versions(COMPILERS),
+        device=code.device,
     )
 
 

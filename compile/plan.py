@@ -9,6 +9,8 @@ Text form, one record a line; fields are separated by one space and contain none
     plan <version> input <name> output <name> arena <bytes> state <bytes> weights <bytes> scratch <bytes>
     tensor <name> <dtype> <AxBxC> <memory> <offset> <bytes>
     op <symbol> <layer> <schedule> items <n> macs <n> reads <a,b> writes <c,d> calls <a,b,c,d>
+
+and an op of a GPU ends in ``launch <XxYxZ groups> <threads of a group> <shared bytes>``.
 """
 
 from __future__ import annotations
@@ -49,8 +51,30 @@ class PlanTensor:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """Groups of a GPU kernel's grid (x, y, z), threads of a group, and bytes of shared memory a group declares."""
+
+    grid: tuple[int, int, int]
+    threads: int
+    shared_bytes: int = 0
+
+    def text(self) -> str:
+        """As the plan's text has it."""
+        return f" launch {'x'.join(map(str, self.grid))} {self.threads} {self.shared_bytes}"
+
+    @classmethod
+    def parse(cls, words: list[str]) -> Launch:
+        """Read what `text` wrote."""
+        name, grid, threads, shared = words
+        x, y, z = (int(extent) for extent in grid.split("x"))
+        if name != "launch":
+            raise ValueError(name)
+        return cls((x, y, z), int(threads), int(shared))
+
+
+@dataclass(frozen=True)
 class PlanOp:
-    """One kernel call: symbol, what it reads and writes, and its arguments in calling order."""
+    """One kernel call: symbol, what it reads and writes, its arguments in calling order, and on a GPU its launch."""
 
     symbol: str
     layer: str
@@ -60,6 +84,7 @@ class PlanOp:
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     calls: tuple[str, ...]
+    launch: Launch | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +193,7 @@ class Plan:
         ]
         lines += [
             f"op {op.symbol} {op.layer} {op.schedule} items {op.items} macs {op.macs} reads {','.join(op.reads)} "
-            f"writes {','.join(op.writes)} calls {','.join(op.calls)}"
+            f"writes {','.join(op.writes)} calls {','.join(op.calls)}{op.launch.text() if op.launch else ''}"
             for op in self.ops
         ]
         return "\n".join(lines) + "\n"
@@ -199,9 +224,10 @@ def _parse_tensor(words: list[str]) -> PlanTensor:
 
 
 def _parse_op(words: list[str]) -> PlanOp:
-    _, symbol, layer, schedule, _, items, _, macs, _, reads, _, writes, _, calls = words
+    _, symbol, layer, schedule, _, items, _, macs, _, reads, _, writes, _, calls = words[:14]
     names = [tuple(field.split(",")) if field else () for field in (reads, writes, calls)]
-    return PlanOp(symbol, layer, schedule, int(items), int(macs), *names)
+    launch = Launch.parse(words[14:]) if words[14:] else None
+    return PlanOp(symbol, layer, schedule, int(items), int(macs), *names, launch)
 
 
 def lifetimes(ops: list[tuple[tuple[str, ...], tuple[str, ...]]], output: str) -> dict[str, tuple[int, int]]:
@@ -225,11 +251,14 @@ def overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
     return a[0] <= b[1] and b[0] <= a[1]
 
 
-def aligned(size: int) -> int:
-    return (size + ALIGN - 1) // ALIGN * ALIGN
+def aligned(size: int, align: int = ALIGN) -> int:
+    """`size` rounded up to whole alignments."""
+    return (size + align - 1) // align * align
 
 
-def allocate(sizes: dict[str, int], spans: dict[str, tuple[int, int]]) -> tuple[dict[str, int], int]:
+def allocate(
+    sizes: dict[str, int], spans: dict[str, tuple[int, int]], align: int = ALIGN
+) -> tuple[dict[str, int], int]:
     """Offsets in one arena and its size: largest tensor first, at the lowest offset free over its lifetime.
 
     Greedy by size (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020).
@@ -237,7 +266,9 @@ def allocate(sizes: dict[str, int], spans: dict[str, tuple[int, int]]) -> tuple[
     offsets: dict[str, int] = {}
     for name in sorted(sizes, key=lambda item: (-sizes[item], spans[item], item)):
         taken = sorted(
-            (offsets[o], offsets[o] + aligned(sizes[o])) for o in offsets if overlap(spans[o], spans[name])
+            (offsets[o], offsets[o] + aligned(sizes[o], align))
+            for o in offsets
+            if overlap(spans[o], spans[name])
         )
         at = 0
         for start, stop in taken:
@@ -245,4 +276,4 @@ def allocate(sizes: dict[str, int], spans: dict[str, tuple[int, int]]) -> tuple[
                 break
             at = max(at, stop)
         offsets[name] = at
-    return offsets, max((offsets[name] + aligned(sizes[name]) for name in offsets), default=0)
+    return offsets, max((offsets[name] + aligned(sizes[name], align) for name in offsets), default=0)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tsm_edge.errors import ImportFailed
 
+from .gpu_model import Work
 from .graph import Graph
 from .lower import SCRATCH as SCRATCH_NAME
 from .lower import Lowered, Step
@@ -39,25 +40,26 @@ class Planned:
     kernels: dict[str, Any]
     weights: bytes
     states: tuple[str, ...]  # tensors in state_in, in signature order
+    work: dict[str, Work]  # by symbol, where the family's schedules model it
 
 
-def plan(graph: Graph, lowered: Lowered) -> Planned:
-    """Place everything."""
+def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
+    """Place everything; every tensor starts at a multiple of `align`, itself a multiple of the plan's ALIGN."""
     aliases = storage_aliases(graph)
     steps = [resolve(step, aliases) for step in lowered.steps]
     kernels, symbols = name_kernels(steps)
-    offsets, blob = lay_weights(steps, lowered.constants)
+    offsets, blob = lay_weights(steps, lowered.constants, align)
     tensors = {
         name: PlanTensor(name, str(array.dtype), array.shape or (1,), WEIGHTS, offsets[name])
         for name, array in lowered.constants.items()
         if name in offsets
     }
     state_bytes = 0
-    for name, pair in zip(graph.states, graph.signature.states, strict=True):
+    for name in graph.states:
         target = aliases.get(graph.state_outputs[name], graph.state_outputs[name])
         for value, memory in ((name, STATE_IN), (target, STATE_OUT)):
-            tensors[value] = PlanTensor(value, "float32", graph.stored(name), memory, state_bytes)
-        state_bytes += aligned(pair.input.nbytes)
+            tensors[value] = PlanTensor(value, lowered.storage, graph.stored(name), memory, state_bytes)
+        state_bytes += aligned(tensors[name].nbytes, align)
     output = aliases.get(graph.output, graph.output)
     spans = lifetimes([(step.reads, step.writes) for step in steps], output)
     if graph.frame not in spans:
@@ -68,7 +70,7 @@ def plan(graph: Graph, lowered: Lowered) -> Planned:
         )
     values = {name: describe(graph, lowered, name) for name in spans if name not in tensors}
     sizes = {name: prod(shape) * ITEM_BYTES[dtype] for name, (shape, dtype) in values.items()}
-    arena, arena_bytes = allocate(sizes, spans)
+    arena, arena_bytes = allocate(sizes, spans, align)
     for name, (shape, dtype) in values.items():
         tensors[name] = PlanTensor(name, dtype, shape, ARENA, arena[name])
     if lowered.scratch:
@@ -83,6 +85,7 @@ def plan(graph: Graph, lowered: Lowered) -> Planned:
             step.reads,
             step.writes,
             step.arguments,
+            step.launch,
         )
         for symbol, step in zip(symbols, steps, strict=True)
     )
@@ -96,7 +99,8 @@ def plan(graph: Graph, lowered: Lowered) -> Planned:
         len(blob),
         lowered.scratch,
     )
-    return Planned(placed, kernels, blob, tuple(graph.states))
+    work = {symbol: step.work for symbol, step in zip(symbols, steps, strict=True) if step.work is not None}
+    return Planned(placed, kernels, blob, tuple(graph.states), work)
 
 
 def storage_aliases(graph: Graph) -> dict[str, str]:
@@ -137,7 +141,9 @@ def name_kernels(steps: list[Step]) -> tuple[dict[str, Any], list[str]]:
     return kernels, symbols
 
 
-def lay_weights(steps: list[Step], constants: dict[str, np.ndarray]) -> tuple[dict[str, int], bytes]:
+def lay_weights(
+    steps: list[Step], constants: dict[str, np.ndarray], align: int = ALIGN
+) -> tuple[dict[str, int], bytes]:
     """Constants in the order a step reads them, each aligned; equal arrays share their place."""
     offsets: dict[str, int] = {}
     places: dict[bytes, int] = {}
@@ -145,11 +151,11 @@ def lay_weights(steps: list[Step], constants: dict[str, np.ndarray]) -> tuple[di
     for name in used_constants(steps, constants):
         data = np.ascontiguousarray(constants[name]).tobytes()
         if data not in places:
-            blob += bytes(-len(blob) % ALIGN)
+            blob += bytes(-len(blob) % align)
             places[data] = len(blob)
             blob += data
         offsets[name] = places[data]
-    blob += bytes(-len(blob) % ALIGN)
+    blob += bytes(-len(blob) % align)
     return offsets, bytes(blob)
 
 
@@ -171,4 +177,5 @@ def describe(graph: Graph, lowered: Lowered, name: str) -> tuple[tuple[int, ...]
     """Stored shape and dtype of a value."""
     if name in lowered.extra:
         return lowered.extra[name]
-    return graph.stored(name) or (1,), graph.dtypes.get(name, "float32")
+    dtype = "float32" if name in lowered.wide else lowered.storage
+    return graph.stored(name) or (1,), graph.dtypes.get(name, dtype)

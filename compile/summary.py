@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import textwrap
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,24 @@ def document(compiled: Compiled) -> dict[str, Any]:
             for op in plan.ops
         ],
         "generic": compiled.generic_layers(),
+        "resources": {kernel: asdict(found) for kernel, found in compiled.code.resources.items()},
+        "modelled": modelled_document(compiled),
+    }
+
+
+def modelled_document(compiled: Compiled) -> dict[str, Any] | None:
+    """The modelled latency as data; None where the family has no model."""
+    modelled = compiled.modelled
+    if modelled is None:
+        return None
+    return {
+        "ms": round(modelled.ms, 4),
+        "floor_ms": round(modelled.floor_ms, 4),
+        "launch_ms": round(modelled.launch_ms, 4),
+        "layers": [
+            {"layer": op.layer, "us": round(op.us, 2), "bound": op.bound, "occupancy": round(op.occupancy, 3)}
+            for op in modelled.ops
+        ],
     }
 
 
@@ -51,6 +70,7 @@ def show(compiled: Compiled, origin: Path | None) -> None:
             "memory": f"arena {report.kib(plan.arena_bytes)}, states {report.kib(plan.state_bytes)} "
             f"({len(manifest.signature.states)}), weights {report.kib(plan.weights_bytes)}",
             "kernels": f"{len(plan.ops)} calls of {len(compiled.planned.kernels)} kernels",
+            **device_facts(compiled),
             "time": f"{sum(compiled.seconds.values()):.1f} s",
         }
     )
@@ -76,6 +96,38 @@ def show(compiled: Compiled, origin: Path | None) -> None:
     click.echo()
     again = f" --weights {shlex.quote(str(origin))}" if origin else ""
     report.print_next(f"tsm-edge verify {shlex.quote(str(compiled.folder))}{again}")
+
+
+def device_facts(compiled: Compiled) -> dict[str, str]:
+    """What concerns a GPU: precision, what the bundle asks of a device, assembled kernels, modelled latency."""
+    device, resources, modelled = compiled.manifest.device, compiled.code.resources, compiled.modelled
+    facts = {}
+    if device is not None:
+        driver = f"{device.driver_cuda // 1000}.{device.driver_cuda % 1000 // 10}"
+        isa, sm = f"{device.ptx_isa / 10:.1f}", f"{device.compute_capability / 10:.1f}"
+        asked = (
+            f"compute capability {sm}, a driver of CUDA {driver} (PTX ISA {isa})" if device.ptx_isa else "1.2"
+        )
+        facts["device"] = (
+            f"{device.api} {asked}, groups of {device.group_threads}, {report.kib(device.shared_bytes)} shared"
+        )
+        facts["storage"] = f"{compiled.manifest.precision}, sums in float32"
+    if resources:
+        spilled = {name: found.spill_loads for name, found in resources.items() if found.spill_loads}
+        facts["assembled"] = (
+            f"{len(resources)} kernels, at most {max(found.registers for found in resources.values())} registers, "
+            + (
+                f"spills: {', '.join(f'{name} {size} B' for name, size in spilled.items())}"
+                if spilled
+                else "no spills"
+            )
+        )
+    if modelled is not None:
+        facts["modelled"] = (
+            f"{modelled.ms:.2f} ms a frame, {modelled.launch_ms:.2f} of it between launches; roofline "
+            f"{modelled.floor_ms:.2f} ms (a model of the target's facts, not a measurement)"
+        )
+    return facts
 
 
 def layers_of(compiled: Compiled) -> dict[str, list[str]]:

@@ -34,6 +34,18 @@ class Machine:
     prefetch: bool  # whether asking for weights ahead of their use was seen to pay
     stream: float  # bytes per cycle that all cores together read from memory
 
+    storage = "float32"
+    plain_loops = True  # an operator without a schedule becomes TVM's own loops
+
+    @property
+    def blocks_channels(self) -> bool:
+        """Whether values in blocks of channels gain: NEON loads and stores two neighbouring vectors at once."""
+        return self.by_lane
+
+    def at(self, wide: frozenset[str]) -> Machine:
+        """The machine of one kernel; where everything is float32 it does not matter which tensors must be."""
+        return self
+
 
 @dataclass(frozen=True)
 class Panels:

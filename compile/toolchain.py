@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from tsm_edge import __version__
-from tsm_edge.errors import CompileError, ExtraMissing, OutputError
+from tsm_edge.errors import CompileError, ExtraMissing, OutputError, ToolMissing
 from tsm_edge.target import EdgeTarget
+
+from .code import Code
 
 FLAGS = (
     "-std=c11",
@@ -25,14 +28,14 @@ FLAGS = (
     "-fno-ident",
     "-D_GNU_SOURCE",
 )
-WEIGHTS_S = """.section .rodata.tsm_weights,"a",%progbits
+BLOB_S = """.section .rodata.{symbol},"a",%progbits
 .balign 64
-.globl tsm_weights
-.hidden tsm_weights
-tsm_weights:
-.incbin "weights.bin"
-.section .note.GNU-stack,"",%progbits
+.globl {symbol}
+.hidden {symbol}
+{symbol}:
+.incbin "{symbol}.bin"
 """
+STACK_S = '.section .note.GNU-stack,"",%progbits\n'
 VERSION = f'-DTSM_VERSION="{__version__}"'
 #: sources that run only after the CPU check and gain from the target's own instructions
 TUNED = ("image.c", "resample.c")
@@ -46,14 +49,14 @@ class Linked:
     files: dict[str, bytes]
 
 
-def link(kernels: bytes, weights: bytes, plan_c: str, target: EdgeTarget) -> Linked:
-    """Compile the runtime and link everything for a target.
+def link(code: Code, weights: bytes, plan_c: str, target: EdgeTarget, cc: Sequence[str] = ()) -> Linked:
+    """Compile the runtime and link everything for a target, with the compiler `cc` or with `zig cc`.
 
     Runs in a temporary folder with relative names, so that no path of this machine reaches a file and equal inputs give
     equal bytes.
     """
     try:
-        return _link(kernels, weights, plan_c, target)
+        return _link(code, weights, plan_c, target, cc)
     except OSError as error:
         raise OutputError(
             "The bundle cannot be linked.",
@@ -62,41 +65,44 @@ def link(kernels: bytes, weights: bytes, plan_c: str, target: EdgeTarget) -> Lin
         ) from error
 
 
-def _link(kernels: bytes, weights: bytes, plan_c: str, target: EdgeTarget) -> Linked:
+def _link(code: Code, weights: bytes, plan_c: str, target: EdgeTarget, cc: Sequence[str]) -> Linked:
     runtime = Path(str(resources.files("tsm_edge.compile"))) / "runtime"
+    blobs = {"tsm_weights": weights, **code.blobs}
     with tempfile.TemporaryDirectory(prefix="tsm-edge-") as name:
         folder = Path(name)
-        for source in [*runtime.glob("*.[ch]"), *(runtime / "command").glob("*.[ch]")]:
+        library = [source for pattern in code.sources for source in sorted(runtime.glob(pattern))]
+        command = [*sorted((runtime / "command").glob("*.c")), runtime / "cpu.c"]
+        headers = [header for place in ("", "command/", "gpu/") for header in runtime.glob(f"{place}*.h")]
+        for source in {*library, *command, *headers}:
             (folder / source.name).write_bytes(source.read_bytes())
         (folder / "plan.c").write_text(plan_c, encoding="utf-8")
-        (folder / "weights.S").write_text(WEIGHTS_S)
-        (folder / "weights.bin").write_bytes(weights)
-        (folder / "kernels.o").write_bytes(kernels)
-        library = [*sorted(source.name for source in runtime.glob("*.c")), "plan.c"]
-        command = [*sorted(source.name for source in (runtime / "command").glob("*.c")), "cpu.c"]
-        compiler = Compiler(target, folder)
+        (folder / "blobs.S").write_text("".join(BLOB_S.format(symbol=symbol) for symbol in blobs) + STACK_S)
+        files = {f"{symbol}.bin": data for symbol, data in blobs.items()} | code.objects
+        for file, data in files.items():
+            (folder / file).write_bytes(data)
+        compiler = Compiler(target, folder, cc)
         build = _static if target.link == "static" else _shared
-        names = build(compiler, library, command)
+        sources = [*(source.name for source in library), "plan.c", "blobs.S"]
+        names = build(compiler, sources, [source.name for source in command], code)
         files = {name: (folder / name).read_bytes() for name in names}
         files["tsm_edge.h"] = (runtime / "tsm_edge.h").read_bytes()
     return Linked(names[0], files)
 
 
-def _shared(compiler: Compiler, library: list[str], command: list[str]) -> tuple[str, str]:
-    objects = [compiler.object(source) for source in [*library, "weights.S"]]
+def _shared(compiler: Compiler, library: list[str], command: list[str], code: Code) -> tuple[str, str]:
+    objects = [compiler.object(source) for source in library]
     compiler.run(
         "-shared",
         "-o",
         "libtsm.so",
         *objects,
-        "kernels.o",
+        *code.objects,
         "-Wl,-soname,libtsm.so",
         "-Wl,--gc-sections",
         "-Wl,--build-id=none",
         "-Wl,-z,now",
         "-s",
-        "-lm",
-        "-lpthread",
+        *compiler.libraries(code.libraries),
     )
     own = [compiler.object(source, VERSION) for source in command]
     compiler.run(
@@ -106,78 +112,102 @@ def _shared(compiler: Compiler, library: list[str], command: list[str]) -> tuple
         "-Wl,--gc-sections",
         "-Wl,--build-id=none",
         "-s",
-        "-lm",
-        "-ldl",
-        "-lpthread",
+        *compiler.libraries(("m", "dl", "pthread")),
     )
     return "libtsm.so", "tsm-edge-run"
 
 
-def _static(compiler: Compiler, library: list[str], command: list[str]) -> tuple[str, str]:
-    sources = [*library, "weights.S", *(source for source in command if source not in library)]
+def _static(compiler: Compiler, library: list[str], command: list[str], code: Code) -> tuple[str, str]:
+    sources = [*library, *(source for source in command if source not in library)]
     objects = [compiler.object(source, "-DTSM_STATIC", VERSION) for source in sources]
-    archive = [
-        name
-        for source, name in zip(sources, objects, strict=True)
-        if source in library or source == "weights.S"
-    ]
-    compiler.tool("ar", "rcsD", "libtsm.a", *archive, "kernels.o")
+    archive = [name for source, name in zip(sources, objects, strict=True) if source in library]
+    compiler.tool("ar", "rcsD", "libtsm.a", *archive, *code.objects)
     compiler.run(
         "-static",
         "-o",
         "tsm-edge-run",
         *objects,
-        "kernels.o",
+        *code.objects,
         "-Wl,--gc-sections",
         "-Wl,--build-id=none",
         "-s",
-        "-lm",
-        "-lpthread",
+        *compiler.libraries(code.libraries),
     )
     return "libtsm.a", "tsm-edge-run"
 
 
 class Compiler:
-    """`zig cc` for one target in one folder."""
+    """The C compiler for one target in one folder: `zig cc`, or the command that the caller names."""
 
-    def __init__(self, target: EdgeTarget, folder: Path) -> None:
-        if importlib.util.find_spec("ziglang") is None:
-            raise ExtraMissing(
-                "The C cross-compiler is not installed.",
-                found="no module 'ziglang'",
-                allowed="the extra 'compile'",
-                hint='pip install "tsm-edge[compile]"',
-            )
+    def __init__(self, target: EdgeTarget, folder: Path, cc: Sequence[str] = ()) -> None:
         self.folder = folder
         self.target = target
         version = f".{target.glibc}" if target.libc == "glibc" else ""
-        self.triple = f"{target.triple}{version}"
+        self.cc = list(cc) or [*zig(), "cc", "-target", f"{target.triple}{version}"]
 
     def object(self, source: str, *flags: str) -> str:
         """Compile one file to an object and return its name."""
         name = f"{source}.o"
-        tuned = [f"-mcpu={zig_cpu(self.target)}"] if source in TUNED else []
+        tuned = [f"-mcpu={self._cpu()}"] if source in TUNED else []
         self.run("-c", source, "-o", name, *FLAGS, *tuned, *flags)
         return name
 
+    def _cpu(self) -> str:
+        """LLVM's name of the processor; zig spells it with underscores."""
+        name = self.target.cpu.llvm_cpu
+        return name.replace("-", "_") if "ziglang" in self.cc else name
+
+    def libraries(self, names: Sequence[str]) -> list[str]:
+        """Linker flags; Android's C library holds the threads."""
+        return [f"-l{name}" for name in names if not (self.target.libc == "bionic" and name == "pthread")]
+
     def run(self, *arguments: str) -> None:
-        self.tool("cc", "-target", self.triple, *arguments)
+        """Run the C compiler."""
+        self._command([*self.cc, *arguments])
 
     def tool(self, *arguments: str) -> None:
-        """Run one zig command; CompileError with its own message when it fails."""
-        command = [sys.executable, "-m", "ziglang", *arguments]
+        """Run another of zig's tools."""
+        self._command([*zig(), *arguments])
+
+    def _command(self, command: list[str]) -> None:
         environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
-        done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, env=environment, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, cwd=self.folder, capture_output=True, text=True, env=environment, check=False
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            raise ToolMissing(
+                "The C compiler cannot be run.",
+                found=f"{command[0]}: {error.strerror}",
+                hint="look at the path given by --cc",
+            ) from error
         if done.returncode:
+            shown = command[1:] if command[0] == sys.executable else command
             raise CompileError(
-                "The C cross-compiler failed.",
+                "The C compiler failed.",
                 found=done.stderr.strip()[-1500:] or f"exit {done.returncode}",
-                hint=f"command: zig {' '.join(arguments)}",
+                hint=f"command: {' '.join(shown)}",
             )
 
 
-def zig_cpu(target: EdgeTarget) -> str:
-    """Zig spells LLVM's CPU names with underscores."""
-    return target.cpu.llvm_cpu.replace("-", "_")
+def zig() -> list[str]:
+    """The command of the `ziglang` wheel; ExtraMissing without it."""
+    if importlib.util.find_spec("ziglang") is None:
+        raise ExtraMissing(
+            "The C cross-compiler is not installed.",
+            found="no module 'ziglang'",
+            allowed="the extra 'compile'",
+            hint='pip install "tsm-edge[compile]"',
+        )
+    return [sys.executable, "-m", "ziglang"]
+
+
+def check_compiler(target: EdgeTarget, cc: Sequence[str]) -> None:
+    """Refuse a target that `zig cc` has no C library for, unless the caller names a compiler."""
+    if target.libc == "bionic" and not cc:
+        raise ToolMissing(
+            f"Target '{target.name}' is linked with the compiler of an Android NDK.",
+            found="no --cc",
+            allowed="the path of a compiler for aarch64-linux-android24 or newer, with its options",
+            hint='--cc "$NDK/toolchains/llvm/prebuilt/linux-x86_64/bin/aarch64-linux-android24-clang"',
+        )

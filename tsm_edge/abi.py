@@ -72,6 +72,7 @@ _PROTOTYPES = {
     "tsm_open": (c.c_int, [c.POINTER(_handle), c.c_char_p, _size]),
     "tsm_close": (None, [_handle]),
     "tsm_info": (c.c_int, [_handle, c.POINTER(ModelInfo)]),
+    "tsm_device": (c.c_char_p, [_handle]),
     "tsm_op": (c.c_int, [_handle, _size, c.POINTER(OpInfo)]),
     "tsm_state_info": (c.c_int, [_handle, _size, c.POINTER(TensorInfo)]),
     "tsm_stream_new": (c.c_int, [_handle, c.c_int32, c.POINTER(_handle), c.c_char_p, _size]),

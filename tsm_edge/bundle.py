@@ -1,4 +1,4 @@
-"""The bundle: the folder that is copied to a device. This page is its law, format 1.
+"""The bundle: the folder that is copied to a device. This page is its law, format 2.
 
 A bundle is a folder, by custom called ``<model>-<target>``, that holds exactly these regular files:
 
@@ -10,16 +10,20 @@ A bundle is a folder, by custom called ``<model>-<target>``, that holds exactly 
 at the end. No key occurs twice in an object; no key is missing and none is added, so that a reader which ignores
 what it does not know can never run a bundle wrongly. A new key means a new format number. The keys::
 
-    format      1
+    format      2
     model       name, parameters {name: scalar}, source "zoo"|"onnx",
                 weights {source "default"|"file"|"seeded"|"onnx", note (plain words), sha256 (hex or "")}
     labels      names of the classes in order, or []
     preprocess  resize, crop, mean [3], std [3], color "rgb"|"bgr", rate_fps; or null for a network without a picture
     signature   inputs [tensor], states [{input: tensor, output_name}], outputs [tensor];
                 tensor: name, shape [logical NCHW], dtype "float32"
-    target      name, family, arch ("uname -m"), os "linux", libc "glibc"|"musl", glibc ("2.27" or ""),
-                link "shared"|"static", requires [CPU features], fallback (name of a CPU target or "")
-    backend     the family whose kernels are inside; precision "float32"; threads: default number, 1 to 64
+    target      name, family, arch ("uname -m"), os "linux", libc "glibc"|"musl"|"bionic" (Android),
+                glibc ("2.27" or ""), link "shared"|"static", requires [CPU features],
+                fallback (name of a CPU target or "")
+    backend     the family whose kernels are inside; threads: default number, 1 to 64
+    precision   "float32"|"float16": what weights, activations and states are stored in
+    device      what the kernels ask of a GPU: api (the family), compute_capability (53 is 5.3), ptx_isa (64 is 6.4) and
+                driver_cuda (10020 is 10.2), all 0 for opencl, group_threads, shared_bytes; or null for family cpu
     plan        steps, arena_bytes, state_bytes, weights_bytes, scratch_bytes, macs
     files       {name: {sha256, bytes}}, a name is letters, digits and . _ + -, not starting with a dot
     compiler    {package: version}
@@ -32,14 +36,15 @@ same in Python and in C (``tests/vectors`` holds one bad bundle for each):
 1.  ``not-a-bundle``         the folder or its manifest.json does not exist
 2.  ``manifest-unreadable``  it cannot be read, is larger than 1 MiB, is not UTF-8 or not JSON (RFC 8259), holds half a
                              surrogate pair, or is nested more than 64 deep
-3.  ``format-newer``         ``format`` is an integer above 1
+3.  ``format-newer``         ``format`` is an integer above 2
 4.  ``manifest-malformed``   a key is missing, added, repeated or of the wrong type or value
 5.  ``file-missing``         a listed file does not exist or is not a regular file
 6.  ``file-unlisted``        the folder holds something that is not listed
 7.  ``file-size``            a file has another size
 8.  ``file-hash``            a file has another sha256, or cannot be read
 9.  ``wrong-arch``           this machine has another architecture or operating system
-10. ``wrong-libc``           this machine's glibc is older than ``glibc``, or it has none
+10. ``wrong-libc``           this machine's glibc is older than ``glibc``, or it has none, or it has one and ``libc`` is
+                             "bionic"
 11. ``wrong-cpu``            a feature of ``requires`` is missing (found by the library when it is opened)
 
 Rules 5 to 8 are each applied to all files, in the order of their names, before the next rule. A refusal exits with 3,
@@ -63,7 +68,7 @@ from . import strict_json
 from .errors import BundleError, OutputError
 from .manifest import FILE_NAME, FileEntry, Manifest, malformed
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
 _CHUNK = 1 << 20
@@ -123,9 +128,19 @@ def check_host(manifest: Manifest, host: hosts.Host | None = None) -> None:
             allowed=target.arch,
             hint=hint,
         )
+    have = hosts.glibc_of(host)
     if target.libc == "musl" or target.link == "static":
         return  # carries its C library
-    have = hosts.glibc_of(host)
+    if target.libc == "bionic":
+        if have is None:
+            return
+        raise BundleError(
+            "This bundle is for Android.",
+            name="wrong-libc",
+            found=host.libc,
+            allowed="Android's C library",
+            hint=hint,
+        )
     if have is None or have < tuple(int(part) for part in target.glibc.split(".")):
         raise BundleError(
             "This machine's C library is too old for the bundle.",
@@ -202,7 +217,7 @@ def _parse(path: Path) -> Manifest:
     if not isinstance(document, dict):
         malformed("the document", type(document).__name__, "an object")
     number = document.pop("format", None)
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+    if isinstance(number, bool) or not isinstance(number, int) or number < FORMAT:
         malformed("format", number, FORMAT)
     if number > FORMAT:
         raise BundleError(

@@ -176,3 +176,9 @@ class OutputError(EdgeError):
 
 class RuntimeFailure(EdgeError):
     """The native library reported a failure while it was opened or stepped."""
+
+
+class DeviceError(RuntimeFailure):
+    """No accelerator of this machine can run the bundle, or the accelerator failed."""
+
+    exit_code = 4

@@ -106,6 +106,31 @@ class PlanInfo:
 
 
 @dataclass(frozen=True)
+class DeviceInfo:
+    """What the kernels ask of a GPU, for a reader without the library: the library checks it when it is opened.
+
+    ``api`` is the driver's interface. For CUDA, ``compute_capability`` (53 is 5.3) and ``driver_cuda`` (10020 is 10.2)
+    are the least that will do, ``ptx_isa`` (64 is 6.4) is that of the program; all three are 0 for OpenCL.
+    ``group_threads`` and ``shared_bytes`` are the largest of any launch.
+    """
+
+    api: str
+    compute_capability: int
+    ptx_isa: int
+    driver_cuda: int
+    group_threads: int
+    shared_bytes: int
+
+    def __post_init__(self) -> None:
+        _one_of("device.api", self.api, ("cuda", "opencl"))
+        if self.group_threads < 1:
+            malformed("device.group_threads", self.group_threads, "1 or more")
+        for name in ("compute_capability", "ptx_isa", "driver_cuda"):
+            if bool(getattr(self, name)) != (self.api == "cuda"):
+                malformed(f"device.{name}", getattr(self, name), "above 0 for cuda, otherwise 0")
+
+
+@dataclass(frozen=True)
 class FileEntry:
     """What one file must be."""
 
@@ -132,6 +157,7 @@ class Manifest:
     threads: int
     plan: PlanInfo
     compiler: dict[str, str]
+    device: DeviceInfo | None = None
     files: dict[str, FileEntry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -140,6 +166,9 @@ class Manifest:
             malformed(
                 "labels", f"{len(self.labels)} labels", f"none, or one for each of the {classes} classes"
             )
+        _one_of("precision", self.precision, ("float32", "float16"))
+        if (self.device.api if self.device else "cpu") != self.target.family:
+            malformed("device", self.device, "the requirements of target.family, or null for family cpu")
         if not 1 <= self.threads <= 64:
             malformed("threads", self.threads, "1 to 64")
         for name in self.files:
@@ -244,6 +273,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "ModelInfo": lambda path, value: _record(ModelInfo, path, value),
     "WeightsInfo": lambda path, value: _record(WeightsInfo, path, value),
     "TargetInfo": lambda path, value: _record(TargetInfo, path, value),
+    "DeviceInfo | None": lambda path, value: None if value is None else _record(DeviceInfo, path, value),
     "PlanInfo": lambda path, value: _record(PlanInfo, path, value),
     "Signature": lambda path, value: Signature.from_json(_object(path, value)),
     "Preprocess | None": lambda path, value: (

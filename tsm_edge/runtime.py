@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from . import abi, bundle
 from .errors import (
     BundleError,
+    DeviceError,
     EdgeError,
     FrameError,
     RuntimeFailure,
@@ -74,6 +75,7 @@ def open(path: str | os.PathLike[str], threads: int | None = None) -> Model:
     Raises:
         BundleError: the bundle is not whole, or not for this machine; nothing of it has been loaded then, except
             for ``wrong-cpu``, which the library itself finds out.
+        DeviceError: a GPU bundle, and no device or driver of this machine can run it.
         UnsupportedHost: a static bundle; it has a program, but no library to load.
     """
     return Model(Path(path), threads)
@@ -100,7 +102,7 @@ class Model(AbstractContextManager["Model"]):
         if status == abi.CPU:
             raise abi.error_from(BundleError, text.value, name="wrong-cpu")
         if status != abi.OK:
-            raise abi.error_from(RuntimeFailure, text.value)
+            raise abi.error_from(_failure(status), text.value)
         self._handle = handle
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._finalizer = weakref.finalize(self, self._library.tsm_close, handle)
@@ -120,6 +122,13 @@ class Model(AbstractContextManager["Model"]):
     def preprocess(self) -> Preprocess | None:
         """What a step does to a picture first; None for a network that takes no picture."""
         return self.manifest.preprocess
+
+    @property
+    def device(self) -> str:
+        """What the model runs on: the CPU's instruction sets, or the accelerator and its driver."""
+        self._alive()
+        text: bytes = self._library.tsm_device(self._handle)
+        return text.decode("utf-8", "replace")
 
     def stream(self, threads: int | None = None) -> Stream:
         """Return a new stream with zero states; ``threads`` (1 to 64) defaults to the model's."""
@@ -177,7 +186,7 @@ class Stream(AbstractContextManager["Stream"]):
             model._handle, _threads(threads), ctypes.byref(handle), text, len(text)
         )
         if status != abi.OK:
-            raise abi.error_from(RuntimeFailure, text.value)
+            raise abi.error_from(_failure(status), text.value)
         self.model = model  # keeps the model open as long as the stream lives
         self._library = library
         self._handle = handle
@@ -283,7 +292,7 @@ class Stream(AbstractContextManager["Stream"]):
 
     def _checked(self, refusal: type[EdgeError], status: int) -> None:
         if status != abi.OK:
-            kind = refusal if status == abi.ARGUMENT else RuntimeFailure
+            kind = refusal if status == abi.ARGUMENT else _failure(status)
             raise abi.error_from(kind, self._library.tsm_error(self._handle))
 
     def _alone(self) -> AbstractContextManager[None]:
@@ -310,6 +319,10 @@ class _Alone(AbstractContextManager[None]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stream._busy.release()
+
+
+def _failure(status: int) -> type[RuntimeFailure]:
+    return DeviceError if status == abi.DEVICE else RuntimeFailure
 
 
 def _check_array(

@@ -28,7 +28,7 @@ CPU_FEATURES = {
     "armv7l": ("neon", "vfpv4"),
 }
 FAMILIES = ("cpu", "cuda", "opencl")
-LIBCS = ("glibc", "musl")
+LIBCS = ("glibc", "musl", "bionic")
 LINKS = ("shared", "static")
 
 
@@ -80,6 +80,66 @@ class CpuFacts:
 
 
 @dataclass(frozen=True)
+class GpuFacts:
+    """What schedules, code generators and the latency model need to know of a GPU.
+
+    ``sm`` is the compute capability that PTX is made for (53 is 5.3), ``ptx_isa`` the newest ISA the board's driver
+    reads and ``driver_cuda`` the CUDA release of that driver; all three are empty for OpenCL. ``wave`` threads step
+    together (warp, wavefront). ``units`` compute units do ``flops_per_cycle`` float32 operations each, an FMA as two;
+    ``fp16_rate`` is how many times faster 16-bit arithmetic is. ``registers`` are the 32-bit registers of a unit,
+    ``thread_registers`` the most a thread may use before occupancy suffers. ``unit_threads`` and ``unit_groups`` are
+    resident in a unit at most, ``group_threads`` in a group. ``shared_kib`` is the shared (local) memory of a unit,
+    ``group_shared_kib`` what one group may declare. ``launch_us`` is the time between two launches of a queue.
+    """
+
+    sm: int
+    ptx_isa: str
+    driver_cuda: str
+    wave: int
+    units: int
+    flops_per_cycle: int
+    fp16_rate: float
+    clock_ghz: float
+    registers: int
+    thread_registers: int
+    unit_threads: int
+    unit_groups: int
+    group_threads: int
+    shared_kib: int
+    group_shared_kib: int
+    l2_kib: int
+    dram_gb_s: float
+    launch_us: float
+
+    def __post_init__(self) -> None:
+        _integer("gpu.sm", self.sm, 0, 999)
+        for field in ("ptx_isa", "driver_cuda"):
+            _string(f"gpu.{field}", getattr(self, field))
+            if bool(self.sm) != bool(re.fullmatch(r"[0-9]{1,2}\.[0-9]", getattr(self, field))):
+                _refuse(f"gpu.{field}", getattr(self, field), 'a version like "6.4" with sm, otherwise empty')
+        _one_of("gpu.wave", self.wave, (4, 8, 16, 32, 64, 128))
+        _integer("gpu.units", self.units, 1, 1024)
+        _integer("gpu.flops_per_cycle", self.flops_per_cycle, 2, 4096)
+        _number("gpu.fp16_rate", self.fp16_rate, 0.0, 16.0)
+        _number("gpu.clock_ghz", self.clock_ghz, 0.1, 10.0)
+        _integer("gpu.registers", self.registers, 1024, 1 << 20)
+        _integer("gpu.thread_registers", self.thread_registers, 16, 255)
+        _integer("gpu.unit_threads", self.unit_threads, 16, 8192)
+        _integer("gpu.unit_groups", self.unit_groups, 1, 256)
+        _integer("gpu.group_threads", self.group_threads, 32, 8192)
+        _integer("gpu.shared_kib", self.shared_kib, 8, 1024)
+        _integer("gpu.group_shared_kib", self.group_shared_kib, 8, self.shared_kib)
+        _integer("gpu.l2_kib", self.l2_kib, 16, 1 << 20)
+        _number("gpu.dram_gb_s", self.dram_gb_s, 1.0, 10000.0)
+        _number("gpu.launch_us", self.launch_us, 0.0, 1000.0)
+
+    @property
+    def peak_gflops(self) -> float:
+        """Theoretical float32 peak in GFLOP/s."""
+        return self.units * self.flops_per_cycle * self.clock_ghz
+
+
+@dataclass(frozen=True)
 class Emulator:
     """The user-mode emulator that runs this target's programs on another machine.
 
@@ -125,6 +185,7 @@ class EdgeTarget:
     fallback: str
     cpu: CpuFacts
     emulator: Emulator | None = None
+    gpu: GpuFacts | None = None
 
     def __post_init__(self) -> None:
         _text("name", self.name)
@@ -135,6 +196,7 @@ class EdgeTarget:
         _one_of("link", self.link, LINKS)
         _string("fallback", self.fallback)
         self._check_platform()
+        self._check_gpu()
         for feature in self.cpu.requires:
             _one_of("cpu.requires", feature, CPU_FEATURES[self.arch])
         if (self.family == "cpu") != (self.fallback == ""):
@@ -142,19 +204,25 @@ class EdgeTarget:
                 "fallback", self.fallback, "the device's CPU target for a GPU family, empty for family cpu"
             )
 
+    def _check_gpu(self) -> None:
+        if (self.family == "cpu") != (self.gpu is None):
+            _refuse("gpu", self.gpu, "the facts of the GPU for a GPU family, missing for family cpu")
+        if self.gpu is not None and (self.family == "cuda") != bool(self.gpu.sm):
+            _refuse("gpu.sm", self.gpu.sm, "a compute capability for family cuda, otherwise 0")
+
     def _check_platform(self) -> None:
         machine = "arm" if self.arch == "armv7l" else self.arch
-        abi = ("gnu", "gnueabihf") if self.libc == "glibc" else ("musl", "musleabihf")
-        triple = f"{machine}-linux-{abi[self.arch == 'armv7l']}"
+        abi = {"glibc": ("gnu", "gnueabihf"), "musl": ("musl", "musleabihf"), "bionic": ("android",) * 2}
+        triple = f"{machine}-linux-{abi[self.libc][self.arch == 'armv7l']}"
         if self.triple != triple:
             _refuse("triple", self.triple, f"{triple} for arch {self.arch} and libc {self.libc}")
         version = re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", self.glibc if isinstance(self.glibc, str) else "")
-        if self.libc == "musl" and self.glibc != "":
-            _refuse("glibc", self.glibc, "empty when libc is musl")
+        if self.libc != "glibc" and self.glibc != "":
+            _refuse("glibc", self.glibc, "empty when libc is not glibc")
         if self.libc == "glibc" and not version:
             _refuse("glibc", self.glibc, 'a version like "2.27"')
         if (self.libc == "musl") != (self.link == "static"):
-            _refuse("link", self.link, "shared with glibc, static with musl")
+            _refuse("link", self.link, "static with musl, otherwise shared")
 
 
 def names() -> list[str]:
@@ -186,15 +254,18 @@ def parse(name: str, text: str) -> EdgeTarget:
             _expect("", data, ("detect", "summary"))
             return local_target(name, data["summary"])
         table = _expect(
-            "", data, [f.name for f in fields(EdgeTarget) if f.name != "name"], optional=("emulator",)
+            "", data, [f.name for f in fields(EdgeTarget) if f.name != "name"], optional=("emulator", "gpu")
         )
-        emulator = table.get("emulator")
+        emulator, gpu = table.get("emulator"), table.get("gpu")
         cpu = dict(_expect("cpu.", table["cpu"], [f.name for f in fields(CpuFacts)]))
         for field in ("llvm_features", "requires"):
             cpu[field] = _strings(f"cpu.{field}", cpu[field])
         if emulator is not None:
             emulator = Emulator(**_expect("emulator.", emulator, [f.name for f in fields(Emulator)]))
-        return EdgeTarget(**{**table, "name": name, "cpu": CpuFacts(**cpu), "emulator": emulator})
+        if gpu is not None:
+            gpu = GpuFacts(**_expect("gpu.", gpu, [f.name for f in fields(GpuFacts)]))
+        records = {"cpu": CpuFacts(**cpu), "emulator": emulator, "gpu": gpu}
+        return EdgeTarget(**{**table, "name": name, **records})
     except tomllib.TOMLDecodeError as error:
         raise UnsupportedTarget(f"Target '{name}': the file is not TOML.", found=error) from None
     except _Refused as refused:

@@ -1,7 +1,12 @@
 """Backends: one module per family, found by existing. Only these modules may ask what family a target belongs to.
 
-A family offers `machine(target)`, the facts its schedules read, and `build_object(functions, target)`, the compiled
-kernels.
+A family offers
+
+    SCHEDULES, PRECISIONS, ALIGN          family of its schedules, what it stores numbers in (its default first), bytes
+    machine(target, precision)            the facts its schedules read
+    build(planned, functions, target, precision) -> Code
+    plan_c(planned, code, about)          the plan as C, for its runtime
+    modelled(planned, code, target, precision)  the step's modelled latency, None where the family has no model
 """
 
 from __future__ import annotations

@@ -9,6 +9,9 @@ from typing import Any
 import tvm
 from tvm import tirx
 
+from tsm_edge.compile import emit
+from tsm_edge.compile.code import About, Code
+from tsm_edge.compile.planner import Planned
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.target import EdgeTarget
 
@@ -18,7 +21,12 @@ STREAM = 8.0  # bytes per cycle from memory where a detected machine tells neith
 CLAMP = {"armv7l": ("llvm.arm.neon.vmaxs", "llvm.arm.neon.vmins")}
 
 
-def machine(target: EdgeTarget) -> Machine:
+SCHEDULES = "cpu"
+PRECISIONS = ("fp32",)
+ALIGN = 64
+
+
+def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
     """The facts of a target that the schedules read."""
     cpu = target.cpu
     lanes = cpu.simd_bits // 32
@@ -52,6 +60,21 @@ def llvm_triple(target: EdgeTarget) -> str:
     """LLVM's spelling: 32-bit ARM names its version, and musl shares glibc's calling convention."""
     arch = "armv7a" if target.arch == "armv7l" else target.arch
     return f"{arch}-linux-{target.triple.rsplit('-', 1)[1]}"
+
+
+def build(planned: Planned, functions: dict[str, tirx.PrimFunc], target: EdgeTarget, precision: str) -> Code:
+    """The kernels as one object file."""
+    objects = {"kernels.o": build_object(functions, target)}
+    return Code(objects, {}, ("*.c",), ("m", "pthread"))
+
+
+def plan_c(planned: Planned, code: Code, about: About) -> str:
+    """The plan as C."""
+    return emit.plan_c(planned, about)
+
+
+def modelled(planned: Planned, code: Code, target: EdgeTarget, precision: str) -> None:
+    """No model of whole steps here."""
 
 
 def build_object(functions: dict[str, tirx.PrimFunc], target: EdgeTarget) -> bytes:

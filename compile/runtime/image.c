@@ -6,8 +6,8 @@
  * 3. Vertical pass, one output row an item; bytes become floats through a table of (value / 255 - mean) / std. */
 #include "image.h"
 
+#include "message.h"
 #include "resample.h"
-#include "stream.h"
 
 #include <stdlib.h>
 

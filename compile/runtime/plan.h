@@ -2,9 +2,9 @@
  *
  * The compiler generates plan.c, which defines `tsm_the_plan`: a static list of kernel calls over one arena.
  *
- * Sources. runtime/ *.c are the library: they are linked with plan.c, the kernels and the weights into libtsm.
- * runtime/command/ *.c, together with runtime/cpu.c, are tsm-edge-run. A static bundle compiles both with
- * -DTSM_STATIC and links everything into the command.
+ * Sources. runtime/ *.c are the library: they are linked with plan.c, the kernels and the weights into libtsm. (That of
+ * a GPU bundle has other sources: gpu/plan_gpu.h.) runtime/command/ *.c, together with runtime/cpu.c, are tsm-edge-run.
+ * A static bundle compiles both with -DTSM_STATIC and links everything into the command.
  *
  * The runtime keeps these promises to the kernels:
  * - arena, state blobs and every thread's scratch are 64-byte aligned and start as zeros;

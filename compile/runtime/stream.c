@@ -2,6 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "stream.h"
 
+#include "message.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -37,34 +39,27 @@ static int allocate(tsm_stream *s) {
         if (!s->memory[i].scratch) return 0;
     }
     point_at_states(s);
-    if (!plan->has_image_input) return 1;
-    s->reader = tsm_image_reader_new(&plan->preprocess);
-    return s->reader != NULL;
+    return 1;
 }
 
 tsm_status tsm_stream_new(const tsm_model *model, int32_t threads, tsm_stream **out, char *error, size_t error_size) {
     if (out != NULL) *out = NULL;
     if (model == NULL || out == NULL)
         return tsm_refuse(TSM_E_ARGUMENT, error, error_size, "tsm_stream_new: model or out is NULL");
-    if (threads < 1 || threads > TSM_MAX_THREADS)
-        return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
-                          "tsm_stream_new: number of threads out of range\n  found: %d\n  allowed: 1 to %d",
-                          (int)threads, TSM_MAX_THREADS);
     tsm_stream *s = calloc(1, sizeof *s);
     if (s == NULL) return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_stream_new: out of memory");
     s->plan = model->plan;
+    const tsm_status status =
+        tsm_feed_open(&s->feed, s->plan->model, &s->plan->input,
+                      s->plan->has_image_input ? &s->plan->preprocess : NULL, threads, error, error_size);
+    if (status != TSM_OK) {
+        tsm_stream_free(s);
+        return status;
+    }
     s->threads = threads;
     if (!allocate(s)) {
         tsm_stream_free(s);
         return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_stream_new: out of memory");
-    }
-    const int failed = threads > 1 ? tsm_pool_new(threads, &s->pool) : 0;
-    if (failed) {
-        tsm_stream_free(s);
-        return tsm_refuse(TSM_E_THREADS, error, error_size,
-                          "tsm_stream_new: the system refused a worker thread\n  found: %s\n"
-                          "  hint: use fewer threads than %d",
-                          strerror(failed), (int)threads);
     }
     *out = s;
     return TSM_OK;
@@ -72,8 +67,7 @@ tsm_status tsm_stream_new(const tsm_model *model, int32_t threads, tsm_stream **
 
 void tsm_stream_free(tsm_stream *s) {
     if (s == NULL) return;
-    tsm_pool_free(s->pool);
-    tsm_image_reader_free(s->reader);
+    tsm_feed_close(&s->feed);
     for (int32_t i = 0; s->memory != NULL && i < s->threads; i++) free(s->memory[i].scratch);
     free(s->memory);
     free(s->op_ns);
@@ -105,7 +99,7 @@ static void run_plan(tsm_stream *s) {
     for (size_t i = 0; i < s->plan->op_count; i++) {
         const tsm_plan_op *op = &s->plan->ops[i];
         const uint64_t start = s->profiling ? now_ns() : 0;
-        tsm_pool_run(s->pool, run_items, &(call){op->run, s->memory}, op->items);
+        tsm_pool_run(s->feed.pool, run_items, &(call){op->run, s->memory}, op->items);
         if (s->profiling) s->op_ns[i] = now_ns() - start;
     }
     char *written = s->state[1]; /* only now, after a complete step, do the states advance */
@@ -114,42 +108,24 @@ static void run_plan(tsm_stream *s) {
     point_at_states(s);
 }
 
+static float *input_of(const tsm_stream *s) { return (float *)(void *)(s->arena + s->plan->input.offset); }
+
 tsm_status tsm_step_image(tsm_stream *s, const tsm_image *image) {
     if (s == NULL) return TSM_E_ARGUMENT;
-    if (s->reader == NULL)
-        return tsm_refuse(TSM_E_ARGUMENT, s->error, sizeof s->error,
-                          "tsm_step_image: model %s has no image input\n  hint: use tsm_step_tensor", s->plan->model);
-    float *input = (float *)(void *)(s->arena + s->plan->input.offset);
-    tsm_pool_hold(s->pool, 1);
-    const tsm_status status = tsm_image_read(s->reader, image, s->pool, input, s->error, sizeof s->error);
+    tsm_pool_hold(s->feed.pool, 1);
+    const tsm_status status = tsm_feed_image(&s->feed, image, input_of(s), s->error);
     if (status == TSM_OK) run_plan(s);
-    tsm_pool_hold(s->pool, 0);
+    tsm_pool_hold(s->feed.pool, 0);
     return status;
-}
-
-typedef struct {
-    const tsm_stream *stream;
-    const float *nchw;
-} store_call;
-
-static void store_rows(const void *context, int32_t thread, int32_t begin, int32_t end) {
-    const store_call *c = context;
-    (void)thread;
-    tsm_tensor_store(&c->stream->plan->input, c->stream->arena, c->nchw, begin, end);
 }
 
 tsm_status tsm_step_tensor(tsm_stream *s, const float *nchw, size_t count) {
     if (s == NULL) return TSM_E_ARGUMENT;
-    const size_t expected = s->plan->input.bytes / sizeof(float);
-    if (nchw == NULL || count != expected)
-        return tsm_refuse(TSM_E_ARGUMENT, s->error, sizeof s->error,
-                          "tsm_step_tensor: wrong input\n  found: %zu floats%s\n  allowed: %zu", count,
-                          nchw == NULL ? " at NULL" : "", expected);
-    tsm_pool_hold(s->pool, 1);
-    tsm_pool_run(s->pool, store_rows, &(store_call){s, nchw}, tsm_tensor_rows(&s->plan->input));
-    run_plan(s);
-    tsm_pool_hold(s->pool, 0);
-    return TSM_OK;
+    tsm_pool_hold(s->feed.pool, 1);
+    const tsm_status status = tsm_feed_tensor(&s->feed, nchw, count, input_of(s), s->error);
+    if (status == TSM_OK) run_plan(s);
+    tsm_pool_hold(s->feed.pool, 0);
+    return status;
 }
 
 /* -- Around the step ----------------------------------------------------------------------------------------------- */

@@ -17,7 +17,8 @@
  *     tsm_stream_free(stream);
  *     tsm_close(model);
  *
- * No function calls exit, prints, or touches a file. */
+ * No function calls exit, prints, or touches a file, with one exception: tsm_open of an OpenCL bundle keeps the
+ * compiled kernels in a cache (docs/gpu.md). */
 #ifndef TSM_EDGE_H
 #define TSM_EDGE_H
 
@@ -44,7 +45,7 @@ typedef enum {
     TSM_E_ARGUMENT = 1, /* the caller passed something that the function does not take */
     TSM_E_MEMORY = 2,   /* an allocation failed */
     TSM_E_CPU = 3,      /* this CPU lacks an instruction set that the kernels use */
-    TSM_E_DEVICE = 4,   /* an accelerator failed */
+    TSM_E_DEVICE = 4,   /* no accelerator can run this, or it failed */
     TSM_E_THREADS = 5   /* the system refused a worker thread */
 } tsm_status;
 
@@ -59,7 +60,8 @@ typedef struct {
     tsm_format format;
 } tsm_image;
 
-/* A float32 tensor. shape[0..ndim) is logical: NCHW for images and states. */
+/* A float32 tensor as it goes in and out; bytes are those of the floats. shape[0..ndim) is logical: NCHW for images and
+ * states. */
 typedef struct {
     const char *name;
     int32_t ndim;
@@ -73,7 +75,7 @@ typedef struct {
     const char *const *labels; /* label_count texts, UTF-8; label_count is 0 or `classes` */
     size_t label_count;
     int32_t input_height, input_width, input_channels;
-    size_t arena_bytes, state_bytes; /* one stream owns arena_bytes + 2 * state_bytes */
+    size_t arena_bytes, state_bytes; /* as stored: one stream owns arena_bytes + 2 * state_bytes, on a GPU there */
     size_t weights_bytes;            /* shared by all streams */
     size_t scratch_bytes;            /* owned once per thread of a stream */
     size_t state_count, op_count;
@@ -85,7 +87,8 @@ typedef struct {
     int64_t macs, bytes; /* multiply-accumulates and bytes moved, per step */
 } tsm_op_info;
 
-/* Opens the model of this library. Checks that this CPU has every instruction set that the kernels use.
+/* Opens the model of this library. Checks that this CPU has every instruction set that the kernels use and, for a GPU
+ * bundle, that there is a device and a driver that can run it.
  * On failure *out is NULL and `error` (error_size bytes, may be NULL) says what is missing. */
 TSM_API tsm_status tsm_open(tsm_model **out, char *error, size_t error_size);
 
@@ -94,6 +97,9 @@ TSM_API void tsm_close(tsm_model *model);
 
 /* Fills *info; its pointers stay valid until tsm_close. */
 TSM_API tsm_status tsm_info(const tsm_model *model, tsm_model_info *info);
+
+/* What the model runs on, in words: the device and its driver that were found. Valid until tsm_close, never NULL. */
+TSM_API const char *tsm_device(const tsm_model *model);
 
 /* Describes operation `index` of a step, 0 to op_count - 1, in running order. */
 TSM_API tsm_status tsm_op(const tsm_model *model, size_t index, tsm_op_info *info);
@@ -127,7 +133,8 @@ TSM_API tsm_status tsm_reset(tsm_stream *stream);
  * the next step of this stream begins. */
 TSM_API const float *tsm_scores(const tsm_stream *stream, size_t *count);
 
-/* Copies state `index` out or in, in NCHW order; `count` is its number of floats. */
+/* Copies state `index` out or in, in NCHW order; `count` is its number of floats. A GPU bundle may hold states as
+ * float16: what is set is rounded to it. */
 TSM_API tsm_status tsm_state_get(const tsm_stream *stream, size_t index, float *nchw, size_t count);
 TSM_API tsm_status tsm_state_set(tsm_stream *stream, size_t index, const float *nchw, size_t count);
 

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import replace
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from tsm_edge.compile.ops import Op
-from tsm_edge.compile.tiling import Machine
 from tsm_edge.errors import CompileError
-
-from ._rule import Kernel
 
 
 @cache
@@ -27,7 +23,7 @@ def rules(family: str) -> tuple[ModuleType, ...]:
     return tuple(module for module in modules if family == module.FAMILY)
 
 
-def find(family: str, op: Op, machine: Machine) -> ModuleType | None:
+def find(family: str, op: Op, machine: Any) -> ModuleType | None:
     """The schedule of an operator on a machine; None when nobody claims it.
 
     A schedule with a `worthwhile` is a special one: where it claims the operator and pays, it goes first.
@@ -46,7 +42,7 @@ def find(family: str, op: Op, machine: Machine) -> ModuleType | None:
     return None
 
 
-def variants(rule: ModuleType, op: Op, machine: Machine) -> list[Any]:
+def variants(rule: ModuleType, op: Op, machine: Any) -> list[Any]:
     """Parameters worth considering for an operator, the modelled best first."""
     best = rule.Params.from_machine(machine, op)
     found = {repr(best): best}
@@ -55,7 +51,7 @@ def variants(rule: ModuleType, op: Op, machine: Machine) -> list[Any]:
     return list(found.values())
 
 
-def choices(family: str, op: Op, machine: Machine) -> dict[str, tuple[ModuleType, Any]]:
+def choices(family: str, op: Op, machine: Any) -> dict[str, tuple[ModuleType, Any]]:
     """Every way to schedule an operator, by a name that tells schedule and parameters; the model's own way first."""
     own = find(family, op, machine)
     others = [rule for rule in rules(family) if rule.claims(op) and rule is not own]
@@ -66,8 +62,8 @@ def choices(family: str, op: Op, machine: Machine) -> dict[str, tuple[ModuleType
     }
 
 
-def apply(family: str, op: Op, machine: Machine, *weights: Any, choice: str = "") -> Kernel | None:
-    """Schedule an operator; weights as the schedule's `schedule` takes them.
+def apply(family: str, op: Op, machine: Any, *weights: Any, choice: str = "") -> Any:
+    """The kernel of an operator, None when nobody claims it; machine and weights as its schedules take them.
 
     choice: a name of `choices`. Without one the model chooses, and in place of one that this version does not know: it
     comes from a record of another version.
@@ -80,12 +76,11 @@ def apply(family: str, op: Op, machine: Machine, *weights: Any, choice: str = ""
     return kernel_of(rule, op, params, machine, *weights)
 
 
-def kernel_of(rule: ModuleType, op: Op, params: Any, machine: Machine, *weights: Any) -> Kernel:
+def kernel_of(rule: ModuleType, op: Op, params: Any, machine: Any, *weights: Any) -> Any:
     """Schedule an operator with one schedule and its parameters."""
-    kernel: Kernel = rule.schedule(op, params, machine, *weights)
-    return replace(kernel, index=machine.index)
+    return rule.schedule(op, params, machine, *weights).on(machine)
 
 
-def worthwhile(family: str, op: Op, machine: Machine) -> bool:
+def worthwhile(family: str, op: Op, machine: Any) -> bool:
     """Whether a schedule takes a fused operator, which it does only where it beats its parts."""
     return find(family, op, machine) is not None

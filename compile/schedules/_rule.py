@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 from tvm import tirx
@@ -31,6 +32,14 @@ class Kernel:
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     note: str = ""
     index: str = "int64"  # the driver sets it from the machine
+
+    launch = None
+    work = None
+    wide: ClassVar[frozenset[str]] = frozenset()
+
+    def on(self, machine: tiling.Machine) -> Kernel:
+        """The kernel with the machine's pointer type."""
+        return replace(self, index=machine.index)
 
     def build(self) -> tirx.PrimFunc:
         """Emit the TIR."""

@@ -84,10 +84,11 @@ def test_a_target_without_emulator():
             "triple",
             "aarch64-linux-gnu for arch",
         ),
-        ('libc = "glibc"', 'libc = "bionic"', "libc", "glibc, musl"),
+        ('libc = "glibc"', 'libc = "uclibc"', "libc", "glibc, musl, bionic"),
+        ('libc = "glibc"', 'libc = "bionic"', "triple", "aarch64-linux-android for arch"),
         ('glibc = "2.27"', 'glibc = ""', "glibc", "2.27"),
         ('glibc = "2.27"', "glibc = 2.27", "glibc", "2.27"),
-        ('link = "shared"', 'link = "static"', "link", "shared with glibc"),
+        ('link = "shared"', 'link = "static"', "link", "static with musl"),
         ('fallback = ""', 'fallback = "local"', "fallback", "empty for family cpu"),
         ('"+neon"', '"neon"', "cpu.llvm_features", "+ or -"),
         ('["+neon"]', '"+neon"', "cpu.llvm_features", "list of strings"),
@@ -143,9 +144,80 @@ def test_musl_goes_with_static():
         target.parse("board", text)
 
 
-def test_a_gpu_target_needs_a_fallback():
-    with pytest.raises(UnsupportedTarget, match="'fallback'"):
-        target.parse("board", GOOD.replace('family = "cpu"', 'family = "cuda"'))
+GPU = """
+[gpu]
+sm = 53
+ptx_isa = "6.4"
+driver_cuda = "10.2"
+wave = 32
+units = 1
+flops_per_cycle = 256
+fp16_rate = 2.0
+clock_ghz = 0.9216
+registers = 65536
+thread_registers = 128
+unit_threads = 2048
+unit_groups = 32
+group_threads = 1024
+shared_kib = 64
+group_shared_kib = 48
+l2_kib = 256
+dram_gb_s = 25.6
+launch_us = 5.0
+"""
+GPU_BOARD = (
+    GOOD.replace('family = "cpu"', 'family = "cuda"').replace('fallback = ""', 'fallback = "a-cpu"') + GPU
+)
+
+
+def test_a_gpu_target():
+    board = target.parse("board", GPU_BOARD)
+    assert board.gpu is not None and board.gpu.peak_gflops == pytest.approx(235.9296)
+    assert target.parse("board", GOOD).gpu is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "part"),
+    [
+        ('fallback = "a-cpu"', 'fallback = ""', "fallback", "CPU target"),
+        (GPU, "", "gpu", "facts of the GPU"),
+        ('family = "cuda"', 'family = "opencl"', "gpu.sm", "otherwise 0"),
+        ("sm = 53", "sm = 0", "gpu.ptx_isa", "otherwise empty"),
+        ('ptx_isa = "6.4"', 'ptx_isa = "6"', "gpu.ptx_isa", "6.4"),
+        ('driver_cuda = "10.2"', "driver_cuda = 10.2", "gpu.driver_cuda", "a string"),
+        ("wave = 32", "wave = 33", "gpu.wave", "16, 32, 64"),
+        ("units = 1", "units = 0", "gpu.units", "from 1"),
+        ("thread_registers = 128", "thread_registers = 256", "gpu.thread_registers", "16 to 255"),
+        ("group_shared_kib = 48", "group_shared_kib = 65", "gpu.group_shared_kib", "8 to 64"),
+        ("launch_us = 5.0", "", "gpu.launch_us", "every field"),
+        ("launch_us = 5.0", "launch_us = 5.0\ncolour = 1", "gpu.colour", "no such field"),
+    ],
+)
+def test_mistakes_in_a_gpu_are_refused(old, new, field, part):
+    assert old in GPU_BOARD
+    with pytest.raises(UnsupportedTarget) as caught:
+        target.parse("board", GPU_BOARD.replace(old, new, 1))
+    assert caught.value.what == f"Target 'board': bad value of '{field}'."
+    assert part in str(caught.value.allowed)
+
+
+def test_every_gpu_target_falls_back_to_a_cpu_target_of_its_architecture():
+    gpus = [target.load(name) for name in target.names() if target.load(name).gpu]
+    assert {board.family for board in gpus} == {"cuda", "opencl"}
+    for board in gpus:
+        fallback = target.load(board.fallback)
+        assert (fallback.family, fallback.arch) == ("cpu", board.arch)
+
+
+def test_the_facts_of_a_cuda_target_agree():
+    """An ISA that knows its sm (PTX ISA manual, release notes) and that its driver reads."""
+    knows = {53: (4, 1), 62: (5, 0), 72: (6, 1), 75: (6, 3), 87: (7, 4)}
+    reads = {"10.2": (6, 5), "11.4": (7, 4), "12.6": (8, 5)}
+    boards = [target.load(name) for name in target.names() if target.load(name).family == "cuda"]
+    assert len(boards) >= 6
+    for board in boards:
+        isa = tuple(map(int, board.gpu.ptx_isa.split(".")))
+        assert knows[board.gpu.sm] <= isa <= reads[board.gpu.driver_cuda], board.name
 
 
 def test_unknown_targets_name_their_neighbour():

@@ -10,9 +10,9 @@ tsm_status tsm_open(tsm_model **out, char *error, size_t error_size) {
 }
 
 #define STUB(name) __asm__(".globl " #name "\n.set " #name ", tsm_open\n");
-STUB(tsm_close) STUB(tsm_info) STUB(tsm_op) STUB(tsm_state_info) STUB(tsm_stream_new) STUB(tsm_stream_free)
-STUB(tsm_step_image) STUB(tsm_step_tensor) STUB(tsm_scores) STUB(tsm_state_get) STUB(tsm_profile) STUB(tsm_op_ns)
-STUB(tsm_error)
+STUB(tsm_close) STUB(tsm_info) STUB(tsm_device) STUB(tsm_op) STUB(tsm_state_info) STUB(tsm_stream_new)
+STUB(tsm_stream_free) STUB(tsm_step_image) STUB(tsm_step_tensor) STUB(tsm_scores) STUB(tsm_state_get) STUB(tsm_profile)
+STUB(tsm_op_ns) STUB(tsm_error)
 #ifndef WITHOUT_RESET
 STUB(tsm_reset)
 #endif

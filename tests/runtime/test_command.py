@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
-import platform
-import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_lab import refused, run
 
 from tsm_edge.frames import preprocess
 from tsm_edge.signature import Preprocess
@@ -20,73 +18,11 @@ from tsm_edge.signature import Preprocess
 HERE = Path(__file__).resolve().parent
 CROP, CLASSES, STEPS = 20, 3, 5
 FRAME = (3, CROP, CROP)
-SHARED = ("-shared", "-fPIC", "-fvisibility=hidden")
-
-
-@pytest.fixture(scope="module")
-def good(repository) -> dict:
-    """A manifest that fits the plan of tiny_plan.c and this machine."""
-    manifest = json.loads((repository / "tests" / "vectors" / "bundles" / "ok" / "manifest.json").read_text())
-    manifest["labels"] = ["nothing", 'a "wave"\n', "café"]
-    manifest["preprocess"].update(resize=24, crop=CROP)
-    manifest["signature"]["inputs"][0]["shape"] = [1, *FRAME]
-    manifest["signature"]["outputs"][0]["shape"] = [1, CLASSES]
-    manifest["target"]["arch"] = {"armv8l": "armv7l"}.get(platform.machine(), platform.machine())
-    return manifest
-
-
-@pytest.fixture(scope="module")
-def program(build, command) -> Path:
-    sanitized = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    return build("tsm-edge-run", command, *sanitized, '-DTSM_VERSION="9.8.7"')
-
-
-@pytest.fixture(scope="module")
-def make(build, library, program, good, tmp_path_factory):
-    """make(*macros, sources=…, **manifest changes) -> a bundle's folder."""
-
-    def make(*macros: str, sources=None, **changes) -> Path:
-        folder = tmp_path_factory.mktemp("bundle")
-        shutil.copy(program, folder / "tsm-edge-run")
-        shutil.copy(build("libtsm.so", sources or library, *SHARED, *macros), folder / "libtsm.so")
-        for name in ("tsm_edge.h", "plan.txt"):
-            (folder / name).write_text("nothing\n")
-        files = {
-            path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
-            for path in folder.iterdir()
-        }
-        (folder / "manifest.json").write_text(json.dumps({**good, **changes, "files": files}))
-        return folder
-
-    return make
 
 
 @pytest.fixture(scope="module")
 def tiny(make) -> Path:
     return make()
-
-
-def run(folder: Path, *arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run the command. The address sanitizer cannot follow dlclose, so leaks are looked for elsewhere."""
-    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:verify_asan_link_order=0"}
-    return subprocess.run(
-        [folder / "tsm-edge-run", *arguments],
-        input=data,
-        capture_output=True,
-        env=environment,
-        timeout=60,
-        check=False,
-    )
-
-
-def refused(folder: Path, code: int, *says: str, arguments=("--info",), data: bytes = b"") -> str:
-    done = run(folder, *arguments, data=data)
-    text = done.stderr.decode()
-    assert done.returncode == code, text
-    for part in says:
-        assert part in text
-    assert text.startswith("tsm-edge-run: ") and "Sanitizer" not in text
-    return text
 
 
 def clip(count: int, seed: int = 0) -> np.ndarray:

@@ -21,6 +21,7 @@ from tsm_edge.target import CPU_FEATURES
 HERE = Path(__file__).resolve().parent
 NAMES = (
     "ok",
+    "ok-gpu",
     "not-a-bundle",
     "manifest-unreadable",
     "format-newer",
@@ -81,18 +82,19 @@ def in_python(folder: Path) -> str:
 def test_every_rule_has_its_bundle(vectors):
     assert sorted(folder.name for folder in vectors.iterdir()) == sorted(NAMES)
     listed = re.findall(r"^\d+\. +``([a-z-]+)``", bundle.__doc__ or "", re.MULTILINE)
-    assert sorted(listed) == sorted(set(NAMES) - {"ok"})
+    assert sorted(listed) == sorted(set(NAMES) - {"ok", "ok-gpu"})
 
 
 def test_the_c_reader_names_them(vectors, read_on_a_bare_cpu):
     elsewhere = {"ok": "wrong-arch", "wrong-libc": "wrong-arch", "wrong-cpu": "wrong-arch"}
-    expected = [name if platform.machine() == "x86_64" else elsewhere.get(name, name) for name in NAMES]
+    rules = ["ok" if name == "ok-gpu" else name for name in NAMES]
+    expected = [name if platform.machine() == "x86_64" else elsewhere.get(name, name) for name in rules]
     assert read_on_a_bare_cpu(*(vectors / name for name in NAMES)) == expected
 
 
 def test_the_python_reader_names_them(vectors):
     for name in NAMES:
-        assert in_python(vectors / name) == ("ok" if name.startswith("wrong-") else name)
+        assert in_python(vectors / name) == ("ok" if name.startswith(("wrong-", "ok-")) else name)
 
 
 def leaves(value: Any, path: tuple = ()) -> Iterator[tuple]:
@@ -157,7 +159,7 @@ def special(good: dict) -> Iterator[tuple[str, bytes]]:
     yield "a control character", text.replace("seed 0", "seed\t0", 1).encode()
     yield "only newer", b'{"format": 3}'
     yield "newer and twice", b'{"format": 3, "a": 1, "a": 1}'
-    yield "format is true", text.replace('"format": 1', '"format": true', 1).encode()
+    yield "format is true", text.replace('"format": 2', '"format": true', 1).encode()
     yield "too large", text.encode() + b" " * (1 << 20)
     yield "as large as allowed", text.encode().ljust(1 << 20)
     for name in (".hidden", "a/b", "..", "manifest.json", "", "a b", "caf\u00e9", "-dash", "a..b"):
@@ -172,7 +174,13 @@ def special(good: dict) -> Iterator[tuple[str, bytes]]:
 
 def test_both_readers_agree_on_every_mutation(vectors, read, tmp_path):
     good = json.loads((vectors / "ok" / "manifest.json").read_text(encoding="utf-8"))
+    gpu = json.loads((vectors / "ok-gpu" / "manifest.json").read_text(encoding="utf-8"))
     cases = [(name, json.dumps(value).encode()) for name, value in mutations(good)] + list(special(good))
+    cases += [(name, json.dumps(value).encode()) for name, value in mutations(gpu) if "('device'" in name]
+    for family in ("cpu", "cuda", "opencl"):  # the relation between the family and the device
+        for source in (good, gpu):
+            document = {**source, "target": {**source["target"], "family": family}}
+            cases.append((f"family {family}", json.dumps(document).encode()))
     assert len(cases) > 1200
     folders = []
     for index, (_, manifest) in enumerate(cases):

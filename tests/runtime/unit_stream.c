@@ -1,4 +1,4 @@
-/* unit_stream.c: streams over the plan of tiny_plan.c, through the public interface alone. */
+/* unit_stream.c: streams over the plan of tiny_plan.c or tiny_gpu_plan.c, through the public interface alone. */
 #define _POSIX_C_SOURCE 200809L
 #include "checks.h"
 #include "tsm_edge.h"
@@ -8,6 +8,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifndef DEVICE_SAYS
+#define DEVICE_SAYS "the CPU: "
+#endif
+#ifndef STATE_ERROR
+#define STATE_ERROR 0.0f /* of values below 1, where states are stored; 2^-12 for float16 */
+#endif
 
 enum { CROP = 20, FLOATS = 3 * CROP * CROP, WIDTH = 31, HEIGHT = 27, STEPS = 5 };
 
@@ -88,7 +95,8 @@ static void states_come_and_go_in_nchw(void) {
     float frame[FLOATS], seen[FLOATS], steps[5], scores[3];
     for (int i = 0; i < 3; i++) CHECK(step(stream, i));
     fill(frame, 2);
-    CHECK(tsm_state_get(stream, 0, seen, FLOATS) == TSM_OK && memcmp(seen, frame, sizeof frame) == 0);
+    CHECK(tsm_state_get(stream, 0, seen, FLOATS) == TSM_OK);
+    for (int i = 0; i < FLOATS; i++) CHECK(fabsf(seen[i] - frame[i]) <= STATE_ERROR);
     CHECK(tsm_state_get(stream, 1, steps, 5) == TSM_OK && steps[0] == 3.0f && steps[4] == 3.0f);
     CHECK(step(stream, 3));
     memcpy(scores, tsm_scores(stream, NULL), sizeof scores);
@@ -221,9 +229,10 @@ static void the_model_describes_itself(void) {
     CHECK(info.input_height == CROP && info.input_width == CROP && info.input_channels == 3);
     CHECK(info.label_count == 3 && strcmp(info.labels[2], "caf\xc3\xa9") == 0);
     CHECK(info.state_count == 2 && info.op_count == 4 && info.weights_bytes == 12);
+    CHECK(strstr(tsm_device(model), DEVICE_SAYS) != NULL && strcmp(tsm_device(NULL), "no model") == 0);
     CHECK(tsm_state_info(model, 0, &state) == TSM_OK && state.ndim == 4 && state.bytes == FLOATS * sizeof(float));
     CHECK(tsm_state_info(model, 2, &state) == TSM_E_ARGUMENT);
-    CHECK(tsm_op(model, 1, &op) == TSM_OK && strcmp(op.kernel, "mix") == 0 && op.macs == 2 * FLOATS);
+    CHECK(tsm_op(model, 1, &op) == TSM_OK && strncmp(op.kernel, "mix", 3) == 0 && op.macs == 2 * FLOATS);
     CHECK(tsm_op(model, 4, &op) == TSM_E_ARGUMENT && tsm_info(NULL, &info) == TSM_E_ARGUMENT);
 }
 
@@ -239,6 +248,7 @@ static void the_profile_times_every_operation(void) {
 
 int main(void) {
     CHECK(tsm_open(&model, error, sizeof error) == TSM_OK);
+    if (model == NULL) return fputs(error, stderr), 1;
     RUN(scores_follow_the_states);
     RUN(states_come_and_go_in_nchw);
     RUN(threads_do_not_change_a_bit);

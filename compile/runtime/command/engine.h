@@ -7,9 +7,9 @@
 
 /* The functions that the command uses; the one list of them. */
 #define ENGINE_CALLS(CALL)                                                                                          \
-    CALL(tsm_open) CALL(tsm_close) CALL(tsm_info) CALL(tsm_op) CALL(tsm_state_info) CALL(tsm_stream_new)            \
-    CALL(tsm_stream_free) CALL(tsm_step_image) CALL(tsm_step_tensor) CALL(tsm_reset) CALL(tsm_scores)               \
-    CALL(tsm_state_get) CALL(tsm_profile) CALL(tsm_op_ns) CALL(tsm_error)
+    CALL(tsm_open) CALL(tsm_close) CALL(tsm_info) CALL(tsm_device) CALL(tsm_op) CALL(tsm_state_info)                \
+    CALL(tsm_stream_new) CALL(tsm_stream_free) CALL(tsm_step_image) CALL(tsm_step_tensor) CALL(tsm_reset)           \
+    CALL(tsm_scores) CALL(tsm_state_get) CALL(tsm_profile) CALL(tsm_op_ns) CALL(tsm_error)
 
 #define ENGINE_MEMBER(name) __typeof__(&name) name;
 

@@ -81,7 +81,7 @@ typedef struct {
     tsm_stream *stream;
     size_t bytes;  /* of a frame */
     void *frame;
-    float *state;  /* room for the whole state blob, which is more than any one state */
+    float *state;  /* room for the largest state as float32, which is more than the device may hold it in */
 } job;
 
 static tsm_status step(const job *j) {
@@ -108,12 +108,22 @@ static int loop(const job *j) {
     }
 }
 
+static size_t largest_state(const engine *e) {
+    size_t largest = 1;
+    for (size_t i = 0; i < e->info.state_count; i++) {
+        tsm_tensor_info info;
+        e->tsm_state_info(e->model, i, &info);
+        if (info.bytes > largest) largest = info.bytes;
+    }
+    return largest;
+}
+
 static int run(const engine *e, const options *o, size_t bytes) {
     job j = {.e = e, .o = o, .bytes = bytes};
     int code = engine_stream(e, o->threads, &j.stream);
     if (code != EXIT_OK) return code;
     j.frame = malloc(bytes);
-    j.state = malloc(e->info.state_bytes + 1);
+    j.state = malloc(largest_state(e));
     if (j.frame == NULL || j.state == NULL) {
         complain("out of memory for a frame of %zu bytes", bytes);
         code = EXIT_FAILED;

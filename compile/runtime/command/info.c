@@ -63,6 +63,7 @@ int run_info(const engine *e) {
            bundle_value(e->bundle, "plan", "macs")->number / 1e6);
     printf("threads   %d by default\n", engine_threads(e, 0));
     print_cpu(e);
+    if (strcmp(text(e, "target", "family"), "cpu") != 0) printf("device    %s\n", e->tsm_device(e->model));
     const int end = flush_output();
     return end == STILL_OPEN ? EXIT_OK : end;
 }

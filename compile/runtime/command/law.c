@@ -1,4 +1,4 @@
-/* law.c: what a manifest.json of format 1 must contain.
+/* law.c: what a manifest.json of format 2 must contain.
  *
  * The shape of the document is a table; the few relations between fields are in law_relations.c. A reader that ignored
  * what it does not know could run a bundle wrongly, so nothing unknown is accepted. */
@@ -53,19 +53,23 @@ static const rule preprocess[] = {
 static const rule target[] = {
     {"name", TEXT, NULL, NULL}, {"family", WORD, " cpu cuda opencl ", NULL},
     {"arch", WORD, " x86_64 aarch64 armv7l ", NULL}, {"os", WORD, " linux ", NULL},
-    {"libc", WORD, " glibc musl ", NULL}, {"glibc", TEXT, NULL, NULL}, {"link", WORD, " shared static ", NULL},
+    {"libc", WORD, " glibc musl bionic ", NULL}, {"glibc", TEXT, NULL, NULL}, {"link", WORD, " shared static ", NULL},
     {"requires", LIST, NULL, &any_text}, {"fallback", TEXT, NULL, NULL}, {0}};
 static const rule plan[] = {
     {"steps", COUNT, NULL, NULL}, {"arena_bytes", COUNT, NULL, NULL}, {"state_bytes", COUNT, NULL, NULL},
     {"weights_bytes", COUNT, NULL, NULL}, {"scratch_bytes", COUNT, NULL, NULL}, {"macs", COUNT, NULL, NULL}, {0}};
+static const rule device[] = {
+    {"api", WORD, " cuda opencl ", NULL}, {"compute_capability", COUNT, NULL, NULL}, {"ptx_isa", COUNT, NULL, NULL},
+    {"driver_cuda", COUNT, NULL, NULL}, {"group_threads", EXTENT, NULL, NULL}, {"shared_bytes", COUNT, NULL, NULL},
+    {0}};
 static const rule file[] = {{"sha256", HASH, NULL, NULL}, {"bytes", COUNT, NULL, NULL}, {0}};
 static const rule any_file = {"", GROUP, NULL, file};
 static const rule manifest[] = {
     {"format", COUNT, NULL, NULL}, {"model", GROUP, NULL, model}, {"labels", LIST, NULL, &any_text},
     {"preprocess", GROUP_OR_NULL, NULL, preprocess}, {"signature", GROUP, NULL, signature},
-    {"target", GROUP, NULL, target}, {"backend", TEXT, NULL, NULL}, {"precision", TEXT, NULL, NULL},
+    {"target", GROUP, NULL, target}, {"backend", TEXT, NULL, NULL}, {"precision", WORD, " float32 float16 ", NULL},
     {"threads", COUNT, NULL, NULL}, {"plan", GROUP, NULL, plan}, {"files", MAP, NULL, &any_file},
-    {"compiler", MAP, NULL, &any_text}, {0}};
+    {"compiler", MAP, NULL, &any_text}, {"device", GROUP_OR_NULL, NULL, device}, {0}};
 
 /* -- Checking the shape -------------------------------------------------------------------------------------------- */
 
@@ -139,7 +143,7 @@ static int check_group(const json_value *v, const char *key, const rule *members
         if (m == NULL) return law_malformed(why, r->key, "a value; the key is missing");
         if (!check(m, r->key, r, why)) return 0;
     }
-    return v->count == known || law_malformed(why, key, "the keys of format 1 and no others");
+    return v->count == known || law_malformed(why, key, "the keys of format 2 and no others");
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ */
@@ -147,8 +151,8 @@ static int check_group(const json_value *v, const char *key, const rule *members
 int law_check(const json_value *document, refusal *why) {
     if (document->kind != JSON_OBJECT) return law_malformed(why, "the document", "an object");
     const json_value *format = json_member(document, "format");
-    if (format == NULL || format->kind != JSON_INTEGER || format->number < 1)
-        return law_malformed(why, "format", "1");
+    if (format == NULL || format->kind != JSON_INTEGER || format->number < (double)BUNDLE_FORMAT)
+        return law_malformed(why, "format", "2");
     if (format->number > (double)BUNDLE_FORMAT)
         return refuse(why, "format-newer",
                       "This bundle was written by a newer tsm-edge.\n  found: format %.0f\n  allowed: format %d\n"

@@ -76,6 +76,20 @@ static int check_target(const json_value *t, refusal *why) {
     return 1;
 }
 
+/* A device is asked for by exactly the bundles of its family; what is CUDA's own is above 0 there and 0 elsewhere. */
+static int check_device(const json_value *document, refusal *why) {
+    static const char *const of_cuda[] = {"compute_capability", "ptx_isa", "driver_cuda"};
+    const json_value *d = json_member(document, "device"), *family = at(document, "target", "family");
+    if (d->kind == JSON_NULL)
+        return json_is(family, "cpu") || law_malformed(why, "device", "the requirements of target.family");
+    const json_value *api = json_member(d, "api");
+    if (!json_is(family, api->text)) return law_malformed(why, "device", "null, or an api that is target.family");
+    for (size_t i = 0; i < sizeof of_cuda / sizeof *of_cuda; i++)
+        if ((json_member(d, of_cuda[i])->number > 0) != json_is(api, "cuda"))
+            return law_malformed(why, of_cuda[i], "above 0 for cuda, otherwise 0");
+    return 1;
+}
+
 int law_is_file_name(const char *name, size_t size) {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.";
     return size > 0 && name[0] != '.' && strspn(name, letters) == size && strcmp(name, "manifest.json") != 0;
@@ -95,5 +109,6 @@ static int check_files(const json_value *document, refusal *why) {
 
 int law_check_relations(const json_value *document, refusal *why) {
     return check_signature(document, why) && check_preprocess(json_member(document, "preprocess"), why) &&
-           check_target(json_member(document, "target"), why) && check_files(document, why);
+           check_target(json_member(document, "target"), why) && check_device(document, why) &&
+           check_files(document, why);
 }

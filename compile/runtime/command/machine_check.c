@@ -29,8 +29,17 @@ static int check_arch(const bundle *b, refusal *why) {
 static int check_libc(const bundle *b, refusal *why) {
     const char *have = "no glibc", *need = bundle_value(b, "target", "glibc")->text;
     unsigned have_major = 0, have_minor = 0, need_major = 0, need_minor = 0;
-    if (!json_is(bundle_value(b, "target", "libc"), "glibc") || json_is(bundle_value(b, "target", "link"), "static"))
+    const int android = json_is(bundle_value(b, "target", "libc"), "bionic");
+    if (json_is(bundle_value(b, "target", "libc"), "musl") || json_is(bundle_value(b, "target", "link"), "static"))
         return 1; /* carries its C library */
+#ifdef __GLIBC__
+    if (android)
+        return refuse(why, "wrong-libc",
+                      "This bundle is for Android.\n  found: glibc %s\n  allowed: Android's C library\n"
+                      "  hint: this bundle is for '%.64s'; compile one for this machine",
+                      gnu_get_libc_version(), bundle_value(b, "target", "name")->text);
+#endif
+    if (android) return 1;
 #ifdef __GLIBC__
     have = gnu_get_libc_version();
     sscanf(have, "%u.%u", &have_major, &have_minor);

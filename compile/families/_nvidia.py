@@ -1,0 +1,138 @@
+"""NVIDIA's compilers from their wheels: CUDA C to PTX (NVRTC, through ctypes) and PTX to registers (`ptxas`).
+
+Neither needs a GPU, a driver or a toolkit. The wheels are those of CUDA 12.6: the last line of releases that serves
+compute capability 5.3 to 7.2, and old enough that nothing newer than a board's driver slips into the PTX.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import subprocess
+import tempfile
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import NoReturn
+
+from tsm_edge.compile.code import Resources
+from tsm_edge.errors import CompileError, ExtraMissing
+
+NVRTC_WHEEL, NVCC_WHEEL = "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvcc-cu12"
+
+
+def wheel_file(wheel: str, name: str) -> Path:
+    """The file called `name` of an installed wheel; ExtraMissing without it."""
+    try:
+        files = distribution(wheel).files or []
+    except PackageNotFoundError:
+        _missing(wheel)
+    for file in files:
+        if file.name == name:
+            path = Path(str(file.locate()))
+            if path.is_file():
+                return path
+    _missing(f"{name} of {wheel}")
+
+
+def _missing(what: str) -> NoReturn:
+    raise ExtraMissing(
+        "NVIDIA's compiler is not installed.",
+        found=f"no {what}",
+        allowed="the extra 'cuda'",
+        hint='pip install "tsm-edge[cuda]"',
+    )
+
+
+@cache
+def _nvrtc() -> ctypes.CDLL:
+    builtins = wheel_file(NVRTC_WHEEL, "libnvrtc-builtins.so.12.6")
+    ctypes.CDLL(str(builtins), mode=ctypes.RTLD_GLOBAL)  # the library looks for it by name alone
+    library = ctypes.CDLL(str(wheel_file(NVRTC_WHEEL, "libnvrtc.so.12")))
+    library.nvrtcGetErrorString.restype = ctypes.c_char_p
+    return library
+
+
+def to_ptx(source: str, compute_capability: int) -> str:
+    """Compile CUDA C for a compute capability (53 is 5.3); CompileError with the compiler's log."""
+    nvrtc, program = _nvrtc(), ctypes.c_void_p()
+    _check(
+        nvrtc,
+        nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None),
+    )
+    try:
+        options = [
+            f"--gpu-architecture=compute_{compute_capability}".encode(),
+            b"--std=c++17",
+            b"--disable-warnings",
+        ]
+        if nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options)):
+            log = _text(nvrtc, program, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog")
+            raise CompileError("The CUDA compiler failed.", found=log.strip()[-1500:])
+        return _text(nvrtc, program, "nvrtcGetPTXSize", "nvrtcGetPTX")
+    finally:
+        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _text(nvrtc: ctypes.CDLL, program: ctypes.c_void_p, size_of: str, get: str) -> str:
+    size = ctypes.c_size_t()
+    _check(nvrtc, getattr(nvrtc, size_of)(program, ctypes.byref(size)))
+    text = ctypes.create_string_buffer(size.value)
+    _check(nvrtc, getattr(nvrtc, get)(program, text))
+    return text.value.decode()
+
+
+def _check(nvrtc: ctypes.CDLL, code: int) -> None:
+    if code:
+        raise CompileError("The CUDA compiler failed.", found=nvrtc.nvrtcGetErrorString(code).decode())
+
+
+def lowered_isa(ptx: str, version: str) -> str:
+    """PTX with its ISA header set to `version`; the assembler then refuses anything newer than that.
+
+    The one newer thing our kernels meet is a hint about unused bytes of a vector load (ISA 8.3), which is dropped.
+    """
+    ptx = re.sub(r'^\s*\.pragma "used_bytes_mask[^"]*";\n', "", ptx, flags=re.MULTILINE)
+    text, count = re.subn(r"^\.version \d+\.\d+$", f".version {version}", ptx, count=1, flags=re.MULTILINE)
+    if not count:
+        raise CompileError("The CUDA compiler wrote PTX without a version.", found=ptx[:80])
+    return text
+
+
+def assemble(ptx: str, compute_capability: int) -> dict[str, Resources]:
+    """Assemble PTX with `ptxas` and return what each kernel takes; CompileError with its message when it refuses."""
+    program = wheel_file(NVCC_WHEEL, "ptxas")
+    if not os.access(program, os.X_OK):
+        _missing(f"executable {program.name}")
+    with tempfile.TemporaryDirectory(prefix="tsm-edge-") as name:
+        (Path(name) / "kernels.ptx").write_text(ptx)
+        command = [str(program), f"-arch=sm_{compute_capability}", "-v", "kernels.ptx", "-o", "kernels.cubin"]
+        done = subprocess.run(command, cwd=name, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CompileError("The PTX assembler failed.", found=(done.stderr or done.stdout).strip()[-1500:])
+    return parse_report(done.stderr + done.stdout)
+
+
+REPORT = re.compile(
+    r"Compiling entry function '(?P<kernel>\w+)' for '\w+'\n"
+    r".*?Function properties for \w+\n"
+    r"\s*(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads\n"
+    r".*?Used (?P<registers>\d+) registers(?P<rest>[^\n]*)",
+    re.DOTALL,
+)
+
+
+def parse_report(text: str) -> dict[str, Resources]:
+    """What `ptxas -v` printed, by kernel."""
+    found = {}
+    for match in REPORT.finditer(text):
+        shared = re.search(r"(\d+) bytes smem", match["rest"])
+        found[match["kernel"]] = Resources(
+            int(match["registers"]),
+            int(shared[1]) if shared else 0,
+            int(match["stores"]),
+            int(match["loads"]),
+            int(match["stack"]),
+        )
+    return found

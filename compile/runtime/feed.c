@@ -1,0 +1,61 @@
+/* feed.c: from the caller's frame to the network's input. */
+#include "feed.h"
+
+#include "message.h"
+#include "tensor.h"
+
+#include <string.h>
+
+tsm_status tsm_feed_open(tsm_feed *feed, const char *model, const tsm_plan_tensor *input,
+                         const tsm_plan_preprocess *preprocess, int32_t threads, char *error, size_t error_size) {
+    *feed = (tsm_feed){.model = model, .input = *input};
+    feed->input.offset = 0;
+    if (threads < 1 || threads > TSM_MAX_THREADS)
+        return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
+                          "tsm_stream_new: number of threads out of range\n  found: %d\n  allowed: 1 to %d",
+                          (int)threads, TSM_MAX_THREADS);
+    if (preprocess != NULL && (feed->reader = tsm_image_reader_new(preprocess)) == NULL)
+        return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_stream_new: out of memory");
+    const int failed = threads > 1 ? tsm_pool_new(threads, &feed->pool) : 0;
+    if (failed)
+        return tsm_refuse(TSM_E_THREADS, error, error_size,
+                          "tsm_stream_new: the system refused a worker thread\n  found: %s\n"
+                          "  hint: use fewer threads than %d",
+                          strerror(failed), (int)threads);
+    return TSM_OK;
+}
+
+void tsm_feed_close(tsm_feed *feed) {
+    tsm_pool_free(feed->pool);
+    tsm_image_reader_free(feed->reader);
+    *feed = (tsm_feed){0};
+}
+
+tsm_status tsm_feed_image(tsm_feed *feed, const tsm_image *image, float *out, char *error) {
+    if (feed->reader == NULL)
+        return tsm_refuse(TSM_E_ARGUMENT, error, TSM_ERROR_SIZE,
+                          "tsm_step_image: model %s has no image input\n  hint: use tsm_step_tensor", feed->model);
+    return tsm_image_read(feed->reader, image, feed->pool, out, error, TSM_ERROR_SIZE);
+}
+
+typedef struct {
+    const tsm_feed *feed;
+    const float *nchw;
+    float *out;
+} store_call;
+
+static void store_rows(const void *context, int32_t thread, int32_t begin, int32_t end) {
+    const store_call *c = context;
+    (void)thread;
+    tsm_tensor_store(&c->feed->input, (char *)c->out, c->nchw, begin, end);
+}
+
+tsm_status tsm_feed_tensor(tsm_feed *feed, const float *nchw, size_t count, float *out, char *error) {
+    const size_t expected = tsm_tensor_count(&feed->input);
+    if (nchw == NULL || count != expected)
+        return tsm_refuse(TSM_E_ARGUMENT, error, TSM_ERROR_SIZE,
+                          "tsm_step_tensor: wrong input\n  found: %zu floats%s\n  allowed: %zu", count,
+                          nchw == NULL ? " at NULL" : "", expected);
+    tsm_pool_run(feed->pool, store_rows, &(store_call){feed, nchw, out}, tsm_tensor_rows(&feed->input));
+    return TSM_OK;
+}

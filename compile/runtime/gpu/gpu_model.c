@@ -1,0 +1,76 @@
+/* gpu_model.c: opening a model on a GPU and asking what is in it. */
+#include "checks.h"
+#include "gpu_stream.h"
+#include "message.h"
+#include "tensor.h"
+
+#include <stdlib.h>
+
+tsm_status tsm_open(tsm_model **out, char *error, size_t error_size) {
+    if (out == NULL) return tsm_refuse(TSM_E_ARGUMENT, error, error_size, "tsm_open: out is NULL");
+    *out = NULL;
+    const tsm_gpu_plan *plan = &tsm_the_gpu_plan;
+    const tsm_needs needs = {plan->model,
+                             plan->target,
+                             plan->cpu_requires,
+                             plan->cpu_requires_count,
+                             plan->has_image_input ? &plan->preprocess : NULL,
+                             &plan->input};
+    char why[TSM_ERROR_SIZE];
+    tsm_status status = tsm_check(&needs, why);
+    if (status != TSM_OK) return tsm_refuse(status, error, error_size, "%s", why);
+    tsm_model *model = malloc(sizeof *model);
+    if (model == NULL) return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_open: out of memory");
+    model->plan = plan;
+    status = tsm_device_open(plan, &model->device, why);
+    if (status != TSM_OK) {
+        free(model);
+        return tsm_refuse(status, error, error_size, "%s", why);
+    }
+    *out = model;
+    return TSM_OK;
+}
+
+void tsm_close(tsm_model *model) {
+    if (model == NULL) return;
+    tsm_device_close(model->device);
+    free(model);
+}
+
+tsm_status tsm_info(const tsm_model *model, tsm_model_info *info) {
+    if (model == NULL || info == NULL) return TSM_E_ARGUMENT;
+    const tsm_gpu_plan *p = model->plan;
+    const tsm_plan_tensor *in = &p->input;
+    *info = (tsm_model_info){
+        .model = p->model,
+        .target = p->target,
+        .weights_note = p->weights_note,
+        .classes = (int32_t)tsm_tensor_count(&p->output),
+        .labels = p->labels,
+        .label_count = p->label_count,
+        .input_height = in->ndim == 4 ? in->shape[2] : 0,
+        .input_width = in->ndim == 4 ? in->shape[3] : 0,
+        .input_channels = in->ndim == 4 ? in->shape[1] : 0,
+        .arena_bytes = p->arena_bytes,
+        .state_bytes = p->state_bytes,
+        .weights_bytes = p->weights_bytes,
+        .state_count = p->state_count,
+        .op_count = p->op_count,
+    };
+    return TSM_OK;
+}
+
+tsm_status tsm_op(const tsm_model *model, size_t index, tsm_op_info *info) {
+    if (model == NULL || info == NULL || index >= model->plan->op_count) return TSM_E_ARGUMENT;
+    const tsm_gpu_op *op = &model->plan->ops[index];
+    *info = (tsm_op_info){op->kernel, op->layer, op->schedule, op->macs, op->bytes};
+    return TSM_OK;
+}
+
+tsm_status tsm_state_info(const tsm_model *model, size_t index, tsm_tensor_info *info) {
+    if (model == NULL || info == NULL || index >= model->plan->state_count) return TSM_E_ARGUMENT;
+    tsm_tensor_describe(&model->plan->states[index], info);
+    return TSM_OK;
+}
+
+const char *tsm_device(const tsm_model *model) { return model == NULL ? "no model" : model->device->text; }

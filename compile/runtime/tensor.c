@@ -1,0 +1,68 @@
+/* tensor.c: tensors in and out of their place, in the order of their logical shape. */
+#include "tensor.h"
+
+#include "message.h"
+
+#include <string.h>
+
+size_t tsm_tensor_count(const tsm_plan_tensor *t) {
+    size_t count = 1;
+    for (int32_t i = 0; i < t->ndim; i++) count *= (size_t)t->shape[i];
+    return count;
+}
+
+/* One row of planes to pixels. With a constant number of channels a compiler interleaves whole vectors. */
+static inline void interleave(float *to, const float *in, size_t channels, size_t width, size_t plane) {
+    for (size_t x = 0; x < width; x++)
+        for (size_t c = 0; c < channels; c++) to[x * channels + c] = in[c * plane + x];
+}
+
+int32_t tsm_tensor_rows(const tsm_plan_tensor *t) { return t->channels_last ? t->shape[0] * t->shape[2] : 1; }
+
+void tsm_tensor_store(const tsm_plan_tensor *t, char *blob, const float *nchw, int32_t begin, int32_t end) {
+    float *out = (float *)(void *)(blob + t->offset);
+    if (!t->channels_last) {
+        memcpy(out, nchw, tsm_tensor_count(t) * sizeof *nchw);
+        return;
+    }
+    const size_t channels = (size_t)t->shape[1], height = (size_t)t->shape[2], width = (size_t)t->shape[3];
+    for (size_t row = (size_t)begin; row < (size_t)end; row++) {
+        const float *in = nchw + (row / height * channels * height + row % height) * width;
+        float *to = out + row * width * channels;
+        if (channels == 3) /* a picture */
+            interleave(to, in, 3, width, height * width);
+        else
+            interleave(to, in, channels, width, height * width);
+    }
+}
+
+void tsm_tensor_load(const tsm_plan_tensor *t, const char *blob, float *nchw) {
+    const float *in = (const float *)(const void *)(blob + t->offset);
+    if (!t->channels_last) {
+        memcpy(nchw, in, tsm_tensor_count(t) * sizeof *nchw);
+        return;
+    }
+    const size_t channels = (size_t)t->shape[1], height = (size_t)t->shape[2], width = (size_t)t->shape[3];
+    for (size_t n = 0; n < (size_t)t->shape[0]; n++)
+        for (size_t c = 0; c < channels; c++)
+            for (size_t i = 0; i < height * width; i++)
+                nchw[(n * channels + c) * height * width + i] = in[(n * height * width + i) * channels + c];
+}
+
+tsm_status tsm_tensor_find(const tsm_plan_tensor *states, size_t state_count, size_t index, const void *nchw,
+                           size_t count, char *error) {
+    if (index >= state_count)
+        return tsm_refuse(TSM_E_ARGUMENT, error, TSM_ERROR_SIZE,
+                          "no such state\n  found: index %zu\n  allowed: less than %zu", index, state_count);
+    const size_t expected = tsm_tensor_count(&states[index]);
+    if (nchw == NULL || count != expected)
+        return tsm_refuse(TSM_E_ARGUMENT, error, TSM_ERROR_SIZE,
+                          "wrong size for state %s\n  found: %zu floats%s\n  allowed: %zu", states[index].name, count,
+                          nchw == NULL ? " at NULL" : "", expected);
+    return TSM_OK;
+}
+
+void tsm_tensor_describe(const tsm_plan_tensor *t, tsm_tensor_info *info) {
+    *info = (tsm_tensor_info){.name = t->name, .ndim = t->ndim, .bytes = tsm_tensor_count(t) * sizeof(float)};
+    memcpy(info->shape, t->shape, sizeof info->shape);
+}

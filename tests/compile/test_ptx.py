@@ -1,0 +1,115 @@
+"""CUDA targets: every kernel of a shipped model is PTX that `ptxas` assembles for its board, without spills."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tsm_edge import models, target
+from tsm_edge.compile import lower, networks, passes, pipeline, planner
+from tsm_edge.compile.code import Code
+from tsm_edge.compile.families import _nvidia, cuda
+from tsm_edge.compile.graph import Graph
+from tsm_edge.compile.planner import Planned
+from tsm_edge.errors import CompileError, ExtraMissing
+
+BOARDS = [name for name in target.names() if target.load(name).family == "cuda"]
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    imported = networks.zoo(models.load("tsm-mobilenetv2")).load()
+    passes.run(imported)
+    return imported
+
+
+def built(graph: Graph, name: str, precision: str = "fp16") -> tuple[Planned, Code]:
+    device = target.load(name)
+    lowered = lower.lower(graph, cuda.SCHEDULES, cuda.machine(device, precision))
+    planned = planner.plan(graph, lowered, cuda.ALIGN)
+    functions = {symbol: build() for symbol, build in planned.kernels.items()}
+    return planned, cuda.build(planned, functions, device, precision)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_kernel_is_assembled_for_its_board(graph: Graph, name: str) -> None:
+    device = target.load(name)
+    assert device.gpu is not None
+    planned, code = built(graph, name)
+    assert set(code.resources) == set(planned.kernels)
+    ptx = code.blobs["tsm_program"].decode()
+    assert ptx.endswith("\0") and re.search(rf"^\.version {device.gpu.ptx_isa}$", ptx, re.MULTILINE)
+    assert f".target sm_{device.gpu.sm}" in ptx
+    for op in planned.plan.ops:
+        found, launch = code.resources[op.symbol], op.launch
+        assert launch is not None
+        assert (found.spill_loads, found.spill_stores, found.stack_bytes) == (0, 0, 0), op.symbol
+        assert found.shared_bytes == launch.shared_bytes <= device.gpu.group_shared_kib * 1024
+        # the CUDA programming guide's registers of one block
+        most = 32768 if device.gpu.sm in (53, 62) else 65536
+        assert -(-found.registers // 8) * 8 * -(-launch.threads // 64) * 64 <= most, op.symbol
+    assert len(planned.plan.ops) <= 60
+    assert not any("copy" in op.schedule for op in planned.plan.ops), "the shift takes no launch"
+    modelled = cuda.modelled(planned, code, device, "fp16")
+    assert 0 < modelled.floor_ms < modelled.ms
+    if device.gpu.sm == 53:
+        assert modelled.ms < 13.4 / 2, "half of what the paper measured on this board"
+
+
+def test_the_assembler_refuses_what_the_isa_does_not_know() -> None:
+    """An instruction of ISA 7.0 below a header of 6.4."""
+    new = "createpolicy.fractional.L2::evict_last.b64 p, 1.0;"
+    kernel = ".target sm_87\n.address_size 64\n.visible .entry k()\n{\n.reg .b64 p;\n" + new + "\nret;\n}\n"
+    assert "k" in _nvidia.assemble(".version 7.4\n" + kernel, 87)
+    with pytest.raises(CompileError, match="PTX assembler failed"):
+        _nvidia.assemble(".version 6.4\n" + kernel.replace("sm_87", "sm_75"), 87)
+
+
+def test_the_compiler_says_what_it_does_not_understand() -> None:
+    with pytest.raises(CompileError, match="CUDA compiler failed") as caught:
+        _nvidia.to_ptx("__global__ void k() { nonsense; }", 53)
+    assert "nonsense" in str(caught.value.found)
+
+
+def test_ptx_without_a_version_is_no_ptx() -> None:
+    with pytest.raises(CompileError, match="without a version"):
+        _nvidia.lowered_isa(".target sm_53\n", "6.4")
+
+
+def test_a_spill_is_read_from_the_report() -> None:
+    report = (
+        "ptxas info    : 0 bytes gmem\n"
+        "ptxas info    : Compiling entry function 'a' for 'sm_53'\n"
+        "ptxas info    : Function properties for a\n"
+        "    96 bytes stack frame, 100 bytes spill stores, 92 bytes spill loads\n"
+        "ptxas info    : Used 128 registers, 13056 bytes smem, 352 bytes cmem[0]\n"
+        "ptxas info    : Compiling entry function 'b' for 'sm_53'\n"
+        "ptxas info    : Function properties for b\n"
+        "    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
+        "ptxas info    : Used 7 registers, 344 bytes cmem[0]\n"
+    )
+    a, b = _nvidia.parse_report(report).values()
+    assert (a.registers, a.shared_bytes, a.spill_stores, a.spill_loads, a.stack_bytes) == (
+        128,
+        13056,
+        100,
+        92,
+        96,
+    )
+    assert (b.registers, b.shared_bytes, b.spill_loads) == (7, 0, 0)
+
+
+def test_without_the_wheels_the_command_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(wheel: str) -> None:
+        raise _nvidia.PackageNotFoundError(wheel)
+
+    monkeypatch.setattr(_nvidia, "distribution", nothing)
+    with pytest.raises(ExtraMissing) as caught:
+        _nvidia.assemble(".version 6.4\n", 53)
+    assert caught.value.exit_code == 5 and "tsm-edge[cuda]" in str(caught.value.hint)
+
+
+def test_a_gpu_target_has_both_precisions_and_no_other() -> None:
+    assert pipeline.precision_of(cuda, None) == "fp16"
+    assert [pipeline.precision_of(cuda, name) for name in cuda.PRECISIONS] == ["fp16", "fp32"]
