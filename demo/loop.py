@@ -5,6 +5,7 @@ It takes everything it works with as a parameter, so it runs the same over a cam
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from tsm_edge.errors import EdgeError, RuntimeFailure
 from tsm_edge.smoothing import Smoother
 
 from .feed import Feed
-from .overlay import Status, render
+from .history import History
+from .overlay import TOP, Score, Status, render
 from .report import Progress, Reporter, Result
 from .sources import Frame
 
@@ -31,6 +33,9 @@ class Stream(Protocol):
 
     def step(self, frame: np.ndarray, *, format: str = "bgr") -> np.ndarray:
         """Advance by one uint8 (H, W, 3) frame; return float32 [classes] logits."""
+
+    def reset(self) -> None:
+        """Forget all frames."""
 
 
 class Screen(Protocol):
@@ -50,17 +55,31 @@ class Recording(Protocol):
         """Add a picture as seen at ``t_s`` seconds."""
 
 
+class Viewers(Protocol):
+    """Whoever looks on from elsewhere (`web.latest.Latest`)."""
+
+    def offer(self, image: np.ndarray, status: Status) -> None:
+        """Take the newest uint8 BGR picture, which nobody changes any more, and what to tell; never wait."""
+
+
+class Listener(Protocol):
+    """Another program that is told of changes (`on_change.OnChange`)."""
+
+    def tell(self, label: str, probability: float) -> None:
+        """Take the new decision; never wait."""
+
+
 @dataclass
 class Loop:
     """One run over a feed.
 
     Args:
-        channels: the order in which ``stream`` is told the frame's channels are. Frames are BGR, so "bgr"
-        gives the
-            model what it was trained on; "rgb" feeds it blue as red, as the demo of 2019 did.
+        channels: the order in which ``stream`` is told the frame's channels are. Frames are BGR, so "bgr" gives
+            the model what it was trained on; "rgb" feeds it blue as red, as the demo of 2019 did.
         mirror: flip each frame left to right before anything else, for cameras that deliver a mirror image.
         max_frames: stop after so many processed frames; 0 for no limit.
         stop: asked between two frames; True ends the run.
+        reset: set from any thread, it makes the model and all that is shown forget the past before the next frame.
     """
 
     stream: Stream
@@ -69,18 +88,22 @@ class Loop:
     reporter: Reporter
     screen: Screen | None = None
     recorder: Recording | None = None
+    viewers: Viewers | None = None
+    listener: Listener | None = None
     progress: Progress | None = None
     note: str = ""
     channels: str = "bgr"
     mirror: bool = False
     max_frames: int = 0
     stop: Callable[[], bool] = lambda: False
+    reset: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.perf_counter
 
     frames: int = 0
     stopped: str = "end"
     times_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMES_KEPT))
     _smoother: Smoother = field(default_factory=Smoother)
+    _history: History = field(default_factory=History)
     _done_at: deque[float] = field(default_factory=deque)
     _began: float = 0.0
     _ended: float = 0.0
@@ -112,6 +135,9 @@ class Loop:
         if self.stop():
             self.stopped = "interrupted"
             return False
+        if self.reset.is_set():
+            self.reset.clear()
+            self._forget()
         item = self.feed.take(_WAIT_S)
         if item is None:
             if self.feed.finished:
@@ -140,33 +166,55 @@ class Loop:
             )
         decision = self._smoother.push(logits)
         self._count(before, now)
+        label = self.labels[decision.index]
+        top = self._top()
         result = Result(
             frame=self.frames - 1,
             t_s=frame.t_s,
             index=decision.index,
-            label=self.labels[decision.index],
+            label=label,
             probability=float(decision.probability),
+            changed=decision.changed,
             raw_label=self.labels[decision.raw_index],
+            top=top,
             ms=self.times_ms[-1],
             dropped=self.feed.dropped,
         )
-        self.reporter.result(result, decision.changed)
+        self.reporter.result(result)
+        if decision.changed and self.listener is not None:
+            self.listener.tell(label, result.probability)
         fps = self._recent_fps()
         if self.progress is not None:
             self.progress.tell(self.frames, fps, result.ms, result.dropped)
-        self._status = Status(result.label, result.probability, result.ms, fps, result.dropped, self.note)
-        if self.screen is None and self.recorder is None:
-            return
-        picture = render(image, self._status)
+        self._history.add(decision.index, label, frame.t_s)
+        self._status = Status(
+            label, result.probability, result.ms, fps, result.dropped, self.note, top, self._history.spans()
+        )
+        self._show(image, self._status)
         if self.recorder is not None:
-            self.recorder.write(picture, frame.t_s)
-        if self.screen is not None:
-            self.screen.show(picture)
+            self.recorder.write(render(image, self._status), frame.t_s)
 
     def _preview(self, frame: Frame) -> None:
         """Show a frame the model does not see under the last result, to move as the camera's picture does."""
-        if self.screen is not None and self._status is not None:
-            self.screen.show(render(self._upright(frame), self._status))
+        if self._status is not None:
+            self._show(self._upright(frame), self._status)
+
+    def _show(self, image: np.ndarray, status: Status) -> None:
+        if self.screen is not None:
+            self.screen.show(render(image, status))
+        if self.viewers is not None:
+            self.viewers.offer(image, status)
+
+    def _forget(self) -> None:
+        self.stream.reset()
+        self._smoother.reset()
+        self._history.clear()
+
+    def _top(self) -> tuple[Score, ...]:
+        """Return the likeliest classes of the smoothed probabilities, the first the likeliest."""
+        means = self._smoother.probabilities
+        best = np.argsort(-means, kind="stable")[:TOP]
+        return tuple(Score(int(index), self.labels[index], float(means[index])) for index in best)
 
     def _upright(self, frame: Frame) -> np.ndarray:
         return np.ascontiguousarray(frame.image[:, ::-1]) if self.mirror else frame.image

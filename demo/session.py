@@ -7,9 +7,12 @@ whatever happens.
 
 from __future__ import annotations
 
+import os
+import threading
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -19,9 +22,10 @@ from tsm_edge.errors import EdgeError, ModelError
 from .camera import Camera, check_camera
 from .default_bundle import default_bundle
 from .feed import Feed, Live, Replay
-from .files import ImageFolder, VideoFile
+from .files import ImageFolder, Repeated, VideoFile
 from .interrupt import stop_flag
 from .loop import Loop
+from .on_change import OnChange, parse
 from .recorder import Recorder
 from .report import JsonReporter, Progress, Reporter, Summary, TextReporter
 from .request import Request
@@ -32,25 +36,63 @@ from .sources import Source
 if TYPE_CHECKING:
     from tsm_edge.runtime import Model
 
+    from .web.server import Server
+
 UNTRAINED = "untrained weights: predictions mean nothing yet"
+
+
+@dataclass
+class _Outputs:
+    """Where results go besides stdout. ``reset`` is the button of the page."""
+
+    recorder: Recorder | None = None
+    listener: OnChange | None = None
+    server: Server | None = None
+    reset: threading.Event = field(default_factory=threading.Event)
 
 
 def play(request: Request) -> None:
     """Do what ``request`` asks for; an EdgeError says what went wrong. What was recorded is kept."""
-    if not request.headless:
+    if not request.headless and request.serve is None:
         check_display()
     with ExitStack() as stack:
+        words = parse(request.on_change) if request.on_change is not None else None
         file = _check_source(request, stack)
         if request.record is not None:
             Recorder(request.record, 1.0).close()  # only to see that it can be written
+        outputs = _Outputs()
+        if request.serve is not None:
+            outputs.server = _serve(request, outputs.reset)
+            stack.callback(outputs.server.close, "failed")
         folder = request.bundle or default_bundle()
         model = _open_bundle(folder, request.threads, stack)
         rate = request.fps or _rate(model)
-        recorder = Recorder(request.record, rate) if request.record is not None else None
-        if recorder is not None:
-            stack.callback(recorder.close)
+        if request.record is not None:
+            outputs.recorder = Recorder(request.record, rate)
+            stack.callback(outputs.recorder.close)
+        if words is not None:
+            outputs.listener = OnChange(words)
+            stack.callback(outputs.listener.close)
         source = file or _open_source(request, rate)  # closed by its feed, which knows when nobody reads it
-        _run(request, model, folder, source, Sampler(rate), recorder, stack)
+        _run(request, model, folder, source, Sampler(rate), outputs, stack)
+
+
+def _serve(request: Request, reset: threading.Event) -> Server:
+    """Start the page and say where it is; the command line turns a missing tornado into the extra's name."""
+    from .web.address import parse_address
+    from .web.server import Server
+
+    facts: dict[str, Any] = {"source": _source_name(request)}
+    token = request.token if request.token is not None else os.environ.get("TSM_EDGE_TOKEN") or None
+    server = Server(parse_address(request.serve or ""), token, reset.set, facts)
+    click.echo(f"live page: {server.url}", err=True)
+    return server
+
+
+def _source_name(request: Request) -> str:
+    """Return what viewers of the page are told; folders on this machine are none of their business."""
+    file = request.video or request.images
+    return file.name if file is not None else f"camera {request.camera or 0}"
 
 
 def _check_source(request: Request, stack: ExitStack) -> Source | None:
@@ -58,7 +100,7 @@ def _check_source(request: Request, stack: ExitStack) -> Source | None:
     if request.video is not None:
         file = VideoFile(request.video)
         stack.callback(file.close)
-        return file
+        return Repeated(file, request.video) if request.loop else file
     if request.images is not None:
         ImageFolder(request.images, 1.0)
     else:
@@ -115,14 +157,17 @@ def _run(
     folder: Path,
     source: Source,
     sampler: Sampler,
-    recorder: Recorder | None,
+    outputs: _Outputs,
     stack: ExitStack,
 ) -> None:
+    server = outputs.server
+    if server is not None:
+        server.facts["model"] = model.manifest.model.name
     replay = request.headless and not source.live
     stop = stack.enter_context(stop_flag())
     feed: Feed = Replay(source, sampler) if replay else Live(source, sampler)
     stack.callback(feed.close)
-    window = None if request.headless else Window()
+    window = None if request.headless or server is not None else Window()
     if window is not None:
         stack.callback(window.close)
     reporter: Reporter = JsonReporter() if request.json else TextReporter(_next_command(model, folder))
@@ -132,8 +177,11 @@ def _run(
         labels=_labels(model),
         reporter=reporter,
         screen=window,
-        recorder=recorder,
-        progress=Progress() if request.headless else None,
+        recorder=outputs.recorder,
+        viewers=server,
+        listener=outputs.listener,
+        reset=outputs.reset,
+        progress=Progress() if window is None else None,
         note=UNTRAINED if _untrained(model) else "",
         channels="rgb" if request.bgr else "bgr",
         mirror=request.mirror,
@@ -143,7 +191,11 @@ def _run(
     click.echo(f"{source.name} at {sampler.rate:g} frames per second on {folder}; Ctrl-C ends", err=True)
     failure = loop.run()
     feed.close()  # before anyone asks the source: until then it belongs to the reader's thread
-    _finish(loop, reporter, source, model, sampler, recorder)
+    if server is not None:
+        server.close(loop.stopped)
+    if outputs.listener is not None:
+        outputs.listener.close()
+    _finish(loop, reporter, source, model, sampler, outputs.recorder)
     if failure is not None:
         raise failure
 

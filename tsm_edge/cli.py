@@ -44,6 +44,7 @@ VERBS = {
 EXTRA_OF = {
     **dict.fromkeys(("onnx", "onnxscript", "safetensors", "torch", "tvm", "tvm_ffi", "ziglang"), "compile"),
     **dict.fromkeys(("ncnn", "onnxruntime", "openvino"), "bench"),
+    "tornado": "serve",
 }
 _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the signal, as a shell counts
 

@@ -174,5 +174,9 @@ class OutputError(EdgeError):
     """A result cannot be written."""
 
 
+class ServeError(EdgeError):
+    """The page of the demo cannot be served at the address that was asked for."""
+
+
 class RuntimeFailure(EdgeError):
     """The native library reported a failure while it was opened or stepped."""
