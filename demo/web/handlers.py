@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -174,14 +173,16 @@ class Next(Viewer):
         packet = await self.site.states.next(int(after), self.site.quiet_s)
         if packet is not None:
             self.set_header("Content-Type", "application/octet-stream")
-            await self.deliver(self.finish(packet.data))
+            self.set_header("Content-Length", len(packet.data))
+            self.write(packet.data)
+            if await self.deliver(self.flush()):  # until then it counts as a viewer
+                self.finish()
         elif self.site.states.ended:
             self.set_status(410)
-            self.set_header("Content-Type", "application/json")
-            await self.deliver(self.finish(json.dumps({"ended": self.site.ended})))
+            self.finish({"ended": self.site.ended})
         else:
             self.set_status(204)
-            await self.deliver(self.finish())
+            self.finish()
 
 
 class Stream(Viewer):

@@ -23,7 +23,7 @@ _FLAGS = (
 
 
 class Browser:
-    """A running browser. ``page`` opens a tab; close it as a context manager."""
+    """A running browser. ``page`` opens a window; close it as a context manager."""
 
     def __init__(self) -> None:
         assert PROGRAM is not None
@@ -36,6 +36,7 @@ class Browser:
         )
         self._loop = asyncio.new_event_loop()
         self._number = 0
+        self._targets: list[str] = []
         self._sessions: dict[str, list[dict[str, Any]]] = {}
         try:
             self._socket = self.run(self._connect(self._endpoint()))
@@ -44,8 +45,9 @@ class Browser:
             raise
 
     def page(self, url: str, width: int = 1280, height: int = 800, *, phone: bool = False) -> Page:
-        """Open ``url`` in a new tab of the given size in CSS pixels."""
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        """Open ``url`` in a window of its own, so that none hides another; its size is in CSS pixels."""
+        target = self.call("Target.createTarget", url="about:blank", newWindow=True)["targetId"]
+        self._targets.append(target)
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, session)
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -55,7 +57,13 @@ class Browser:
             width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone,
         )  # fmt: skip
         page.call("Page.navigate", url=url)
+        page.wait("location.href !== 'about:blank' && document.readyState !== 'loading'")
         return page
+
+    def close_pages(self) -> None:
+        """Close all windows opened so far."""
+        while self._targets:
+            self.call("Target.closeTarget", targetId=self._targets.pop())
 
     def call(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol and return its result; events on the way are kept with their session."""
@@ -66,7 +74,7 @@ class Browser:
         return self.run(self._exchange(message))
 
     def events(self, session: str) -> list[dict[str, Any]]:
-        """Return the events of a tab so far."""
+        """Return the events of a window so far."""
         return self._sessions.setdefault(session, [])
 
     def run(self, task: Any) -> Any:
@@ -119,14 +127,14 @@ class Browser:
 
 
 class Page:
-    """One tab."""
+    """One window."""
 
     def __init__(self, browser: Browser, session: str) -> None:
         self._browser = browser
         self._session = session
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Call a method of the protocol in this tab."""
+        """Call a method of the protocol in this window."""
         return self._browser.call(method, self._session, **parameters)
 
     def evaluate(self, expression: str) -> Any:
@@ -146,7 +154,7 @@ class Page:
         return value
 
     def screenshot(self, path: Path) -> None:
-        """Write what the tab shows, the whole page, as a PNG file."""
+        """Write the whole page as a PNG file."""
         data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
         path.write_bytes(base64.b64decode(data))
 
