@@ -59,7 +59,7 @@ def css(colour: Rgb) -> str:
 
 def bgr(colour: Rgb) -> Rgb:
     """Return ``colour`` in OpenCV's order."""
-    return colour[::-1]  # type: ignore[return-value]
+    return colour[::-1]
 
 
 def _bytes(colour: tuple[float, float, float]) -> Rgb:

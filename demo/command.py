@@ -62,11 +62,11 @@ def demo(**options: Any) -> None:
     """Recognise what is happening, frame by frame, live.
 
     Frames reach the model at its own rate by their time stamps. A machine that is too slow drops frames and
-    counts them, it never falls behind. In the window, q or Escape ends and f switches full screen. The
-    picture is not mirrored: left and right are those of the camera, for the model and on the screen alike, so a
-    person's own left is on the right. A folder of images is taken to have been recorded at the model's rate (or
-    --fps). The page of --serve is not encrypted; over a network you do not trust, leave it on 127.0.0.1 and go
-    through ssh -L 8080:127.0.0.1:8080 BOARD.
+    counts them, it never falls behind. In the window, q or Escape ends, f switches full screen and r makes the
+    model forget the past. The picture is not mirrored: left and right are those of the camera, for the model and
+    on the screen alike, so a person's own left is on the right. A folder of images is taken to have been recorded
+    at the model's rate (or --fps). The page of --serve is not encrypted; over a network you do not trust, leave
+    it on 127.0.0.1 and go through ssh -L 8080:127.0.0.1:8080 BOARD.
     """
     request = Request(**options)
     require_opencv()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,8 @@ class Span:
     end_s: float
 
 
-class Segment(NamedTuple):
+@dataclass(frozen=True)
+class Segment:
     """A span as a part of a timeline: ``begin`` and ``end`` are shares of its length, 1 is now."""
 
     index: int

@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from tsm_edge.smoothing import Smoother
 
 from .feed import Feed
 from .history import History
+from .interfaces import Listener, Recording, Screen, Stream, Viewers
 from .overlay import TOP, Score, Status, render
 from .report import Progress, Reporter, Result
 from .sources import Frame
@@ -26,47 +26,6 @@ from .sources import Frame
 _WAIT_S = 0.03  # how long the loop sleeps without a frame before it looks at the keys and the stop flag again
 _FPS_WINDOW_S = 2.0
 _TIMES_KEPT = 100_000  # two hours at 12 frames per second; a camera may run for months
-
-
-class Stream(Protocol):
-    """One camera's state on an opened bundle (`tsm_edge.runtime.Stream`)."""
-
-    def step(self, frame: np.ndarray, *, format: str = "bgr") -> np.ndarray:
-        """Advance by one uint8 (H, W, 3) frame; return float32 [classes] logits."""
-
-    def reset(self) -> None:
-        """Forget all frames."""
-
-
-class Screen(Protocol):
-    """A window (`screen.Window`)."""
-
-    def show(self, picture: np.ndarray) -> None:
-        """Show a uint8 BGR picture."""
-
-    def poll(self) -> bool:
-        """Return False when the user wants to end."""
-
-
-class Recording(Protocol):
-    """A recording (`recorder.Recorder`)."""
-
-    def write(self, picture: np.ndarray, t_s: float) -> None:
-        """Add a picture as seen at ``t_s`` seconds."""
-
-
-class Viewers(Protocol):
-    """Whoever looks on from elsewhere (`web.latest.Latest`)."""
-
-    def offer(self, image: np.ndarray, status: Status) -> None:
-        """Take the newest uint8 BGR picture, which nobody changes any more, and what to tell; never wait."""
-
-
-class Listener(Protocol):
-    """Another program that is told of changes (`on_change.OnChange`)."""
-
-    def tell(self, label: str, probability: float) -> None:
-        """Take the new decision; never wait."""
 
 
 @dataclass

@@ -22,7 +22,8 @@ TOP = 3  # bars
 STRIP_S = 10.0  # seconds of the timeline
 
 
-class Score(NamedTuple):
+@dataclass(frozen=True)
+class Score:
     """One class with its smoothed probability."""
 
     index: int

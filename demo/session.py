@@ -7,12 +7,9 @@ whatever happens.
 
 from __future__ import annotations
 
-import os
-import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -25,7 +22,7 @@ from .feed import Feed, Live, Replay
 from .files import ImageFolder, Repeated, VideoFile
 from .interrupt import stop_flag
 from .loop import Loop
-from .on_change import OnChange, parse
+from .outputs import Outputs
 from .recorder import Recorder
 from .report import JsonReporter, Progress, Reporter, Summary, TextReporter
 from .request import Request
@@ -36,19 +33,7 @@ from .sources import Source
 if TYPE_CHECKING:
     from tsm_edge.runtime import Model
 
-    from .web.server import Server
-
 UNTRAINED = "untrained weights: predictions mean nothing yet"
-
-
-@dataclass
-class _Outputs:
-    """Where results go besides stdout. ``reset`` is the button of the page."""
-
-    recorder: Recorder | None = None
-    listener: OnChange | None = None
-    server: Server | None = None
-    reset: threading.Event = field(default_factory=threading.Event)
 
 
 def play(request: Request) -> None:
@@ -56,43 +41,16 @@ def play(request: Request) -> None:
     if not request.headless and request.serve is None:
         check_display()
     with ExitStack() as stack:
-        words = parse(request.on_change) if request.on_change is not None else None
+        outputs = Outputs(request)
+        stack.callback(outputs.close)
         file = _check_source(request, stack)
-        if request.record is not None:
-            Recorder(request.record, 1.0).close()  # only to see that it can be written
-        outputs = _Outputs()
-        if request.serve is not None:
-            outputs.server = _serve(request, outputs.reset)
-            stack.callback(outputs.server.close, "failed")
+        outputs.begin()
         folder = request.bundle or default_bundle()
         model = _open_bundle(folder, request.threads, stack)
         rate = request.fps or _rate(model)
-        if request.record is not None:
-            outputs.recorder = Recorder(request.record, rate)
-            stack.callback(outputs.recorder.close)
-        if words is not None:
-            outputs.listener = OnChange(words)
-            stack.callback(outputs.listener.close)
+        outputs.open(model.manifest.model.name, rate)
         source = file or _open_source(request, rate)  # closed by its feed, which knows when nobody reads it
         _run(request, model, folder, source, Sampler(rate), outputs, stack)
-
-
-def _serve(request: Request, reset: threading.Event) -> Server:
-    """Start the page and say where it is; the command line turns a missing tornado into the extra's name."""
-    from .web.address import parse_address
-    from .web.server import Server
-
-    facts: dict[str, Any] = {"source": _source_name(request)}
-    token = request.token if request.token is not None else os.environ.get("TSM_EDGE_TOKEN") or None
-    server = Server(parse_address(request.serve or ""), token, reset.set, facts)
-    click.echo(f"live page: {server.url}", err=True)
-    return server
-
-
-def _source_name(request: Request) -> str:
-    """Return what viewers of the page are told; folders on this machine are none of their business."""
-    file = request.video or request.images
-    return file.name if file is not None else f"camera {request.camera or 0}"
 
 
 def _check_source(request: Request, stack: ExitStack) -> Source | None:
@@ -157,17 +115,14 @@ def _run(
     folder: Path,
     source: Source,
     sampler: Sampler,
-    outputs: _Outputs,
+    outputs: Outputs,
     stack: ExitStack,
 ) -> None:
-    server = outputs.server
-    if server is not None:
-        server.facts["model"] = model.manifest.model.name
     replay = request.headless and not source.live
     stop = stack.enter_context(stop_flag())
     feed: Feed = Replay(source, sampler) if replay else Live(source, sampler)
     stack.callback(feed.close)
-    window = None if request.headless or server is not None else Window()
+    window = None if request.headless or outputs.server is not None else Window(outputs.reset.set)
     if window is not None:
         stack.callback(window.close)
     reporter: Reporter = JsonReporter() if request.json else TextReporter(_next_command(model, folder))
@@ -178,7 +133,7 @@ def _run(
         reporter=reporter,
         screen=window,
         recorder=outputs.recorder,
-        viewers=server,
+        viewers=outputs.server,
         listener=outputs.listener,
         reset=outputs.reset,
         progress=Progress() if window is None else None,
@@ -191,10 +146,7 @@ def _run(
     click.echo(f"{source.name} at {sampler.rate:g} frames per second on {folder}; Ctrl-C ends", err=True)
     failure = loop.run()
     feed.close()  # before anyone asks the source: until then it belongs to the reader's thread
-    if server is not None:
-        server.close(loop.stopped)
-    if outputs.listener is not None:
-        outputs.listener.close()
+    outputs.end(loop.stopped)
     _finish(loop, reporter, source, model, sampler, outputs.recorder)
     if failure is not None:
         raise failure

@@ -16,7 +16,8 @@ from tornado.httpserver import HTTPServer
 
 from ..overlay import Status
 from .address import Address, choose_token, listen, own_names, page_url
-from .handlers import Site, application
+from .base import Site
+from .handlers import application
 from .latest import Latest
 from .pictures import WithState, overlaid
 
@@ -32,6 +33,8 @@ class Server:
         token: what viewers must give; None lets the address decide (`address.choose_token`).
         reset: called, on the server's thread, when a viewer asks the model to forget.
         facts: what stands in the page's title line: "source", and the "model" once it is known.
+        patience_s: how long a viewer may take to accept one answer before it is cut off.
+        quiet_s: how long a viewer waits for a picture before it is told that there is none.
 
     Raises:
         UsageError: a bad token.
@@ -44,7 +47,9 @@ class Server:
         token: str | None,
         reset: Callable[[], None],
         facts: dict[str, Any],
-        **patience: float,
+        *,
+        patience_s: float = 10.0,
+        quiet_s: float = 10.0,
     ) -> None:
         secret = choose_token(address, token)
         self._socket = listen(address)
@@ -59,7 +64,8 @@ class Server:
             states=Latest(self._with_state),
             pictures=Latest(overlaid),
             reset=reset,
-            **patience,
+            patience_s=patience_s,
+            quiet_s=quiet_s,
         )
         self._ready = threading.Event()
         self._closed = False

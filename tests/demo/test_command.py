@@ -170,6 +170,9 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
     shown = []
 
     class Window:
+        def __init__(self, reset):
+            pass
+
         def show(self, picture):
             shown.append(picture.shape)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import pytest
 
 from tsm_edge.demo.history import History, Span, segments
@@ -32,7 +34,7 @@ def test_old_spans_are_forgotten_and_a_long_one_is_kept_whole():
 
 def test_segments_are_shares_of_the_timeline():
     spans = told(History(), "aaabbc")
-    assert [tuple(part) for part in segments(spans, 4.0)] == [
+    assert [astuple(part) for part in segments(spans, 4.0)] == [
         (0, "a", 0.0, 0.5),
         (1, "b", 0.5, 1.0),
         (2, "c", 1.0, 1.0),

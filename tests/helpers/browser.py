@@ -154,8 +154,9 @@ class Page:
         return value
 
     def screenshot(self, path: Path) -> None:
-        """Write the whole page as a PNG file."""
-        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
+        """Write the whole page as a PNG file, or a JPEG file if ``path`` ends in .jpg."""
+        how = {"format": "jpeg", "quality": 85} if path.suffix == ".jpg" else {"format": "png"}
+        data = self.call("Page.captureScreenshot", captureBeyondViewport=True, **how)["data"]
         path.write_bytes(base64.b64decode(data))
 
     def complaints(self) -> list[str]:
