@@ -71,6 +71,15 @@ def test_the_sample_headless_is_the_same_every_time(run):
     }
 
 
+def test_the_line_in_the_documentation_has_the_keys_of_a_real_one(run, repository):
+    text = (repository / "docs" / "demo.md").read_text()
+    shown = json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])
+    result = clean(run("--video", SAMPLE_CLIP, "--headless", "--json", "--max-frames", 1))
+    real = json.loads(result.stdout.splitlines()[0])
+    assert list(shown) == list(real)
+    assert [type(value) for value in shown.values()] == [type(value) for value in real.values()]
+
+
 def test_people_get_words_and_the_next_command(run):
     ran = run("--video", SAMPLE_CLIP, "--headless", "--max-frames", 9, "--bundle", "mine")
     lines = clean(ran).stdout.splitlines()
