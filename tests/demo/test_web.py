@@ -40,8 +40,9 @@ def status(ms: float = 5.0, label: str = "Stop Sign") -> Status:
 
 
 @pytest.fixture
-def serve():
+def serve(monkeypatch):
     """Return a function that starts a server on a free port of this machine."""
+    monkeypatch.setattr("tsm_edge.demo.web.server._PARTING_S", 0.05)
     running = []
 
     def start(host="127.0.0.1", token=None, **patience):
