@@ -11,6 +11,7 @@ import click
 from .on_change import OnChange, parse
 from .recorder import Recorder
 from .request import Request
+from .web.address import choose_token, parse_address
 
 if TYPE_CHECKING:
     from .web.server import Server
@@ -22,7 +23,7 @@ class Outputs:
     ``reset`` is set when somebody presses the button of the page or the key of the window.
 
     Raises:
-        UsageError, ToolMissing: from the constructor; the command of ``--on-change`` cannot be run.
+        UsageError, ToolMissing: from the constructor; a bad address, token or command.
     """
 
     def __init__(self, request: Request) -> None:
@@ -32,18 +33,27 @@ class Outputs:
         self.server: Server | None = None
         self._request = request
         self._words = parse(request.on_change) if request.on_change is not None else None
+        self._address = parse_address(request.serve) if request.serve is not None else None
+        if self._address is not None:
+            asked = request.token if request.token is not None else os.environ.get("TSM_EDGE_TOKEN") or None
+            self._token = choose_token(self._address, asked)
 
     def begin(self) -> None:
         """See that the recording can be written, and serve the page, which waits for its first picture.
 
         Raises:
             OutputError: the recording cannot be written.
-            UsageError, ServeError: the page cannot be served. ImportError: tornado is not installed.
+            ServeError: the page cannot be served.
+            ImportError: tornado is not installed; the command line names the extra.
         """
         if self._request.record is not None:
             Recorder(self._request.record, 1.0).close()
-        if self._request.serve is not None:
-            self.server = _open_page(self._request, self.reset)
+        if self._address is not None:
+            from .web.server import Server
+
+            facts: dict[str, Any] = {"source": _source_name(self._request)}
+            self.server = Server(self._address, self._token, self.reset.set, facts)
+            click.echo(f"live page: {self.server.url}", err=True)
 
     def open(self, model: str, rate: float) -> None:
         """Open the others, now that the model and its frames per second are known."""
@@ -66,18 +76,6 @@ class Outputs:
         self.end("failed")
         if self.recorder is not None:
             self.recorder.close()
-
-
-def _open_page(request: Request, reset: threading.Event) -> Server:
-    """Start the page and say where it is; the command line turns a missing tornado into the extra's name."""
-    from .web.address import parse_address
-    from .web.server import Server
-
-    facts: dict[str, Any] = {"source": _source_name(request)}
-    token = request.token if request.token is not None else os.environ.get("TSM_EDGE_TOKEN") or None
-    server = Server(parse_address(request.serve or ""), token, reset.set, facts)
-    click.echo(f"live page: {server.url}", err=True)
-    return server
 
 
 def _source_name(request: Request) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from tornado.httpserver import HTTPServer
 
 from ..overlay import Status
-from .address import Address, choose_token, listen, own_names, page_url
+from .address import Address, listen, own_names, page_url
 from .base import Site
 from .handlers import application
 from .latest import Latest
@@ -30,36 +30,34 @@ class Server:
 
     Args:
         address: where; with port 0 the system chooses one, and ``url`` tells.
-        token: what viewers must give; None lets the address decide (`address.choose_token`).
+        token: what viewers must give, "" for nothing (`address.choose_token`).
         reset: called, on the server's thread, when a viewer asks the model to forget.
         facts: what stands in the page's title line: "source", and the "model" once it is known.
         patience_s: how long a viewer may take to accept one answer before it is cut off.
         quiet_s: how long a viewer waits for a picture before it is told that there is none.
 
     Raises:
-        UsageError: a bad token.
         ServeError: the address cannot be had.
     """
 
     def __init__(
         self,
         address: Address,
-        token: str | None,
+        token: str,
         reset: Callable[[], None],
         facts: dict[str, Any],
         *,
         patience_s: float = 10.0,
         quiet_s: float = 10.0,
     ) -> None:
-        secret = choose_token(address, token)
         self._socket = listen(address)
         self.address = replace(address, port=self._socket.getsockname()[1])
-        self.url = page_url(self.address, secret)
+        self.url = page_url(self.address, token)
         self.facts = facts
         self._with_state = WithState(facts)
         self._site = Site(
             page=PAGE.read_text(encoding="utf-8"),
-            token=secret,
+            token=token,
             names=own_names(address),
             states=Latest(self._with_state),
             pictures=Latest(overlaid),

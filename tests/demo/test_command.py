@@ -214,10 +214,10 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
             "no folder 'no'",
         ),
         (["--video", SAMPLE_CLIP, "--headless", "--record", "out.gif"], errors.OutputError, ".mp4"),
-        (["--video", SAMPLE_CLIP, "--serve", "8080"], errors.UsageError, "--serve 127.0.0.1:8080"),
+        (["--camera", "987", "--serve", "8080"], errors.UsageError, "--serve 127.0.0.1:8080"),
         (["--video", SAMPLE_CLIP, "--serve", "192.0.2.1:8080"], errors.ServeError, "cannot be served at"),
         (
-            ["--video", SAMPLE_CLIP, "--serve", "127.0.0.1:0", "--token", "x"],
+            ["--camera", "987", "--serve", "127.0.0.1:0", "--token", "x"],
             errors.UsageError,
             "no good token",
         ),

@@ -62,7 +62,7 @@ fetch("OURSnext?after=0").then(note("read"), note("not read"));
 class Show:
     """A server that is offered a picture every 50 ms; ``label`` says which of LABELS is seen."""
 
-    def __init__(self, port=0, token=None):
+    def __init__(self, port=0, token=""):
         self.pressed = threading.Event()
         self.label = 1
         self._stop = threading.Event()

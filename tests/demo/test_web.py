@@ -25,7 +25,7 @@ from tsm_edge.demo.overlay import Score, Status
 from tsm_edge.demo.report import JsonReporter
 from tsm_edge.demo.sampler import Sampler
 from tsm_edge.demo.web import handlers
-from tsm_edge.demo.web.address import Address
+from tsm_edge.demo.web.address import Address, choose_token
 from tsm_edge.demo.web.server import PAGE, Server
 from tsm_edge.errors import UsageError
 
@@ -47,8 +47,13 @@ def serve(monkeypatch):
 
     def start(host="127.0.0.1", token=None, **patience):
         pressed = threading.Event()
+        address = Address(host, 0)
         server = Server(
-            Address(host, 0), token, pressed.set, {"source": "clip.mp4", "model": "colours"}, **patience
+            address,
+            choose_token(address, token),
+            pressed.set,
+            {"source": "clip.mp4", "model": "colours"},
+            **patience,
         )
         server.pressed = pressed
         running.append(server)
