@@ -120,7 +120,7 @@ def _cells(
     """Return the cells of label, bars, timeline, speed and note, and the panel's height."""
     pad = round(8 * scale)
     gap = max(2, round(4 * scale))
-    big, row, low = round(40 * scale), max(16, round(25 * scale)), max(16, round(24 * scale))
+    big, row, low = round(40 * scale), max(16, round(26 * scale)), max(16, round(24 * scale))
     bars_height = TOP * row + (TOP - 1) * gap
     wide = width >= 640 and width >= 1.5 * height
     left, right = pad, width - pad
