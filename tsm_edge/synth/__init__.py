@@ -15,8 +15,8 @@ speeds of one are never drawn by the other (:mod:`.families`).
 
 from __future__ import annotations
 
-from ._clip import FRAMES, RATE_FPS, Clip, render
+from ._clip import FRAMES, Clip, render
 from .families import SPLITS
-from .motion import LABELS
+from .motion import LABELS, RATE_FPS
 
 __all__ = ["FRAMES", "LABELS", "RATE_FPS", "SPLITS", "Clip", "render"]

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from . import camera, photos, shapes, textures
 from .families import Family, family
-from .motion import LABELS, MOVES, Timing, Track
+from .motion import LABELS, MOVES, Timing, Track, draw_timing
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Random = np.random.Generator
 
-#: frames of a clip, and how many there are a second: one second at the rate of Jester
-FRAMES, RATE_FPS = 12, 12.0
+#: frames of a clip: one second
+FRAMES = 12
 _TEXTURE = (
     96  # side of the foreground's surface in its own pixels; the shape is at most 1.6 of its units wide
 )
@@ -58,30 +58,19 @@ def render(split: str, seed: int, index: int, *, size: int = 110, frames: int = 
     kind = family(split)
     random = np.random.Generator(np.random.PCG64([seed, zlib.crc32(split.encode()), index]))
     label = LABELS[index % len(LABELS)]
-    timing = _timing(random, kind, frames)
+    timing = draw_timing(random, kind.durations, frames)
     track = MOVES[label](random, timing)
     scene = _scene(random, kind, track, size, may_be_absent=label == "No gesture")
-    view = camera.shake(random, timing.times)
+    view = camera.shake(random, timing.times, kind.clutter)
     drawn = [_frame(scene, track, view, timing, at, size) for at in range(frames)]
-    return Clip(camera.develop(random, drawn, timing.times), label, track)
-
-
-def _timing(random: Random, kind: Family, frames: int) -> Timing:
-    """Frame times at a rate that is not quite the nominal one, and a gesture that may begin early or end late."""
-    rate = RATE_FPS * random.uniform(0.88, 1.14)
-    times = (np.arange(frames) + random.uniform(-0.12, 0.12, frames)) / rate
-    low, high = kind.durations[int(random.integers(len(kind.durations)))]
-    duration = random.uniform(low, high) * frames / RATE_FPS
-    start = random.uniform(-0.3, 0.45) * duration
-    start = min(start, (frames / RATE_FPS) - 0.75 * duration)
-    return Timing(times, start, duration, random.uniform(1.0, 1.8))
+    return Clip(camera.develop(random, drawn, timing.times, kind.clutter), label, track)
 
 
 def _scene(random: Random, kind: Family, track: Track, size: int, *, may_be_absent: bool) -> Scene:
     usable = photos.available(kind.photos)
     margin = int(1.3 * size)
     background = textures.DRAW[str(random.choice(kind.backgrounds))](random, margin, usable)
-    if random.random() < 0.35:
+    if random.random() < 0.35 * kind.clutter:
         camera.put_person(random, background)
     name = str(random.choice(kind.shapes))
     shape = shapes.BUILD[name](random, kind.finger_width)
@@ -89,8 +78,10 @@ def _scene(random: Random, kind: Family, track: Track, size: int, *, may_be_abse
     surface = textures.DRAW[surface_name](random, _TEXTURE, usable)
     surface = camera.contrasted(random, surface, _behind(background, track))
     absent = random.random() < 0.25 and may_be_absent
-    distractors = tuple(camera.distractor(random) for _ in range(int(random.choice((0, 0, 1, 2)))))
-    occluder = camera.occluder(random) if random.random() < 0.12 else None
+    distractors = tuple(
+        camera.distractor(random) for _ in range(int(kind.clutter * random.choice((0, 0, 1, 2))))
+    )
+    occluder = camera.occluder(random) if random.random() < 0.12 * kind.clutter else None
     return Scene(background, surface, None if absent else shape, distractors, occluder)
 
 

@@ -35,9 +35,9 @@ class View:
         return size * np.array([(cos, -sin, x), (sin, cos, y)])
 
 
-def shake(random: Random, times: Floats) -> View:
-    """A camera on a desk (half), in a hand, or panning slowly."""
-    kind = random.choice(3, p=(0.5, 0.38, 0.12))
+def shake(random: Random, times: Floats, clutter: float = 1.0) -> View:
+    """A camera on a desk (half), in a hand, or panning slowly; without clutter always on a desk."""
+    kind = int(random.choice(3, p=(0.5, 0.38, 0.12))) if clutter else 0
     amount = (0.001, 0.008, 0.006)[kind]
     pan = random.uniform(-0.1, 0.1, 2) * times[:, None] if kind == 2 else 0.0
     tremble = np.stack([sway(random, 2 * times, amount) for _ in range(2)], 1)
@@ -144,10 +144,14 @@ def streak(step: Floats) -> NDArray[np.float32] | None:
     return kernel / kernel.sum()
 
 
-def develop(random: Random, frames: list[Pixels], times: Floats) -> Pixels:
-    """Light, lens, sensor and codec, in this order; some strongly in a few clips, most weakly in many."""
+def develop(random: Random, frames: list[Pixels], times: Floats, clutter: float = 1.0) -> Pixels:
+    """Light, lens, sensor and codec, in this order; some strongly in a few clips, most weakly in many, none without
+    clutter.
+    """
     import cv2
 
+    if not clutter:
+        return np.stack(frames)
     size = frames[0].shape[0]
     gain = random.uniform(0.6, 1.25) * np.exp(sway(random, times, random.choice((0.0, 0.04, 0.15))))
     if random.random() < 0.06:  # a lamp is switched

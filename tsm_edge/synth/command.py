@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -61,7 +62,7 @@ def synth(
     ]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with click.progressbar(length=clips, label="render", file=click.get_text_stream("stderr")) as bar:
+        with click.progressbar(length=clips, label="render", file=sys.stderr) as bar:
             written = (_write_videos if videos else _write_store)(
                 out, _rendered(pieces, jobs, bar), clips, size, frames
             )

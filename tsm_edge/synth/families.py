@@ -1,4 +1,4 @@
-"""What the two splits are drawn from. Nothing of one list stands in the other, except the articulated hand itself.
+"""What the splits are drawn from. Nothing of `train` stands in `test`, except the articulated hand itself.
 
 Both splits hold hands, for a model of gestures that has never been tested on a hand says little; those of the test have
 other proportions and other surfaces.
@@ -6,7 +6,7 @@ other proportions and other surfaces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import UnknownName
 
@@ -17,7 +17,8 @@ class Family:
 
     shapes, textures, backgrounds: names of functions of :mod:`.shapes` and :mod:`.textures`. photos: keys of
     :mod:`.photos`. durations: ranges of the length of a gesture, as shares of the clip's length. finger_width: of the
-    hand's height.
+    hand's height. clutter: 1 for bystanders, distractors, occluders, a trembling camera, bad light and a bad codec as
+    often as in life; 0 for none of them.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Family:
     photos: tuple[str, ...]
     durations: tuple[tuple[float, float], ...]
     finger_width: tuple[float, float]
+    clutter: float = 1.0
 
 
 TRAIN = Family(
@@ -46,7 +48,7 @@ TRAIN = Family(
         "motorcycle_left",
         "retina",
     ),
-    durations=((0.42, 0.8),),
+    durations=((0.5, 0.9),),
     finger_width=(0.085, 0.125),
 )
 TEST = Family(
@@ -55,10 +57,12 @@ TEST = Family(
     textures=("cells", "checks", "photo"),
     backgrounds=("cells", "plaid", "photo", "photo"),
     photos=("china", "flower", "rocket", "hubble_deep_field"),
-    durations=((0.34, 0.42), (0.8, 0.92)),
+    durations=((0.38, 0.5), (0.9, 1.15)),
     finger_width=(0.07, 0.085),
 )
-SPLITS = {family.name: family for family in (TRAIN, TEST)}
+#: the training family before a plain wall: where a network that knows nothing about motion begins
+PLAIN = replace(TRAIN, name="plain", backgrounds=("ramp",), clutter=0.0)
+SPLITS = {family.name: family for family in (TRAIN, TEST, PLAIN)}
 
 
 def family(split: str) -> Family:

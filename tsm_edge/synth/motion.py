@@ -6,7 +6,7 @@ clockwise in the picture. Time is in seconds. Nothing here draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Random = np.random.Generator
+
+#: nominal frames a second, those of Jester
+RATE_FPS = 12.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,21 @@ class Timing:
         linear = np.clip((self.times - self.start) / self.duration, 0, 1)
         powered = linear**self.sharpness
         return powered / (powered + (1 - linear) ** self.sharpness)
+
+
+def draw_timing(random: Random, durations: Sequence[tuple[float, float]], frames: int) -> Timing:
+    """Frame times at a rate that is not quite the nominal one, and a gesture about the middle of the clip.
+
+    durations: ranges of the gesture's length, in lengths of the clip; above 1 its ends are not seen. Its middle is as
+    often before the clip's as after: else its last pose would be held longer than its first, and a still frame would
+    tell which of two opposite gestures it is from.
+    """
+    rate = RATE_FPS * random.uniform(0.88, 1.14)
+    times = (np.arange(frames) + random.uniform(-0.12, 0.12, frames)) / rate
+    length = (frames - 1) / rate
+    duration = random.uniform(*durations[int(random.integers(len(durations)))]) * length
+    start = random.uniform(0.44, 0.56) * length - duration / 2
+    return Timing(times, start, duration, random.uniform(1.0, 1.8))
 
 
 def resting(random: Random, times: Floats) -> Track:
