@@ -41,7 +41,6 @@ _WARM_UP, _LAST_LR = (
 )  # share of the steps in which the rate rises; share of it that is left at the end
 _CLIP_NORM = 5.0
 _HEAD_RATE = 0.1  # of the learning rate
-_ADDED = 0.2  # scale of what a residual block adds, before training
 #: called after every step with (epoch, step, steps of an epoch, mean loss so far, seconds so far)
 Progress = Callable[[int, int, int, float, float], None]
 
@@ -294,7 +293,11 @@ def spread(targets: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _initialise(net: Any, model: Model) -> None:
-    """Kaiming for the convolutions, a small head, and blocks that begin by adding little to what passes them."""
+    """Kaiming for the convolutions, a small head; and a past that weighs as much as the present from the beginning.
+
+    One input channel in eight comes from the past. Scaled up so that both halves of the sum have the same variance (a
+    batch norm follows), random weights already tell movement from rest, and there is something to learn from.
+    """
     import torch
 
     for module in net.modules():
@@ -303,9 +306,11 @@ def _initialise(net: Any, model: Model) -> None:
         elif isinstance(module, torch.nn.Linear):
             torch.nn.init.normal_(module.weight, 0, 0.01)
             torch.nn.init.zeros_(module.bias)
-    for layer in model.layers:
-        if isinstance(layer, Block) and layer.residual:
-            torch.nn.init.constant_(net.get_submodule(layer.chain[-1].norm).weight, _ADDED)
+    with torch.no_grad():
+        for layer in model.layers:
+            if isinstance(layer, Block) and layer.shifted:
+                weight = net.get_submodule(layer.chain[0].weight).weight
+                weight[:, : layer.fold] *= math.sqrt((layer.inputs - layer.fold) / layer.fold)
 
 
 def _groups(net: Any, model: Model, decay: float) -> list[dict[str, Any]]:
