@@ -25,7 +25,7 @@ demo: $(VENV)/wheel.stamp
 	@echo "next: look at out/demo.mp4, or run $(BIN)/tsm-edge demo with a camera"
 
 # Run from tests/, so that the checkout is not on Python's path: what is tested is the installed wheel.
-test: lint $(VENV)/emulators.stamp
+test: lint $(VENV)/emulators.stamp $(VENV)/browser.stamp
 	cd tests && TSM_EDGE_TEST_WHEEL=1 $(abspath $(BIN))/pytest -q $(PYTEST_ARGS)
 
 # mypy reads the installed wheel: in the checkout three of its packages stand elsewhere (see pyproject.toml).
@@ -53,7 +53,7 @@ $(VENV)/wheel.stamp: $(VENV)/torch.stamp pyproject.toml README.md LICENSE $(SOUR
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/wheel.stamp
-	$(PIP) "$$(ls build/wheel/*.whl)[bench,cuda,test]"
+	$(PIP) "$$(ls build/wheel/*.whl)[bench,cuda,serve,test,train]"
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/wheel.stamp
@@ -70,6 +70,14 @@ $(VENV)/emulators.stamp: $(VENV)/torch.stamp
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(EMULATOR_PACKAGES) >/dev/null \
 	  && touch $@; \
 	else echo "the emulated tests will be skipped; they need: $(EMULATOR_PACKAGES)" >&2; fi
+
+# The live page of the demo is tested in a browser.
+$(VENV)/browser.stamp: $(VENV)/torch.stamp
+	@if command -v chromium >/dev/null || command -v google-chrome >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium \
+	  >/dev/null && touch $@; \
+	else echo "the tests of the live page will be skipped; they need: chromium" >&2; fi
 
 clean:
 	rm -rf $(VENV) build out tsm_edge.egg-info

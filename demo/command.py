@@ -25,9 +25,25 @@ from .request import Request
 @click.option(
     "--headless", is_flag=True, help="No window. A file is then replayed without a clock, always the same."
 )
+@click.option("--loop", is_flag=True, help="Begin the video again when it ends.")
+@click.option(
+    "--serve",
+    metavar="HOST:PORT",
+    help="No window, but a live page for browsers. 127.0.0.1:8080: this machine alone; 0.0.0.0:8080: the network, "
+    "with a token.",
+)
+@click.option(
+    "--token",
+    help="Token that viewers of the page need. Default: $TSM_EDGE_TOKEN, else made up, but none for 127.0.0.1.",
+)
 @click.option("--record", type=click.Path(path_type=Path), help="Write what is shown to an .mp4 file.")
 @click.option(
     "--json", is_flag=True, help="One JSON line per processed frame on stdout, then a summary line."
+)
+@click.option(
+    "--on-change",
+    metavar="CMD",
+    help="Run CMD with the new label and its confidence as last arguments, at most once a second; no shell.",
 )
 @click.option(
     "--fps",
@@ -46,9 +62,11 @@ def demo(**options: Any) -> None:
     """Recognise what is happening, frame by frame, live.
 
     Frames reach the model at its own rate by their time stamps. A machine that is too slow drops frames and
-    counts them, it never falls behind. In the window, q or Escape ends and f switches full screen. The
-    picture is not mirrored: left and right are those of the camera, for the model and on the screen alike. A
-    folder of images is taken to have been recorded at the model's rate (or --fps).
+    counts them, it never falls behind. In the window, q or Escape ends, f switches full screen and r makes the
+    model forget the past. The picture is not mirrored: left and right are those of the camera, for the model and
+    on the screen alike, so a person's own left is on the right. A folder of images is taken to have been recorded
+    at the model's rate (or --fps). The page of --serve is not encrypted; over a network you do not trust, leave
+    it on 127.0.0.1 and go through ssh -L 8080:127.0.0.1:8080 BOARD.
     """
     request = Request(**options)
     require_opencv()

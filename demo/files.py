@@ -83,6 +83,42 @@ class VideoFile:
         )
 
 
+class Repeated:
+    """A video file that begins again when it ends. Time stamps go on, one frame interval after the last."""
+
+    live = False
+
+    def __init__(self, file: VideoFile, path: Path) -> None:
+        self.name = file.name
+        self._path = path
+        self._file = file
+        self._offset_s = 0.0
+        self._last_s = 0.0
+        self._interval_s = 1.0 / ASSUMED_FPS
+
+    def read(self) -> Frame:
+        """Return the next frame; there is always one."""
+        frame = self._file.read()
+        if frame is None:
+            self._file.close()
+            self._file = VideoFile(self._path)
+            self._offset_s = self._last_s + self._interval_s
+            frame = self._file.read()
+            assert frame is not None  # or its constructor would have raised
+        t_s = frame.t_s + self._offset_s
+        if t_s > self._last_s:
+            self._interval_s, self._last_s = t_s - self._last_s, t_s
+        return Frame(frame.image, t_s)
+
+    def notes(self) -> list[str]:
+        """Return those of the file."""
+        return self._file.notes()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
 class ImageFolder:
     """The images of a folder by name ("frame2" before "frame10"), each one of the model's frames.
 

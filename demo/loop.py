@@ -5,11 +5,11 @@ It takes everything it works with as a parameter, so it runs the same over a cam
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from tsm_edge.errors import EdgeError, RuntimeFailure
 from tsm_edge.smoothing import Smoother
 
 from .feed import Feed
-from .overlay import Status, render
+from .history import History
+from .interfaces import Listener, Recording, Screen, Stream, Viewers
+from .overlay import TOP, Score, Status, render
 from .report import Progress, Reporter, Result
 from .sources import Frame
 
@@ -26,41 +28,17 @@ _FPS_WINDOW_S = 2.0
 _TIMES_KEPT = 100_000  # two hours at 12 frames per second; a camera may run for months
 
 
-class Stream(Protocol):
-    """One camera's state on an opened bundle (`tsm_edge.runtime.Stream`)."""
-
-    def step(self, frame: np.ndarray, *, format: str = "bgr") -> np.ndarray:
-        """Advance by one uint8 (H, W, 3) frame; return float32 [classes] logits."""
-
-
-class Screen(Protocol):
-    """A window (`screen.Window`)."""
-
-    def show(self, picture: np.ndarray) -> None:
-        """Show a uint8 BGR picture."""
-
-    def poll(self) -> bool:
-        """Return False when the user wants to end."""
-
-
-class Recording(Protocol):
-    """A recording (`recorder.Recorder`)."""
-
-    def write(self, picture: np.ndarray, t_s: float) -> None:
-        """Add a picture as seen at ``t_s`` seconds."""
-
-
 @dataclass
 class Loop:
     """One run over a feed.
 
     Args:
-        channels: the order in which ``stream`` is told the frame's channels are. Frames are BGR, so "bgr"
-        gives the
-            model what it was trained on; "rgb" feeds it blue as red, as the demo of 2019 did.
+        channels: the order in which ``stream`` is told the frame's channels are. Frames are BGR, so "bgr" gives
+            the model what it was trained on; "rgb" feeds it blue as red, as the demo of 2019 did.
         mirror: flip each frame left to right before anything else, for cameras that deliver a mirror image.
         max_frames: stop after so many processed frames; 0 for no limit.
         stop: asked between two frames; True ends the run.
+        reset: set from any thread, it makes the model and all that is shown forget the past before the next frame.
     """
 
     stream: Stream
@@ -69,18 +47,22 @@ class Loop:
     reporter: Reporter
     screen: Screen | None = None
     recorder: Recording | None = None
+    viewers: Viewers | None = None
+    listener: Listener | None = None
     progress: Progress | None = None
     note: str = ""
     channels: str = "bgr"
     mirror: bool = False
     max_frames: int = 0
     stop: Callable[[], bool] = lambda: False
+    reset: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.perf_counter
 
     frames: int = 0
     stopped: str = "end"
     times_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMES_KEPT))
     _smoother: Smoother = field(default_factory=Smoother)
+    _history: History = field(default_factory=History)
     _done_at: deque[float] = field(default_factory=deque)
     _began: float = 0.0
     _ended: float = 0.0
@@ -112,6 +94,9 @@ class Loop:
         if self.stop():
             self.stopped = "interrupted"
             return False
+        if self.reset.is_set():
+            self.reset.clear()
+            self._forget()
         item = self.feed.take(_WAIT_S)
         if item is None:
             if self.feed.finished:
@@ -140,33 +125,55 @@ class Loop:
             )
         decision = self._smoother.push(logits)
         self._count(before, now)
+        label = self.labels[decision.index]
+        top = self._top()
         result = Result(
             frame=self.frames - 1,
             t_s=frame.t_s,
             index=decision.index,
-            label=self.labels[decision.index],
+            label=label,
             probability=float(decision.probability),
+            changed=decision.changed,
             raw_label=self.labels[decision.raw_index],
+            top=top,
             ms=self.times_ms[-1],
             dropped=self.feed.dropped,
         )
-        self.reporter.result(result, decision.changed)
+        self.reporter.result(result)
+        if decision.changed and self.listener is not None:
+            self.listener.tell(label, result.probability)
         fps = self._recent_fps()
         if self.progress is not None:
             self.progress.tell(self.frames, fps, result.ms, result.dropped)
-        self._status = Status(result.label, result.probability, result.ms, fps, result.dropped, self.note)
-        if self.screen is None and self.recorder is None:
-            return
-        picture = render(image, self._status)
+        self._history.add(decision.index, label, frame.t_s)
+        self._status = Status(
+            label, result.probability, result.ms, fps, result.dropped, self.note, top, self._history.spans()
+        )
+        self._show(image, self._status)
         if self.recorder is not None:
-            self.recorder.write(picture, frame.t_s)
-        if self.screen is not None:
-            self.screen.show(picture)
+            self.recorder.write(render(image, self._status), frame.t_s)
 
     def _preview(self, frame: Frame) -> None:
         """Show a frame the model does not see under the last result, to move as the camera's picture does."""
-        if self.screen is not None and self._status is not None:
-            self.screen.show(render(self._upright(frame), self._status))
+        if self._status is not None:
+            self._show(self._upright(frame), self._status)
+
+    def _show(self, image: np.ndarray, status: Status) -> None:
+        if self.screen is not None:
+            self.screen.show(render(image, status))
+        if self.viewers is not None:
+            self.viewers.offer(image, status)
+
+    def _forget(self) -> None:
+        self.stream.reset()
+        self._smoother.reset()
+        self._history.clear()
+
+    def _top(self) -> tuple[Score, ...]:
+        """Return the likeliest classes of the smoothed probabilities, the first the likeliest."""
+        means = self._smoother.probabilities
+        best = np.argsort(-means, kind="stable")[:TOP]
+        return tuple(Score(int(index), self.labels[index], float(means[index])) for index in best)
 
     def _upright(self, frame: Frame) -> np.ndarray:
         return np.ascontiguousarray(frame.image[:, ::-1]) if self.mirror else frame.image

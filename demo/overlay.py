@@ -1,34 +1,43 @@
-"""The bar under the picture: label, confidence, speed, and in plain words when the weights are untrained.
+"""The panel under the picture: decision, the three likeliest classes, a timeline, speed, and a plain warning.
 
-The layout is computed from the picture's size and the texts alone, so it can be checked without a screen:
-every text is shrunk, then shortened with "...", until it lies inside its row. The bar is added below the
-picture instead of being drawn over it, because a hand in the lower third is what a gesture model is shown.
-Its height depends on the picture's size and on whether there is a note, never on the texts, so a recording
-keeps one size.
+The layout is computed from the picture's size and the texts alone, so it can be checked without a screen. The
+panel is added below the picture instead of being drawn over it, because a hand in the lower third is what a
+gesture model is shown. Its height depends on the picture's size and on whether there is a note, never on the
+texts, so a recording keeps one size. A wide picture has the bars beside the label, a narrow one below it.
 """
 
 from __future__ import annotations
 
-import math
-import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-PAPER = (245, 245, 245)
-INK = (30, 30, 30)
-WARN_PAPER = (60, 60, 190)
-WARN_INK = (255, 255, 255)
+from . import text
+from .colours import DIM_INK, INK, PANEL, TRACK, WARN, Rgb, bgr, class_colour
+from .history import Span, segments
+from .text import SMALLEST, Text
 
-SMALLEST = 0.38  # font scale: capital letters of 8 pixels, the least that can be read on a desk
-_UNICODE = int(cv2.__version__.split(".")[0]) >= 5  # older OpenCV draws each byte beyond ASCII as "?"
+TOP = 3  # bars
+STRIP_S = 10.0  # seconds of the timeline
+
+
+@dataclass(frozen=True)
+class Score:
+    """One class with its smoothed probability."""
+
+    index: int
+    label: str
+    probability: float
 
 
 @dataclass(frozen=True)
 class Status:
-    """What the bar tells. ``ms`` is the time of the last step, ``fps`` steps per second over the last few."""
+    """What there is to tell after a frame.
+
+    ``label`` and ``probability`` are the decision, ``top`` the likeliest classes in order, ``spans`` the labels
+    shown so far. ``ms`` is the time of the last step, ``fps`` steps per second over the last few.
+    """
 
     label: str
     probability: float
@@ -36,116 +45,149 @@ class Status:
     fps: float
     dropped: int
     note: str = ""
+    top: tuple[Score, ...] = ()
+    spans: tuple[Span, ...] = ()
 
     def speed(self) -> str:
-        """Return the second row's text."""
+        """Return the row that tells how fast it is."""
         return f"model {self.ms:.1f} ms | {self.fps:.1f} FPS | dropped {self.dropped}"
 
 
-@dataclass(frozen=True)
-class Text:
-    """One placed text: its base line begins at ``x``, ``y``; ``box`` is what it covers (x0, y0, x1, y1)."""
+class Rect(NamedTuple):
+    """A filled rectangle; ``x1`` and ``y1`` lie outside it."""
 
-    text: str
-    x: int
-    y: int
-    scale: float
-    thickness: int
-    colour: tuple[int, int, int]
-    box: tuple[int, int, int, int]
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    colour: Rgb
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything of the bar goes, in pixels of the bar itself (its top is row 0)."""
+    """Everything of the panel, in pixels of the panel itself (its top is row 0)."""
 
     width: int
     height: int
-    note_top: int
+    rects: tuple[Rect, ...]
     texts: tuple[Text, ...]
 
 
+class _Cell(NamedTuple):
+    """Where a part of the panel goes."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
 def render(image: np.ndarray, status: Status) -> np.ndarray:
-    """Return a new uint8 BGR image: ``image`` (H, W, 3) with the bar below it."""
+    """Return a new uint8 BGR image: ``image`` (H, W, 3) with the panel below it."""
     height, width = image.shape[:2]
     plan = layout(width, height, status)
-    bar = np.empty((plan.height, width, 3), np.uint8)
-    bar[:] = PAPER
-    bar[plan.note_top :] = WARN_PAPER
-    for text in plan.texts:
-        cv2.putText(
-            bar, text.text, (text.x, text.y), FONT, text.scale, text.colour, text.thickness, cv2.LINE_AA
-        )
-    return np.vstack([image, bar])
+    panel = np.empty((plan.height, width, 3), np.uint8)
+    panel[:] = bgr(PANEL)
+    for x0, y0, x1, y1, colour in plan.rects:
+        panel[y0:y1, x0:x1] = bgr(colour)
+    for one in plan.texts:
+        one.draw(panel)
+    return np.vstack([image, panel])
 
 
 def layout(width: int, height: int, status: Status) -> Layout:
-    """Return the bar for a picture of ``width`` x ``height`` pixels."""
+    """Return the panel for a picture of ``width`` x ``height`` pixels."""
     scale = max(0.55, 0.8 * min(width / 640, height / 480))
-    pad = round(8 * scale)
-    rows = [round(40 * scale), round(30 * scale)]
-    note_top = sum(rows) + pad
-    total = note_top + (round(32 * scale) if status.note else 0)
-    total += (height + total) % 2  # video encoders want even sizes
-
-    percent = _place(
-        f"{100 * status.probability:.0f}%", width - 2 * pad, scale, pad, 0, rows[0] + pad // 2, INK
-    )
-    room = width - 4 * pad - (percent.box[2] - percent.box[0])
-    label = _place(status.label, room, scale, pad, 0, rows[0] + pad // 2, INK)
-    percent = _moved(percent, width - pad - percent.box[2])
-    speed = _place(status.speed(), width - 2 * pad, 0.75 * scale, pad, rows[0] + pad // 2, note_top, INK)
-    texts = [label, percent, speed]
+    label, bars, strip, speed, note, total = _cells(width, height, scale, bool(status.note))
+    rects: list[Rect] = []
+    texts = _decision(label, scale, status)
+    for row in range(TOP):
+        cell = bars[row]
+        rects.append(Rect(*cell, TRACK))
+        if row < len(status.top):
+            _bar(cell, scale, status.top[row], rects, texts)
+    _strip(strip, scale, status, rects, texts)
+    texts.append(_text(status.speed(), speed, 0.7 * scale, DIM_INK))
     if status.note:
-        texts.append(_place(status.note, width - 2 * pad, 0.75 * scale, pad, note_top, total, WARN_INK))
-    return Layout(width, total, note_top if status.note else total, tuple(texts))
+        rects.append(Rect(0, note.y0, width, total, WARN))
+        texts.append(_text(status.note, note, 0.75 * scale, INK))
+    return Layout(width, total, tuple(rects), tuple(texts))
 
 
-def fit(text: str, room: int, scale: float, thickness: int) -> tuple[str, float]:
-    """Return ``text`` and a font scale at which it is at most ``room`` pixels wide; shrink, then shorten."""
-    while scale > SMALLEST and _size(text, scale, thickness)[0] > room:
-        scale = max(SMALLEST, 0.95 * scale)
-    if _size(text, scale, thickness)[0] <= room:
-        return text, scale
-    for kept in range(len(text) - 1, -1, -1):
-        shorter = text[:kept].rstrip() + "..."
-        if _size(shorter, scale, thickness)[0] <= room:
-            return shorter, scale
-    return "", scale
+def _cells(
+    width: int, height: int, scale: float, has_note: bool
+) -> tuple[_Cell, list[_Cell], _Cell, _Cell, _Cell, int]:
+    """Return the cells of label, bars, timeline, speed and note, and the panel's height."""
+    pad = round(8 * scale)
+    gap = max(2, round(4 * scale))
+    big, row, low = round(40 * scale), max(16, round(26 * scale)), max(16, round(24 * scale))
+    bars_height = TOP * row + (TOP - 1) * gap
+    wide = width >= 640 and width >= 1.5 * height
+    left, right = pad, width - pad
+    if wide:
+        middle = round(0.56 * width)
+        label = _Cell(left, pad, middle - 2 * pad, pad + big)
+        speed = _Cell(left, pad + bars_height - row, middle - 2 * pad, pad + bars_height)
+        bars_left, bars_top = middle, pad
+        strip_top = pad + bars_height + 2 * gap
+        end = strip_top + low + pad
+    else:
+        label = _Cell(left, pad // 2, right, pad // 2 + big)
+        bars_left, bars_top = left, label.y1 + gap
+        strip_top = bars_top + bars_height + 2 * gap
+        speed = _Cell(left, strip_top + low + gap, right, strip_top + low + gap + row)
+        end = speed.y1 + gap
+    tops = [bars_top + number * (row + gap) for number in range(TOP)]
+    bars = [_Cell(bars_left, top, right, top + row) for top in tops]
+    strip = _Cell(left, strip_top, right, strip_top + low)
+    note = _Cell(left, end, right, end + (round(32 * scale) if has_note else 0))
+    total = note.y1 + (height + note.y1) % 2  # video encoders want even sizes
+    return label, bars, strip, speed, note, total
 
 
-def drawable(text: str) -> str:
-    """Return ``text`` on one line, in ASCII ("é" as "e", others as "?") if OpenCV's font knows no more."""
-    text = " ".join(text.split())
-    if _UNICODE:
-        return text
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return bare.encode("ascii", "replace").decode("ascii")
+def _decision(cell: _Cell, scale: float, status: Status) -> list[Text]:
+    percent = _right(_percent(status.probability), cell, scale, INK)
+    room = cell._replace(x1=max(cell.x0, percent.box[0] - 2 * percent.thickness))
+    return [_text(status.label, room, scale, INK), percent]
 
 
-def _place(
-    text: str, room: int, scale: float, x: int, top: int, bottom: int, colour: tuple[int, int, int]
-) -> Text:
-    """Fit ``text`` into ``room`` pixels from ``x`` on the base line of the row from ``top`` to ``bottom``."""
+def _bar(cell: _Cell, scale: float, score: Score, rects: list[Rect], texts: list[Text]) -> None:
+    """Add a bar that is filled from the left, with the class's name and its percentage on it."""
+    filled = cell.x0 + round((cell.x1 - cell.x0) * min(1.0, max(0.0, score.probability)))
+    rects.append(Rect(cell.x0, cell.y0, filled, cell.y1, class_colour(score.index, score.label)))
+    inset = max(4, round(6 * scale))
+    inner = cell._replace(x0=cell.x0 + inset, x1=cell.x1 - inset)
+    percent = _right(_percent(score.probability), inner, 0.7 * scale, INK)
+    room = inner._replace(x1=max(inner.x0, percent.box[0] - inset))
+    texts += [_text(score.label, room, 0.7 * scale, INK), percent]
+
+
+def _strip(cell: _Cell, scale: float, status: Status, rects: list[Rect], texts: list[Text]) -> None:
+    """Add the timeline: a part for each label shown, named where the name fits, the newest on the right."""
+    rects.append(Rect(*cell, TRACK))
+    inset = max(3, round(4 * scale))
+    for segment in segments(status.spans, STRIP_S):
+        x0, x1 = (cell.x0 + round((cell.x1 - cell.x0) * share) for share in (segment.begin, segment.end))
+        if x1 <= x0:
+            continue
+        rects.append(Rect(x0, cell.y0, x1, cell.y1, class_colour(segment.index, segment.label)))
+        rects.append(Rect(x0, cell.y0, min(x0 + 1, x1), cell.y1, PANEL))  # apart from its neighbour
+        name = _text(segment.label, cell._replace(x0=x0 + inset, x1=x1 - inset), 0.6 * scale, INK)
+        if name.text == text.drawable(segment.label):
+            texts.append(name)
+
+
+def _percent(probability: float) -> str:
+    return f"{100 * probability:.0f}%"
+
+
+def _text(words: str, cell: _Cell, scale: float, colour: Rgb) -> Text:
     thickness = max(1, round(1.4 * scale))
-    _, above, below = _size(
-        "", scale, thickness
-    )  # before it is shrunk: all texts of a row share the base line
-    y = top + (bottom - top - above - below) // 2 + above
-    text, scale = fit(drawable(text), room, scale, thickness)
-    wide, above, below = _size(text, scale, thickness)
-    return Text(text, x, y, scale, thickness, colour, (x - thickness, y - above, x + wide, y + below))
+    return text.place(
+        words, cell.x1 - cell.x0 - thickness, max(SMALLEST, scale), cell.x0, cell.y0, cell.y1, colour
+    )
 
 
-def _moved(text: Text, dx: int) -> Text:
-    x0, y0, x1, y1 = text.box
-    return replace(text, x=text.x + dx, box=(x0 + dx, y0, x1 + dx, y1))
-
-
-def _size(text: str, scale: float, thickness: int) -> tuple[int, int, int]:
-    """Return the width of ``text``, and the height above and depth below the base line of any text."""
-    (width, _), _ = cv2.getTextSize(text, FONT, scale, thickness)
-    (_, above), below = cv2.getTextSize("|gÄ" if _UNICODE else "|g", FONT, scale, thickness)
-    # The outline fonts of OpenCV 4 are measured by their capitals and without the width of the pen.
-    rise = above if _UNICODE else math.ceil(1.2 * above)
-    return width + thickness, rise + thickness, below + thickness
+def _right(words: str, cell: _Cell, scale: float, colour: Rgb) -> Text:
+    placed = _text(words, cell, scale, colour)
+    return placed.moved(cell.x1 - placed.box[2])

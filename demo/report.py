@@ -13,17 +13,25 @@ import click
 
 from tsm_edge.report import SCHEMA, print_facts, print_next
 
+from .overlay import Score
+
 
 @dataclass(frozen=True)
 class Result:
-    """One processed frame: ``label`` is the smoothed decision, ``raw_label`` this frame's own."""
+    """One processed frame.
+
+    ``label`` is the smoothed decision, ``changed`` says that it is another than before (the first one is),
+    ``raw_label`` is this frame's own, ``top`` are the likeliest classes after smoothing.
+    """
 
     frame: int
     t_s: float
     index: int
     label: str
     probability: float
+    changed: bool
     raw_label: str
+    top: tuple[Score, ...]
     ms: float
     dropped: int
 
@@ -54,8 +62,8 @@ class Summary:
 class Reporter(Protocol):
     """Where results go."""
 
-    def result(self, result: Result, changed: bool) -> None:
-        """Report one frame; ``changed``: its label is another than that of the frame before."""
+    def result(self, result: Result) -> None:
+        """Report one frame."""
 
     def summary(self, summary: Summary) -> None:
         """Report the run, once, at its end."""
@@ -64,11 +72,14 @@ class Reporter(Protocol):
 class JsonReporter:
     """One JSON object a line: one for each processed frame, then the summary with a ``schema`` number."""
 
-    def result(self, result: Result, changed: bool) -> None:
+    def result(self, result: Result) -> None:
         """Print the frame; t_s in milliseconds' precision, the probability in four digits."""
         line: dict[str, Any] = dict(vars(result))
         line.update(
-            t_s=round(result.t_s, 3), probability=round(result.probability, 4), ms=round(result.ms, 3)
+            t_s=round(result.t_s, 3),
+            probability=round(result.probability, 4),
+            top=[[score.label, round(score.probability, 4)] for score in result.top],
+            ms=round(result.ms, 3),
         )
         click.echo(json.dumps(line))
 
@@ -90,9 +101,9 @@ class TextReporter:
     def __init__(self, next_command: str = "") -> None:
         self._next = next_command
 
-    def result(self, result: Result, changed: bool) -> None:
+    def result(self, result: Result) -> None:
         """Print the frame if its label is new."""
-        if changed:
+        if result.changed:
             click.echo(f"{result.t_s:8.2f} s  {result.label}  {100 * result.probability:.0f}%")
 
     def summary(self, summary: Summary) -> None:

@@ -17,6 +17,10 @@ class Request:
     images: Path | None = None
     bundle: Path | None = None
     headless: bool = False
+    loop: bool = False
+    serve: str | None = None
+    token: str | None = None
+    on_change: str | None = None
     record: Path | None = None
     json: bool = False
     fps: float | None = None
@@ -32,6 +36,18 @@ class Request:
                 "The demo plays one source at a time.",
                 found=" and ".join(f"--{name}" for name in given),
                 allowed="one of --camera N, --video FILE, --images DIR; camera 0 without any",
+            )
+        if self.loop and (self.video is None or self.headless):
+            raise UsageError(
+                "Only a video file that is played by its clock can be repeated.",
+                found="--loop " + ("--headless" if self.video is not None else "without --video"),
+                allowed="--loop with --video FILE, in a window or with --serve",
+            )
+        if self.token is not None and self.serve is None:
+            raise UsageError(
+                "A token is for the viewers of a page.",
+                found="--token without --serve",
+                allowed="--serve HOST:PORT --token TOKEN",
             )
         if (
             self.record is not None

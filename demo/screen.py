@@ -74,9 +74,10 @@ def _probe() -> str:
 
 
 class Window:
-    """One window: q or Escape or its close button ends, f switches full screen on and off. ``gui`` is cv2."""
+    """One window: q or Escape or its close button ends, f switches full screen, r calls ``reset``. ``gui`` is cv2."""
 
-    def __init__(self, gui: Any = cv2) -> None:
+    def __init__(self, reset: Callable[[], None] = lambda: None, gui: Any = cv2) -> None:
+        self._reset = reset
         self._gui = gui
         self._shown = False
         self._full = False
@@ -96,6 +97,8 @@ class Window:
         key = self._gui.waitKey(1)
         if key >= 0 and (key & 0xFF) in (ord("q"), ord("Q"), 27):
             return False
+        if key >= 0 and (key & 0xFF) in (ord("r"), ord("R")):
+            self._reset()
         if key >= 0 and (key & 0xFF) in (ord("f"), ord("F")):
             self._full = not self._full
             mode = self._gui.WINDOW_FULLSCREEN if self._full else self._gui.WINDOW_NORMAL

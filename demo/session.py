@@ -19,9 +19,10 @@ from tsm_edge.errors import EdgeError, ModelError
 from .camera import Camera, check_camera
 from .default_bundle import default_bundle
 from .feed import Feed, Live, Replay
-from .files import ImageFolder, VideoFile
+from .files import ImageFolder, Repeated, VideoFile
 from .interrupt import stop_flag
 from .loop import Loop
+from .outputs import Outputs
 from .recorder import Recorder
 from .report import JsonReporter, Progress, Reporter, Summary, TextReporter
 from .request import Request
@@ -37,20 +38,19 @@ UNTRAINED = "untrained weights: predictions mean nothing yet"
 
 def play(request: Request) -> None:
     """Do what ``request`` asks for; an EdgeError says what went wrong. What was recorded is kept."""
-    if not request.headless:
+    if not request.headless and request.serve is None:
         check_display()
     with ExitStack() as stack:
+        outputs = Outputs(request)
+        stack.callback(outputs.close)
         file = _check_source(request, stack)
-        if request.record is not None:
-            Recorder(request.record, 1.0).close()  # only to see that it can be written
+        outputs.begin()
         folder = request.bundle or default_bundle()
         model = _open_bundle(folder, request.threads, stack)
         rate = request.fps or _rate(model)
-        recorder = Recorder(request.record, rate) if request.record is not None else None
-        if recorder is not None:
-            stack.callback(recorder.close)
+        outputs.open(model.manifest.model.name, rate)
         source = file or _open_source(request, rate)  # closed by its feed, which knows when nobody reads it
-        _run(request, model, folder, source, Sampler(rate), recorder, stack)
+        _run(request, model, folder, source, Sampler(rate), outputs, stack)
 
 
 def _check_source(request: Request, stack: ExitStack) -> Source | None:
@@ -58,7 +58,7 @@ def _check_source(request: Request, stack: ExitStack) -> Source | None:
     if request.video is not None:
         file = VideoFile(request.video)
         stack.callback(file.close)
-        return file
+        return Repeated(file, request.video) if request.loop else file
     if request.images is not None:
         ImageFolder(request.images, 1.0)
     else:
@@ -115,14 +115,14 @@ def _run(
     folder: Path,
     source: Source,
     sampler: Sampler,
-    recorder: Recorder | None,
+    outputs: Outputs,
     stack: ExitStack,
 ) -> None:
     replay = request.headless and not source.live
     stop = stack.enter_context(stop_flag())
     feed: Feed = Replay(source, sampler) if replay else Live(source, sampler)
     stack.callback(feed.close)
-    window = None if request.headless else Window()
+    window = None if request.headless or outputs.server is not None else Window(outputs.reset.set)
     if window is not None:
         stack.callback(window.close)
     reporter: Reporter = JsonReporter() if request.json else TextReporter(_next_command(model, folder))
@@ -132,8 +132,11 @@ def _run(
         labels=_labels(model),
         reporter=reporter,
         screen=window,
-        recorder=recorder,
-        progress=Progress() if request.headless else None,
+        recorder=outputs.recorder,
+        viewers=outputs.server,
+        listener=outputs.listener,
+        reset=outputs.reset,
+        progress=Progress() if window is None else None,
         note=UNTRAINED if _untrained(model) else "",
         channels="rgb" if request.bgr else "bgr",
         mirror=request.mirror,
@@ -143,7 +146,8 @@ def _run(
     click.echo(f"{source.name} at {sampler.rate:g} frames per second on {folder}; Ctrl-C ends", err=True)
     failure = loop.run()
     feed.close()  # before anyone asks the source: until then it belongs to the reader's thread
-    _finish(loop, reporter, source, model, sampler, recorder)
+    outputs.end(loop.stopped)
+    _finish(loop, reporter, source, model, sampler, outputs.recorder)
     if failure is not None:
         raise failure
 

@@ -11,7 +11,7 @@ from typing import Any
 from .errors import CheckpointError, ExtraMissing
 
 #: where training scripts put the tensors beside other things
-_WRAPPERS = ("state_dict", "model")
+_WRAPPERS = ("state_dict", "model", "net")
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def read(path: str | Path) -> dict[str, Any]:
             found="a folder" if path.is_dir() else "no such file",
             allowed="a file",
         )
-    content = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
+    content = _safetensors(path) if path.suffix == ".safetensors" else read_plain(path)
     return _tensors(path, content)
 
 
@@ -50,7 +50,12 @@ def _safetensors(path: Path) -> Any:
         raise _unreadable(path, error) from error
 
 
-def _torch(path: Path) -> Any:
+def read_plain(path: Path) -> Any:
+    """Return what torch.save wrote, as long as it is tensors, numbers, texts, lists and dictionaries.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds Python objects whose loading could run code.
+    """
     import torch
 
     try:

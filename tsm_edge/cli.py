@@ -37,6 +37,10 @@ VERBS = {
     "demo": Verb(
         "tsm_edge.demo.command:demo", "Recognise live from a camera, a video or a folder of images."
     ),
+    "synth": Verb("tsm_edge.synth.command:synth", "Render clips of gestures to train and test on."),
+    "record": Verb("tsm_edge.demo.record_command:record", "Record clips of your own gestures with a camera."),
+    "train": Verb("tsm_edge.train.command:train", "Train an online network on clips."),
+    "eval": Verb("tsm_edge.train.eval_command:evaluate", "Measure how well weights or a bundle recognise clips."),
     "export": Verb("tsm_edge.commands.export:export", "Write a model as ONNX with its states."),
 }
 
@@ -44,6 +48,7 @@ VERBS = {
 EXTRA_OF = {
     **dict.fromkeys(("onnx", "onnxscript", "safetensors", "torch", "tvm", "tvm_ffi", "ziglang"), "compile"),
     **dict.fromkeys(("ncnn", "onnxruntime", "openvino"), "bench"),
+    "tornado": "serve",
 }
 _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the signal, as a shell counts
 

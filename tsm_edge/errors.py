@@ -80,6 +80,16 @@ class CheckpointError(EdgeError):
     """A file of trained weights cannot be read or does not fit the model."""
 
 
+class DataError(EdgeError):
+    """Training clips cannot be found or read, or do not fit what is asked of them."""
+
+
+class AccuracyError(EdgeError):
+    """A network recognises less than was demanded."""
+
+    exit_code = 3
+
+
 class ModelError(EdgeError):
     """A model's description contradicts itself."""
 
@@ -172,6 +182,10 @@ class DisplayError(EdgeError):
 
 class OutputError(EdgeError):
     """A result cannot be written."""
+
+
+class ServeError(EdgeError):
+    """The page of the demo cannot be served at the address that was asked for."""
 
 
 class RuntimeFailure(EdgeError):

@@ -17,7 +17,8 @@ from .errors import FrameError
 from .signature import COLORS, Preprocess
 
 Pixels = NDArray[np.uint8]
-_PRECISION_BITS = 32 - 8 - 2
+#: fractional bits of the filter's weights
+PRECISION_BITS = 32 - 8 - 2
 
 
 def preprocess(frame: Pixels, how: Preprocess, *, format: str = "bgr") -> NDArray[np.float32]:
@@ -70,16 +71,16 @@ def normalise(
 
 def _resample(image: Pixels, size: int, axis: int) -> Pixels:
     """Resize one axis: each output is a weighted sum of neighbouring inputs in fixed point."""
-    weights = _weights(image.shape[axis], size)
+    weights = filter_weights(image.shape[axis], size)
     source = np.moveaxis(image, axis, 0).astype(np.int64)
     out = np.empty((size, *source.shape[1:]), np.uint8)
     for index, (start, taps) in enumerate(weights):
-        total = np.tensordot(taps, source[start : start + len(taps)], axes=1) + (1 << (_PRECISION_BITS - 1))
-        out[index] = np.clip(total >> _PRECISION_BITS, 0, 255)
+        total = np.tensordot(taps, source[start : start + len(taps)], axes=1) + (1 << (PRECISION_BITS - 1))
+        out[index] = np.clip(total >> PRECISION_BITS, 0, 255)
     return np.moveaxis(out, 0, axis)
 
 
-def _weights(in_size: int, out_size: int) -> list[tuple[int, NDArray[np.int64]]]:
+def filter_weights(in_size: int, out_size: int) -> list[tuple[int, NDArray[np.int64]]]:
     """Return, for each output, the first input it reads and the fixed-point weights of those it reads."""
     scale = in_size / out_size
     support = max(scale, 1.0)  # shrinking widens the triangle, which is the antialiasing
@@ -91,6 +92,6 @@ def _weights(in_size: int, out_size: int) -> list[tuple[int, NDArray[np.int64]]]
         stop = min(int(centre + support + 0.5), in_size)
         exact = [max(0.0, 1.0 - abs((k + start - centre + 0.5) * inverse)) for k in range(stop - start)]
         total = sum(exact)
-        fixed = [math.floor(0.5 + value / total * (1 << _PRECISION_BITS)) for value in exact]
+        fixed = [math.floor(0.5 + value / total * (1 << PRECISION_BITS)) for value in exact]
         rows.append((start, np.array(fixed, np.int64)))
     return rows

@@ -78,13 +78,18 @@ class Smoother:
                 allowed=f"finite numbers of shape {list(expected) if len(expected) == 1 else ['classes']}",
             )
         self._recent.append(softmax(values))
-        mean = np.mean(self._recent, axis=0)
+        mean = self.probabilities
         self._winners.append(int(mean.argmax()))
         changed = self._accept()
         assert self._shown is not None  # the first frame always decides
         index = self._shown
         label = self.labels[index] if self.labels else ""
         return Decision(index, label, float(mean[index]), changed, int(values.argmax()))
+
+    @property
+    def probabilities(self) -> Floats:
+        """The mean probabilities, float64 [classes], that the last decision was made from; empty before the first."""
+        return np.mean(self._recent, axis=0) if self._recent else np.zeros(0)
 
     def reset(self) -> None:
         """Forget all frames, as a new stream."""

@@ -23,12 +23,16 @@ class ColourStream:
     def __init__(self) -> None:
         self.frames: list[np.ndarray] = []
         self.formats: list[str] = []
+        self.resets: list[int] = []  # after how many frames
 
     def step(self, frame: np.ndarray, *, format: str = "bgr") -> np.ndarray:
         self.frames.append(frame.copy())
         self.formats.append(format)
         means = frame.reshape(-1, 3).mean(axis=0).astype(np.float32)
         return (means if format == "bgr" else means[::-1]) / 16
+
+    def reset(self) -> None:
+        self.resets.append(len(self.frames))
 
     def close(self) -> None:
         pass

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import builtins
 import json
+import re
+import socket
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import cv2
@@ -65,6 +69,15 @@ def test_the_sample_headless_is_the_same_every_time(run):
         "weights": "file",
         "recorded": None,
     }
+
+
+def test_the_line_in_the_documentation_has_the_keys_of_a_real_one(run, repository):
+    text = (repository / "docs" / "demo.md").read_text()
+    shown = json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])
+    result = clean(run("--video", SAMPLE_CLIP, "--headless", "--json", "--max-frames", 1))
+    real = json.loads(result.stdout.splitlines()[0])
+    assert list(shown) == list(real)
+    assert [type(value) for value in shown.values()] == [type(value) for value in real.values()]
 
 
 def test_people_get_words_and_the_next_command(run):
@@ -166,6 +179,9 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
     shown = []
 
     class Window:
+        def __init__(self, reset):
+            pass
+
         def show(self, picture):
             shown.append(picture.shape)
 
@@ -198,6 +214,22 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
             "no folder 'no'",
         ),
         (["--video", SAMPLE_CLIP, "--headless", "--record", "out.gif"], errors.OutputError, ".mp4"),
+        (["--camera", "987", "--serve", "8080"], errors.UsageError, "--serve 127.0.0.1:8080"),
+        (["--video", SAMPLE_CLIP, "--serve", "192.0.2.1:8080"], errors.ServeError, "cannot be served at"),
+        (
+            ["--camera", "987", "--serve", "127.0.0.1:0", "--token", "x"],
+            errors.UsageError,
+            "no good token",
+        ),
+        (["--video", SAMPLE_CLIP, "--token", "a-token_of-12"], errors.UsageError, "--token without --serve"),
+        (["--loop"], errors.UsageError, "--loop without --video"),
+        (["--loop", "--video", SAMPLE_CLIP, "--headless"], errors.UsageError, "--loop --headless"),
+        (["--video", SAMPLE_CLIP, "--headless", "--on-change", "'"], errors.UsageError, "--on-change"),
+        (
+            ["--video", SAMPLE_CLIP, "--headless", "--on-change", "no-such-program x"],
+            errors.ToolMissing,
+            "'no-such-program'",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_model_is_opened(run, options, kind, said):
@@ -213,6 +245,76 @@ def test_no_display_is_refused_before_the_model_is_opened(run, monkeypatch):
     ran = run("--video", SAMPLE_CLIP)
     assert isinstance(ran.error, errors.DisplayError)
     assert ran.opened == []
+
+
+def test_a_port_in_use_is_refused_before_the_model_is_opened(run):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ran = run("--video", SAMPLE_CLIP, "--serve", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert isinstance(ran.error, errors.ServeError)
+    assert ran.opened == []
+
+
+@pytest.fixture
+def short_clip(write_video, make):
+    """Half a second of blue and then of red."""
+    return write_video(15 * [make.picture((255, 0, 0))] + 15 * [make.picture((0, 0, 255))])
+
+
+def test_a_page_needs_no_display_and_goes_with_the_other_outputs(run, short_clip, tmp_path, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    path = tmp_path / "out.mp4"
+    for clock in ([], ["--headless"]):
+        ran = run(
+            "--video", short_clip, "--serve", "127.0.0.1:0", "--json", "--record", path, "--mirror", *clock
+        )
+        lines = [json.loads(line) for line in clean(ran).stdout.splitlines()]
+        assert lines[-1]["stopped"] == "end"
+        assert lines[-1]["recorded"] == str(path)
+        assert lines[-1]["frames"] + lines[-1]["dropped"] == 12
+        assert re.search(r"^live page: http://127\.0\.0\.1:[0-9]+/$", ran.result.stderr, re.MULTILINE)
+
+
+def test_a_page_for_others_has_a_token(run, short_clip, monkeypatch):
+    options = ["--video", short_clip, "--headless", "--serve", "0.0.0.0:0"]
+    assert re.search(r":[0-9]+/\?token=[A-Za-z0-9_-]{20,}$", clean(run(*options)).stderr, re.MULTILINE)
+    monkeypatch.setenv("TSM_EDGE_TOKEN", "token-of-the-environment")
+    assert "/?token=token-of-the-environment\n" in clean(run(*options)).stderr
+    assert "/?token=token-of-the-option\n" in clean(run(*options, "--token", "token-of-the-option")).stderr
+    monkeypatch.setenv("TSM_EDGE_TOKEN", "short")
+    assert isinstance(run(*options).error, errors.UsageError)
+    clean(run("--video", short_clip, "--headless"))  # nobody is served, so nobody needs it
+
+
+def test_without_tornado_the_extra_is_named():
+    code = "import sys; sys.modules['tornado'] = None; from tsm_edge.cli import main; main()"
+    command = [sys.executable, "-c", code, "demo", "--video", str(SAMPLE_CLIP), "--serve", "127.0.0.1:0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 5
+    assert 'pip install "tsm-edge[serve]"' in done.stderr
+
+
+def test_another_program_is_told_of_changes(run, write_video, make, tmp_path):
+    clip = write_video(15 * [make.picture((255, 0, 0))] + 45 * [make.picture((0, 0, 255))])
+    script = tmp_path / "told"
+    script.write_text(f'#!/bin/sh\necho "$1 $2 $3" >> {tmp_path}/out\n')
+    script.chmod(0o755)
+    clean(run("--video", clip, "--headless", "--on-change", f"{script} 'a b'"))
+    first, last = (tmp_path / "out").read_text().splitlines()
+    assert first == "a b blue 1.00"
+    assert re.fullmatch(r"a b red 0\.[0-9]{2}", last)
+
+
+def test_a_clip_can_be_repeated(run, short_clip):
+    ran = run("--video", short_clip, "--loop", "--serve", "127.0.0.1:0", "--json", "--max-frames", 20)
+    lines = [json.loads(line) for line in clean(ran).stdout.splitlines()]
+    assert lines[-1]["stopped"] == "max-frames"
+    stamps = [line["t_s"] for line in lines[:-1]]
+    assert stamps == sorted(set(stamps))
+    assert stamps[-1] > 1.2
+    assert [line["raw_label"] for line in lines if 1.0 <= line.get("t_s", 0) < 1.4][0] == "blue"
 
 
 def test_a_network_without_pictures_cannot_be_shown(run):

@@ -49,13 +49,19 @@ def test_a_replay_is_the_same_every_time(clip, make, capsys):
 def test_the_lines_say_what_was_seen_and_when(clip, make, capsys):
     replayed(clip, make).run()
     out = lines(capsys)
-    assert list(out[0]) == ["frame", "t_s", "index", "label", "probability", "raw_label", "ms", "dropped"]
+    assert list(out[0]) == [
+        "frame", "t_s", "index", "label", "probability", "changed", "raw_label", "top", "ms", "dropped"
+    ]  # fmt: skip
     assert [line["frame"] for line in out] == list(range(60))
     assert [line["t_s"] for line in out[:4]] == [0.0, 0.067, 0.167, 0.233]
     assert [line["raw_label"] for line in out] == 24 * ["blue"] + 24 * ["red"] + 12 * ["green"]
     assert out[0]["label"] == "blue"
     assert out[24]["label"] == "blue"  # one red frame among twelve is not yet a decision
     assert out[40]["label"] == "red"
+    assert [line["label"] for line in out if line["changed"]] == ["blue", "red", "green"]
+    assert [name for name, _ in out[40]["top"]] == ["red", "blue", "green"]
+    assert out[40]["top"][0][1] == out[40]["probability"]
+    assert sum(share for _, share in out[40]["top"]) == pytest.approx(1, abs=1e-3)
     assert all(line["dropped"] == 0 and 0 < line["probability"] <= 1 and line["ms"] >= 0 for line in out)
 
 
@@ -78,6 +84,79 @@ def test_channels_and_mirror_reach_the_stream(write_video, make, capsys):
     assert loop.stream.frames[0].flags.c_contiguous
 
 
+def test_a_mirrored_picture_is_what_the_model_sees_and_what_is_shown(write_video, make, capsys, tmp_path):
+    left_blue = make.picture(RED)
+    left_blue[:, :32] = BLUE
+    clip = write_video([left_blue] * 6, fps=12)
+    recorder, viewers = Recorder(tmp_path / "out.mp4", 12.0), Onlooker()
+    loop = replayed(clip, make, mirror=True, recorder=recorder, viewers=viewers)
+    loop.run()
+    recorder.close()
+    recorded = cv2.VideoCapture(str(tmp_path / "out.mp4")).read()[1]
+    for picture in (viewers.seen[0][0], recorded, loop.stream.frames[0]):
+        assert picture[24, 48].argmax() == 0  # the blue half is on the right
+        assert picture[24, 16].argmax() == 2
+
+
+class Onlooker:
+    """Keeps what a page's viewers are offered."""
+
+    def __init__(self):
+        self.seen = []
+
+    def offer(self, image, status):
+        self.seen.append((image, status))
+
+
+class Ear:
+    """Keeps what another program is told."""
+
+    def __init__(self):
+        self.heard = []
+
+    def tell(self, label, probability):
+        self.heard.append((label, probability))
+
+
+def test_viewers_are_offered_every_frame_with_all_there_is_to_tell(clip, make, capsys):
+    viewers = Onlooker()
+    replayed(clip, make, viewers=viewers, note="a note").run()
+    assert len(viewers.seen) == 60
+    image, status = viewers.seen[40]
+    assert image.shape == (48, 64, 3)
+    assert (status.label, status.note, status.dropped) == ("red", "a note", 0)
+    assert [score.label for score in status.top] == ["red", "blue", "green"]
+    assert [span.label for span in status.spans] == ["blue", "red"]
+    assert status.spans[-1].end_s == pytest.approx(40 / 12, abs=0.05)
+
+
+def test_another_program_hears_of_changes_only(clip, make, capsys):
+    ear = Ear()
+    replayed(clip, make, listener=ear).run()
+    assert [label for label, _ in ear.heard] == ["blue", "red", "green"]
+    assert all(0 < probability <= 1 for _, probability in ear.heard)
+
+
+def test_a_reset_makes_model_and_decision_forget(clip, make, capsys):
+    viewers = Onlooker()
+    loop = replayed(clip, make, viewers=viewers)
+    real = viewers.offer
+
+    def press(image, status):
+        real(image, status)
+        if len(viewers.seen) == 26:  # the clip is red by now, the decision still blue
+            loop.reset.set()
+
+    viewers.offer = press
+    loop.run()
+    assert loop.stream.resets == [26]
+    assert not loop.reset.is_set()
+    before, after = viewers.seen[25][1], viewers.seen[26][1]
+    assert (before.label, after.label) == ("blue", "red")
+    assert [span.label for span in after.spans] == ["red"]
+    assert after.probability == pytest.approx(1, abs=1e-3)
+
+
 def test_it_stops_after_so_many_frames(clip, make, capsys):
     loop = replayed(clip, make, max_frames=7)
     loop.run()
@@ -93,7 +172,7 @@ def test_it_stops_when_it_is_told_to(clip, make, capsys):
 
 def test_it_ends_well_when_nobody_reads_on(clip, make):
     class Closed:
-        def result(self, result, changed):
+        def result(self, result):
             raise BrokenPipeError
 
     loop = replayed(clip, make, reporter=Closed())
@@ -129,7 +208,7 @@ def test_the_window_gets_every_frame_and_can_end_the_run(clip, make, capsys):
     assert len(screen.shown) == 20
     assert loop.frames < 20  # the frames between those of the model are shown too
     assert {picture.shape for picture in screen.shown} == {screen.shown[0].shape}
-    assert screen.shown[0].shape[0] > 48  # the bar is below the picture
+    assert screen.shown[0].shape[0] > 48  # the panel is below the picture
 
 
 def test_a_camera_unplugged_midway_keeps_what_was_recorded(tmp_path, make, capsys):

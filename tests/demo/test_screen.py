@@ -109,22 +109,29 @@ class Gui(SimpleNamespace):
 
 @pytest.mark.parametrize("key", [ord("q"), ord("Q"), 27, ord("q") | 0x100000])
 def test_q_and_escape_end(key):
-    assert not Window(Gui([key])).poll()
+    assert not Window(gui=Gui([key])).poll()
 
 
 def test_f_switches_full_screen_on_and_off(make):
     gui = Gui([ord("f"), -1, ord("F")])
-    window = Window(gui)
+    window = Window(gui=gui)
     window.show(make.picture((1, 2, 3), 320, 300))
     assert gui.size == (640, 600)  # a small camera picture is shown larger
     assert all(window.poll() for _ in range(3))
     assert gui.full == [1, 0]
 
 
+def test_r_forgets(make):
+    pressed = []
+    window = Window(lambda: pressed.append(1), Gui([-1, ord("r"), ord("R")]))
+    assert all(window.poll() for _ in range(3))
+    assert len(pressed) == 2
+
+
 def test_closing_the_window_ends_but_not_before_it_is_there(make):
     gui = Gui([])
     gui.visible = 0
-    window = Window(gui)
+    window = Window(gui=gui)
     assert window.poll()
     window.show(make.picture((1, 2, 3)))
     assert not window.poll()
@@ -137,7 +144,7 @@ def test_the_window_library_that_has_no_window_left_means_closed_too(make):
     def gone(*args):
         raise GuiError("NULL guiReceiver (please create a window)")
 
-    window = Window(gui)
+    window = Window(gui=gui)
     window.show(make.picture((1, 2, 3)))
     assert window.poll()
     gui.getWindowProperty = gui.destroyAllWindows = gone

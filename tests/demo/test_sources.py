@@ -10,7 +10,7 @@ import pytest
 
 from tsm_edge.demo import SAMPLE_CLIP, camera
 from tsm_edge.demo.camera import Camera, check_camera
-from tsm_edge.demo.files import ImageFolder, VideoFile, natural_key
+from tsm_edge.demo.files import ImageFolder, Repeated, VideoFile, natural_key
 from tsm_edge.errors import CameraError, VideoError
 
 
@@ -161,3 +161,23 @@ def test_a_camera_stamps_by_the_clock_from_its_first_frame_and_notices_the_plug(
 def test_a_camera_that_never_gives_a_frame_says_so(make):
     with pytest.raises(CameraError, match="first frame never came"):
         Camera(0, open_capture=lambda number: make.capture([])).read()
+
+
+def test_a_repeated_video_never_ends_and_its_stamps_go_on(write_video, make):
+    path = write_video([make.picture((20 * number, 0, 0)) for number in range(6)], fps=10)
+    source = Repeated(VideoFile(path), path)
+    frames = [source.read() for _ in range(14)]
+    source.close()
+    assert [frame.t_s for frame in frames] == pytest.approx([number / 10 for number in range(14)], abs=1e-3)
+    blues = [int(frame.image[24, 32, 0]) for frame in frames]
+    assert blues[6:12] == blues[:6]
+    assert source.notes() == []
+
+
+def test_a_repeated_video_that_vanishes_is_an_error(write_video, make):
+    path = write_video([make.picture((20, 0, 0))] * 3)
+    source = Repeated(VideoFile(path), path)
+    path.unlink()
+    with pytest.raises(VideoError, match="is not a video file"):
+        for _ in range(4):
+            source.read()

@@ -122,7 +122,13 @@ def test_verbose_shows_the_traceback(verb):
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [("torch", "compile"), ("tvm.relax", "compile"), ("ziglang", "compile"), ("openvino", "bench")],
+    [
+        ("torch", "compile"),
+        ("tvm.relax", "compile"),
+        ("ziglang", "compile"),
+        ("openvino", "bench"),
+        ("tornado.web", "serve"),
+    ],
 )
 def test_a_missing_extra_is_named(verb, module, extra):
     verb(raising(ModuleNotFoundError(f"No module named '{module}'", name=module)))

@@ -56,6 +56,17 @@ def test_the_window_is_a_mean_of_probabilities():
     assert decision.index == 1 and decision.probability == pytest.approx(0.75, abs=1e-6)
 
 
+def test_the_mean_can_be_looked_at():
+    smoother = Smoother(window=4)
+    assert smoother.probabilities.size == 0
+    for index in (0, 0, 1, 2):
+        decision = smoother.push(sure(index))
+    assert smoother.probabilities.tolist() == pytest.approx([0.5, 0.25, 0.25], abs=1e-6)
+    assert smoother.probabilities[decision.index] == decision.probability
+    smoother.reset()
+    assert smoother.probabilities.size == 0
+
+
 def test_old_frames_leave_the_window():
     smoother = Smoother(window=2, agree=1)
     shown(smoother, [0, 0, 0, 0, 1])

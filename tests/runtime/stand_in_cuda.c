@@ -3,7 +3,8 @@
  * It records every call, keeps device memory in host memory, runs the kernels of tiny_gpu_plan.c as C functions, and
  * checks what a real driver would leave to fate: addresses inside one allocation, a current context, handles that live.
  * Any call can be told to fail. The tests reach its controls with dlsym; STAND_IN_CUDA="driver=9000 capability=50" sets
- * them for a program. -DNO_GRAPHS leaves the graph calls out, -DNO_EVENTS an entry point that every driver has. */
+ * them for a program, STAND_IN_LOG names a file for the log at its end. -DANY_KERNEL takes real PTX and runs none of
+ * it; -DNO_GRAPHS leaves the graph calls out, -DNO_EVENTS an entry point that every driver has. */
 #define _POSIX_C_SOURCE 200809L
 #include "cuda_api.h"
 
@@ -143,14 +144,52 @@ static int page_locked(const void *host, size_t bytes) {
     return 0;
 }
 
-/* -- Kernels of tiny_gpu_plan.c ------------------------------------------------------------------------------------ */
+/* At the end of a program: the log, what was misused and what was left. */
+__attribute__((destructor)) static void write_log(void) {
+    char kinds[64];
+    const char *path = getenv("STAND_IN_LOG");
+    FILE *file = path != NULL ? fopen(path, "w") : NULL;
+    if (file == NULL) return;
+    fprintf(file, "%smisuse %s\nleft %ld\n", stand_in_log, stand_in_misuse, stand_in_live(kinds, sizeof kinds));
+    fclose(file);
+}
 
-enum { FLOATS = 1200, STEPS = 5 };
+/* -- Kernels ------------------------------------------------------------------------------------------------------- */
+
+enum { MOST_ARGUMENTS = 8 };
 struct CUfunc_st {
     const char *name;
     int arguments;
     unsigned threads; /* in the whole grid */
 };
+
+#ifdef ANY_KERNEL
+
+static const char *program;
+static struct CUfunc_st kernels[256];
+
+/* An entry of the PTX text, with as many arguments as its list of parameters has. */
+static CUfunction find_kernel(const char *name) {
+    char text[256];
+    snprintf(text, sizeof text, ".entry %s(", name);
+    const char *entry = strstr(program, text);
+    if (entry == NULL) return NULL;
+    CUfunction f = kernels;
+    while (f->name != NULL) f++;
+    *f = (struct CUfunc_st){.name = strdup(name)};
+    const char *end = strchr(entry, ')');
+    for (const char *at = entry; (at = strstr(at, ".param .u64")) != NULL && at < end; at++) f->arguments++;
+    if (f->arguments > MOST_ARGUMENTS) abort();
+    return f;
+}
+
+static void run_kernel(const struct CUfunc_st *f, const CUdeviceptr *at) {
+    for (int i = 0; i < f->arguments; i++) inside(at[i], 2);
+}
+
+#else /* those of tiny_gpu_plan.c */
+
+enum { FLOATS = 1200, STEPS = 5 };
 static struct CUfunc_st kernels[] = {
     {"see", 2, FLOATS}, {"mix_rows", 3, FLOATS}, {"count", 2, STEPS}, {"score", 4, 192}};
 
@@ -177,16 +216,24 @@ static void run_kernel(const struct CUfunc_st *f, const CUdeviceptr *at) {
     }
 }
 
+static CUfunction find_kernel(const char *name) {
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+        if (strcmp(kernels[i].name, name) == 0) return &kernels[i];
+    return NULL;
+}
+
+#endif
+
 /* -- Commands: run at once, or kept in a graph --------------------------------------------------------------------- */
 
 typedef struct {
     const struct CUfunc_st *kernel; /* NULL: a copy */
-    CUdeviceptr arguments[4];
+    CUdeviceptr arguments[MOST_ARGUMENTS];
     void *to;
     const void *from;
     size_t bytes;
 } command;
-enum { MOST_COMMANDS = 32 };
+enum { MOST_COMMANDS = 128 };
 struct CUgraph_st {
     int count;
     command commands[MOST_COMMANDS];
@@ -299,13 +346,16 @@ CUresult cuCtxPopCurrent_v2(CUcontext *context) {
 }
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count, const int *options, void **values) {
     CALL("cuModuleLoadDataEx", "%u options", count);
-    if (strncmp(image, ".version ", 9) != 0) {
+    if (strstr(image, ".version ") == NULL) {
         for (unsigned i = 0; i + 1 < count; i++)
             if (options[i] == CU_JIT_ERROR_LOG_BUFFER && options[i + 1] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
                 snprintf(values[i], (size_t)(uintptr_t)values[i + 1],
                          "ptxas application ptx input, line 1;\nfatal: syntax");
         END(218);
     }
+#ifdef ANY_KERNEL
+    program = image;
+#endif
     *module = born('m', 1);
     END(CUDA_SUCCESS);
 }
@@ -317,9 +367,7 @@ CUresult cuModuleUnload(CUmodule module) {
 CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name) {
     CALL("cuModuleGetFunction", "%s", name);
     find('m', module);
-    *function = NULL;
-    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
-        if (strcmp(kernels[i].name, name) == 0) *function = &kernels[i];
+    *function = find_kernel(name);
     END(*function != NULL ? CUDA_SUCCESS : 500);
 }
 CUresult cuFuncGetAttribute(int *value, int what, CUfunction function) {
@@ -415,6 +463,7 @@ CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, uns
     CALL("cuLaunchKernel", "%s %u,%u,%u x %u,%u,%u +%u", f->name, gx, gy, gz, bx, by, bz, shared);
     command c = {.kernel = f};
     for (int i = 0; i < f->arguments; i++) memcpy(&c.arguments[i], arguments[i], sizeof c.arguments[i]);
+    if (f->threads == 0 && bx * by * bz <= (unsigned)stand_in_kernel_threads) f->threads = gx * gy * gz * bx * by * bz;
     if (extra != NULL || gx * gy * gz * bx * by * bz != f->threads) misuse("%s is launched with another grid", f->name);
     take(stream, c, 1);
     END(CUDA_SUCCESS);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,7 @@ needs_zig = pytest.mark.skipif(
 
 
 def zig(target: str, runtime: Path, sources: list[Path], out: Path, *flags: str) -> Path:
-    includes = [f"-I{runtime}", f"-I{runtime / 'command'}"]
+    includes = [f"-I{folder}" for folder in (runtime, runtime / "command", runtime / "gpu")]
     arguments = [
         "-target",
         target,
@@ -68,6 +69,21 @@ def test_shared(target, runtime, library, command, tmp_path):
         allowed = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2"}
         loaders = {"ld-linux-aarch64.so.1", "ld-linux-armhf.so.3", "ld-linux-x86-64.so.2"}
         assert all(needed(file) <= allowed | loaders for file in built)
+
+
+@needs_zig
+@pytest.mark.parametrize("family", ["cuda", "opencl"])
+@pytest.mark.parametrize("target", GLIBC)
+def test_gpu(target, family, runtime, gpu_library, tmp_path):
+    """Drivers are opened at run time: nothing but the C library is asked for."""
+    flags = ("-fvisibility=hidden", "-fPIC", "-shared", "-lm", "-ldl", "-lpthread", "-D_GNU_SOURCE")
+    built = zig(target, runtime, gpu_library(family), tmp_path / "libtsm.so", *flags)
+    versions = re.findall(rb"GLIBC_(\d+)\.(\d+)", built.read_bytes())
+    newest = tuple(map(int, target.rsplit(".", 2)[1:]))
+    assert versions and max((int(major), int(minor)) for major, minor in versions) <= newest
+    if shutil.which("readelf"):
+        loaders = {"ld-linux-aarch64.so.1", "ld-linux-armhf.so.3", "ld-linux-x86-64.so.2"}
+        assert needed(built) <= {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2"} | loaders
 
 
 @pytest.fixture(params=["x86_64", "aarch64"])

@@ -80,7 +80,7 @@ def draw(ops: Sequence[OpTime], ceiling: Ceiling, title: str) -> Image:
     axes = Axes.around(shown, ceiling)
     kinds = sorted({kind_of(op) for op in shown})
     colours = {kind: PALETTE[index % len(PALETTE)] for index, kind in enumerate(kinds)}
-    _text(image, title, (LEFT, 50), 0.9, INK, 2)
+    put_text(image, title, (LEFT, 50), 0.9, INK, 2)
     _grid(image, axes)
     _roofs(image, axes, ceiling)
     for number, op in reversed(list(enumerate(shown, 1))):  # the most important on top
@@ -92,7 +92,7 @@ def draw(ops: Sequence[OpTime], ceiling: Ceiling, title: str) -> Image:
         rest = (total - sum(op.ns for op in shown)) / 1e6
         plural = "s" if hidden > 1 else ""
         note = f"not shown: {hidden} operation{plural} without multiply-accumulates, {rest:.3f} ms"
-        _text(image, note, (LEFT, HEIGHT - 20), 0.5, GREY)
+        put_text(image, note, (LEFT, HEIGHT - 20), 0.5, GREY)
     return image
 
 
@@ -129,14 +129,14 @@ def _grid(image: Image, axes: Axes) -> None:
             if axes.left <= place <= axes.right:
                 x, _ = axes.at(value, 10**axes.low)
                 cv2.line(image, (x, TOP), (x, BOTTOM), GRID, 1)
-                _text(image, label, (x, BOTTOM + 28), 0.55, INK, centred=True)
+                put_text(image, label, (x, BOTTOM + 28), 0.55, INK, centred=True)
             if axes.low <= place <= axes.high:
                 _, y = axes.at(10**axes.left, value)
                 cv2.line(image, (LEFT, y), (RIGHT, y), GRID, 1)
-                _text(image, label, (LEFT - 60, y + 6), 0.55, INK)
+                put_text(image, label, (LEFT - 60, y + 6), 0.55, INK)
     cv2.rectangle(image, (LEFT, TOP), (RIGHT, BOTTOM), INK, 1)
-    _text(image, "FLOP per byte of arguments", ((LEFT + RIGHT) // 2, BOTTOM + 60), 0.65, INK, centred=True)
-    _text(image, "GFLOP/s", (LEFT - 90, TOP - 14), 0.65, INK)
+    put_text(image, "FLOP per byte of arguments", ((LEFT + RIGHT) // 2, BOTTOM + 60), 0.65, INK, centred=True)
+    put_text(image, "GFLOP/s", (LEFT - 90, TOP - 14), 0.65, INK)
 
 
 def _roofs(image: Image, axes: Axes, ceiling: Ceiling) -> None:
@@ -148,8 +148,8 @@ def _roofs(image: Image, axes: Axes, ceiling: Ceiling) -> None:
     points.append(axes.at(10**axes.right, ceiling.gflop_per_s))
     cv2.polylines(image, [np.array(points, np.int32)], False, INK, 2, cv2.LINE_AA)
     flat = f"{ceiling.gflop_per_s:.0f} GFLOP/s: {ceiling.arithmetic}"
-    _text(image, flat, (points[1][0] + 8, points[1][1] - 10), 0.55, INK)
-    _text(
+    put_text(image, flat, (points[1][0] + 8, points[1][1] - 10), 0.55, INK)
+    put_text(
         image, f"{ceiling.gb_per_s:.1f} GB/s: memory copy", (points[0][0] + 80, points[0][1] - 22), 0.55, INK
     )
 
@@ -161,7 +161,7 @@ def _dot(image: Image, at: tuple[int, int], number: int, share: float, colour: t
     cv2.circle(image, at, radius, colour, -1, cv2.LINE_AA)
     cv2.circle(image, at, radius, (255, 255, 255), 1, cv2.LINE_AA)
     if number <= LISTED:
-        _text(image, str(number), (at[0], at[1] + 5), 0.45, (255, 255, 255), centred=True)
+        put_text(image, str(number), (at[0], at[1] + 5), 0.45, (255, 255, 255), centred=True)
 
 
 def _legend(image: Image, colours: Colours) -> None:
@@ -170,20 +170,20 @@ def _legend(image: Image, colours: Colours) -> None:
     for row, (kind, colour) in enumerate(colours.items()):
         y = TOP + 10 + 28 * row
         cv2.circle(image, (RIGHT + 50, y), 8, colour, -1, cv2.LINE_AA)
-        _text(image, kind, (RIGHT + 70, y + 6), 0.55, INK)
+        put_text(image, kind, (RIGHT + 70, y + 6), 0.55, INK)
 
 
 def _list(image: Image, shown: Sequence[OpTime], total: float, colours: Colours) -> None:
     y = TOP + 60 + 28 * len(colours)
-    _text(image, "most of the time", (RIGHT + 40, y), 0.6, INK, 1)
+    put_text(image, "most of the time", (RIGHT + 40, y), 0.6, INK, 1)
     for number, op in enumerate(shown[:LISTED], 1):
         y += 40
         facts = f"{op.ns / 1e6:.3f} ms  {op.ns / total:.1%}  {op.gflop_per_s:.0f} GFLOP/s"
-        _text(image, f"{number}  {op.layer}"[:44], (RIGHT + 40, y), 0.5, colours[kind_of(op)], 1)
-        _text(image, facts, (RIGHT + 66, y + 18), 0.45, GREY)
+        put_text(image, f"{number}  {op.layer}"[:44], (RIGHT + 40, y), 0.5, colours[kind_of(op)], 1)
+        put_text(image, facts, (RIGHT + 66, y + 18), 0.45, GREY)
 
 
-def _text(
+def put_text(
     image: Image,
     text: str,
     at: tuple[int, int],
@@ -193,6 +193,7 @@ def _text(
     *,
     centred: bool = False,
 ) -> None:
+    """Write ASCII text with its lower left corner, or the middle of its base line, at a pixel."""
     import cv2
 
     plain = text.encode("ascii", "replace").decode()

@@ -10,6 +10,7 @@ import click
 
 from .. import models
 from ..errors import ModelError, UsageError
+from ..weights_meta import WeightsMeta, read_meta
 
 _FILE = click.Path(path_type=Path)
 
@@ -31,6 +32,28 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _as_written(
+    name: str,
+    meta: WeightsMeta,
+    weights: Path | None,
+    width: float | None,
+    size: int | None,
+    classes: int | None,
+    labels: tuple[str, ...] | None,
+) -> models.Model:
+    """The network that a file of ours names; an option may change its input or its labels, never the network."""
+    if meta.model != name:
+        raise UsageError(
+            f"'{weights}' was trained for another network.",
+            found=name,
+            allowed=meta.model,
+            hint=f"name it: {meta.model} --weights {weights}",
+        )
+    parameters = {key: value for key, value in meta.parameters.items() if key != "classes"}
+    parameters.update({key: value for key, value in (("width", width), ("size", size)) if value is not None})
+    return models.load(name, classes=classes, labels=labels or meta.labels, **parameters)
+
+
 def model_from(
     name: str,
     *,
@@ -40,7 +63,9 @@ def model_from(
     classes: int | None,
     labels: Path | None,
 ) -> models.Model:
-    """Return the model that the options describe; the class count comes from the checkpoint when nothing says it.
+    """Return the model that the options describe; what they leave out, a checkpoint may say.
+
+    A file of `tsm-edge train` names its network, input and labels; of others the class count is known.
 
     Raises:
         UnknownName: there is no such model.
@@ -49,6 +74,9 @@ def model_from(
     """
     try:
         texts = None if labels is None else models.read_labels(labels)
+        meta = None if weights is None else read_meta(weights)
+        if meta is not None:
+            return _as_written(name, meta, weights, width, size, classes, texts)
         model = models.load(name, width=width, size=size, classes=classes, labels=texts)
         if weights is None or classes is not None or texts is not None:
             return model

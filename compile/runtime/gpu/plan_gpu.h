@@ -17,7 +17,7 @@
  * - launches run one after the other, each after the one before it has finished; the queue is in order;
  * - state_in and state_out change places after a step, so a step must write all of state_out;
  * - an argument is the address `offset` bytes into its memory; in OpenCL it is a sub-buffer of `bytes` bytes, so no
- *   kernel may reach beyond them, and offsets must be multiples of CL_DEVICE_MEM_BASE_ADDR_ALIGN (512 bytes suffice). */
+ *   kernel may reach beyond them, and offsets are multiples of CL_DEVICE_MEM_BASE_ADDR_ALIGN (512 bytes suffice). */
 #ifndef TSM_PLAN_GPU_H
 #define TSM_PLAN_GPU_H
 

@@ -1,0 +1,292 @@
+"""The live page in a headless browser, at the size of a phone and of a desk. Needs Chromium."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("tornado", reason="the page needs the extra 'serve'")
+
+import browser as browsers
+
+from tsm_edge.demo import SAMPLE_CLIP
+from tsm_edge.demo.history import History
+from tsm_edge.demo.overlay import Score, Status
+from tsm_edge.demo.web.address import Address
+from tsm_edge.demo.web.server import Server
+
+pytestmark = pytest.mark.skipif(
+    browsers.PROGRAM is None, reason="no Chromium; Debian's package is 'chromium'"
+)
+
+PHONE, DESK = (390, 844, True), (1280, 800, False)
+LABELS = ("No gesture", "Turning Hand Counterclockwise", "<img src=x onerror=alert(1)>")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browsers.Browser() as running:
+        yield running
+
+
+@pytest.fixture
+def browser(chromium):
+    yield chromium
+    chromium.close_pages()
+
+
+OTHER_SITE = """<form method=post target=sink action="OURSreset"></form>
+<iframe name=sink></iframe> <iframe src="OURS"></iframe> <img id=shown src="OURSstream.mjpg">
+<script>
+window.done = [];
+const note = (word) => () => done.push(word);
+document.forms[0].submit();
+document.getElementById("shown").onerror = note("image refused");
+fetch("OURSreset", { method: "POST", mode: "no-cors" }).then(note("sent"), note("sent"));
+fetch("OURSnext?after=0").then(note("read"), note("not read"));
+</script>"""
+
+
+class Show:
+    """A server that is offered a picture every 50 ms; ``label`` says which of LABELS is seen."""
+
+    def __init__(self, port=0, token=""):
+        self.pressed = threading.Event()
+        self.label = 1
+        self._stop = threading.Event()
+        self._history = History()
+        facts = {"source": "clip.mp4", "model": "tsm-mobilenetv2"}
+        self.server = Server(Address("127.0.0.1", port), token, self.pressed.set, facts)
+        self._thread = threading.Thread(target=self._offer)
+        self._thread.start()
+
+    def _offer(self):
+        number = 0
+        while not self._stop.wait(0.05):
+            image = np.full((480, 640, 3), (40, 90, 60), np.uint8)
+            cv2.circle(image, (20 + 8 * number % 600, 240), 40, (200, 200, 255), -1)
+            index = self.label if number >= 20 else 0
+            self._history.add(index, LABELS[index], 0.5 * number)
+            top = (
+                Score(index, LABELS[index], 0.82),
+                Score(5, "Stop Sign", 0.11),
+                Score(6, "Swiping Up", 0.0),
+            )
+            ms = 5 + number % 3
+            told = Status(LABELS[index], 0.82, ms, 12.0, 4, "", top, self._history.spans())
+            self.server.offer(image, told)
+            number += 1
+
+    def close(self, why="end"):
+        self._stop.set()
+        self._thread.join()
+        self.server.close(why)
+
+
+@pytest.fixture
+def show():
+    """Return a function that starts a show; all are ended."""
+    shows = []
+
+    def start(**options):
+        shows.append(Show(**options))
+        return shows[-1]
+
+    yield start
+    for one in shows:
+        one.close()
+
+
+def content(page, name):
+    return page.evaluate(f"document.getElementById('{name}').textContent")
+
+
+def open_page(browser, url, size=DESK, label=LABELS[1]):
+    width, height, phone = size
+    page = browser.page(url, width, height, phone=phone)
+    page.wait(f"document.getElementById('label').textContent === {json.dumps(label)}")
+    return page
+
+
+@pytest.mark.parametrize(
+    "size", [(320, 568, True), PHONE, (844, 390, True), DESK], ids=lambda size: f"{size[0]}x{size[1]}"
+)
+def test_everything_is_there_at_every_size(browser, show, size, tmp_path):
+    page = open_page(browser, show().server.url, size)
+    page.wait("document.getElementById('picture').naturalWidth === 640")
+    assert content(page, "chip") == LABELS[1]
+    assert re.fullmatch(r"[567]\.0 ms · 12\.0 FPS · dropped 4", content(page, "speed"))
+    assert content(page, "percent") == "82%"
+    assert page.evaluate("document.title") == f"{LABELS[1]} – tsm-edge demo"
+    assert page.evaluate("[...document.querySelectorAll('#bars li')].map((row) => row.innerText)")[0].split() == [
+        *LABELS[1].split(), "82%"
+    ]  # fmt: skip
+    assert page.evaluate("document.querySelectorAll('#strip div').length") == 2
+    page.wait("document.querySelector('polyline').getAttribute('points').split(' ').length > 10")
+    assert content(page, "times-text") == "median 6.0 ms, highest 7.0 ms"
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]  # nothing to scroll sideways
+    outside = """[...document.querySelectorAll('main *')].filter((node) => {
+      const box = node.getBoundingClientRect();
+      return box.width > 1 && (box.left < -0.5 || box.right > innerWidth + 0.5);
+    }).map((node) => node.id || node.tagName)"""
+    assert page.evaluate(outside) == []
+    heights = page.evaluate(
+        "[...document.querySelectorAll('button')].map((one) => one.getBoundingClientRect().height)"
+    )
+    assert min(heights) >= 44  # a thumb
+    page.screenshot(tmp_path / "page.png")
+    assert cv2.imread(str(tmp_path / "page.png")).std() > 20
+    assert page.complaints() == []
+
+
+def test_those_who_cannot_see_it_are_told_the_same(browser, show):
+    page = open_page(browser, show().server.url)
+    page.wait("document.getElementById('times').getAttribute('aria-label').includes('median')")
+    nodes = page.call("Accessibility.getFullAXTree")["nodes"]
+    named = {
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in nodes
+        if not node["ignored"]
+    }
+    assert {("button", "Reset"), ("button", "Pause"), ("heading", "tsm-edge demo")} <= named
+    images = [name for role, name in named if role == "image"]
+    assert "Live picture of the camera or video" in images
+    assert f"The last 30 seconds: No gesture, {LABELS[1]}" in images
+    assert any(re.match(r"The last \d+ frames: median 6\.0 ms", name) for name in images)
+    live = [node for node in nodes if node.get("role", {}).get("value") == "status"]
+    assert live
+    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+    assert page.evaluate("getComputedStyle(document.querySelector('#bars i')).transitionDuration") in (
+        "0s",
+        "0.0s",
+    )
+
+
+def test_labels_are_text_and_nothing_else(browser, show):
+    running = show()
+    running.label = 2
+    page = open_page(browser, running.server.url, label=LABELS[2])
+    assert page.evaluate("document.images.length") == 1
+    assert page.complaints() == []
+
+
+def test_the_reset_button(browser, show):
+    running = show()
+    page = open_page(browser, running.server.url, PHONE)
+    page.evaluate("document.getElementById('reset').click()")
+    assert running.pressed.wait(10)
+    page.wait("document.getElementById('reset').textContent === 'Reset done'")
+    page.wait("document.getElementById('reset').textContent === 'Reset'")
+
+
+def test_pause_asks_for_nothing(browser, show):
+    running = show()
+    page = open_page(browser, running.server.url)
+    page.evaluate("document.getElementById('pause').click()")
+    assert content(page, "pause") == "Continue"
+    time.sleep(0.5)
+    seen = page.evaluate("after")
+    time.sleep(0.5)
+    assert page.evaluate("after") == seen
+    page.evaluate("document.getElementById('pause').click()")
+    page.wait(f"after > {seen} + 5")
+
+
+def test_two_viewers_at_once_and_the_server_going_away_and_coming_back(browser, show):
+    running = show()
+    pages = [open_page(browser, running.server.url, size) for size in (PHONE, DESK)]
+    seen = [page.evaluate("after") for page in pages]
+    for page, before in zip(pages, seen):
+        page.wait(f"after > {before} + 5")
+    port = running.server.address.port
+    running.close("max-frames")
+    for page in pages:
+        page.wait("!document.getElementById('message').hidden && document.getElementById('reset').disabled")
+        message = content(page, "message")
+        assert message.startswith(("The demo has ended (max-frames)", "The connection is lost. Trying again"))
+        assert page.evaluate("document.getElementById('view').classList.contains('stale')")
+    show(port=port)
+    for page in pages:
+        page.wait("document.getElementById('message').hidden && !document.getElementById('reset').disabled")
+        page.wait("after < 1000 && document.getElementById('view').classList.contains('stale') === false")
+        assert page.complaints() == []
+
+
+def test_a_link_that_is_no_longer_valid_is_said(browser, show):
+    running = show(token="first-token-of-two")
+    page = open_page(browser, running.server.url)
+    running.close()
+    show(port=running.server.address.port, token="second-token-of-two")
+    page.wait("document.getElementById('message').textContent.includes('token is missing or wrong')")
+    assert page.evaluate("document.getElementById('reset').disabled")
+
+
+def test_another_site_can_neither_press_the_button_nor_frame_the_page(browser, show, tmp_path):
+    """A page from another port of this machine is another site; its form and its script are refused."""
+    running = show()
+    (tmp_path / "index.html").write_text(OTHER_SITE.replace("OURS", running.server.url))
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path))
+    ) as other:
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        page = browser.page(f"http://127.0.0.1:{other.server_address[1]}/")
+        page.wait("window.done && done.length >= 3")
+        time.sleep(0.3)
+        other.shutdown()
+        thread.join()
+    assert sorted(page.evaluate("done")) == ["image refused", "not read", "sent"]
+    assert not running.pressed.is_set()
+    assert any("frame-ancestors" in complaint for complaint in page.complaints())
+
+
+def test_the_demo_as_a_user_starts_it(browser, local_bundle, tmp_path):
+    """The command line, a real bundle and a real clip; reset begins the timeline anew."""
+    command = [sys.executable, "-m", "tsm_edge", "demo", "--video", str(SAMPLE_CLIP), "--loop", "--json"]
+    command += [
+        "--serve",
+        "127.0.0.1:0",
+        "--bundle",
+        str(local_bundle),
+        "--record",
+        str(tmp_path / "out.mp4"),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "DISPLAY": ""}
+    )
+    try:
+        url = re.search(r"http://\S+", process.stderr.readline())[0]
+        page = browser.page(url, 390, 844, phone=True)
+        page.wait(f"document.getElementById('source').textContent === '{SAMPLE_CLIP.name}'", 60)
+        assert page.evaluate("document.getElementById('picture').naturalWidth") == 480
+        assert content(page, "model") == "tsm-mobilenetv2"
+        begin = "parseFloat(document.querySelector('#strip div').style.left)"
+        page.wait(f"{begin} < 95")  # more than 1.5 of the 30 seconds
+        page.evaluate("document.getElementById('reset').click()")
+        page.wait(f"{begin} > 97")
+        page.screenshot(tmp_path / "page.png")
+        assert page.complaints() == []
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    summary = json.loads(out.splitlines()[-1])
+    assert summary["stopped"] == "interrupted"
+    assert summary["recorded"] == str(tmp_path / "out.mp4")

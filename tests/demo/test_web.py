@@ -1,0 +1,419 @@
+"""The live page's server: who gets what, and that no viewer can hold up whoever offers pictures."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("tornado", reason="the page needs the extra 'serve'")
+
+from tsm_edge.demo.feed import Live
+from tsm_edge.demo.files import VideoFile
+from tsm_edge.demo.history import Span
+from tsm_edge.demo.loop import Loop
+from tsm_edge.demo.overlay import Score, Status
+from tsm_edge.demo.report import JsonReporter
+from tsm_edge.demo.sampler import Sampler
+from tsm_edge.demo.web import handlers
+from tsm_edge.demo.web.address import Address, choose_token
+from tsm_edge.demo.web.server import PAGE, Server
+from tsm_edge.errors import UsageError
+
+TOKEN = "a-token_of-letters"
+
+
+def status(ms: float = 5.0, label: str = "Stop Sign") -> Status:
+    spans = (Span(0, "No gesture", 0.0, 27.0), Span(1, label, 27.0, 30.0))
+    return Status(
+        label, 0.9, ms, 12.0, 3, "a note", (Score(1, label, 0.9), Score(0, "No gesture", 0.1)), spans
+    )
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Return a function that starts a server on a free port of this machine."""
+    monkeypatch.setattr("tsm_edge.demo.web.server._PARTING_S", 0.05)
+    running = []
+
+    def start(host="127.0.0.1", token=None, **patience):
+        pressed = threading.Event()
+        address = Address(host, 0)
+        server = Server(
+            address,
+            choose_token(address, token),
+            pressed.set,
+            {"source": "clip.mp4", "model": "colours"},
+            **patience,
+        )
+        server.pressed = pressed
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.close()
+
+
+def ask(server, path, method="GET", host=None, **headers):
+    """Return status, headers and body of one request."""
+    port = server.address.port
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, headers={"Host": host or f"127.0.0.1:{port}", **names})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, dict(answer.getheaders()), body
+
+
+def unpack(body):
+    """Return the state and the picture of a packet."""
+    (length,) = struct.unpack(">I", body[:4])
+    return json.loads(body[4 : 4 + length]), cv2.imdecode(np.frombuffer(body[4 + length :], np.uint8), 1)
+
+
+def request_only(server, path, receive_bytes=0):
+    """Send a request and never read; returns the socket."""
+    client = socket.socket()
+    if receive_bytes:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    client.connect(("127.0.0.1", server.address.port))
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return client
+
+
+def wait_for(condition, timeout_s=20.0):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+def noise(width=960, height=720):
+    """A picture that no encoder makes small."""
+    return np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_the_page_is_whole_and_closed(serve):
+    answered, headers, body = ask(serve(), "/")
+    assert answered == 200
+    text = body.decode()
+    assert text == PAGE.read_text()
+    assert not re.findall(r"(?:src|href|url|@import)\s*[=(]?\s*[\"']?(?:https?:)?//", text)
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "Server" not in headers
+
+
+def test_a_picture_comes_with_all_there_is_to_tell(serve, make):
+    server = serve()
+    for ms in (4.0, 6.0):
+        server.offer(make.picture((0, 0, 255)), status(ms))
+    server.offer(make.picture((255, 0, 0)), last := status(7.0))
+    server.offer(make.picture((255, 0, 0)), last)  # a frame that the model did not see
+    answered, _, body = ask(server, "/next?after=0")
+    state, picture = unpack(body)
+    assert answered == 200
+    assert picture.shape == (48, 64, 3)  # without the panel: the page has its own
+    assert picture[24, 32].argmax() == 0
+    assert state["times_ms"] == [4.0, 6.0, 7.0]
+    assert (state["source"], state["model"], state["number"]) == ("clip.mp4", "colours", 4)
+    assert (state["label"], state["probability"], state["note"], state["dropped"]) == (
+        "Stop Sign",
+        0.9,
+        "a note",
+        3,
+    )
+    assert [(one["label"], one["probability"]) for one in state["top"]] == [
+        ("Stop Sign", 0.9),
+        ("No gesture", 0.1),
+    ]
+    assert [(one["begin"], one["end"]) for one in state["strip"]] == [(0.0, 0.9), (0.9, 1.0)]
+    assert state["strip"][1]["colour"] == state["top"][0]["colour"]
+
+
+def test_nothing_is_encoded_while_nobody_looks_on(serve, make):
+    server = serve()
+    for _ in range(50):
+        server.offer(make.picture((0, 0, 255)), status())
+    assert server._site.states.encoded == server._site.pictures.encoded == 0
+    state, _ = unpack(ask(server, "/next?after=0")[2])
+    assert state["number"] == 50
+    assert (server._site.states.encoded, server._site.pictures.encoded) == (1, 0)
+
+
+def test_several_viewers_get_the_same_picture_encoded_once(serve, make):
+    server = serve()
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(ask, server, "/next?after=0") for _ in range(8)]
+        wait_for(lambda: server.viewers == 8)
+        server.offer(make.picture((0, 0, 255)), status())
+        states = [unpack(answer.result()[2])[0] for answer in answers]
+    assert [state["number"] for state in states] == [1] * 8
+    assert server._site.states.encoded == 1
+    wait_for(lambda: server.viewers == 0)
+
+
+def test_a_viewer_that_comes_back_late_gets_the_newest(serve, make):
+    server = serve()
+    server.offer(make.picture((0, 0, 255)), status())
+    assert unpack(ask(server, "/next?after=0")[2])[0]["number"] == 1
+    for _ in range(30):
+        server.offer(make.picture((0, 0, 255)), status())
+    assert unpack(ask(server, "/next?after=1")[2])[0]["number"] == 31
+    assert unpack(ask(server, "/next?after=4711")[2])[0]["number"] == 31  # a page of an earlier run
+    assert server._site.states.encoded == 2
+
+
+def test_pictures_for_viewers_are_of_moderate_size(serve, make):
+    server = serve()
+    server.offer(make.picture((0, 0, 255), 1920, 1080), status())
+    assert unpack(ask(server, "/next?after=0")[2])[1].shape == (540, 960, 3)
+
+
+def test_when_nothing_comes_it_says_so(serve, make):
+    server = serve(quiet_s=0.1)
+    assert ask(server, "/next?after=0")[0] == 204
+    server.offer(make.picture((0, 0, 255)), status())
+    assert ask(server, "/next?after=0")[0] == 200
+    assert ask(server, "/next?after=1")[0] == 204
+
+
+def test_viewers_are_told_that_it_has_ended_and_why(serve, make):
+    server = serve()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask, server, "/next?after=0")
+        stream = request_only(server, "/stream.mjpg")
+        wait_for(lambda: server.viewers == 2)
+        server.close("max-frames")
+        answered, _, body = waiting.result()
+    assert (answered, json.loads(body)) == (410, {"ended": "max-frames"})
+    stream.settimeout(10)
+    received = b""
+    while chunk := stream.recv(1 << 16):
+        received += chunk
+    stream.close()
+    assert b"multipart/x-mixed-replace" in received  # and then the end of the file
+    with pytest.raises(ConnectionRefusedError):
+        ask(server, "/")
+
+
+def test_the_stream_is_one_that_opencv_plays(serve, make):
+    server = serve()
+    stop = threading.Event()
+
+    def offer():
+        while not stop.wait(0.02):
+            server.offer(make.picture((0, 0, 255), 320, 240), status())
+
+    thread = threading.Thread(target=offer)
+    thread.start()
+    try:
+        capture = cv2.VideoCapture(f"{server.url}stream.mjpg")
+        pictures = [capture.read()[1] for _ in range(3)]
+        capture.release()
+    finally:
+        stop.set()
+        thread.join()
+    assert all(picture.shape[1] == 320 and picture.shape[0] > 320 for picture in pictures)  # with the panel
+    assert pictures[0][120, 160].argmax() == 2
+
+
+@pytest.mark.parametrize("path", ["/stream.mjpg", "/next?after=0"])
+def test_a_viewer_that_never_reads_is_cut_off_and_costs_nothing(serve, path):
+    server = serve(patience_s=0.3)
+    picture = noise()  # about 450 KiB, more than the system buffers for one viewer
+    stuck = [request_only(server, path, receive_bytes=4096) for _ in range(4)]
+    wait_for(lambda: server.viewers == 4)
+    offered = 0
+    while server.viewers:
+        server.offer(picture, status())
+        offered += 1
+        time.sleep(0.01)
+        assert offered < 800  # eight seconds
+    encoded = server._site.pictures.encoded + server._site.states.encoded
+    assert encoded < 20  # four viewers' buffers full, and no more
+    server.offer(picture, status())
+    assert unpack(ask(server, "/next?after=0")[2])[0]["number"] == offered + 1  # others are served
+    for client in stuck:
+        client.close()
+
+
+def test_viewers_that_vanish_are_forgotten(serve, make):
+    server = serve()
+    for path in ("/next?after=0", "/stream.mjpg"):
+        client = request_only(server, path)
+        wait_for(lambda: server.viewers == 1)
+        client.close()
+        wait_for(lambda: server.viewers == 0)
+
+
+def test_there_is_room_for_so_many_viewers(serve, monkeypatch):
+    monkeypatch.setattr(handlers, "MAX_VIEWERS", 2)
+    server = serve()
+    clients = [request_only(server, "/next?after=0") for _ in range(2)]
+    wait_for(lambda: server.viewers == 2)
+    for path in ("/next?after=0", "/stream.mjpg"):
+        answered, _, body = ask(server, path)
+        assert (answered, body) == (503, b"503: 2 viewers are looking on already\n")
+    assert ask(server, "/")[0] == 200
+    clients.pop().close()
+    wait_for(lambda: server.viewers == 1)
+    clients.pop().close()
+
+
+def test_viewers_that_never_read_do_not_slow_the_model(serve, make, write_video, capsys):
+    """Two seconds of video by its clock, with a page that reads, and viewers that never do."""
+    server = serve(patience_s=60)
+    colours = [make.picture((0, 0, 255), 960, 720), noise()]
+    clip = write_video([colours[number % 2] for number in range(60)])
+    stuck = [request_only(server, path, 4096) for path in ("/stream.mjpg", "/next?after=0") for _ in range(5)]
+    wait_for(lambda: server.viewers == 10)
+    loop = Loop(
+        make.stream(), Live(VideoFile(clip), Sampler(12)), make.labels, JsonReporter(), viewers=server
+    )
+    seen, done = [], threading.Event()
+
+    def watch():
+        after = 0
+        while not done.is_set():
+            answered, _, body = ask(server, f"/next?after={after}")
+            if answered == 200:
+                after = unpack(body)[0]["number"]
+                seen.append(after)
+
+    page = threading.Thread(target=watch)
+    page.start()
+    assert loop.run() is None
+    done.set()
+    server.close()
+    page.join()
+    loop.feed.close()
+    for client in stuck:
+        client.close()
+    assert loop.frames + loop.feed.dropped == 24
+    assert loop.frames >= 12  # all 24 on a machine that has nothing else to do
+    assert len(seen) >= 5
+    assert seen == sorted(set(seen))
+
+
+@pytest.mark.parametrize("path", ["/", "/next?after=0", "/stream.mjpg", "/reset", "/nothing"])
+def test_everything_needs_the_token(serve, path):
+    server = serve(token=TOKEN)
+    join = "&" if "?" in path else "?"
+    method = "POST" if path == "/reset" else "GET"
+    for wrong in (
+        path,
+        f"{path}{join}token=",
+        f"{path}{join}token={TOKEN}x",
+        f"{path}{join}token={TOKEN[:-1]}",
+    ):
+        answered, _, body = ask(server, wrong, method)
+        assert (answered, body) == (
+            403, b"403: the token is missing or wrong; open the address that tsm-edge demo printed\n"
+        )  # fmt: skip
+    assert ask(server, path, method, Authorization="Bearer nonsense")[0] == 403
+    assert not server.pressed.is_set()
+
+
+def test_the_token_opens_the_page(serve, make):
+    server = serve(token=TOKEN)
+    server.offer(make.picture((0, 0, 255)), status())
+    assert server.url.endswith(f"/?token={TOKEN}")
+    assert ask(server, f"/?token={TOKEN}")[0] == 200
+    assert ask(server, f"/next?after=0&token={TOKEN}")[0] == 200
+    assert ask(server, "/next?after=0", Authorization=f"Bearer {TOKEN}")[0] == 200
+    assert ask(server, "/reset", "POST", Authorization=f"Bearer {TOKEN}")[0] == 204
+    assert server.pressed.is_set()
+
+
+def test_other_machines_need_a_token_without_being_asked(serve):
+    server = serve("0.0.0.0")
+    token = server.url.partition("?token=")[2]
+    assert len(token) >= 20
+    assert ask(server, "/")[0] == 403
+    assert ask(server, f"/?token={token}")[0] == 200
+    with pytest.raises(UsageError, match="no good token"):
+        serve("0.0.0.0", token="guess")
+
+
+def test_ipv6(serve):
+    try:
+        server = serve("::1")
+    except Exception as error:
+        pytest.skip(f"no IPv6 on this machine: {error}")
+    connection = http.client.HTTPConnection("::1", server.address.port, timeout=20)
+    connection.request("GET", "/")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_a_foreign_name_is_refused(serve):
+    server = serve()
+    for name in ("evil.example", "evil.example:8080", f"127.0.0.1.evil.example:{server.address.port}"):
+        answered, _, body = ask(server, "/", host=name)
+        assert answered == 403 and b"not known by that name" in body
+    for name in ("localhost", "localhost:9999", "127.0.0.1", "[::1]:80", socket.gethostname()):
+        assert ask(server, "/", host=name)[0] == 200
+
+
+def test_reset_is_for_our_own_page(serve):
+    server = serve()
+    own = f"http://127.0.0.1:{server.address.port}"
+    refused = [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": f"http://localhost:{server.address.port}"},  # another origin, for a browser
+        {"Origin": own, "Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+    ]
+    for headers in refused:
+        answered, _, body = ask(server, "/reset", "POST", **headers)
+        assert (answered, body) == (403, b"403: another site may not press this button\n"), headers
+    assert ask(server, "/reset")[0] == 405
+    assert not server.pressed.is_set()
+    for headers in ({"Origin": own, "Sec_Fetch_Site": "same-origin"}, {}):
+        server.pressed.clear()
+        assert ask(server, "/reset", "POST", **headers)[0] == 204
+        assert server.pressed.is_set()
+
+
+def test_what_is_not_there_and_what_makes_no_sense(serve):
+    server = serve()
+    assert ask(server, "/etc/passwd")[2] == b"404: there is nothing here; the page is at /\n"
+    assert ask(server, "/../page.html")[0] == 404
+    for after in ("-1", "x", "9" * 16, ""):
+        assert ask(server, f"/next?after={after}")[0] == 400
+    answered, headers, body = ask(server, "/", "DELETE")
+    assert (answered, body) == (405, b"405: method not allowed\n")
+    assert headers["Content-Type"].startswith("text/plain")
+
+
+def test_rubbish_from_strangers_is_not_our_users_business(serve, capfd):
+    server = serve()
+    for rubbish in (
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /" + b"x" * 40_000 + b"\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", server.address.port), timeout=10) as client:
+            client.sendall(rubbish)
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(1 << 16):
+                pass
+    assert ask(server, "/")[0] == 200
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,187 @@
+"""Training: it goes on after a kill as if nothing had happened; what it leaves can be read; bad starts are refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from tsm_edge import checkpoints, cli, models
+from tsm_edge.errors import CheckpointError, DataError
+from tsm_edge.train import checkpoint, command, loop
+from tsm_edge.train.network import Variant
+from tsm_edge.train.settings import Settings
+from tsm_edge.train.store import open_store
+from tsm_edge.weights_meta import read_meta
+
+LABELS = ("No gesture", "Swiping Left", "Swiping Right")
+TINY = ["--width", "0.25", "--size", "32", "--frames", "4", "--batch", "8", "--threads", "1"]
+
+
+def arguments(data, out, *more) -> list[str]:
+    return ["train", "--data", str(data), "--out", str(out), *TINY, *more]
+
+
+def invoke(*words):
+    return CliRunner().invoke(cli.cli, [str(word) for word in words])
+
+
+def curve(out) -> list[dict]:
+    """Metrics of every epoch, but the time it took."""
+    records = [json.loads(line) for line in (out / loop.METRICS).read_text().splitlines()]
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+
+
+@pytest.fixture(scope="module")
+def trained(small_store, tmp_path_factory):
+    """Three epochs without interruption."""
+    out = tmp_path_factory.mktemp("trained")
+    result = invoke(*arguments(small_store, out, "--epochs", 3, "--json"))
+    assert result.exit_code == 0, result.output
+    return out, json.loads(result.stdout)
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(small_store, trained, tmp_path):
+    words = arguments(small_store, tmp_path, "--epochs", "3")
+    program = [sys.executable, "-c", "from tsm_edge.cli import main; main()", *words]
+    with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / loop.METRICS).is_file():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+    done = len(curve(tmp_path))
+    assert done < 3, "it was over before it could be killed"
+    result = invoke(*words, "--resume")
+    assert result.exit_code == 0, result.output
+    assert f"going on after epoch {done}" in result.stderr
+    assert curve(tmp_path) == curve(trained[0])
+    weights = [(folder / checkpoint.WEIGHTS).read_bytes() for folder in (tmp_path, trained[0])]
+    assert weights[0] == weights[1]
+
+
+def test_what_a_training_leaves(trained):
+    out, document = trained
+    assert sorted(path.name for path in out.iterdir()) == [
+        "last.pth",
+        "metrics.jsonl",
+        "metrics.png",
+        "weights.safetensors",
+    ]
+    assert [record["epoch"] for record in document["history"]] == [1, 2, 3]
+    assert document["best"] == max(document["history"], key=lambda record: record["top1"])
+    content = torch.load(out / checkpoint.LAST, weights_only=True)
+    assert content["epoch"] == 3
+    meta = read_meta(out / checkpoint.WEIGHTS)
+    assert (meta.model, meta.labels, meta.parameters["size"]) == ("tsm-mobilenetv2", LABELS, 32)
+    assert "held-out top-1" in meta.note
+
+
+def test_weights_and_checkpoint_load_into_the_zoos_network(trained):
+    model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
+    for name in (checkpoint.WEIGHTS, checkpoint.LAST):
+        net, info = checkpoints.prepare(model, trained[0] / name)
+        assert info.source == "file"
+        assert not net.training
+
+
+def test_resuming_with_other_settings_is_refused(small_store, trained):
+    result = invoke(*arguments(small_store, trained[0], "--epochs", 4, "--lr", 0.1, "--resume"))
+    assert result.exit_code == 1
+    assert "found: epochs, lr" in result.stderr
+
+
+def test_there_may_be_nothing_to_resume(small_store, tmp_path):
+    result = invoke(*arguments(small_store, tmp_path, "--resume"))
+    assert result.exit_code == 1 and "nothing to resume" in result.stderr
+    (tmp_path / checkpoint.LAST).write_bytes(b"damaged")
+    assert invoke(*arguments(small_store, tmp_path, "--resume")).exit_code == 1
+
+
+def test_init_begins_with_trained_weights(small_store, trained, tmp_path):
+    weights = trained[0] / checkpoint.WEIGHTS
+    model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
+    same, other = (
+        command.initial(weights, model),
+        models.load("tsm-mobilenetv2", width=0.25, size=64, classes=5),
+    )
+    body = command.initial(weights, other)
+    assert body["classifier.weight"].shape[0] == 5
+    assert torch.equal(body["features.0.0.weight"], same["features.0.0.weight"])
+    result = invoke(*arguments(small_store, tmp_path, "--epochs", 1, "--init", weights))
+    assert result.exit_code == 0, result.output
+    refused = invoke(*arguments(small_store, tmp_path, "--init", weights, "--resume"))
+    assert refused.exit_code == 2
+
+
+def test_labels_with_an_unknown_direction_need_a_word(make_store, tmp_path):
+    store = make_store(tmp_path / "store", ("No gesture", "Swiping Left"), 16)
+    result = invoke(*arguments(store, tmp_path / "out"))
+    assert result.exit_code == 2 and "--no-flip" in result.stderr
+
+
+def test_a_video_folder_is_decoded_and_the_bad_clips_are_named(write_video, tmp_path):
+    for number in range(10):
+        write_video(tmp_path / f"clips/{'ab'[number % 2]}/{number}.mp4", range(20, 140, 12))
+    (tmp_path / "clips/a/bad.mp4").write_bytes(b"no video")
+    result = invoke(*arguments(tmp_path / "clips", tmp_path / "out", "--epochs", 1, "--batch", 4))
+    assert result.exit_code == 0, result.output
+    assert "skipped a/bad.mp4: cannot be read" in result.stderr
+    assert "1 clips are left out" in result.stderr
+    assert "next: tsm-edge compile tsm-mobilenetv2" in result.stdout
+
+
+def settings(**changes) -> Settings:
+    model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
+    usual = {
+        "model": model.name,
+        "parameters": dict(model.parameters),
+        "labels": LABELS,
+        "frames": 4,
+        "batch": 8,
+    }
+    return Settings(**{**usual, **changes})
+
+
+def test_settings_survive_a_checkpoint():
+    one = settings(variant=Variant("bi", 0.25), mirrored=(0, 2, 1))
+    assert Settings.from_json(json.loads(json.dumps(one.to_json()))) == one
+    assert one.differing(settings()) == ["mirrored", "variant"]
+
+
+def test_too_few_clips_and_a_foreign_checkpoint(small_store, tmp_path):
+    model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
+    store = open_store(small_store)
+    with pytest.raises(DataError, match="fewer clips"):
+        loop.Trainer(settings(batch=100), model, store, store, tmp_path)
+    torch.save({"state_dict": {}}, tmp_path / "foreign.pth")
+    with pytest.raises(CheckpointError, match="no checkpoint of"):
+        checkpoint.load(tmp_path / "foreign.pth")
+
+
+def test_every_stretch_of_an_epoch_holds_all_classes():
+    targets = np.array([0] * 60 + [1] * 30 + [2] * 30)
+    order = loop.spread(targets, np.random.default_rng(0))
+    assert sorted(order) == list(range(120))
+    for at in range(0, 120, 12):
+        counts = np.bincount(targets[order[at : at + 12]], minlength=3)
+        assert abs(counts - [6, 3, 3]).max() <= 1
+    assert (order != loop.spread(targets, np.random.default_rng(1))).any()
+
+
+def test_later_frames_count_more_in_the_loss():
+    logits, labels = torch.zeros(1, 4, 3), torch.tensor([1])
+    late, early = logits.clone(), logits.clone()
+    late[0, 3, 1] = early[0, 0, 1] = 3.0
+    only_frames = settings(consensus=0.0, smoothing=0.0)
+    assert loop.loss_of(late, labels, only_frames) < loop.loss_of(early, labels, only_frames)
+    only_mean = settings(consensus=1.0, smoothing=0.0)
+    assert torch.isclose(loop.loss_of(late, labels, only_mean), loop.loss_of(early, labels, only_mean))

@@ -1,0 +1,100 @@
+"""The variants of the shift, against the definition; and the clip form against the steps a device takes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tsm_edge import models
+from tsm_edge.errors import UsageError
+from tsm_edge.models._shift import shift_clip
+from tsm_edge.train import network
+from tsm_edge.train.network import Variant
+
+LABELS = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def built():
+    model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
+    return model, model.build(1)
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return torch.randn((2, 5, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+
+
+def run(built, clip, **changes):
+    model, net = built
+    with torch.inference_mode():
+        return network.clip_logits(net, model.layers, clip, Variant(**changes))
+
+
+def test_the_usual_shift_is_the_zoos():
+    x = torch.randn(6, 16, 3, 3)
+    assert torch.equal(network.shift(x, 3, Variant()), shift_clip(x, 3, 2))
+
+
+def test_the_online_variant_runs_the_zoos_own_code_and_equals_its_steps(built, clip):
+    model, net = built
+    found = run(built, clip)
+    states = tuple(state.expand(2, -1, -1, -1) for state in model.zero_states())
+    with torch.inference_mode():
+        assert torch.equal(found, net(clip))
+        for at in range(5):
+            logits, states = net.step(clip[:, at], states)
+            assert torch.allclose(logits, found[:, at], atol=1e-4, rtol=1e-4)
+
+
+def test_bi_takes_half_from_the_past_and_half_from_the_future():
+    x = torch.arange(1.0, 5).view(4, 1, 1, 1).repeat(1, 8, 1, 1)  # one clip of 4 frames, 8 channels
+    found = network.shift(x, 4, Variant("bi", 0.5))[:, :, 0, 0]
+    assert found[:, :2].T.tolist() == [[0, 1, 2, 3]] * 2
+    assert found[:, 2:4].T.tolist() == [[2, 3, 4, 0]] * 2
+    assert found[:, 4:].T.tolist() == [[1, 2, 3, 4]] * 4
+
+
+def test_circulant_padding_takes_the_other_end():
+    x = torch.arange(1.0, 5).view(4, 1, 1, 1).repeat(1, 8, 1, 1)
+    found = network.shift(x, 4, Variant("bi", 0.5, padding="circulant"))[:, :, 0, 0]
+    assert found[:, 0].tolist() == [4, 1, 2, 3]
+    assert found[:, 2].tolist() == [2, 3, 4, 1]
+
+
+def test_clips_of_a_batch_do_not_mix():
+    x = torch.randn(8, 16, 2, 2)
+    both = network.shift(x, 4, Variant("bi", 1 / 4))
+    assert torch.equal(both[:4], network.shift(x[:4], 4, Variant("bi", 1 / 4)))
+
+
+@pytest.mark.parametrize("changes", [{"direction": "none"}, {"proportion": 0.0}])
+def test_without_shift_a_frame_knows_nothing_of_the_others(built, clip, changes):
+    whole = run(built, clip, **changes)
+    alone = run(built, clip[:, 3:4], **changes)
+    assert torch.allclose(whole[:, 3:4], alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("direction", ["uni", "bi"])
+def test_who_sees_the_future(built, clip, direction):
+    changed = clip.clone()
+    changed[:, -1] = 0
+    same = torch.allclose(
+        run(built, clip, direction=direction)[:, :-1], run(built, changed, direction=direction)[:, :-1]
+    )
+    assert same == (direction == "uni")
+
+
+def test_inplace_also_shifts_what_the_sum_reads(built, clip):
+    assert not torch.allclose(run(built, clip, place="inplace"), run(built, clip))
+    assert torch.allclose(
+        run(built, clip, place="inplace", proportion=0.0), run(built, clip, direction="none")
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{"direction": "past"}, {"place": "branch"}, {"padding": "mirror"}, {"proportion": 1.5}]
+)
+def test_a_variant_that_does_not_exist(changes):
+    with pytest.raises(UsageError):
+        Variant(**changes)

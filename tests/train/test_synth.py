@@ -1,0 +1,153 @@
+"""The rendered clips: the same again, the stated directions in the pixels, nothing told by a still frame."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tsm_edge import cli, synth
+from tsm_edge.errors import UnknownName
+from tsm_edge.models import JESTER
+from tsm_edge.synth import families, motion, photos, shapes, textures
+from tsm_edge.train.store import open_store
+
+OPPOSITES = (
+    ("Swiping Left", "Swiping Right"),
+    ("Swiping Up", "Swiping Down"),
+    ("Turning Hand Clockwise", "Turning Hand Counterclockwise"),
+    ("Zooming In With Full Hand", "Zooming Out With Full Hand"),
+)
+
+
+def flow_of(frames: np.ndarray) -> dict[str, float]:
+    """What moves in a clip: to the right, down, clockwise in the picture, and apart; summed over its frames."""
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    total = {"right": 0.0, "down": 0.0, "clockwise": 0.0, "apart": 0.0}
+    for before, after in zip(grey, grey[1:]):
+        flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+        flow -= np.median(flow, axis=(0, 1))  # the camera's own movement
+        weight = np.hypot(flow[..., 0], flow[..., 1]) + 1e-6
+        y, x = np.mgrid[: len(before), : len(before)].astype(np.float64)
+        dx, dy = (axis - (axis * weight).sum() / weight.sum() for axis in (x, y))
+        total["right"] += flow[..., 0].sum()
+        total["down"] += flow[..., 1].sum()
+        total["clockwise"] += (dx * flow[..., 1] - dy * flow[..., 0]).sum()
+        total["apart"] += (dx * flow[..., 0] + dy * flow[..., 1]).sum()
+    return total
+
+
+@pytest.mark.parametrize(
+    ("label", "measure", "sign"),
+    [
+        ("Swiping Left", "right", 1),  # the person's left is the right of an unmirrored picture
+        ("Swiping Right", "right", -1),
+        ("Swiping Up", "down", -1),
+        ("Swiping Down", "down", 1),
+        ("Turning Hand Clockwise", "clockwise", -1),  # seen from the front
+        ("Turning Hand Counterclockwise", "clockwise", 1),
+        ("Zooming In With Full Hand", "apart", 1),
+        ("Zooming Out With Full Hand", "apart", -1),
+    ],
+)
+@pytest.mark.parametrize("split", synth.SPLITS)
+def test_the_pixels_move_to_the_stated_side(rendered, split, label, measure, sign):
+    first = synth.LABELS.index(label)
+    found = [flow_of(rendered(split, first + 11 * turn))[measure] * sign > 0 for turn in range(12)]
+    assert np.mean(found) >= 0.75, f"{sum(found)} of {len(found)}"
+
+
+def test_labels_are_jesters():
+    assert set(synth.LABELS) <= set(JESTER)
+    assert list(synth.LABELS) == sorted(synth.LABELS)
+
+
+def test_the_same_arguments_give_the_same_bytes_and_others_do_not(rendered):
+    first = synth.render("train", 5, 4, size=48)
+    assert (first.frames == synth.render("train", 5, 4, size=48).frames).all()
+    assert first.label == synth.LABELS[4]
+    assert first.frames.shape == (synth.FRAMES, 48, 48, 3) and first.frames.dtype == np.uint8
+    for other in (("test", 5, 4), ("train", 6, 4), ("train", 5, 15)):
+        assert (synth.render(*other, size=48).frames != first.frames).any()
+
+
+def test_the_splits_share_nothing_but_the_hand():
+    train, test = families.TRAIN, families.TEST
+    assert set(train.shapes) & set(test.shapes) == {"hand"}
+    assert set(train.textures) & set(test.textures) == {"photo"}
+    assert set(train.backgrounds) & set(test.backgrounds) == {"photo"}
+    assert not set(train.photos) & set(test.photos)
+    assert train.finger_width[0] >= test.finger_width[1]
+    for low, high in test.durations:
+        assert all(high <= first or low >= last for first, last in train.durations)
+
+
+def test_every_name_of_a_family_exists():
+    for kind in synth.SPLITS.values():
+        assert set(kind.shapes) <= set(shapes.BUILD)
+        assert set((*kind.textures, *kind.backgrounds)) <= set(textures.DRAW)
+
+
+def test_an_unknown_split():
+    with pytest.raises(UnknownName, match="Did you mean 'train'"):
+        synth.render("trian", 0, 0)
+
+
+def tracks(label: str, split: str, count: int) -> list[motion.Track]:
+    found = []
+    for seed in range(count):
+        random = np.random.default_rng([seed, synth.LABELS.index(label)])
+        timing = motion.draw_timing(random, synth.SPLITS[split].durations, synth.FRAMES)
+        found.append(motion.MOVES[label](random, timing))
+    return found
+
+
+@pytest.mark.parametrize("split", synth.SPLITS)
+@pytest.mark.parametrize("pair", OPPOSITES)
+def test_a_still_frame_does_not_tell_opposites_apart(pair, split):
+    """The poses of all frames of one class are distributed as those of its opposite, up to what 1500 clips can show."""
+    first, second = (tracks(label, split, 1500) for label in pair)
+    for name in ("x", "y", "angle", "size", "openness"):
+        values = [np.concatenate([getattr(track, name) for track in some]) for some in (first, second)]
+        spread = np.concatenate(values).std()
+        for quantile in (0.1, 0.5, 0.9):
+            a, b = (np.quantile(one, quantile) for one in values)
+            assert abs(a - b) < 0.2 * spread, f"{name} at {quantile}: {a:.3f} and {b:.3f}"
+
+
+@pytest.mark.parametrize("pair", OPPOSITES)
+def test_opposites_end_on_opposite_sides(pair):
+    name = {"Swiping Left": "x", "Swiping Up": "y", "Turning Hand Clockwise": "angle"}.get(pair[0], "size")
+    change = [
+        np.mean([getattr(t, name)[-1] - getattr(t, name)[0] for t in tracks(label, "test", 60)])
+        for label in pair
+    ]
+    assert change[0] * change[1] < 0
+
+
+def test_without_photographs_the_clips_are_drawn_alone(monkeypatch):
+    monkeypatch.setattr(photos, "_path", lambda name: None)
+    assert photos.available(families.TRAIN.photos) == ()
+    assert synth.render("train", 0, 3, size=48).frames.std() > 1
+
+
+def test_the_command_writes_a_store(tmp_path):
+    arguments = ["synth", "--out", str(tmp_path / "clips"), "--clips", "13", "--size", "40", "--json"]
+    result = CliRunner().invoke(cli.cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["clips"] == 13
+    store = open_store(tmp_path / "clips")
+    assert (len(store), store.side, store.labels) == (13, 40, synth.LABELS)
+    assert store.targets.tolist() == [*range(11), 0, 1]
+    assert (store.clip(12) == synth.render("train", 0, 12, size=40).frames).all()
+
+
+def test_the_command_writes_videos_with_two_processes(tmp_path):
+    arguments = ["synth", "--out", str(tmp_path), "--clips", "33", "--size", "64", "--videos", "--jobs", "2"]
+    result = CliRunner().invoke(cli.cli, arguments)
+    assert result.exit_code == 0, result.output
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.mp4"))
+    assert len(files) == 33 and files[0] == "Doing other things/000000.mp4"

@@ -1,0 +1,135 @@
+"""`tsm-edge synth`: rendered clips of gestures, as a store for training or as videos to look at."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import click
+
+from ..errors import OutputError
+from ..report import print_json, print_next
+from . import FRAMES, LABELS, RATE_FPS, SPLITS, photos
+from ._clip import Pixels, render
+
+CHUNK = 32
+
+
+@click.command()
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write."
+)
+@click.option("--split", type=click.Choice(tuple(SPLITS)), default="train", show_default=True, help="Family.")
+@click.option("--clips", type=click.IntRange(1), default=2200, show_default=True, help="How many clips.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed.")
+@click.option("--size", type=click.IntRange(32, 512), default=110, show_default=True, help="Side in pixels.")
+@click.option(
+    "--frames", type=click.IntRange(2, 64), default=FRAMES, show_default=True, help="Frames a clip."
+)
+@click.option("--videos", is_flag=True, help="Write <label>/<name>.mp4 instead of a store.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+def synth(
+    out: Path,
+    split: str,
+    clips: int,
+    seed: int,
+    size: int,
+    frames: int,
+    videos: bool,
+    jobs: int,
+    as_json: bool,
+) -> None:
+    """Render clips of eleven gestures to train and test on.
+
+    The same options give the same clips. `train` and `test` share no shapes (but hands), textures, photographs or
+    speeds. Left, right and clockwise are those of the person in front of a camera that does not mirror.
+    """
+    kind = SPLITS[split]
+    usable = photos.available(kind.photos)
+    if len(usable) < len(kind.photos):
+        click.echo(
+            f"note: {len(kind.photos) - len(usable)} of {len(kind.photos)} photographs are not installed and are "
+            'replaced by drawn textures: pip install "tsm-edge[train]"',
+            err=True,
+        )
+    pieces = [
+        (split, seed, list(range(clips))[at : at + CHUNK], size, frames) for at in range(0, clips, CHUNK)
+    ]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with click.progressbar(length=clips, label="render", file=sys.stderr) as bar:
+            written = (_write_videos if videos else _write_store)(
+                out, _rendered(pieces, jobs, bar), clips, size, frames
+            )
+    except OSError as error:
+        raise OutputError(f"'{out}' cannot be written.", found=error.strerror or error) from error
+    if as_json:
+        print_json({"clips": clips, "split": split, "seed": seed, "labels": list(LABELS), "folder": str(out)})
+        return
+    click.echo(
+        f"{clips} clips of {frames} frames at {RATE_FPS:g} a second, {size} x {size} pixels: {written}"
+    )
+    if split == "train" and not videos:
+        print_next(f"tsm-edge train --data {out} --out runs/first")
+    elif not videos:
+        print_next(f"tsm-edge eval WEIGHTS --data {out}")
+
+
+def _rendered(
+    pieces: list[tuple[str, int, list[int], int, int]], jobs: int, bar: object
+) -> Iterator[tuple[int, Pixels]]:
+    if jobs == 1:
+        results = map(_render_piece, pieces)
+        yield from _counted(zip(pieces, results), bar)
+        return
+    with ProcessPoolExecutor(min(jobs, len(pieces)), mp_context=get_context("spawn")) as pool:
+        yield from _counted(zip(pieces, pool.map(_render_piece, pieces)), bar)
+
+
+def _counted(results: Iterator[tuple[tuple, list[Pixels]]], bar: object) -> Iterator[tuple[int, Pixels]]:
+    for (_, _, indices, _, _), clips in results:
+        yield from zip(indices, clips)
+        bar.update(len(indices))  # type: ignore[attr-defined]
+
+
+def _render_piece(piece: tuple[str, int, list[int], int, int]) -> list[Pixels]:
+    import cv2
+
+    cv2.setNumThreads(1)  # pictures this small are slower on two
+    split, seed, indices, size, frames = piece
+    return [render(split, seed, index, size=size, frames=frames).frames for index in indices]
+
+
+def _write_store(
+    out: Path, rendered: Iterator[tuple[int, Pixels]], clips: int, size: int, frames: int
+) -> str:
+    from ..train.store import Writer
+
+    writer = Writer(out, clips * frames, size)
+    for index, pixels in rendered:
+        writer.add(f"{index:06d}", index % len(LABELS), pixels)
+    writer.close(LABELS, RATE_FPS, "rendered by tsm-edge synth")
+    return str(out)
+
+
+def _write_videos(
+    out: Path, rendered: Iterator[tuple[int, Pixels]], clips: int, size: int, frames: int
+) -> str:
+    import cv2
+
+    for index, pixels in rendered:
+        folder = out / LABELS[index % len(LABELS)]
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{index:06d}.mp4"
+        file = cv2.VideoWriter(os.fspath(path), cv2.VideoWriter_fourcc(*"mp4v"), RATE_FPS, (size, size))
+        if not file.isOpened():
+            raise OutputError(f"'{path}' cannot be written.", found="no video encoder for it")
+        for frame in pixels:
+            file.write(frame[:, :, ::-1].copy())
+        file.release()
+    return f"{out}/<label>/*.mp4"

@@ -1,0 +1,66 @@
+"""One training example from a stored clip: frames picked, cropped, mirrored with its label, recoloured.
+
+Every example has its own random numbers, from (seed, epoch, index), so it does not matter who draws it or when.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import sampling
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What may happen to a clip.
+
+    size: side of the network's input. mirrored: label after mirroring, for each label; empty for never. reversed_:
+    label after playing backwards, -1 where a clip may not be reversed; empty for never. strength: 0 none .. 1 usual.
+    """
+
+    size: int
+    frames: int
+    way: str
+    mirrored: tuple[int, ...]
+    reversed_: tuple[int, ...]
+    strength: float = 1.0
+
+    def __call__(self, clip: Pixels, label: int, random: np.random.Generator) -> tuple[Pixels, int]:
+        """uint8 [F, side, side, 3] RGB and a label -> uint8 [frames, size, size, 3] and the label it now has."""
+        clip = clip[sampling.pick(self.way, len(clip), self.frames, random)]
+        if self.reversed_ and self.reversed_[label] >= 0 and random.random() < 0.5:
+            clip, label = clip[::-1], self.reversed_[label]
+        clip = crop(clip, self.size, random, self.strength)
+        if self.mirrored and random.random() < 0.5:
+            clip, label = clip[:, :, ::-1], self.mirrored[label]
+        return recolour(clip, random, self.strength), label
+
+
+def crop(clip: Pixels, size: int, random: np.random.Generator, strength: float = 1.0) -> Pixels:
+    """Cut the same random part out of every frame (at least 3/4 of the side) and scale it to ``size``."""
+    import cv2
+
+    side = clip.shape[1]
+    least = min(side, round(side * (0.875 - 0.125 * strength)))
+    part = int(random.integers(least, side + 1))
+    top, left = random.integers(0, side - part + 1, 2)
+    view = clip[:, top : top + part, left : left + part]
+    if part == size:
+        return view
+    way = cv2.INTER_AREA if part > size else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(frame, (size, size), interpolation=way) for frame in view])
+
+
+def recolour(clip: Pixels, random: np.random.Generator, strength: float = 1.0) -> Pixels:
+    """Gain, offset and tint, the same for every frame of the clip."""
+    gain = np.exp(random.uniform(-0.3, 0.3) * strength + random.uniform(-0.1, 0.1, 3) * strength)
+    offset = random.uniform(-25, 25) * strength
+    tables = np.clip(np.arange(256)[:, None] * gain + offset, 0, 255).astype(np.uint8)
+    if random.random() < 0.1 * strength:
+        tables = tables[:, random.permutation(3)]
+    return np.stack([tables[:, channel][clip[..., channel]] for channel in range(3)], axis=-1)

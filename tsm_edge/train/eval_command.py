@@ -1,0 +1,237 @@
+"""`tsm-edge eval`: how well weights, or a bundle as it will run on the board, recognise clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from .. import models, report
+from ..errors import AccuracyError, CheckpointError, DataError, UsageError
+from ..models import Model, read_labels
+from ..weights_meta import read_meta
+from . import measure
+from .command import report_skipped, stored
+from .network import PADDINGS, PLACES, Variant
+from .sampling import WAYS
+from .store import Store
+
+_FOLDER, _FILE = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What was measured: by form ("online", "clip" or "bundle"). The first is the one that counts."""
+
+    subject: str
+    found: dict[str, measure.Measured]
+
+    @property
+    def main(self) -> measure.Measured:
+        """The form that a device runs."""
+        return next(iter(self.found.values()))
+
+
+@click.command(name="eval")
+@click.argument("subject", metavar="WEIGHTS|BUNDLE", type=_FILE)
+@click.option(
+    "--data", required=True, type=_FILE, help="Store, folder of label folders, .csv, or raw frame list."
+)
+@click.option(
+    "--videos", type=_FOLDER, help="Where the clips of an annotation file are.  [default: beside it]"
+)
+@click.option("--cache", type=_FOLDER, help="Keep the decoded clips in this folder.")
+@click.option(
+    "--frames", type=click.IntRange(1, 256), help="Look at so many frames of a clip.  [default: all]"
+)
+@click.option(
+    "--sampling", "way", type=click.Choice(WAYS), default="segments", show_default=True, help="How."
+)
+@click.option("--clips", type=click.IntRange(1), help="Only so many clips, spread over the data.")
+@click.option("--model", "name", help="Network of the weights.  [default: as the file says]")
+@click.option("--width", type=float, help="Its width.  [default: as the file says]")
+@click.option("--size", type=int, help="Its input.  [default: as the file says]")
+@click.option("--labels", type=_FILE, help="Its classes, one a line.  [default: as the file says]")
+@click.option("--tsn", is_flag=True, help="The weights were trained with --tsn; measures the clip form only.")
+@click.option(
+    "--shift", type=click.Choice(("uni", "bi")), default="uni", show_default=True, help="As trained."
+)
+@click.option(
+    "--shift-share", type=click.FloatRange(0, 1), default=1 / 8, show_default=True, help="As trained."
+)
+@click.option(
+    "--shift-place", type=click.Choice(PLACES), default="residual", show_default=True, help="As trained."
+)
+@click.option(
+    "--shift-padding", type=click.Choice(PADDINGS), default="zero", show_default=True, help="As trained."
+)
+@click.option("--threads", type=click.IntRange(1, 64), help="Threads of a step or of torch.")
+@click.option(
+    "--min-top1", type=click.FloatRange(0, 100), help="Fail with exit code 3 below this, in percent."
+)
+@click.option("--plot", type=_FILE, help="Draw the confusion matrix and the curve into a .png file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+def evaluate(
+    subject: Path, data: Path, min_top1: float | None, plot: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Measure WEIGHTS in the online and in the clip form, or a BUNDLE as it is compiled.
+
+    The answer for a clip is the mean of the scores of its frames. The clips are scaled to the network's input once, so
+    that weights and bundle see the same pictures.
+    """
+    options["labels"] = read_labels(options["labels"]) if options["labels"] else None
+    look = measure.Look(options["frames"] or 0, options["way"])
+    with TemporaryDirectory() as scratch:
+        options["cache"] = options["cache"] or Path(scratch)
+        run = _bundle if (subject / "manifest.json").is_file() else _weights
+        forms = run(subject, data, look, options)
+        if plot is not None:
+            _draw(plot, forms)
+    _print(forms, as_json)
+    if min_top1 is not None and 100 * forms.main.top1 < min_top1:
+        raise AccuracyError(
+            f"'{subject}' recognises less than was demanded.",
+            found=f"{forms.main.top1:.2%} top-1",
+            allowed=f"{min_top1:g}% and more",
+        )
+
+
+def _weights(subject: Path, data: Path, look: measure.Look, options: dict[str, Any]) -> Forms:
+    import torch
+
+    from ..checkpoints import load_into
+    from ..models._net import make_net
+
+    if options["threads"]:
+        torch.set_num_threads(options["threads"])
+    model = _model(subject, options)
+    store = _clips(data, model, options)
+    net = make_net(model.layers)
+    load_into(net, subject, model)
+    seen = measure.prepared(store, model.preprocess, look)
+    direction = "none" if options["tsn"] else options["shift"]
+    variant = Variant(direction, options["shift_share"], options["shift_place"], options["shift_padding"])
+    scores = {"clip": measure.clip_scores(net, model, seen, variant)}
+    if variant.online:
+        scores = {"online": measure.step_scores(net, model, seen), **scores}
+    found = {form: measure.Measured(rows, store.targets, model.labels) for form, rows in scores.items()}
+    return Forms(str(subject), found)
+
+
+def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, Any]) -> Forms:
+    from .. import runtime
+    from ..origin import model_of
+
+    for name in ("name", "width", "size", "labels"):
+        if options[name] is not None:
+            raise UsageError(
+                "A bundle says itself what it is.", found=f"--{name}", hint="leave the option out"
+            )
+    with runtime.open(subject, threads=options["threads"]) as opened:
+        model = model_of(opened.manifest)
+        store = _clips(data, model, options)
+        with opened.stream() as stream:
+            rows = measure.stream_scores(stream, store, look)
+    return Forms(str(subject), {"bundle": measure.Measured(rows, store.targets, model.labels)})
+
+
+def _model(subject: Path, options: dict[str, Any]) -> Model:
+    """The network of the weights: what the options say, else what the file says about itself."""
+    meta = read_meta(subject)
+    if meta is None and options["labels"] is None:
+        raise CheckpointError(
+            f"'{subject}' does not say what its classes are.",
+            hint="give them with --labels, and the network with --model, --width and --size",
+        )
+    parameters = {key: value for key, value in (meta.parameters if meta else {}).items() if key != "classes"}
+    parameters.update({key: options[key] for key in ("width", "size") if options[key] is not None})
+    labels = options["labels"] or (meta.labels if meta else None)
+    return models.load(
+        options["name"] or (meta.model if meta else "tsm-mobilenetv2"), labels=labels, **parameters
+    )
+
+
+def _clips(data: Path, model: Model, options: dict[str, Any]) -> Store:
+    from .data import subset
+
+    store, skipped = stored(data, options["cache"], model, options)
+    report_skipped(skipped)
+    if store.labels != model.labels:
+        raise DataError(
+            "The labels of the data are not those of the network.",
+            found=", ".join(store.labels),
+            allowed=", ".join(model.labels),
+        )
+    if options["clips"] is not None and options["clips"] < len(store):
+        share = len(store) / options["clips"]
+        store = subset(store, [int(index * share) for index in range(options["clips"])])
+    return store
+
+
+def document(forms: Forms) -> dict[str, Any]:
+    """Everything that was measured, as plain data."""
+    return {
+        "subject": forms.subject,
+        "clips": len(forms.main.targets),
+        "labels": list(forms.main.labels),
+        "forms": {
+            form: {
+                "top1": found.top1,
+                "top5": found.top5,
+                "top1_by_share_seen": [list(pair) for pair in found.curve],
+                "recall": found.recalls,
+                "confusion": found.confusion.tolist(),
+            }
+            for form, found in forms.found.items()
+        },
+    }
+
+
+def _print(forms: Forms, as_json: bool) -> None:
+    if as_json:
+        report.print_json(document(forms))
+        return
+    rows = [
+        (
+            form,
+            f"{found.top1:.1%}",
+            f"{found.top5:.1%}",
+            f"{found.early(0.5):.1%}",
+            f"{min(found.recalls.values()):.1%}",
+        )
+        for form, found in forms.found.items()
+    ]
+    report.print_table(("FORM", "TOP-1", "TOP-5", "AFTER HALF", "WORST CLASS"), rows)
+    main, answers = forms.main, forms.main.confusion
+    click.echo()
+    table = []
+    for name, recall in main.recalls.items():
+        row = answers[main.labels.index(name)].copy()
+        row[main.labels.index(name)] = 0
+        table.append((name, f"{recall:.1%}", main.labels[int(row.argmax())] if row.any() else ""))
+    report.print_table(("CLASS", "RECALL", "MOST OFTEN TAKEN FOR"), table)
+    click.echo()
+    report.print_table(
+        ("SEEN", *(f"{share:.0%}" for share, _ in main.curve)),
+        [("top-1", *(f"{top:.0%}" for _, top in main.curve))],
+    )
+    if "bundle" in forms.found:
+        report.print_next(f"tsm-edge demo --bundle {forms.subject}")
+    else:
+        report.print_next(f"tsm-edge compile tsm-mobilenetv2 --target local --weights {forms.subject}")
+
+
+def _draw(path: Path, forms: Forms) -> None:
+    from ..bench.roofline import write
+    from . import picture
+
+    shares = [100 * share for share, _ in forms.main.curve]
+    curves = {form: [top for _, top in found.curve] for form, found in forms.found.items()}
+    parts = [
+        picture.confusion(forms.main.confusion, forms.main.labels),
+        picture.lines("top-1 accuracy", "percent of the clip seen", shares, curves, top=1.0),
+    ]
+    write(path, picture.below(parts))

@@ -1,0 +1,338 @@
+"""Training: plain PyTorch, on the CPU or whatever torch finds, the same curve again after a kill.
+
+Nothing random outlives a step: the order of the clips, every example and the dropout draw from (seed, epoch, place),
+so an epoch that is started again after a kill repeats itself bit for bit (with one thread; sums of several threads
+may differ in their last bits).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import CheckpointError, DataError
+from ..models import Model
+from ..models._layers import Block
+from ..models._net import make_net
+from ..models._walk import head
+from ..weights_meta import WeightsMeta
+from . import checkpoint, measure
+from .augment import Augment
+from .memory import keep_freed_memory
+from .network import clip_logits
+from .settings import Settings
+from .store import Store, write_text
+
+if TYPE_CHECKING:
+    import torch
+
+METRICS = "metrics.jsonl"
+_WARM_UP, _LAST_LR = (
+    0.08,
+    0.01,
+)  # share of the steps in which the rate rises; share of it that is left at the end
+_CLIP_NORM = 5.0
+_HEAD_RATE = 0.1  # of the learning rate
+#: called after every step with (epoch, step, steps of an epoch, mean loss so far, seconds so far)
+Progress = Callable[[int, int, int, float, float], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended. ``history``: one record of metrics for every epoch."""
+
+    weights: Path
+    history: tuple[dict[str, Any], ...]
+    best: dict[str, Any]
+
+
+class Trainer:
+    """One training in a folder. ``run`` goes on from the folder's checkpoint when there is one and it may."""
+
+    def __init__(self, settings: Settings, model: Model, train: Store, held_out: Store, out: Path) -> None:
+        import torch
+
+        if len(train) < settings.batch:
+            raise DataError(
+                "There are fewer clips than a step needs.",
+                found=f"{len(train)} clips",
+                allowed=f"{settings.batch} and more",
+                hint="record more, or take a smaller --batch",
+            )
+        keep_freed_memory()
+        self.settings, self.model, self.train, self.held_out, self.out = settings, model, train, held_out, out
+        self.seen = measure.prepared(held_out, model.preprocess, measure.Look(settings.frames, settings.way))
+        torch.manual_seed(settings.seed)
+        self.net = make_net(model.layers)
+        _initialise(self.net, model)
+        _add_dropout(self.net, model, settings.dropout)
+        self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(_groups(self.net, model, settings.weight_decay), lr=settings.lr)
+        self.history: list[dict[str, Any]] = []
+        self.steps = len(train) // settings.batch
+
+    def start_from(self, tensors: dict[str, Any]) -> None:
+        """Begin with trained weights: a state_dict of the same network."""
+        self.net.load_state_dict(tensors)
+        self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
+
+    def resume(self) -> int:
+        """Go on from the folder's checkpoint; return the number of epochs done.
+
+        Raises:
+            CheckpointError: there is none, it is damaged, or it is of a training with other settings.
+        """
+        path = self.out / checkpoint.LAST
+        if not path.is_file():
+            raise CheckpointError(
+                f"There is nothing to resume in '{self.out}'.",
+                found=f"no {checkpoint.LAST}",
+                hint="leave out --resume",
+            )
+        content = checkpoint.load(path)
+        other = Settings.from_json(content["settings"]).differing(self.settings)
+        if other:
+            raise CheckpointError(
+                f"The training in '{self.out}' was started with other settings.",
+                found=", ".join(other),
+                hint="give the same options, or another --out",
+            )
+        self.net.load_state_dict(content["net"])
+        self.average = content["average"]
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.history = list(content["history"])
+        return int(content["epoch"])
+
+    def run(self, progress: Progress | None = None) -> Result:
+        """Train the epochs that are left; after each, measure, write the checkpoint, and the weights if they are
+        better.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        for epoch in range(len(self.history), self.settings.epochs):
+            started = time.monotonic()
+            loss, accuracy = self._epoch(epoch, progress)
+            record = {
+                "epoch": epoch + 1,
+                "lr": self._rate(epoch * self.steps),
+                "loss": loss,
+                "train_top1": accuracy,
+            }
+            record.update(self._measure())
+            record["seconds"] = round(time.monotonic() - started, 1)
+            self.history.append(record)
+            self._keep()
+        best = max(self.history, key=lambda one: one["top1"])
+        return Result(self.out / checkpoint.WEIGHTS, tuple(self.history), best)
+
+    def _epoch(self, epoch: int, progress: Progress | None) -> tuple[float, float]:
+        import torch
+
+        torch.manual_seed(self.settings.seed * 1_000_003 + epoch)
+        self.net.train().to(memory_format=torch.channels_last)
+        losses, hits, started = 0.0, 0, time.monotonic()
+        for step, (clips, labels) in enumerate(self._batches(epoch)):
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["share"] * self._rate(epoch * self.steps + step)
+            loss, right = self._step(clips, labels)
+            if not math.isfinite(loss):
+                raise DataError(
+                    f"The training diverged in epoch {epoch + 1}.",
+                    found=f"loss {loss}",
+                    hint="take a smaller --lr",
+                )
+            losses, hits = losses + loss, hits + right
+            if progress:
+                progress(epoch, step + 1, self.steps, losses / (step + 1), time.monotonic() - started)
+        return losses / self.steps, hits / (self.steps * self.settings.batch)
+
+    def _step(self, clips: torch.Tensor, labels: torch.Tensor) -> tuple[float, int]:
+        import torch
+
+        logits = clip_logits(self.net, self.model.layers, clips, self.settings.variant)
+        loss = loss_of(logits, labels, self.settings)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), _CLIP_NORM)
+        self.optimizer.step()
+        self._blend()
+        return float(loss.detach()), int((logits.detach().mean(1).argmax(1) == labels).sum())
+
+    def _blend(self) -> None:
+        """Move the averaged weights a little towards the present ones; follow at once while they are young."""
+        import torch
+
+        done = 1 + len(self.history) * self.steps
+        keep = min(self.settings.average, done / (done + 9))
+        with torch.no_grad():
+            for key, value in self.net.state_dict().items():
+                if value.dtype.is_floating_point:
+                    self.average[key].lerp_(value, 1 - keep)
+                else:
+                    self.average[key].copy_(value)
+
+    def _batches(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Batches of an epoch, prepared one ahead by a thread."""
+        order = spread(self.train.targets, np.random.default_rng([self.settings.seed, epoch]))
+        groups = [order[at * self.settings.batch :][: self.settings.batch] for at in range(self.steps)]
+        with ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(self._batch, epoch, groups[0])
+            for group in [*groups[1:], None]:
+                ready = waiting.result()
+                if group is not None:
+                    waiting = thread.submit(self._batch, epoch, group)
+                yield ready
+
+    def _batch(self, epoch: int, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        how, targets = augmentation(self.settings, self.model.size), self.train.targets
+        drawn = [
+            how(
+                self.train.clip(index),
+                int(targets[index]),
+                np.random.default_rng([self.settings.seed, epoch, index]),
+            )
+            for index in indices.tolist()
+        ]
+        clips = measure.normalised(np.stack([clip for clip, _ in drawn]), self.model.preprocess)
+        return clips, torch.tensor([label for _, label in drawn])
+
+    def _rate(self, step: int) -> float:
+        """Learning rate of a step: rises, then falls along a cosine."""
+        share = step / max(1, self.steps * self.settings.epochs)
+        if share < _WARM_UP:
+            return self.settings.lr * (0.05 + 0.95 * share / _WARM_UP)
+        fallen = 0.5 + 0.5 * math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP))
+        return self.settings.lr * (_LAST_LR + (1 - _LAST_LR) * fallen)
+
+    def averaged(self) -> Any:
+        """Return a network with the averaged weights, in eval mode."""
+        net = make_net(self.model.layers)
+        net.load_state_dict(self.average)
+        return net
+
+    def _measure(self) -> dict[str, Any]:
+        scores = measure.clip_scores(self.averaged(), self.model, self.seen, self.settings.variant)
+        found = measure.Measured(scores, self.held_out.targets, self.model.labels)
+        return {
+            "top1": found.top1,
+            "top5": found.top5,
+            "half_top1": found.early(0.5),
+            "worst_recall": min(found.recalls.values()),
+        }
+
+    def _keep(self) -> None:
+        """Weights before checkpoint before metrics: what a later file says, the earlier ones hold."""
+        if self.history[-1]["top1"] >= max(record["top1"] for record in self.history):
+            checkpoint.save_weights(self.out / checkpoint.WEIGHTS, self.averaged(), self._meta())
+        content = {
+            "net": self.net.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": len(self.history),
+            "settings": self.settings.to_json(),
+            "history": self.history,
+        }
+        checkpoint.save(self.out / checkpoint.LAST, content)
+        write_text(self.out / METRICS, "".join(json.dumps(record) + "\n" for record in self.history))
+
+    def _meta(self) -> WeightsMeta:
+        used, last = self.settings, self.history[-1]
+        kind = used.variant
+        note = (
+            f"trained on {used.data}: epoch {last['epoch']} of {used.epochs}, {used.frames} frames ({used.way}), shift "
+            f"{kind.direction} {kind.proportion:g} {kind.place} {kind.padding}, seed {used.seed}; "
+            f"held-out top-1 {last['top1']:.4f}"
+        )
+        return WeightsMeta(used.model, dict(used.parameters), used.labels, used.rate_fps, note)
+
+
+def loss_of(logits: torch.Tensor, labels: torch.Tensor, settings: Settings) -> torch.Tensor:
+    """Cross-entropy of the clip's mean score, and of every frame's own, later frames counting more."""
+    import torch
+
+    cross = torch.nn.functional.cross_entropy
+    whole = cross(logits.mean(1), labels, label_smoothing=settings.smoothing)
+    frames = logits.shape[1]
+    single = cross(
+        logits.flatten(0, 1),
+        labels.repeat_interleave(frames),
+        label_smoothing=settings.smoothing,
+        reduction="none",
+    ).unflatten(0, (-1, frames))
+    ramp = torch.arange(1, frames + 1, dtype=logits.dtype)
+    early = (single * ramp).sum(1).mean() / ramp.sum()
+    return settings.consensus * whole + (1 - settings.consensus) * early
+
+
+def augmentation(settings: Settings, size: int) -> Augment:
+    """The augmentation that the settings describe."""
+    return Augment(
+        size, settings.frames, settings.way, settings.mirrored, settings.reversed_, settings.strength
+    )
+
+
+def spread(targets: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """An order of all clips, by chance, in which every stretch holds the classes in about equal shares.
+
+    With a random order a small batch has too many clips of some class, and the head learns to follow that instead.
+    """
+    place = np.empty(len(targets))
+    for label in np.unique(targets):
+        members = random.permutation(np.flatnonzero(targets == label))
+        place[members] = (np.arange(len(members)) + random.random(len(members))) / len(members)
+    return np.argsort(place, kind="stable")
+
+
+def _initialise(net: Any, model: Model) -> None:
+    """Kaiming for the convolutions, a small head; and a past that weighs as much as the present from the beginning.
+
+    One input channel in eight comes from the past. Scaled up so that both halves of the sum have the same variance (a
+    batch norm follows), random weights already tell movement from rest, and there is something to learn from.
+    """
+    import torch
+
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        elif isinstance(module, torch.nn.Linear):
+            torch.nn.init.normal_(module.weight, 0, 0.01)
+            torch.nn.init.zeros_(module.bias)
+    with torch.no_grad():
+        for layer in model.layers:
+            if isinstance(layer, Block) and layer.shifted:
+                weight = net.get_submodule(layer.chain[0].weight).weight
+                weight[:, : layer.fold] *= math.sqrt((layer.inputs - layer.fold) / layer.fold)
+
+
+def _groups(net: Any, model: Model, decay: float) -> list[dict[str, Any]]:
+    """Weights decay, norms and biases do not; the head learns more slowly.
+
+    It sums over a thousand features that are all positive, so that a step of the full size moves every score by more
+    than one, to wherever the last batch was.
+    """
+    last = list(net.get_submodule(head(model.layers).name).parameters())
+    body = [value for value in net.parameters() if all(value is not each for each in last)]
+    return [
+        {"params": [value for value in body if value.dim() > 1], "weight_decay": decay, "share": 1.0},
+        {"params": [value for value in body if value.dim() <= 1], "weight_decay": 0.0, "share": 1.0},
+        {"params": last, "weight_decay": decay, "share": _HEAD_RATE},
+    ]
+
+
+def _add_dropout(net: Any, model: Model, share: float) -> None:
+    """Drop that share of the features before the head while training."""
+    import torch
+
+    def drop(module: Any, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        return (torch.nn.functional.dropout(inputs[0], share, module.training),)
+
+    net.get_submodule(head(model.layers).name).register_forward_pre_hook(drop)

@@ -1,0 +1,178 @@
+"""How well clips are recognised: per-frame scores of whole stores, and what follows from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import frames
+from ..models import Model
+from ..signature import Preprocess
+from . import sampling
+from .network import Variant, clip_logits
+from .store import Store
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+_BATCH = 8  # clips at once
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Scores of clips against their labels.
+
+    scores: for every clip [T, classes], the logits after each frame. After t frames the answer is the mean of the
+    first t: what a network that goes on looking would say.
+    """
+
+    scores: Sequence[Floats]
+    targets: NDArray[np.int64]
+    labels: tuple[str, ...]
+
+    def answers(self, share: float = 1.0) -> Floats:
+        """Mean scores [N, classes] after that share of each clip's frames, at least one."""
+        return np.stack([clip[: max(1, math.ceil(share * len(clip) - 1e-9))].mean(0) for clip in self.scores])
+
+    def early(self, share: float) -> float:
+        """Top-1 accuracy when only that share of a clip has been seen."""
+        return float((self.answers(share).argmax(1) == self.targets).mean())
+
+    @property
+    def top1(self) -> float:
+        """Share of the clips whose best answer is right."""
+        return self.early(1.0)
+
+    @property
+    def top5(self) -> float:
+        """Share of the clips whose five best answers hold the right one."""
+        best = np.argsort(-self.answers(), axis=1, kind="stable")[:, :5]
+        return float((best == self.targets[:, None]).any(1).mean())
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """Counts [true class, answer]."""
+        table = np.zeros((len(self.labels),) * 2, np.int64)
+        np.add.at(table, (self.targets, self.answers().argmax(1)), 1)
+        return table
+
+    @property
+    def recalls(self) -> dict[str, float]:
+        """For each class that has clips, the share of them that is recognised."""
+        return {
+            name: float(row[at] / row.sum())
+            for at, (name, row) in enumerate(zip(self.labels, self.confusion))
+            if row.sum()
+        }
+
+    @property
+    def curve(self) -> list[tuple[float, float]]:
+        """Top-1 accuracy after each tenth of the clips."""
+        return [(tenth / 10, self.early(tenth / 10)) for tenth in range(1, 11)]
+
+
+def normalised(clips: Pixels, how: Preprocess) -> torch.Tensor:
+    """uint8 [N, T, H, W, 3] RGB -> float32 [N, T, 3, H, W] as the network wants it; channels last in memory."""
+    import torch
+
+    x = torch.from_numpy(np.ascontiguousarray(clips)).flatten(0, 1).permute(0, 3, 1, 2).float()
+    mean, std = (torch.tensor(values)[:, None, None] for values in (how.mean, how.std))
+    return ((x / 255 - mean) / std).unflatten(0, clips.shape[:2])
+
+
+def centred(clip: Pixels, how: Preprocess) -> Pixels:
+    """A stored clip as a bundle's step would see its frames: short side resized, centre cut out."""
+    if clip.shape[1] != how.resize:
+        clip = resized(clip, how.resize)
+    return np.stack([frames.centre_crop(frame, how.crop) for frame in clip])
+
+
+def resized(clip: Pixels, side: int) -> Pixels:
+    """Square frames [T, s, s, 3] scaled to ``side``: :func:`tsm_edge.frames.resize` for all of them at once, bit for
+    bit.
+    """
+    matrix = np.zeros((side, clip.shape[1]))
+    for row, (start, taps) in zip(matrix, frames.filter_weights(clip.shape[1], side)):
+        row[start : start + len(taps)] = taps
+    half, unit = 1 << (frames.PRECISION_BITS - 1), 1 << frames.PRECISION_BITS
+    values = clip.astype(np.float64)  # exact: all sums stay below 2**53
+    for _ in "width", "height":  # in this order, as Pillow does; each turn also swaps the two axes
+        values = values.swapaxes(1, 2).reshape(len(clip), clip.shape[1], -1)
+        values = np.clip((matrix @ values + half) // unit, 0, 255).reshape(len(clip), side, -1, 3)
+    return values.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Look:
+    """Which frames of a clip are looked at: ``frames`` of them, picked as :mod:`.sampling` does, or all when that is
+    0.
+    """
+
+    frames: int = 0
+    way: str = "segments"
+
+    def at(self, clip: Pixels) -> Pixels:
+        """The frames of a clip, without chance."""
+        return clip[sampling.pick(self.way, len(clip), self.frames)] if self.frames else clip
+
+
+def prepared(store: Store, how: Preprocess, look: Look) -> list[Pixels]:
+    """What a network sees of every clip of a store: uint8 [T, size, size, 3] RGB each."""
+    return [centred(look.at(store.clip(index)), how) for index in range(len(store))]
+
+
+def clip_scores(net: Any, model: Model, seen: Sequence[Pixels], variant: Variant) -> list[Floats]:
+    """Logits [T, classes] of each prepared clip, in the clip form."""
+    return _scores(net, model, seen, lambda clips: clip_logits(net, model.layers, clips, variant))
+
+
+def step_scores(net: Any, model: Model, seen: Sequence[Pixels]) -> list[Floats]:
+    """The same in the online form: frame by frame from zero states, as a bundle runs."""
+    import torch
+
+    def steps(clips: torch.Tensor) -> torch.Tensor:
+        states = tuple(state.expand(len(clips), -1, -1, -1) for state in model.zero_states())
+        rows = []
+        for frame in clips.unbind(1):
+            logits, states = net.step(frame, states)
+            rows.append(logits)
+        return torch.stack(rows, 1)
+
+    return _scores(net, model, seen, steps)
+
+
+def stream_scores(stream: Any, store: Store, look: Look) -> list[Floats]:
+    """The same on an opened bundle: its stream takes the stored pictures as they are and does its own preprocessing."""
+    rows = []
+    for index in range(len(store)):
+        stream.reset()
+        frames = look.at(store.clip(index))
+        rows.append(np.stack([stream.step(np.ascontiguousarray(frame), format="rgb") for frame in frames]))
+    return rows
+
+
+def _scores(
+    net: Any, model: Model, seen: Sequence[Pixels], run: Callable[[torch.Tensor], torch.Tensor]
+) -> list[Floats]:
+    """Run clips of the same length together, a few at a time."""
+    import torch
+
+    found: dict[int, Floats] = {}
+    by_length: dict[int, list[int]] = {}
+    for index, clip in enumerate(seen):
+        by_length.setdefault(len(clip), []).append(index)
+    with torch.inference_mode():
+        net.eval().to(memory_format=torch.channels_last)
+        for members in by_length.values():
+            for at in range(0, len(members), _BATCH):
+                some = members[at : at + _BATCH]
+                logits = run(normalised(np.stack([seen[index] for index in some]), model.preprocess))
+                found.update(zip(some, logits.double().numpy()))
+    return [found[index] for index in range(len(seen))]

@@ -1,0 +1,35 @@
+"""Which frames of a clip the network sees: TSN's segments, or neighbours at the model's own rate."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: the names of the two ways
+WAYS = ("segments", "dense")
+
+
+def segments(count: int, frames: int, random: np.random.Generator | None = None) -> NDArray[np.int64]:
+    """TSN: cut ``count`` frames into ``frames`` equal parts and take one of each, random in training, else the middle.
+
+    A clip shorter than ``frames`` shows some frames twice, as in MIT's code.
+    """
+    edges = np.linspace(0, count, frames + 1)
+    if random is None:
+        return ((edges[:-1] + edges[1:]) / 2).astype(np.int64)
+    picks = edges[:-1] + random.random(frames) * (edges[1:] - edges[:-1])
+    return np.minimum(picks.astype(np.int64), count - 1)
+
+
+def dense(count: int, frames: int, random: np.random.Generator | None = None) -> NDArray[np.int64]:
+    """``frames`` neighbours, at a random place in training, else in the middle; a short clip's last frame is
+    repeated.
+    """
+    spare = max(0, count - frames)
+    start = spare // 2 if random is None else int(random.integers(spare + 1))
+    return np.minimum(np.arange(start, start + frames), count - 1)
+
+
+def pick(way: str, count: int, frames: int, random: np.random.Generator | None = None) -> NDArray[np.int64]:
+    """Indices [frames] into a clip of ``count`` frames, never falling."""
+    return (segments if way == "segments" else dense)(count, frames, random)

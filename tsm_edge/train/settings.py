@@ -1,0 +1,62 @@
+"""Everything that decides how a training goes, in one record that a checkpoint keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ..errors import UsageError
+from .network import Variant
+from .sampling import WAYS
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One training.
+
+    frames: of a clip that the network sees. way: how they are picked (:mod:`.sampling`). batch: clips a step. lr: the
+    highest learning rate. average: share of the old weights that the averaged ones keep each step; 0 for no
+    averaging. consensus: weight of the loss of the clip's mean score against that of the single frames. mirrored,
+    reversed_: see :mod:`.augment`.
+    """
+
+    model: str
+    parameters: Mapping[str, Any]
+    labels: tuple[str, ...]
+    frames: int = 8
+    way: str = "segments"
+    epochs: int = 20
+    batch: int = 32
+    lr: float = 1e-3
+    weight_decay: float = 0.02
+    dropout: float = 0.3
+    smoothing: float = 0.05
+    consensus: float = 0.5
+    average: float = 0.998
+    strength: float = 1.0
+    mirrored: tuple[int, ...] = ()
+    reversed_: tuple[int, ...] = ()
+    variant: Variant = Variant()
+    seed: int = 0
+    rate_fps: float = 12.0
+    data: str = ""
+
+    def __post_init__(self) -> None:
+        if self.way not in WAYS:
+            raise UsageError("Unknown way to pick frames.", found=self.way, allowed=", ".join(WAYS))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain data."""
+        facts = asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in facts.items()}
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Settings:
+        """Read what :meth:`to_json` wrote."""
+        tuples = {key: tuple(facts[key]) for key in ("labels", "mirrored", "reversed_")}
+        return cls(**{**facts, **tuples, "variant": Variant(**facts["variant"])})
+
+    def differing(self, other: Settings) -> list[str]:
+        """Names of the settings in which two trainings differ."""
+        return [f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)]

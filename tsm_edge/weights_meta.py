@@ -1,0 +1,70 @@
+"""What a .safetensors file of ours says about itself: the network, its classes, how it was trained. Needs no torch.
+
+    tsm_edge   JSON: {schema, model, parameters {size, classes, width?}, labels, rate_fps, note}
+
+``note`` is one line in plain words (the recipe). A file without this entry is somebody else's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import CheckpointError
+
+SCHEMA, KEY = 1, "tsm_edge"
+_LIMIT = 100_000_000  # a header beyond this is no header
+
+
+@dataclass(frozen=True)
+class WeightsMeta:
+    """The network a file of weights belongs to."""
+
+    model: str
+    parameters: Mapping[str, Any]
+    labels: tuple[str, ...]
+    rate_fps: float
+    note: str
+
+    def to_text(self) -> dict[str, str]:
+        """Return the metadata as safetensors stores it: texts by texts."""
+        facts = {"schema": SCHEMA, **asdict(self)}
+        return {KEY: json.dumps(facts, sort_keys=True, ensure_ascii=False)}
+
+    @classmethod
+    def from_text(cls, where: object, props: Mapping[str, str]) -> WeightsMeta | None:
+        """Read what :meth:`to_text` wrote; None when there is none, CheckpointError when it cannot be understood."""
+        if KEY not in props:
+            return None
+        try:
+            facts = json.loads(props[KEY])
+            if facts.pop("schema") != SCHEMA:
+                raise ValueError("another schema")
+            return cls(**{**facts, "labels": tuple(facts["labels"])})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise CheckpointError(
+                f"The metadata of '{where}' cannot be understood.",
+                found=f"{type(error).__name__}: {error}",
+                hint="it was written by another version of tsm-edge, or is damaged",
+            ) from error
+
+
+def read_meta(path: str | Path) -> WeightsMeta | None:
+    """Return the metadata of a .safetensors file; None for any other file or one without metadata of ours."""
+    path = Path(path)
+    if path.suffix != ".safetensors" or not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if length < _LIMIT else {}
+        props = header.get("__metadata__", {}) if isinstance(header, dict) else {}
+        return WeightsMeta.from_text(path, props) if isinstance(props, dict) else None
+    except (
+        OSError,
+        ValueError,
+    ):  # not our business here: the reader of the tensors says what is wrong with the file
+        return None
