@@ -2,19 +2,25 @@
 
     python benchmarks/mca.py [--targets raspberry-pi-4,...] [--models tsm-mobilenetv2,...] [--json] [--output FILE]
 
-Every convolution kernel of a build is disassembled with LLVM's own tool, its innermost loops with vector multiply-adds
+Every convolution kernel of a build is disassembled with LLVM's own tool, its innermost loops with vector multiply-
+adds
 are cut out, and llvm-mca simulates each with the scheduling model of the target's core. Two shares of the cycles of a
 round are reported:
 
-* busy: cycles that the loop's vector arithmetic needs at the core's best rate. 1 means that the pipes which multiply and
+* busy: cycles that the loop's vector arithmetic needs at the core's best rate. 1 means that the pipes which
+  multiply and
   add never wait.
-* fma: the part of it that multiply-adds have. The loop of a depthwise kernel holds its epilogue (bias, clamps), so this
+* fma: the part of it that multiply-adds have. The loop of a depthwise kernel holds its epilogue (bias, clamps), so
+  this
   has a ceiling below 1 there; the loop of a reduction holds multiply-adds and loads alone.
 
 The best rate is the lower one of the model, simulated with independent multiply-adds, and of the target's facts. A
-simulation leaves out caches, address translation and the front end. LLVM's model of the Cortex-A53 completes in order: a
-load behind a multiply-add waits 7 cycles for it, wherever it stands. The core does not do that, so its younger sister's
-model, the Cortex-A55's, stands in, at the A53's rate; what the A53's own model says is reported beside it (`own_model`).
+simulation leaves out caches, address translation and the front end. LLVM's model of the Cortex-A53 completes in
+order: a
+load behind a multiply-add waits 7 cycles for it, wherever it stands. The core does not do that, so its younger
+sister's
+model, the Cortex-A55's, stands in, at the A53's rate; what the A53's own model says is reported beside it
+(`own_model`).
 """
 
 from __future__ import annotations
@@ -23,7 +29,6 @@ import argparse
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path

@@ -67,7 +67,11 @@ def test_manifest_says_what_the_weights_are(built: tuple[Path, Result]) -> None:
         (["tsm-mobilenet", "--target", "local"], 2, ["Did you mean 'tsm-mobilenetv2'"]),
         (["tsm-mobilenetv2", "--target", "android-mali"], 5, ["--cc"]),
         (["tsm-mobilenetv2", "--target", "local", "--precision", "fp16"], 2, ["fp32"]),
-        (["tsm-mobilenetv2", "--target", "jetson-nano", "--autotune", "x.json"], 5, ["measures on this machine"]),
+        (
+            ["tsm-mobilenetv2", "--target", "jetson-nano", "--autotune", "x.json"],
+            5,
+            ["measures on this machine"],
+        ),
         (["tsm-mobilenetv2"], 2, ["--target"]),
         (["tsm-mobilenetv2", "--target", "local", "--weights", "none.pth"], 1, ["none.pth"]),
         (["tsm-resnet18", "--target", "local", "--width", "0.5"], 2, ["width"]),
