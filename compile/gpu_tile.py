@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tvm import tirx
@@ -125,8 +126,8 @@ class Product:
     n: int
     steps: int
     lanes: int
-    prepare: Callable[[Expr], object]
-    fetch: Callable[[Buffer, int, object, Expr, Expr], None]
+    prepare: Callable[[Expr], Any]
+    fetch: Callable[[Buffer, int, Any, Expr, Expr], None]
 
 
 def emit(
@@ -196,7 +197,7 @@ class _Stage:
         self.weight_vectors = chunk // self.weight_lanes
         self.weight_each = gpu.ceil_div(self.weight_vectors, gemm.slice_threads)
         self.weights = gpu.registers(self.weight_each * self.weight_lanes)
-        self.origins: list[object] = []
+        self.origins: list[Any] = []
 
     def place(self, index: int) -> tuple[Expr, Expr]:
         """Tile row and place along the reduction of this thread's vector `index`."""

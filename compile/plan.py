@@ -225,9 +225,9 @@ def _parse_tensor(words: list[str]) -> PlanTensor:
 
 def _parse_op(words: list[str]) -> PlanOp:
     _, symbol, layer, schedule, _, items, _, macs, _, reads, _, writes, _, calls = words[:14]
-    names = [tuple(field.split(",")) if field else () for field in (reads, writes, calls)]
+    read, written, called = (tuple(field.split(",")) if field else () for field in (reads, writes, calls))
     launch = Launch.parse(words[14:]) if words[14:] else None
-    return PlanOp(symbol, layer, schedule, int(items), int(macs), *names, launch)
+    return PlanOp(symbol, layer, schedule, int(items), int(macs), read, written, called, launch)
 
 
 def lifetimes(ops: list[tuple[tuple[str, ...], tuple[str, ...]]], output: str) -> dict[str, tuple[int, int]]:

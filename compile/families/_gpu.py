@@ -50,8 +50,8 @@ def device(planned: Planned, target: EdgeTarget) -> DeviceInfo:
     return DeviceInfo(
         api=target.family,
         compute_capability=gpu.sm,
-        ptx_isa=isa_number(gpu.ptx_isa),
-        driver_cuda=100 * isa_number(gpu.driver_cuda),
+        ptx_isa=number(gpu.ptx_isa, 10, 1),
+        driver_cuda=number(gpu.driver_cuda, 1000, 10),
         group_threads=max(launch.threads for launch in launches),
         shared_bytes=max(launch.shared_bytes for launch in launches),
     )
@@ -65,10 +65,10 @@ def modelled(planned: Planned, code: Code, target: EdgeTarget, precision: str) -
     return gpu_model.step(planned.plan, planned.work, seen, gpu.launch_us, code.resources)
 
 
-def isa_number(version: str) -> int:
-    """A version "6.4" as 64; nothing is 0."""
-    major, _, minor = version.partition(".")
-    return int(major or 0) * 10 + int(minor or 0)
+def number(version: str, major: int, minor: int) -> int:
+    """A version "6.4" as NVIDIA writes it in one number: 64 for an ISA, 10020 for a driver of 10.2; nothing is 0."""
+    first, _, second = version.partition(".")
+    return int(first or 0) * major + int(second or 0) * minor
 
 
 def sources(family: str) -> tuple[str, ...]:

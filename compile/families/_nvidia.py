@@ -1,4 +1,4 @@
-"""NVIDIA's compilers from their wheels: CUDA C to PTX (NVRTC, through ctypes) and PTX to registers (`ptxas`).
+"""NVIDIA's compilers from their wheels: CUDA C to PTX (NVRTC) and PTX to registers (`ptxas`).
 
 Neither needs a GPU, a driver or a toolkit. The wheels are those of CUDA 12.6: the last line of releases that serves
 compute capability 5.3 to 7.2, and old enough that nothing newer than a board's driver slips into the PTX.
@@ -10,8 +10,8 @@ import ctypes
 import os
 import re
 import subprocess
+import sys
 import tempfile
-from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NoReturn
@@ -45,47 +45,32 @@ def _missing(what: str) -> NoReturn:
     )
 
 
-@cache
-def _nvrtc() -> ctypes.CDLL:
-    builtins = wheel_file(NVRTC_WHEEL, "libnvrtc-builtins.so.12.6")
-    ctypes.CDLL(str(builtins), mode=ctypes.RTLD_GLOBAL)  # the library looks for it by name alone
-    library = ctypes.CDLL(str(wheel_file(NVRTC_WHEEL, "libnvrtc.so.12")))
-    library.nvrtcGetErrorString.restype = ctypes.c_char_p
-    return library
+ADDR_NO_RANDOMIZE = 0x0040000  # of <sys/personality.h>
 
 
 def to_ptx(source: str, compute_capability: int) -> str:
     """Compile CUDA C for a compute capability (53 is 5.3); CompileError with the compiler's log."""
-    nvrtc, program = _nvrtc(), ctypes.c_void_p()
-    _check(
-        nvrtc,
-        nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None),
-    )
-    try:
-        options = [
-            f"--gpu-architecture=compute_{compute_capability}".encode(),
-            b"--std=c++17",
-            b"--disable-warnings",
-        ]
-        if nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options)):
-            log = _text(nvrtc, program, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog")
-            raise CompileError("The CUDA compiler failed.", found=log.strip()[-1500:])
-        return _text(nvrtc, program, "nvrtcGetPTXSize", "nvrtcGetPTX")
-    finally:
-        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+    libraries = [wheel_file(NVRTC_WHEEL, name) for name in ("libnvrtc.so.12", "libnvrtc-builtins.so.12.6")]
+    program = Path(__file__).with_name("_nvrtc.py")
+    with tempfile.TemporaryDirectory(prefix="tsm-edge-") as folder:
+        done = subprocess.run(
+            [sys.executable, "-I", str(program), *map(str, libraries), str(compute_capability)],
+            cwd=folder,
+            env={},
+            input=source.encode(),
+            capture_output=True,
+            preexec_fn=_fixed_addresses,
+            check=False,
+        )
+    if done.returncode:
+        log = done.stderr.decode(errors="replace").strip()[-1500:]
+        raise CompileError("The CUDA compiler failed.", found=log or f"exit {done.returncode}")
+    return done.stdout.decode()
 
 
-def _text(nvrtc: ctypes.CDLL, program: ctypes.c_void_p, size_of: str, get: str) -> str:
-    size = ctypes.c_size_t()
-    _check(nvrtc, getattr(nvrtc, size_of)(program, ctypes.byref(size)))
-    text = ctypes.create_string_buffer(size.value)
-    _check(nvrtc, getattr(nvrtc, get)(program, text))
-    return text.value.decode()
-
-
-def _check(nvrtc: ctypes.CDLL, code: int) -> None:
-    if code:
-        raise CompileError("The CUDA compiler failed.", found=nvrtc.nvrtcGetErrorString(code).decode())
+def _fixed_addresses() -> None:
+    """Load the next program where it was loaded the last time; a container that forbids it changes nothing else."""
+    ctypes.CDLL(None).personality(ctypes.c_ulong(ADDR_NO_RANDOMIZE))
 
 
 def lowered_isa(ptx: str, version: str) -> str:
@@ -98,6 +83,32 @@ def lowered_isa(ptx: str, version: str) -> str:
     if not count:
         raise CompileError("The CUDA compiler wrote PTX without a version.", found=ptx[:80])
     return text
+
+
+BODY = re.compile(r"^\{$.*?^\}$", re.MULTILINE | re.DOTALL)
+DECLARED = re.compile(r"^(\s*\.reg \.\w+\s+%)([a-z]+)<\d+>;$", re.MULTILINE)
+
+
+def renumbered(ptx: str) -> str:
+    """PTX whose virtual registers are numbered in the order of their first use.
+
+    NVRTC's own numbers wander by a few that it never uses where its addresses do, and a bundle's bytes must not.
+    """
+
+    def body(match: re.Match[str]) -> str:
+        text = match[0]
+        numbers: dict[str, dict[str, int]] = {prefix: {} for _, prefix in DECLARED.findall(text)}
+        if not numbers:
+            return text
+
+        def number(register: re.Match[str]) -> str:
+            seen = numbers[register[1]]
+            return f"%{register[1]}{seen.setdefault(register[2], len(seen) + 1)}"
+
+        text = re.sub(rf"%({'|'.join(sorted(numbers))})(\d+)\b", number, text)
+        return DECLARED.sub(lambda found: f"{found[1]}{found[2]}<{len(numbers[found[2]]) + 1}>;", text)
+
+    return BODY.sub(body, ptx)
 
 
 def assemble(ptx: str, compute_capability: int) -> dict[str, Resources]:

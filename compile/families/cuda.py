@@ -30,7 +30,7 @@ def build(planned: Planned, functions: dict[str, tirx.PrimFunc], target: EdgeTar
     assert gpu is not None
     tiled = {op.symbol for op in planned.plan.ops if op.launch and op.launch.shared_bytes >= TILED_BYTES}
     text = program(functions, gpu.sm, tiled)
-    ptx = _nvidia.lowered_isa(_nvidia.to_ptx(text, gpu.sm), gpu.ptx_isa)
+    ptx = _nvidia.renumbered(_nvidia.lowered_isa(_nvidia.to_ptx(text, gpu.sm), gpu.ptx_isa))
     return Code(
         {},
         {"tsm_program": ptx.encode() + b"\0"},

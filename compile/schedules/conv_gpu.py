@@ -11,7 +11,7 @@ Pattern: any dense kernel, stride and padding: the stem (3x3 or 7x7 on 3 channel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tvm import tirx
@@ -26,6 +26,7 @@ from tsm_edge.compile.ops import Conv, Op
 from . import _gpu, pointwise_gpu
 
 FAMILY = "gpu"
+WINDOW_REGISTERS = 16
 CASES = (
     Conv(9, 11, 3, 32, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0),
     Conv(20, 18, 3, 64, (7, 7), (2, 2), (3, 3, 3, 3), low=0.0),
@@ -56,11 +57,13 @@ class Params:
     @classmethod
     def from_machine(cls, machine: Machine, op: Conv) -> Params:
         flat = op.channels < 8
+        # corners and bounds of the window live beside the tile
+        roomy = replace(machine, thread_registers=machine.thread_registers - WINDOW_REGISTERS)
         depths = tuple(depth for depth in (8, 16, 32) if flat or depth <= max(8, op.channels))
         if flat:  # whole rows of the window, where they are short enough to be a stage
             row = op.kernel[1] * op.channels
             depths = tuple({depth for depth in (op.taps, row, 16) if 4 <= depth <= 32}) or (16,)
-        gemm = gpu_tiling.choose_gemm(machine, op.pixels, op.out_channels, op.taps, tuple(sorted(depths)))
+        gemm = gpu_tiling.choose_gemm(roomy, op.pixels, op.out_channels, op.taps, tuple(sorted(depths)))
         return cls(gemm, flat)
 
 

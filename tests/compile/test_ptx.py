@@ -77,6 +77,16 @@ def test_ptx_without_a_version_is_no_ptx() -> None:
         _nvidia.lowered_isa(".target sm_53\n", "6.4")
 
 
+def test_registers_are_numbered_by_their_first_use() -> None:
+    text = (
+        ".entry k()\n{{\n\t.reg .f32 \t%f<{}>;\n\t.reg .b64 \t%rd<9>;\n"
+        "\tadd.f32 %f{}, %f{}, %f{};\n\tmov.u32 %rd7, %tid.x;\n}}\n"
+    )
+    first, second = (_nvidia.renumbered(text.format(*numbers)) for numbers in ((9, 7, 3, 7), (12, 9, 5, 9)))
+    assert first == second
+    assert "add.f32 %f1, %f2, %f1;" in first and "%f<3>" in first and "%rd<2>" in first and "%tid.x" in first
+
+
 def test_a_spill_is_read_from_the_report() -> None:
     report = (
         "ptxas info    : 0 bytes gmem\n"

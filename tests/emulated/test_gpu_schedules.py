@@ -12,7 +12,7 @@ import pytest
 from tsm_edge import target
 from tsm_edge.compile import schedules
 from tsm_edge.compile.families import opencl
-from tsm_edge.compile.ops import Conv, GlobalPool, MaxPool
+from tsm_edge.compile.ops import Conv, Copy, GlobalPool, MaxPool
 
 CASES = [case for rule in schedules.rules("gpu") for case in rule.CASES]
 #: shapes at, below and above a tile, and every width of a vector
@@ -61,7 +61,8 @@ def test_the_frame_and_the_scores_are_float32(device: opencl_lab.Device, wide: s
     """With 16-bit storage everywhere else."""
     facts = opencl.machine(target.load("opencl"), "fp16").at(frozenset({wide}))
     stem, classifier = Conv(9, 9, 3, 8, (3, 3), (2, 2), (1, 1, 1, 1)), Conv(1, 1, 24, 5)
-    gpu_lab.run(device, [stem, classifier], facts, 3)
+    shift = [Conv(4, 4, 8, 8, fold_in=2, residual=True), Copy(16, 8, 2)]  # of a network that shifts its frame
+    gpu_lab.run(device, [stem, classifier, *shift], facts, 3)
 
 
 def test_the_lab_sees_a_write_beside_an_argument(device: opencl_lab.Device) -> None:

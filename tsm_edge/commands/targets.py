@@ -47,12 +47,12 @@ def _show(target: targets_.EdgeTarget, as_json: bool) -> None:
         print_json({"target": asdict(target)})
         return
     facts: dict[str, Any] = asdict(target)
-    for part in ("cpu", "emulator"):
+    for part in ("gpu", "cpu", "emulator"):
         facts.update({f"{part}.{key}": value for key, value in (facts.pop(part) or {}).items()})
     print_facts(
         {key: ", ".join(value) or "-" if isinstance(value, tuple) else value for key, value in facts.items()}
     )
-    print_next(f"tsm-edge compile {models.names()[0]} --target {target.fallback or target.name}")
+    print_next(f"tsm-edge compile {models.names()[0]} --target {target.name}")
 
 
 def _load_all() -> tuple[list[targets_.EdgeTarget], dict[str, str]]:
