@@ -40,7 +40,9 @@ VERBS = {
     "synth": Verb("tsm_edge.synth.command:synth", "Render clips of gestures to train and test on."),
     "record": Verb("tsm_edge.demo.record_command:record", "Record clips of your own gestures with a camera."),
     "train": Verb("tsm_edge.train.command:train", "Train an online network on clips."),
-    "eval": Verb("tsm_edge.train.eval_command:evaluate", "Measure how well weights or a bundle recognise clips."),
+    "eval": Verb(
+        "tsm_edge.train.eval_command:evaluate", "Measure how well weights or a bundle recognise clips."
+    ),
     "export": Verb("tsm_edge.commands.export:export", "Write a model as ONNX with its states."),
 }
 
