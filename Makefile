@@ -34,7 +34,7 @@ lint: $(VENV)/test.stamp
 
 bench: $(VENV)/bench.stamp $(VENV)/emulators.stamp
 	mkdir -p out
-	set -e; for file in benchmarks/[a-z]*.py; do \
+	set -e; for file in $(filter-out benchmarks/ablations.py,$(wildcard benchmarks/[a-z]*.py)); do \
 	  echo "$$file"; $(BIN)/python "$$file" --json > "out/$$(basename "$$file" .py).json"; done
 
 $(VENV)/torch.stamp: constraints.txt
@@ -52,7 +52,7 @@ $(VENV)/wheel.stamp: $(VENV)/torch.stamp pyproject.toml README.md LICENSE $(SOUR
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/wheel.stamp
-	$(PIP) "$$(ls build/wheel/*.whl)[bench,serve,test]"
+	$(PIP) "$$(ls build/wheel/*.whl)[bench,serve,test,train]"
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/wheel.stamp
