@@ -35,8 +35,8 @@ lint: $(VENV)/test.stamp
 
 bench: $(VENV)/bench.stamp $(VENV)/emulators.stamp
 	mkdir -p out
-	set -e; for file in benchmarks/[a-z]*.py; do \
-	  echo "$$file"; $(BIN)/python "$$file" --json > "out/$$(basename "$$file" .py).json"; done
+	$(BIN)/python benchmarks/table.py --documents out --output out/table.json
+	$(BIN)/python benchmarks/ptx_kernels.py --output out/ptx_kernels.json
 
 $(VENV)/torch.stamp: constraints.txt
 	$(PYTHON) -m venv $(VENV)

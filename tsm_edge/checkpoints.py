@@ -18,6 +18,7 @@ from ._checkpoint_file import read
 from .bundle import sha256_of
 from .errors import CheckpointError
 from .manifest import WeightsInfo
+from .models import _shipped
 from .models._net import make_net
 from .models._walk import head
 
@@ -50,7 +51,10 @@ class LoadReport:
 
 
 def prepare(model: models.Model, path: str | Path | None = None, seed: int = 0) -> tuple[Any, WeightsInfo]:
-    """Build the network with the weights of a file, or seeded ones; return it and where its weights are from.
+    """Build the network with the weights of a file, else its shipped ones, else seeded ones; and say where they are
+    from.
+
+    Shipped weights are taken when the model comes trained, none of its parameters was changed, and ``seed`` is 0.
 
     Raises:
         CheckpointError, ExtraMissing: see :func:`load_into`.
@@ -59,7 +63,21 @@ def prepare(model: models.Model, path: str | Path | None = None, seed: int = 0) 
     if path is not None:
         net = make_net(model.layers)
         return net, load_into(net, path, model).weights
+    shipped = default_file(model)
+    if shipped is not None and seed == 0:
+        net = make_net(model.layers)
+        loaded = load_into(net, shipped, model)
+        return net, WeightsInfo("default", _shipped.meta_of(model.name).note, loaded.sha256)
     return model.build(seed), WeightsInfo("seeded", f"untrained, seed {seed}: the scores mean nothing", "")
+
+
+def default_file(model: models.Model) -> Path | None:
+    """The shipped weights of a model, when it has some and is what they were trained as."""
+    if model.name not in models.shipped():
+        return None
+    meta = _shipped.meta_of(model.name)
+    same = dict(meta.parameters) == dict(model.parameters) and meta.labels == model.labels
+    return _shipped.path_of(model.name) if same else None
 
 
 def seed_of(weights: WeightsInfo) -> int:

@@ -25,11 +25,24 @@ def check_file(manifest: Manifest, weights: Path | None, verb: str) -> None:
             found=info.note,
             hint=f"tsm-edge {verb} BUNDLE --weights FILE",
         )
+    if weights is None and info.source == "default":
+        check_default(manifest)
     if weights is not None and checkpoints.sha256(weights) != info.sha256:
         raise UsageError(
             f"'{weights}' is not the file this bundle was compiled from.",
             found=f"sha256 {checkpoints.sha256(weights)[:16]}…",
             allowed=f"sha256 {info.sha256[:16]}…" if info.sha256 else "no file: the weights are seeded",
+        )
+
+
+def check_default(manifest: Manifest) -> None:
+    """Check that the bundle's shipped weights are those of this tsm-edge; UsageError when they are others."""
+    shipped = checkpoints.default_file(model_of(manifest))
+    if shipped is None or checkpoints.sha256(shipped) != manifest.model.weights.sha256:
+        raise UsageError(
+            f"This bundle has other shipped weights than this tsm-edge for '{manifest.model.name}'.",
+            found=f"sha256 {manifest.model.weights.sha256[:16]}…",
+            hint="compile it again, or give its file with --weights",
         )
 
 

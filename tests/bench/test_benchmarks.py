@@ -11,7 +11,7 @@ import pytest
 
 from tsm_edge import models, target
 
-NAMES = ["arm_instructions", "ptx_kernels", "shift_cost", "step_time"]
+NAMES = ["ablations", "arm_instructions", "mca", "ptx_kernels", "shift_cost", "step_time", "table"]
 
 
 @pytest.fixture
@@ -90,3 +90,31 @@ def test_the_plugin_counts(program, tmp_path):
     more = count("x") - count()  # one more argument: a thousand more turns of a loop of a few instructions
     assert 3000 <= more <= 8000
     assert more == pytest.approx(count("x", "y") - count("x"), rel=0.05)
+
+
+def test_the_table_knows_what_is_met(program):
+    """Rows of made-up documents: ratios below their bounds are met, the speed-up above its own."""
+    table = program("table")
+    model = {
+        "model": "tsm-mobilenetv2",
+        "parameters": {"classes": 27, "size": 224, "width": 1.0},
+        "compile_seconds": 61.0,
+        "two_thread_speedup": 1.8,
+        "rows": [
+            {
+                "threads": 1,
+                "median_ms": {"tsm-edge": 7.0, "onnxruntime": 10.0},
+                "best_peer": "onnxruntime",
+                "tsm_edge_over_best_peer": 0.7,
+            }
+        ],
+    }
+    narrow = {**model, "parameters": {**model["parameters"], "width": 0.5}, "compile_seconds": None}
+    narrow["rows"] = [{**model["rows"][0], "tsm_edge_over_best_peer": 0.86}]
+    rows = list(table.peers({"models": [model, narrow]}))
+    assert [(row["measured"], row["must"], row["met"]) for row in rows] == [
+        (0.7, 0.75, True),
+        (1.8, 1.75, True),
+        (0.86, 0.85, False),
+        (61.0, 60.0, False),
+    ]

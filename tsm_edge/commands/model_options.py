@@ -32,6 +32,13 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def network_of(name: str) -> str:
+    """The network behind a name: a model that comes trained is one of the networks."""
+    from ..models import _shipped
+
+    return _shipped.meta_of(name).model if name in models.shipped() else name
+
+
 def _as_written(
     name: str,
     meta: WeightsMeta,
@@ -42,7 +49,7 @@ def _as_written(
     labels: tuple[str, ...] | None,
 ) -> models.Model:
     """The network that a file of ours names; an option may change its input or its labels, never the network."""
-    if meta.model != name:
+    if meta.model != network_of(name):
         raise UsageError(
             f"'{weights}' was trained for another network.",
             found=name,

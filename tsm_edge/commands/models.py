@@ -18,7 +18,7 @@ def models(name: str | None, as_json: bool) -> None:
     if name is not None:
         _show(models_.load(name), as_json)
         return
-    known = [models_.load(each) for each in models_.names()]
+    known = [models_.load(each) for each in (*models_.names(), *models_.shipped())]
     if as_json:
         print_json({"models": [_summary(model) for model in known]})
         return

@@ -11,17 +11,23 @@ import pkgutil
 from collections.abc import Sequence
 
 from ..errors import UnknownName
+from . import _shipped
 from ._labels import JESTER, read_labels
 from ._model import Model, Recipe, Width, make_model
 from ._net import step_module
 
-__all__ = ["JESTER", "Model", "Recipe", "Width", "load", "names", "read_labels", "step_module"]
+__all__ = ["JESTER", "Model", "Recipe", "Width", "load", "names", "read_labels", "shipped", "step_module"]
 
 
 def names() -> list[str]:
-    """Return the names of all models, sorted; the file `tsm_x.py` is the model `tsm-x`."""
+    """Return the names of all networks, sorted; the file `tsm_x.py` is the model `tsm-x`."""
     files = (info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
     return sorted(file.replace("_", "-") for file in files)
+
+
+def shipped() -> list[str]:
+    """Return the names of the models that come trained, sorted; each is one of the networks with all its parameters."""
+    return _shipped.names()
 
 
 def load(
@@ -39,11 +45,22 @@ def load(
     classes: number of classes; when left out, the number of labels, else 27 (Jester).
     labels: one name a class; when left out, the Jester names for 27 classes, else "class 0" and on.
 
+    A model that comes trained (:func:`shipped`) has its own width, size and labels;
+    :func:`tsm_edge.checkpoints.prepare` takes its weights as long as none of them is changed.
+
     Raises:
         UnknownName: there is no such model.
         ModelError: a parameter is out of its range, or labels and classes disagree.
     """
-    if name not in names():
-        raise UnknownName.of("model", name, names())
-    recipe = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").MODEL
+    network = name
+    if name in shipped():
+        meta = _shipped.meta_of(name)
+        network = meta.model
+        width = meta.parameters.get("width") if width is None else width
+        size = meta.parameters["size"] if size is None else size
+        if labels is None and classes in (None, len(meta.labels)):
+            labels = meta.labels
+    if network not in names():
+        raise UnknownName.of("model", name, [*names(), *shipped()])
+    recipe = importlib.import_module(f"{__name__}.{network.replace('-', '_')}").MODEL
     return make_model(name, recipe, width=width, size=size, classes=classes, labels=labels)

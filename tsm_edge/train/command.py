@@ -102,18 +102,15 @@ def train(data: Path, out: Path, resume: bool, init: Path | None, as_json: bool,
 def _clips(data: Path, out: Path, options: dict[str, Any]) -> tuple[Model, Store, Store]:
     """The model, which needs the labels, and the clips, which need the model's size and rate."""
     labels = read_labels(options["labels"]) if options["labels"] else None
-    if data.is_dir() and is_store(data):
-        store, skipped = open_store(data), []
-        labels = labels or store.labels
-    else:
-        labels = labels or find(data, options["videos"]).labels
-        store = None
+    if labels is None:
+        is_ready = data.is_dir() and is_store(data)
+        labels = open_store(data).labels if is_ready else find(data, options["videos"]).labels
     model = models.load(options["name"], width=options["width"], size=options["size"], labels=labels)
-    if store is None:
-        store, skipped = stored(data, options["cache"] or out / "clips", model, options)
+    store, skipped = stored(data, options["cache"] or out / "clips", model, options)
     report_skipped(skipped)
     if options["held_out"] is None:
-        return model, *split(store, 0.1)
+        train_clips, held_out = split(store, 0.1)
+        return model, train_clips, held_out
     held_out, skipped = stored(options["held_out"], (options["cache"] or out) / "held-out", model, options)
     report_skipped(skipped)
     for each in (store, held_out):

@@ -1,0 +1,91 @@
+"""Models that come trained: a file of weights is a model, its weights are the default, and changing it loses them."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from tsm_edge import checkpoints, cli, models, origin
+from tsm_edge.errors import ModelError, UnknownName, UsageError
+from tsm_edge.manifest import WeightsInfo
+from tsm_edge.models import _shipped
+from tsm_edge.train.checkpoint import save_weights
+from tsm_edge.weights_meta import WeightsMeta
+
+LABELS = ("left", "right", "none")
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A folder of shipped weights with one model, "waves"."""
+    monkeypatch.setattr(_shipped, "FOLDER", tmp_path)
+    model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
+    net = model.build(9)
+    meta = WeightsMeta("tsm-mobilenetv2", dict(model.parameters), LABELS, 12.0, "trained on nothing")
+    save_weights(tmp_path / "waves.safetensors", net, meta)
+    return net
+
+
+def test_a_file_is_a_model(shipped):
+    assert models.shipped() == ["waves"]
+    model = models.load("waves")
+    assert (model.name, model.size, model.labels) == ("waves", 32, LABELS)
+    assert model.parameters["width"] == 0.25
+
+
+def test_its_weights_are_the_default(shipped):
+    net, info = checkpoints.prepare(models.load("waves"))
+    assert (info.source, info.note) == ("default", "trained on nothing")
+    assert info.sha256 == checkpoints.sha256(_shipped.path_of("waves"))
+    for key, value in net.state_dict().items():
+        assert torch.equal(value, shipped.state_dict()[key]), key
+
+
+@pytest.mark.parametrize(
+    "change", [{"size": 64}, {"width": 0.5}, {"classes": 5}, {"labels": ("a", "b", "c")}]
+)
+def test_a_changed_model_or_a_seed_is_untrained(shipped, change):
+    assert checkpoints.prepare(models.load("waves", **change))[1].source == "seeded"
+    assert checkpoints.prepare(models.load("waves"), seed=1)[1].source == "seeded"
+
+
+def test_the_list_of_models_shows_it(shipped):
+    result = CliRunner().invoke(cli.cli, ["models", "--json"])
+    assert [model["name"] for model in json.loads(result.stdout)["models"]][-1] == "waves"
+
+
+def test_an_unknown_name_may_be_near_it(shipped):
+    with pytest.raises(UnknownName, match="Did you mean 'waves'"):
+        models.load("wave")
+
+
+def test_weights_without_metadata(shipped, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(1)}, tmp_path / "mute.safetensors")
+    with pytest.raises(ModelError, match="do not say"):
+        models.load("mute")
+
+
+def test_shipped_files_are_small_and_load():
+    for name in models.shipped():
+        assert _shipped.path_of(name).stat().st_size <= 4e6
+        assert checkpoints.prepare(models.load(name))[1].source == "default"
+
+
+def test_a_bundle_of_older_shipped_weights_is_not_compared_with_newer_ones(shipped):
+    model = models.load("waves")
+    _, info = checkpoints.prepare(model)
+
+    def manifest(sha256):
+        weights = WeightsInfo("default", info.note, sha256)
+        described = SimpleNamespace(name="waves", parameters=dict(model.parameters), weights=weights)
+        return SimpleNamespace(model=described, labels=model.labels, signature=model.signature)
+
+    origin.check_file(manifest(info.sha256), None, "verify")
+    with pytest.raises(UsageError, match="other shipped weights"):
+        origin.check_file(manifest("0" * 64), None, "verify")

@@ -1,0 +1,36 @@
+"""Trained weights that come with tsm-edge: each file of ``weights/`` is a model by its own name.
+
+``weights/gestures.safetensors`` is the model `gestures`: its metadata (:mod:`tsm_edge.weights_meta`) names the
+network, its parameters and its labels. Nothing else has to be written down when weights are added.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import ModelError
+from ..weights_meta import WeightsMeta, read_meta
+
+FOLDER = Path(__file__).parent / "weights"
+
+
+def names() -> list[str]:
+    """Return the names of the shipped weights, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+def path_of(name: str) -> Path:
+    """Return the file of shipped weights."""
+    return FOLDER / f"{name}.safetensors"
+
+
+def meta_of(name: str) -> WeightsMeta:
+    """Return what shipped weights say about themselves; ModelError when they say nothing."""
+    meta = read_meta(path_of(name))
+    if meta is None:
+        raise ModelError(
+            f"The weights of '{name}' do not say what network they are for.",
+            found=str(path_of(name)),
+            hint="install tsm-edge again",
+        )
+    return meta
