@@ -135,13 +135,12 @@ def combine(matrix: np.ndarray, values: Sequence[Expr], lanes: int) -> list[Expr
 
 def weighted(row: np.ndarray, values: Sequence[Expr], lanes: int) -> Expr:
     """Sum of row[k] * values[k]; terms with a factor of one first, so that the others become FMAs onto them."""
-    total = None
-    for k in sorted(np.nonzero(row)[0], key=lambda k: abs(row[k]) != 1):
+    total: Expr = None
+    for k in sorted((int(k) for k in np.flatnonzero(row)), key=lambda k: abs(row[k]) != 1):
         factor, value = float(row[k]), values[k]
         term = value if abs(factor) == 1 else value * tir.constant(factor, lanes)
         if total is None:
             total = -term if factor == -1 else term
             continue
         total = total - term if factor == -1 else total + term
-    assert total is not None
     return total

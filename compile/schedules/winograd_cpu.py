@@ -48,8 +48,9 @@ CASES = (
 
 def claims(op: Op) -> bool:
     """Every dense 3x3 convolution of stride 1."""
-    dense = isinstance(op, Conv) and op.groups == 1 and not op.blocked_in
-    return dense and op.kernel == (3, 3) and op.stride == (1, 1)
+    if not isinstance(op, Conv) or op.groups != 1 or op.blocked_in:
+        return False
+    return op.kernel == (3, 3) and op.stride == (1, 1)
 
 
 def worthwhile(machine: Machine, op: Conv) -> bool:
