@@ -23,7 +23,6 @@ import argparse
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,7 +73,9 @@ def loops(obj: Path) -> dict[str, list[Loop]]:
     """The innermost loops of every function of an object that multiply vectors."""
     objdump = tool("llvm-objdump")
     assert objdump is not None
-    text = subprocess.run([objdump, "-d", "--no-show-raw-insn", obj], capture_output=True, text=True, check=True)
+    text = subprocess.run(
+        [objdump, "-d", "--no-show-raw-insn", obj], capture_output=True, text=True, check=True
+    )
     functions: dict[str, list[tuple[int, str]]] = {}
     for line in text.stdout.splitlines():
         symbol, code = _SYMBOL.match(line), _LINE.match(line)
@@ -83,7 +84,9 @@ def loops(obj: Path) -> dict[str, list[Loop]]:
         elif code:
             last = next(reversed(functions))
             functions[last].append((int(code[1], 16), " ".join(code[2].split("//")[0].split())))
-    return {name: [loop for loop in innermost(code) if loop.fmas >= FEWEST] for name, code in functions.items()}
+    return {
+        name: [loop for loop in innermost(code) if loop.fmas >= FEWEST] for name, code in functions.items()
+    }
 
 
 def innermost(code: list[tuple[int, str]]) -> list[Loop]:
@@ -105,7 +108,13 @@ def simulate(body: tuple[str, ...], core: str) -> float:
     mca = tool("llvm-mca")
     assert mca is not None
     lines = "\n".join(line for line in body if not _BRANCH.match(line + " 0x0"))
-    command = [mca, "-mtriple=aarch64", f"-mcpu={core}", f"-iterations={ITERATIONS}", "-resource-pressure=false"]
+    command = [
+        mca,
+        "-mtriple=aarch64",
+        f"-mcpu={core}",
+        f"-iterations={ITERATIONS}",
+        "-resource-pressure=false",
+    ]
     done = subprocess.run([*command, "-"], input=lines, capture_output=True, text=True, check=False)
     found = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
     if done.returncode or found is None:
@@ -171,7 +180,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             _common.note(f"{model} for {name}")
             steps = kernels(model, device)
             obj = folder / f"{model}-{name}.o"
-            obj.write_bytes(cpu.build_object({symbol: step.build() for symbol, step in steps.items()}, device))
+            obj.write_bytes(
+                cpu.build_object({symbol: step.build() for symbol, step in steps.items()}, device)
+            )
             found = loops(obj)
             rows += [
                 {"target": name, "model": model, "kernel": step.label, "schedule": step.schedule, **figures}

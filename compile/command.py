@@ -55,6 +55,18 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
 @click.option(
     "--dump", type=click.Path(path_type=Path, file_okay=False), help="Folder for what each phase leaves."
 )
+@click.option(
+    "--autotune",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Measure every kernel's candidates on this machine, use the fastest, and write them to FILE. Takes minutes.",
+)
+@click.option(
+    "--records",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Use what --autotune wrote for the same target.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the summary.")
 def compile(
     model: str,
@@ -65,6 +77,8 @@ def compile(
     threads: int | None,
     output: Path | None,
     dump: Path | None,
+    autotune: Path | None,
+    records: Path | None,
     as_json: bool,
     **parameters: Any,
 ) -> None:
@@ -87,7 +101,10 @@ def compile(
         else:
             network = networks.zoo(described, weights, seed)
         folder = output or Path(f"{network.info.name}-{device.name}")
-        compiled = pipeline.compile(network, device, folder, threads=threads, dump=dump, progress=advance)
+        tuning = pipeline.Tuning(records, autotune, lambda text: click.echo(text, err=True))
+        compiled = pipeline.compile(
+            network, device, folder, threads=threads, dump=dump, tuning=tuning, progress=advance
+        )
     if as_json:
         report.print_json(summary.document(compiled))
     else:

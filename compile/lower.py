@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -46,17 +47,28 @@ class Lowered:
     scratch: int = 0  # bytes each thread needs
 
 
-def lower(graph: Graph, family: str, machine: Machine) -> Lowered:
-    """Schedule every node."""
+def prepare(graph: Graph, family: str, machine: Machine) -> None:
+    """The passes that ask what pays on a machine: which blocks run as one, which values lie in blocks of channels."""
     fuse_block.run(graph, conv_of, lambda block: schedules.worthwhile(family, block, machine))
     if machine.by_lane:
         block_channels.run(graph, conv_of, machine.lanes)
-    lowered = Lowered([], {}, {})
+
+
+def operators(graph: Graph) -> Iterator[tuple[Node, Op | None]]:
+    """Every node that computes, with the record a schedule may claim."""
     for node in graph.nodes:
-        if node.kind == "alias":
-            continue
-        op = operator(graph, node)
-        kernel = None if op is None else schedules.apply(family, op, machine, *weights_of(node))
+        if node.kind != "alias":
+            yield node, operator(graph, node)
+
+
+def lower(graph: Graph, family: str, machine: Machine, tuned: Mapping[str, str] | None = None) -> Lowered:
+    """Schedule every node of a prepared graph. tuned: operator as text -> a name of `schedules.choices`."""
+    lowered = Lowered([], {}, {})
+    for node, op in operators(graph):
+        choice = (tuned or {}).get(repr(op), "")
+        kernel = (
+            None if op is None else schedules.apply(family, op, machine, *weights_of(node), choice=choice)
+        )
         if kernel is None:
             lower_generic(graph, node, lowered)
             continue

@@ -17,6 +17,7 @@ from tsm_edge.signature import Preprocess
 from tsm_edge.target import EdgeTarget
 
 from . import emit, families, lower, passes, planner, toolchain
+from .autotune import NO_TUNING, Tuning
 from .graph import Graph
 from .planner import Planned
 
@@ -85,9 +86,12 @@ def compile(
     *,
     threads: int | None = None,
     dump: Path | None = None,
+    tuning: Tuning = NO_TUNING,
     progress: Progress = lambda phase, seconds: None,
 ) -> Compiled:
     """Compile a network for a target and write the bundle folder `output`.
+
+    tuning: records of a search by measurement to follow, or a file for those of a new one.
 
     Raises EdgeError of the cause: UnsupportedTarget, ImportFailed, CompileError, OutputError.
     """
@@ -100,7 +104,9 @@ def compile(
         passes.run(graph)
     phases.save("fused.txt", graph.text)
     with phases.phase("schedule"):
-        lowered = lower.lower(graph, target.family, backend.machine(target))
+        lower.prepare(graph, target.family, backend.machine(target))
+        tuned = tuning.choices(graph, target, backend)
+        lowered = lower.lower(graph, target.family, backend.machine(target), tuned)
     phases.save("scheduled.txt", graph.text)
     missed = [step.label for step in lowered.steps if step.schedule == lower.GENERIC]
     if missed and network.info.source == "zoo":

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 
 from . import tir
-from .tiling import FMA_LATENCY as LATENCY
+from .tiling import FMA_LATENCY
 from .tir import Buffer, Expr
 
+LINE = 16  # floats of a cache line
 UNROLLED = 9  # reductions up to this length are straight code: a row of a 3x3 stem, the head of a shifted tap
 
 
@@ -59,6 +58,20 @@ class Epilogue:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """Weights that a later tile needs: while a reduction runs, one cache line is asked for every `every` steps."""
+
+    base: Expr  # element of the packed weights
+    every: int
+
+    @classmethod
+    def share(cls, first: Expr, size: int, index: Expr, tiles: int, steps: int) -> Ahead:
+        """The share of tile `index` of `tiles`, of `steps` steps each, in fetching `size` weights from `first`."""
+        lines = max(1, -(-size // (tiles * LINE)))
+        return cls(tir.bind(first + index * (lines * LINE)), max(1, steps // lines))
+
+
+@dataclass(frozen=True)
 class Tile:
     """rows x width accumulators made of vectors of at most `lanes` floats."""
 
@@ -72,22 +85,43 @@ class Tile:
     @property
     def chains(self) -> int:
         """Accumulators of one number: so few multiply-adds as a tile of one pixel has would wait for each other."""
-        return self.lanes if self.by_lane and self.rows * self.width <= LATENCY * self.lanes // 2 else 1
+        return self.lanes if self.by_lane and self.rows * -(-self.width // self.lanes) <= FMA_LATENCY else 1
 
     def accumulators(self, bias: Buffer, channel: Expr) -> Buffer:
-        """Allocate the accumulators and start them at the bias of `channel`...; further chains start at zero."""
-        size = self.rows * self.width
-        acc = tir.local(size * self.chains)
-        for chain in range(1, self.chains):
-            for row in range(self.rows):
-                for offset, lanes in tir.vectors(self.width, self.lanes):
-                    at = chain * size + row * self.width + offset
-                    tir.store(acc, at, tir.constant(0.0, lanes), lanes)
+        """Allocate the accumulators and start them at the bias of `channel`..."""
+        acc = self._cleared(1)
         for offset, lanes in tir.vectors(self.width, self.lanes):
             start = tir.bind(tir.load(bias, channel + offset, lanes))
             for row in range(self.rows):
                 tir.store(acc, row * self.width + offset, start, lanes)
         return acc
+
+    def zeros(self) -> Buffer:
+        """Allocate the accumulators and start them at zero."""
+        return self._cleared(0)
+
+    def _cleared(self, first: int) -> Buffer:
+        """Allocate the accumulators; the chains from `first` on start at zero."""
+        acc = tir.local(self.rows * self.width * self.chains)
+        for row in range(first * self.rows, self.chains * self.rows):
+            for offset, lanes in tir.vectors(self.width, self.lanes):
+                tir.store(acc, row * self.width + offset, tir.constant(0.0, lanes), lanes)
+        return acc
+
+    def total(self, acc: Buffer, at: int, lanes: int) -> Expr:
+        """Accumulators `at`..., all chains together."""
+        size = self.rows * self.width
+        return sum(
+            (tir.load(acc, at + chain * size, lanes) for chain in range(1, self.chains)),
+            start=tir.load(acc, at, lanes),
+        )
+
+    def store(self, acc: Buffer, target: Buffer, base: Expr) -> None:
+        """Store the accumulators as they are, rows one after the other from element `base`."""
+        for row in range(self.rows):
+            for offset, lanes in tir.vectors(self.width, self.lanes):
+                at = row * self.width + offset
+                tir.store(target, base + at, self.total(acc, at, lanes), lanes)
 
     def reduce(
         self,
@@ -98,6 +132,7 @@ class Tile:
         weights: Buffer,
         panel: Expr,
         hop: Expr = 1,
+        ahead: Ahead | None = None,
     ) -> None:
         """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row.
 
@@ -109,7 +144,16 @@ class Tile:
         whole = length // step
         together = self._together(whole, hop)
         looped = 0 if length <= UNROLLED and not self.by_lane else whole
-        if looped:
+        fetched = 0 if ahead is None else looped // ahead.every * ahead.every
+        if fetched:
+            assert ahead is not None and step == 1
+            with tir.loop(0, fetched // ahead.every) as line:
+                tir.prefetch(weights, ahead.base + line * LINE)
+                with tir.loop(0, ahead.every) as k:
+                    self._step(acc, source, bases, line * ahead.every + k, step, weights, panel, hop)
+            for k in range(fetched, looped):
+                self._step(acc, source, bases, k, step, weights, panel, hop)
+        elif looped:
             if self.by_lane and isinstance(hop, int) and blocked(hop):
                 hop = tir.unknown(hop)
             with tir.loop(0, looped // together) as k:
@@ -172,8 +216,7 @@ class Tile:
         if blocked(epilogue.layout.channel_step):
             places.sort(key=lambda place: place[1])  # neighbours in memory one after the other
         for row, (offset, lanes) in places:
-            parts = range(row * self.width + offset, self.rows * self.width * self.chains, self.rows * self.width)
-            value = reduce(add, [tir.load(acc, part, lanes) for part in parts])
+            value = self.total(acc, row * self.width + offset, lanes)
             at = bases[row] + offset * epilogue.layout.channel_step
             write(epilogue, value, at, pixels[row], channel + offset, lanes)
 

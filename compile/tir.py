@@ -71,6 +71,13 @@ def store(buffer: Buffer, base: Expr, value: Expr, lanes: int) -> None:
     T.buffer_store(buffer, value, [ramp(base, lanes)])
 
 
+def prefetch(buffer: Buffer, index: Expr) -> None:
+    """Ask for the cache line of an element, which may lie behind the end of the buffer."""
+    where = tirx.address_of(tirx.BufferLoad(buffer, [index]))
+    read, keep, data = (tirx.const(value, "int32") for value in (0, 3, 1))
+    T.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", where, read, keep, data))
+
+
 def splat(value: Expr, lanes: int) -> Expr:
     """One scalar in every lane."""
     return value if lanes == 1 else tirx.Broadcast(value, lanes)

@@ -42,6 +42,19 @@ from .signature import Preprocess, Signature
 Floats = NDArray[np.float32]
 
 
+class Operation(NamedTuple):
+    """One operation of the plan.
+
+    macs: multiply-accumulates. bytes: what its arguments hold, the least it can move.
+    """
+
+    kernel: str
+    layer: str
+    schedule: str
+    macs: int
+    bytes: int
+
+
 class Timing(NamedTuple):
     """Time of one operation of the last profiled step."""
 
@@ -115,6 +128,16 @@ class Model(AbstractContextManager["Model"]):
         self._streams.add(stream)
         return stream
 
+    def ops(self) -> list[Operation]:
+        """Return the operations of a step in running order."""
+        self._alive()
+        count, info, found = self.manifest.plan.steps, abi.OpInfo(), []
+        for index in range(count):
+            self._library.tsm_op(self._handle, index, ctypes.byref(info))
+            names = (info.kernel.decode(), info.layer.decode(), info.schedule.decode())
+            found.append(Operation(*names, int(info.macs), int(info.bytes)))
+        return found
+
     def close(self) -> None:
         """Free the streams and the model. A second call does nothing."""
         for stream in list(self._streams):
@@ -141,11 +164,6 @@ class Model(AbstractContextManager["Model"]):
         stated = [(pair.input.name, pair.input.shape) for pair in self.signature.states]
         if found != stated:
             raise RuntimeFailure("The library's states are not the manifest's.", found=found, allowed=stated)
-
-    def _op(self, index: int) -> tuple[str, str, str]:
-        info = abi.OpInfo()
-        self._library.tsm_op(self._handle, index, ctypes.byref(info))
-        return info.kernel.decode(), info.layer.decode(), info.schedule.decode()
 
 
 class Stream(AbstractContextManager["Stream"]):
@@ -240,7 +258,8 @@ class Stream(AbstractContextManager["Stream"]):
         with self._alone():
             count = ctypes.c_size_t()
             values = self._library.tsm_op_ns(self._handle, ctypes.byref(count))
-            return [Timing(*self.model._op(index), int(values[index])) for index in range(count.value)]
+            ns = [int(values[index]) for index in range(count.value)]
+        return [Timing(op.kernel, op.layer, op.schedule, t) for op, t in zip(self.model.ops(), ns)]
 
     def close(self) -> None:
         """Stop the workers and free the memory. A second call does nothing."""

@@ -12,6 +12,8 @@ from tvm import tirx
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.target import EdgeTarget
 
+STREAM = 8.0  # bytes per cycle from memory where a detected machine tells neither clock nor bandwidth
+
 #: LLVM turns compare-and-select into one instruction everywhere but on 32-bit ARM
 CLAMP = {"armv7l": ("llvm.arm.neon.vmaxs", "llvm.arm.neon.vmins")}
 
@@ -31,6 +33,8 @@ def machine(target: EdgeTarget) -> Machine:
         index="int32" if target.arch == "armv7l" else "int64",
         l2_bytes=cpu.l2_kib * 1024,
         cores=cpu.cores,
+        prefetch=target.arch == "x86_64",
+        stream=cpu.dram_gb_s / cpu.clock_ghz if cpu.dram_gb_s and cpu.clock_ghz else STREAM,
     )
 
 

@@ -10,7 +10,7 @@ from tvm import tirx
 
 from tsm_edge.compile import tiling, tir
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Epilogue, Layout
+from tsm_edge.compile.tile import Epilogue, Layout, Tile
 from tsm_edge.compile.tir import Buffer, Expr
 
 
@@ -52,6 +52,11 @@ def conv_pointers(op: Conv, weights: int) -> dict[str, int]:
     return {name: size for name, size in sizes.items() if size}
 
 
+def tile_of(machine: tiling.Machine, rows: int, width: int) -> Tile:
+    """A register tile of a machine."""
+    return Tile(rows, width, machine.lanes, machine.by_lane, machine.fused, machine.registers)
+
+
 def layout_in(op: Conv, machine: tiling.Machine) -> Layout:
     """How x lies."""
     pixels = op.height * op.width
@@ -60,9 +65,7 @@ def layout_in(op: Conv, machine: tiling.Machine) -> Layout:
 
 def layout_out(op: Conv, machine: tiling.Machine) -> Layout:
     """How the output lies."""
-    return (
-        Layout.by_block(op.pixels, machine.lanes) if op.blocked_out else Layout.by_pixel(op.out_channels)
-    )
+    return Layout.by_block(op.pixels, machine.lanes) if op.blocked_out else Layout.by_pixel(op.out_channels)
 
 
 def epilogue(op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer]) -> Epilogue:

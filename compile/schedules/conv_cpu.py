@@ -72,15 +72,29 @@ class Params:
 
     @classmethod
     def from_machine(cls, machine: Machine, op: Conv) -> Params:
-        length = op.taps
-        rows, panels = tiling.choose(machine, ((op.out_height, op.out_width),), op.out_channels, length)
+        return cls.of(machine, op, *tiling.choose(machine, runs(op), op.out_channels, op.taps))
+
+    @classmethod
+    def of(cls, machine: Machine, op: Conv, rows: int, panels: Panels) -> Params:
+        """The parameters of a register tile."""
         x_tiles = tuple(cut_row(op, rows))
         per_row = sum(tile.count for tile in x_tiles)
         tile_bytes = rows * op.stride[0] * op.stride[1] * op.channels * 4
         order = tiling.order(
-            machine, per_row * op.out_height, len(panels.widths), tile_bytes, length * op.out_channels * 4
+            machine, per_row * op.out_height, len(panels.widths), tile_bytes, op.taps * op.out_channels * 4
         )
         return cls(panels, x_tiles, order)
+
+
+def runs(op: Conv) -> tuple[tuple[int, int]]:
+    """Output rows, for `tiling.choose`."""
+    return ((op.out_height, op.out_width),)
+
+
+def variants(machine: Machine, op: Conv) -> list[Params]:
+    """The best register tiles of the model."""
+    ranked = tiling.ranked_tiles(machine, runs(op), op.out_channels, op.taps)
+    return [Params.of(machine, op, rows, panels) for _, rows, panels in ranked[: tiling.TRIED]]
 
 
 def cut_row(op: Conv, rows: int) -> list[XTile]:
@@ -181,7 +195,7 @@ class _Row:
     def tile(self, cut: XTile, column: Expr, panel: Panel) -> None:
         """One register tile: the kernel rows that exist, each as one run (inner) or tap by tap (border, shift)."""
         op, machine = self.op, self.machine
-        tile = Tile(cut.rows, panel.width, machine.lanes, machine.by_lane, machine.fused, machine.registers)
+        tile = _rule.tile_of(machine, cut.rows, panel.width)
         acc = tile.accumulators(self.operands.bias, panel.channel)
         top = tir.bind(self.y * op.stride[0] - op.pad[0])
         columns = [(column + row) * op.stride[1] - op.pad[1] for row in range(tile.rows)]

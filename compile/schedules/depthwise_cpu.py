@@ -8,8 +8,8 @@ Pattern: groups == channels, any kernel, stride and padding.
    every tap that needs them: a tile of 4 at stride 1 reads 6 vectors for 12 multiply-adds.
 3. Rows away from the top and bottom have every tap and are unrolled; the others run the taps that exist in a loop.
    Border tiles leave their outside taps out at compile time.
-4. Where x lies in blocks of channels, the channel vectors are the outer loop: the filter stays in registers along a row,
-   neighbouring pixels are neighbours in memory, and where a tile is as wide as the image it is two output rows high, which
+4. Where x lies in blocks of channels, the channel vectors are the outer loop: the filter stays in registers along a
+   row, neighbouring pixels are neighbours in memory, and a tile as wide as the image is two output rows high, which
    share their inputs. A Cortex-A72 then needs 1.4 to 1.7 instructions a multiply-add where the other order needs 2.0
    (`tests/helpers/kernel_lab.py` kernels counted under qemu-user).
 """
@@ -79,7 +79,19 @@ class Params:
             # Registers: one accumulator and about one input a column, plus a kernel row of weights.
             rows, room = 1, machine.registers - op.kernel[1] - 2
             columns = max(1, min(op.out_width, room // 2 - (op.stride[1] > 1), 8))
+        return cls.of(op, rows, columns)
+
+    @classmethod
+    def of(cls, op: Conv, rows: int, columns: int) -> Params:
+        """The parameters of a tile."""
         return cls(rows, columns, tuple(cut_row(op, columns)), tuple(cut_row(turned(op), rows)))
+
+
+def variants(machine: Machine, op: Conv) -> list[Params]:
+    """Narrower and wider tiles, and single rows."""
+    best = Params.from_machine(machine, op)
+    widths = range(max(1, best.columns - 3), min(op.out_width, best.columns + 3) + 1)
+    return [Params.of(op, rows, columns) for rows in {best.rows, 1} for columns in widths]
 
 
 def held_taps(machine: Machine, op: Conv) -> int:

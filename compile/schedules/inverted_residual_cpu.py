@@ -132,17 +132,34 @@ class Params:
 
     @classmethod
     def from_machine(cls, machine: Machine, op: InvertedResidual) -> Params:
-        def tiles(conv: Conv) -> tuple[int, Panels]:
-            return tiling.choose(machine, ((conv.out_height, conv.out_width),), conv.out_channels, conv.taps)
-
         # Two items a core balance the load; more would expand the rows at their seams twice (28 % more for 7 of 56).
         rows = -(-op.project.height // (2 * machine.cores))
         return cls(
             rows,
-            tiles(op.expand) if op.expand else None,
+            tiles(machine, op.expand)[0] if op.expand else None,
             depthwise_cpu.Params.from_machine(machine, inner_depthwise(op, machine)),
-            tiles(op.project),
+            tiles(machine, op.project)[0],
         )
+
+
+def tiles(machine: Machine, conv: Conv) -> list[tuple[int, Panels]]:
+    """Register tiles of a dense layer, the modelled best first."""
+    ranked = tiling.ranked_tiles(machine, conv_cpu.runs(conv), conv.out_channels, conv.taps)
+    return [(rows, panels) for _, rows, panels in ranked[: tiling.TRIED]]
+
+
+def variants(machine: Machine, op: InvertedResidual) -> list[Params]:
+    """The best parameters with one of them changed: a tile of a layer, or fewer items."""
+    best = Params.from_machine(machine, op)
+    inner = [
+        params for params in depthwise_cpu.variants(machine, inner_depthwise(op, machine)) if params.rows == 1
+    ]
+    return [
+        *(replace(best, depthwise=params) for params in inner),
+        *(replace(best, expand=tile) for tile in (tiles(machine, op.expand) if op.expand else [])),
+        *(replace(best, project=tile) for tile in tiles(machine, op.project)),
+        replace(best, rows=-(-op.project.height // machine.cores)),
+    ]
 
 
 def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: np.ndarray) -> Kernel:

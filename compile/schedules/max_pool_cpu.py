@@ -98,5 +98,7 @@ def _vector(
             value = tir.load(buffers["x"], pixel * op.channels + channel, lanes)
             tir.store(best, 0, tirx.max(tir.load(best, 0, lanes), value), lanes)
     pixel = y * conv.out_width + column
-    epilogue = Epilogue(buffers["y"], Layout.by_pixel(op.channels), state=buffers.get("next"), fold=op.fold_out)
+    epilogue = Epilogue(
+        buffers["y"], Layout.by_pixel(op.channels), state=buffers.get("next"), fold=op.fold_out
+    )
     write(epilogue, tir.load(best, 0, lanes), pixel * op.channels + channel, pixel, channel, lanes)

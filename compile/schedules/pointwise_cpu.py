@@ -14,13 +14,13 @@ bottleneck, and the classifier (one pixel).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tsm_edge.compile import tiling, tir
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Tile
+from tsm_edge.compile.tile import Ahead
 from tsm_edge.compile.tiling import Machine, Order, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 
@@ -57,7 +57,11 @@ class Params:
 
     @classmethod
     def from_machine(cls, machine: Machine, op: Conv) -> Params:
-        rows, panels = tiling.choose(machine, ((1, op.pixels),), op.out_channels, op.channels)
+        return cls.of(machine, op, *tiling.choose(machine, ((1, op.pixels),), op.out_channels, op.channels))
+
+    @classmethod
+    def of(cls, machine: Machine, op: Conv, rows: int, panels: Panels) -> Params:
+        """The parameters of a register tile."""
         tiles = tuple(tiling.split_rows(op.pixels, rows))
         order = tiling.order(
             machine,
@@ -67,6 +71,14 @@ class Params:
             op.channels * op.out_channels * 4,
         )
         return cls(rows, panels, tiles, order)
+
+
+def variants(machine: Machine, op: Conv) -> list[Params]:
+    """The best register tiles of the model, each walked in both orders."""
+    ranked = tiling.ranked_tiles(machine, ((1, op.pixels),), op.out_channels, op.channels)
+    found = [Params.of(machine, op, rows, panels) for _, rows, panels in ranked[: tiling.TRIED]]
+    walks = [replace(p, order=replace(p.order, block=block)) for p in found for block in (1, p.order.tiles)]
+    return [*found, *walks]
 
 
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
@@ -110,7 +122,8 @@ def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile:
 
         def case(height: int = height, tile0: int = first_tile, pixel0: int = first_pixel) -> None:
             pixel = tir.bind((tile - tile0) * height + pixel0)
-            emit_tile(op, machine, operands, height, panel, (pixel, pixel, pixel))
+            ahead = next_panel(op, params.order, machine, tile, panel)
+            emit_tile(op, machine, operands, height, panel, (pixel, pixel, pixel), ahead)
 
         bounds.append(first_tile)
         cases.append(case)
@@ -118,12 +131,30 @@ def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile:
     tir.switch(tile, bounds, cases)
 
 
+def next_panel(op: Conv, order: Order, machine: Machine, tile: Expr, panel: Panel) -> Ahead | None:
+    """What a tile fetches of the panel after its own, where a panel serves a block of tiles before the next one comes.
+
+    A frame's weights leave the second-level cache before the next frame. On a Zen 3 core this takes 0.87 to 0.90 of
+    the time of the 7x7 layers of `tsm-mobilenetv2` and 0.96 of a frame's.
+    """
+    if not machine.prefetch or order.block == 1 or op.blocked_in:
+        return None
+    size = panel.width * op.channels
+    return Ahead.share(panel.offset + size, size, tile % order.block, order.block, op.channels - op.fold_in)
+
+
 def emit_tile(
-    op: Conv, machine: Machine, operands: Operands, height: int, panel: Panel, pixels: tuple[Expr, Expr, Expr]
+    op: Conv,
+    machine: Machine,
+    operands: Operands,
+    height: int,
+    panel: Panel,
+    pixels: tuple[Expr, Expr, Expr],
+    ahead: Ahead | None = None,
 ) -> None:
     """`height` pixels by one panel. pixels: the first one's number in x, in the state and in the output."""
     source, past, out = pixels
-    registers = Tile(height, panel.width, machine.lanes, machine.by_lane, machine.fused, machine.registers)
+    registers = _rule.tile_of(machine, height, panel.width)
     acc = registers.accumulators(operands.bias, panel.channel)
     rows = range(height)
     if operands.state is not None:
@@ -138,6 +169,7 @@ def emit_tile(
         operands.weights,
         panel.offset + op.fold_in * panel.width,
         operands.layout.channel_step,
+        ahead,
     )
     registers.finish(acc, operands.epilogue, [out + row for row in rows], panel.channel)
 

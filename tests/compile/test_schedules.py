@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import kernel_lab
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from tsm_edge import target
 from tsm_edge.compile import schedules, tir
-from tsm_edge.compile.ops import Conv, Copy, Op
+from tsm_edge.compile.families import cpu
+from tsm_edge.compile.ops import Conv, Copy
 from tsm_edge.compile.schedules._rule import Kernel
 from tsm_edge.errors import CompileError
 
@@ -36,11 +38,6 @@ AWKWARD = [
 ]
 
 
-def every_case() -> list[Op]:
-    """The CASES of all CPU schedules and the awkward shapes."""
-    return [case for rule in schedules.rules("cpu") for case in rule.CASES] + AWKWARD
-
-
 @pytest.mark.parametrize("name", ["local", "x86-64"])
 def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
     """All kernels of one machine in one program; work items are run out of order, as threads may."""
@@ -48,13 +45,10 @@ def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
     device = target.load(name)
     if set(device.cpu.requires) - set(target.load("local").cpu.requires):
         pytest.skip(f"this machine cannot run {name}: it lacks one of {device.cpu.requires}")
-    cases, plain = [], []
-    for op in every_case():
-        kernel, weights = kernel_lab.schedule(op, device, rng)
-        cases.append((kernel, kernel_lab.arguments_for(kernel, rng)))
-        plain.append(weights)
+    kernels = kernel_lab.every_kernel(device, rng, AWKWARD)
+    cases = [(kernel, kernel_lab.arguments_for(kernel, rng)) for kernel, _ in kernels]
     kernel_lab.run(cases, device, tmp_path, [])
-    for (kernel, values), weights in zip(cases, plain, strict=True):
+    for (kernel, values), (_, weights) in zip(cases, kernels, strict=True):
         kernel_lab.check(kernel.op, values, weights, device.cpu.simd_lanes)
 
 
@@ -76,18 +70,33 @@ def test_a_write_beside_an_argument_is_seen(place: int, word: str, tmp_path: Pat
 def test_each_case_is_claimed_by_its_own_schedule() -> None:
     for rule in schedules.rules("cpu"):
         for case in rule.CASES:
-            assert schedules.find("cpu", case) is rule, case
+            assert rule.claims(case), case
+
+
+def test_one_general_schedule_takes_what_no_special_one_pays_for() -> None:
+    machine = cpu.machine(target.load("x86-64"))
+    wide = Conv(56, 56, 64, 64, (3, 3), (1, 1), (1, 1, 1, 1), low=0.0)
+    assert rule_of(schedules.find("cpu", wide, machine)) == "winograd_cpu"
+    assert rule_of(schedules.find("cpu", replace(wide, stride=(2, 2)), machine)) == "conv_cpu"
+    small = replace(wide, height=7, width=7, channels=512, out_channels=512)
+    assert rule_of(schedules.find("cpu", small, machine)) == "conv_cpu"
+
+
+def rule_of(module: ModuleType | None) -> str:
+    return "" if module is None else module.__name__.rsplit(".", 1)[-1]
 
 
 def test_what_no_schedule_computes_is_not_claimed() -> None:
+    machine = cpu.machine(target.load("x86-64"))
     grouped = Conv(4, 4, 8, 8, (3, 3), (1, 1), (1, 1, 1, 1), groups=2)
-    assert schedules.find("cpu", grouped) is None
-    assert schedules.apply("cpu", grouped, None) is None  # type: ignore[arg-type]
-    assert schedules.find("cpu", replace(grouped, groups=8, fold_in=1)) is None
+    assert schedules.find("cpu", grouped, machine) is None
+    assert schedules.apply("cpu", grouped, machine) is None
+    assert schedules.find("cpu", replace(grouped, groups=8, fold_in=1), machine) is None
 
 
 def test_two_claims_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = schedules.rules("cpu")
-    monkeypatch.setattr(schedules, "rules", lambda family: rules + rules[-1:])
+    twice = next(rule for rule in rules if rule_of(rule) == "pointwise_cpu")
+    monkeypatch.setattr(schedules, "rules", lambda family: (*rules, twice))
     with pytest.raises(CompileError, match="Two schedules claim"):
-        schedules.find("cpu", rules[-1].CASES[0])
+        schedules.find("cpu", twice.CASES[0], cpu.machine(target.load("x86-64")))

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tsm_edge import target
-from tsm_edge.compile import schedules
 from tsm_edge.compile.ops import Conv
 
 EXTRA = [
@@ -29,11 +28,8 @@ def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
     if program is None or not Path(emulator.sysroot).is_dir():
         pytest.skip(f"needs the packages {emulator.package} and {emulator.sysroot_package}")
     rng = np.random.default_rng(2)
-    cases, plain = [], []
-    for op in [case for rule in schedules.rules("cpu") for case in rule.CASES] + EXTRA:
-        kernel, weights = kernel_lab.schedule(op, device, rng)
-        cases.append((kernel, kernel_lab.arguments_for(kernel, rng)))
-        plain.append(weights)
+    kernels = kernel_lab.every_kernel(device, rng, EXTRA)
+    cases = [(kernel, kernel_lab.arguments_for(kernel, rng)) for kernel, _ in kernels]
     kernel_lab.run(cases, device, tmp_path, [program, "-cpu", emulator.cpu, "-L", emulator.sysroot])
-    for (kernel, values), weights in zip(cases, plain, strict=True):
+    for (kernel, values), (_, weights) in zip(cases, kernels, strict=True):
         kernel_lab.check(kernel.op, values, weights, device.cpu.simd_lanes)

@@ -137,11 +137,30 @@ def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]]) -> str:
 
 
 def schedule(op: Op, target: EdgeTarget, rng: np.random.Generator) -> tuple[Kernel, tuple[np.ndarray, ...]]:
-    """The kernel of the schedule that claims `op`, and the plain weights."""
+    """The kernel of the schedule that takes `op` on a target, and the plain weights."""
     weights = weights_for(op, rng)
     kernel = schedules.apply("cpu", op, cpu.machine(target), *weights)
     assert kernel is not None, f"nobody claims {op}"
     return kernel, weights
+
+
+def every_kernel(
+    target: EdgeTarget, rng: np.random.Generator, more: list[Op]
+) -> list[tuple[Kernel, tuple[np.ndarray, ...]]]:
+    """The CASES of every schedule with that schedule, and `more` with whoever takes them.
+
+    Each case is scheduled as the model wants it and, drawn at random, as a search by measurement might want it.
+    """
+    machine = cpu.machine(target)
+    found = []
+    for rule in schedules.rules("cpu"):
+        for op in rule.CASES:
+            weights = weights_for(op, rng)
+            own, *others = schedules.variants(rule, op, machine)
+            drawn = [others[rng.integers(len(others))]] if others else []
+            for params in (own, *drawn):
+                found.append((schedules.kernel_of(rule, op, params, machine, *weights), weights))
+    return found + [schedule(op, target, rng) for op in more]
 
 
 def by_pixel(array: np.ndarray, channels: int, blocked: bool, lanes: int) -> np.ndarray:

@@ -57,6 +57,7 @@ def machine(l2_kib: int = 32) -> Machine:
 def plan_graph(step: Step, graph: Graph) -> Planned:
     """Passes, schedules and planner."""
     passes.run(graph)
+    lower.prepare(graph, "cpu", machine())
     lowered = lower.lower(graph, "cpu", machine())
     return Planned(step, graph, planner.plan(graph, lowered))
 

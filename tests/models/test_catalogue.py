@@ -79,9 +79,9 @@ def test_width_rounds_up():
 @pytest.mark.parametrize(
     ("parameters", "part"),
     [
-        ({"size": 100}, "a multiple of 32 of 32..512"),
-        ({"size": 0}, "a multiple of 32 of 32..512"),
-        ({"size": 544}, "a multiple of 32 of 32..512"),
+        ({"size": 100}, "a multiple of 16 of 32..512"),
+        ({"size": 0}, "a multiple of 16 of 32..512"),
+        ({"size": 544}, "a multiple of 16 of 32..512"),
         ({"size": 224.0}, "found: 224.0"),
         ({"size": True}, "found: True"),
         ({"classes": 1}, "an integer of 2..10000"),

@@ -79,7 +79,7 @@ def test_weights_of_another_class_count(export, built):
     ("arguments", "code", "part"),
     [
         (("tsm-resnet",), 2, "Did you mean"),
-        (("tsm-resnet18", "--size", 33), 2, "a multiple of 32"),
+        (("tsm-resnet18", "--size", 33), 2, "a multiple of 16"),
         (("tsm-resnet18", "--width", 1), 2, "has no width"),
         (("tsm-resnet18", "--labels", "none.txt"), 2, "cannot be read"),
         (("tsm-resnet18", "--seed", -1), 2, "Bad seed"),

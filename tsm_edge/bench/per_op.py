@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .. import abi
 from .agreement import Floats
 from .edge import EdgeRunner
 
@@ -57,21 +55,6 @@ def profile(runner: EdgeRunner, frames: Sequence[Floats], steps: int = PROFILED_
         medians = np.median(
             np.asarray(rows[1:], np.float64), axis=0
         )  # the first one brings the code into the caches
-        timings = stream.timings()
     finally:
         stream.profile(False)
-    work = _work(runner, len(timings))
-    return [
-        OpTime(timing.kernel, timing.layer, timing.schedule, macs, size, float(ns))
-        for timing, (macs, size), ns in zip(timings, work, medians)
-    ]
-
-
-def _work(runner: EdgeRunner, count: int) -> list[tuple[int, int]]:
-    """Multiply-accumulates and bytes of every operation, from the library."""
-    model, info = runner.model, abi.OpInfo()
-    work = []
-    for index in range(count):
-        model._library.tsm_op(model._handle, index, ctypes.byref(info))
-        work.append((int(info.macs), int(info.bytes)))
-    return work
+    return [OpTime(*op, float(ns)) for op, ns in zip(runner.model.ops(), medians)]

@@ -35,7 +35,7 @@ def load(
     """Return a model with its parameters set; needs no torch.
 
     width: factor on the channels, only where the network has one.
-    size: input height and width in pixels, a multiple of 32 from 32 to 512; 224 when left out.
+    size: input height and width in pixels, a multiple of 16 from 32 to 512; 224 when left out.
     classes: number of classes; when left out, the number of labels, else 27 (Jester).
     labels: one name a class; when left out, the Jester names for 27 classes, else "class 0" and on.
 

@@ -55,7 +55,8 @@ class Ncnn(Runner):
         self.reset()
 
     def reset(self) -> None:
-        self._states: list[Any] = [self._ncnn.Mat(zero) for zero in self._zeros]  # borrows the array's memory
+        # A clone has ncnn's own channel pitch; a borrowed array of 7x7 maps has not, and Concat copies by the pitch.
+        self._states: list[Any] = [self._ncnn.Mat(zero).clone() for zero in self._zeros]
 
     def step(self, frame: Floats) -> Floats:
         extractor = self._net.create_extractor()

@@ -1,0 +1,147 @@
+"""What Winograd's convolution on a CPU is built from: its parameters and their cost, its scratch, its transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsm_edge.compile import tiling, tir, winograd
+from tsm_edge.compile.ops import Conv
+from tsm_edge.compile.tiling import Machine, Panels
+from tsm_edge.compile.tir import Expr
+
+
+@dataclass(frozen=True)
+class Params:
+    """Output tile, tiles of a block [(count, tiles), ...], and the register tile of the products."""
+
+    m: int
+    blocks: tuple[tuple[int, int], ...]
+    rows: int
+    panels: Panels
+
+    @classmethod
+    def from_machine(cls, machine: Machine, op: Conv) -> Params:
+        return min(variants(machine, op), key=lambda params: cycles(machine, op, params))
+
+    @classmethod
+    def of(cls, machine: Machine, op: Conv, m: int) -> Params:
+        """The parameters for output tiles of m x m: blocks whose V takes half the second-level cache."""
+        tiles = tile_count(op, m)
+        per_tile = (m + 2) ** 2 * op.channels * 4
+        most = max(1, machine.l2_bytes // 2 // per_tile)
+        blocks = min(tiles, -(-tiles // most // machine.cores) * machine.cores)
+        split = tuple(tiling.split_rows(tiles, -(-tiles // blocks)))
+        groups = tuple((count * (m + 2) ** 2, height) for count, height in split)
+        rows, panels = tiling.choose(machine, groups, op.out_channels, op.channels)
+        return cls(m, split, rows, panels)
+
+    @property
+    def largest(self) -> int:
+        """Tiles of the largest block."""
+        return max(tiles for _, tiles in self.blocks)
+
+
+def tile_count(op: Conv, m: int) -> int:
+    """Tiles of the output."""
+    return -(-op.out_height // m) * -(-op.out_width // m)
+
+
+def variants(machine: Machine, op: Conv) -> list[Params]:
+    """Both tile sizes."""
+    return [Params.of(machine, op, m) for m in winograd.POINTS]
+
+
+def cycles(machine: Machine, op: Conv, params: Params) -> float:
+    """Modelled cycles: products, transforms, and weights that come from memory once for every round of blocks.
+
+    A transform is counted in vector instructions (a load and a store of each number and one for each factor), three
+    a cycle.
+    """
+    n, m = params.m + 2, params.m
+    matrices = winograd.transforms(m)
+    groups = tuple((count * n * n, tiles) for count, tiles in params.blocks)
+    products = tiling.best_tile(machine, groups, op.out_channels, op.channels)[0]
+    inside = 2 * n * n + 2 * n * np.count_nonzero(matrices.bt)
+    outside = n * n + 2 * m * m + (n + m) * np.count_nonzero(matrices.at)
+    vectors = tile_count(op, m) / machine.lanes
+    transforms = vectors * (op.channels * inside + op.out_channels * outside) / 3
+    blocks = sum(count for count, _ in params.blocks)
+    rounds = -(-blocks // machine.cores)
+    weights = n * n * op.channels * op.out_channels * 4
+    return (products + transforms) * rounds / blocks + rounds * weights / machine.stream
+
+
+def pack(transformed: np.ndarray, panels: Panels) -> np.ndarray:
+    """[n * n, CI, CO] to consecutive `[n * n][k][width]` panels, flat."""
+    parts, start = [], 0
+    for width in panels.widths:
+        parts.append(transformed[:, :, start : start + width].ravel())
+        start += width
+    return np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Scratch in floats: V, M, then one window of vectors; a pitch is the distance between two of the n * n positions.
+
+    One line more than the data keeps the positions of a tile out of one cache set.
+    """
+
+    n: int
+    v_pitch: int
+    m_pitch: int
+    lanes: int
+
+    @classmethod
+    def of(cls, op: Conv, params: Params, lanes: int) -> Layout:
+        line = 16
+        v = params.largest * op.channels
+        m = params.largest * max(params.panels.widths)
+        return cls(params.m + 2, (v // line + 1) * line + line, (m // line + 1) * line + line, lanes)
+
+    @property
+    def m_start(self) -> int:
+        return self.n * self.n * self.v_pitch
+
+    @property
+    def window_start(self) -> int:
+        return self.m_start + self.n * self.n * self.m_pitch
+
+    @property
+    def floats(self) -> int:
+        return self.window_start + self.n * self.n * self.lanes
+
+
+def combine(matrix: np.ndarray, values: Sequence[Expr], lanes: int) -> list[Expr]:
+    """matrix @ values, one expression a row; rows that differ in the sign of some terms share both sums."""
+    done: dict[int, Expr] = {}
+    for i, row in enumerate(matrix):
+        if i in done:
+            continue
+        twin = next(
+            (k for k in range(i + 1, len(matrix)) if np.array_equal(np.abs(matrix[k]), np.abs(row))), None
+        )
+        if twin is None:
+            done[i] = tir.bind(weighted(row, values, lanes))
+            continue
+        same = np.where(matrix[twin] == row, row, 0)
+        even, odd = (tir.bind(weighted(part, values, lanes)) for part in (same, row - same))
+        done[i], done[twin] = tir.bind(even + odd), tir.bind(even - odd)
+    return [done[i] for i in range(len(matrix))]
+
+
+def weighted(row: np.ndarray, values: Sequence[Expr], lanes: int) -> Expr:
+    """Sum of row[k] * values[k]; terms with a factor of one first, so that the others become FMAs onto them."""
+    total = None
+    for k in sorted(np.nonzero(row)[0], key=lambda k: abs(row[k]) != 1):
+        factor, value = float(row[k]), values[k]
+        term = value if abs(factor) == 1 else value * tir.constant(factor, lanes)
+        if total is None:
+            total = -term if factor == -1 else term
+            continue
+        total = total - term if factor == -1 else total + term
+    assert total is not None
+    return total
