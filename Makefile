@@ -13,7 +13,7 @@ CLIP   ?= demo/data/movement.mp4
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 SOURCES := $(shell find tsm_edge compile demo targets -type f -not -name '*.pyc')
-EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross
+EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross llvm-19
 
 .PHONY: demo test lint bench clean
 .DELETE_ON_ERROR:
@@ -59,9 +59,10 @@ $(VENV)/bench.stamp: $(VENV)/wheel.stamp
 	$(PIP) "$$(ls build/wheel/*.whl)[bench]"
 	touch $@
 
-# The tests that run ARM programs say why they are skipped where the emulator is missing.
+# The tests that run ARM programs, and the one that simulates ARM loops, say why they are skipped without these.
 $(VENV)/emulators.stamp: $(VENV)/torch.stamp
 	@if command -v qemu-aarch64 >/dev/null && command -v qemu-arm >/dev/null \
+	  && command -v llvm-mca-19 >/dev/null \
 	  && [ -d /usr/aarch64-linux-gnu ] && [ -d /usr/arm-linux-gnueabihf ]; then touch $@; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(EMULATOR_PACKAGES) >/dev/null \

@@ -19,6 +19,7 @@ from tsm_edge.target import EdgeTarget
 from . import emit, families, lower, passes, planner, toolchain
 from .autotune import NO_TUNING, Tuning
 from .graph import Graph
+from .latency import FrameTime
 from .planner import Planned
 
 Progress = Callable[[str, float], None]  # (phase, seconds) after each phase
@@ -42,6 +43,9 @@ class Compiled:
     manifest: Manifest
     planned: Planned
     seconds: dict[str, float]
+    modelled: (
+        FrameTime | None
+    )  # None where nothing is modelled: another family, or a machine that hides its clock
 
     def generic_layers(self) -> list[str]:
         """Operations that no schedule claimed."""
@@ -135,7 +139,9 @@ def compile(
         manifest = describe(network, graph, planned, target, threads or min(target.cpu.cores, 4))
         files: dict[str, bytes | Path] = {**linked.files, "plan.txt": planned.plan.text().encode()}
         written = bundle.write(output, manifest, files, executable={"tsm-edge-run"})
-    return Compiled(output, written, planned, phases.seconds)
+    model = getattr(backend, "modelled", None)
+    modelled = model and model(lowered.steps, planned.plan, target, manifest.threads)
+    return Compiled(output, written, planned, phases.seconds, modelled)
 
 
 def backend_of(target: EdgeTarget) -> ModuleType:

@@ -33,6 +33,13 @@ def document(compiled: Compiled) -> dict[str, Any]:
             }
             for op in plan.ops
         ],
+        "modelled": compiled.modelled
+        and {
+            "threads": compiled.modelled.threads,
+            "ms": round(compiled.modelled.ms, 3),
+            "bound": compiled.modelled.bound,
+            "layers_ms": [round(op.ms, 4) for op in compiled.modelled.ops],
+        },
         "generic": compiled.generic_layers(),
     }
 
@@ -51,6 +58,7 @@ def show(compiled: Compiled, origin: Path | None) -> None:
             "memory": f"arena {report.kib(plan.arena_bytes)}, states {report.kib(plan.state_bytes)} "
             f"({len(manifest.signature.states)}), weights {report.kib(plan.weights_bytes)}",
             "kernels": f"{len(plan.ops)} calls of {len(compiled.planned.kernels)} kernels",
+            **({"modelled": compiled.modelled.text} if compiled.modelled else {}),
             "time": f"{sum(compiled.seconds.values()):.1f} s",
         }
     )

@@ -1,7 +1,7 @@
 """Backends: one module per family, found by existing. Only these modules may ask what family a target belongs to.
 
 A family offers `machine(target)`, the facts its schedules read, and `build_object(functions, target)`, the compiled
-kernels.
+kernels. Where it can, `modelled(steps, plan, target, threads)` is the time of a frame that it expects.
 """
 
 from __future__ import annotations

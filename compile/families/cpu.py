@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tvm
 from tvm import tirx
 
+from tsm_edge.compile import latency
+from tsm_edge.compile.latency import FrameTime
+from tsm_edge.compile.plan import Plan
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.target import EdgeTarget
 
@@ -36,6 +40,11 @@ def machine(target: EdgeTarget) -> Machine:
         prefetch=target.arch == "x86_64",
         stream=cpu.dram_gb_s / cpu.clock_ghz if cpu.dram_gb_s and cpu.clock_ghz else STREAM,
     )
+
+
+def modelled(steps: Sequence[Any], plan: Plan, target: EdgeTarget, threads: int) -> FrameTime | None:
+    """Modelled time of a frame; None where the target does not tell its clock. steps: those of the plan."""
+    return latency.frame(latency.works(steps, plan, machine(target)), target.cpu, threads)
 
 
 def tvm_target(target: EdgeTarget) -> Any:

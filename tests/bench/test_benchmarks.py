@@ -11,7 +11,7 @@ import pytest
 
 from tsm_edge import models, target
 
-NAMES = ["arm_instructions", "shift_cost", "step_time"]
+NAMES = ["arm_instructions", "latency_model", "mca", "shift_cost", "step_time"]
 
 
 @pytest.fixture
