@@ -7,20 +7,16 @@ adds
 are cut out, and llvm-mca simulates each with the scheduling model of the target's core. Two shares of the cycles of a
 round are reported:
 
-* busy: cycles that the loop's vector arithmetic needs at the core's best rate. 1 means that the pipes which
-  multiply and
-  add never wait.
+* busy: cycles that the loop's vector arithmetic needs at the core's best rate. 1 means that the pipes which multiply
+  and add never wait.
 * fma: the part of it that multiply-adds have. The loop of a depthwise kernel holds its epilogue (bias, clamps), so
-  this
-  has a ceiling below 1 there; the loop of a reduction holds multiply-adds and loads alone.
+  this has a ceiling below 1 there; the loop of a reduction holds multiply-adds and loads alone.
 
 The best rate is the lower one of the model, simulated with independent multiply-adds, and of the target's facts. A
-simulation leaves out caches, address translation and the front end. LLVM's model of the Cortex-A53 completes in
-order: a
-load behind a multiply-add waits 7 cycles for it, wherever it stands. The core does not do that, so its younger
-sister's
-model, the Cortex-A55's, stands in, at the A53's rate; what the A53's own model says is reported beside it
-(`own_model`).
+simulation leaves out caches, address translation and the front end. LLVM's model of the Cortex-A53 completes in order:
+a load behind a multiply-add waits 7 cycles for it, wherever it stands. The core does not do that, so its younger
+sister's model, the Cortex-A55's, stands in, at the A53's rate; the fma share by the A53's own model is reported beside
+it (`own_model`).
 """
 
 from __future__ import annotations
@@ -167,6 +163,7 @@ def kernels(model: str, device: EdgeTarget) -> dict[str, Any]:
 
     graph = networks.zoo(models.load(model)).load()
     passes.run(graph)
+    lower.prepare(graph, device.family, cpu.machine(device))
     steps = lower.lower(graph, device.family, cpu.machine(device)).steps
     unique = {step.key: step for step in steps if isinstance(step.key[1], (Conv, InvertedResidual))}
     return {f"k{index}": step for index, step in enumerate(unique.values())}

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from .code import Resources
 from .gpu_tiling import Machine, occupancy, unit_cycles
@@ -69,6 +70,31 @@ class Modelled:
     def floor_ms(self) -> float:
         """The roofline: what neither schedule nor driver can beat."""
         return sum(max(op.floor_us, op.memory_us * MEMORY_EFFICIENCY) for op in self.ops) / 1e3
+
+    @property
+    def text(self) -> str:
+        """As `tsm-edge compile` prints it."""
+        return (
+            f"{self.ms:.2f} ms a frame, {self.launch_ms:.2f} of it between launches; roofline "
+            f"{self.floor_ms:.2f} ms (a model of the target's facts, not a measurement)"
+        )
+
+    def document(self) -> dict[str, Any]:
+        """As data."""
+        return {
+            "ms": round(self.ms, 4),
+            "floor_ms": round(self.floor_ms, 4),
+            "launch_ms": round(self.launch_ms, 4),
+            "layers": [
+                {
+                    "layer": op.layer,
+                    "us": round(op.us, 2),
+                    "bound": op.bound,
+                    "occupancy": round(op.occupancy, 3),
+                }
+                for op in self.ops
+            ],
+        }
 
 
 def step(

@@ -21,6 +21,7 @@ from .autotune import NO_TUNING, Tuning
 from .code import About, Code
 from .gpu_model import Modelled
 from .graph import Graph
+from .latency import FrameTime
 from .planner import Planned
 
 Progress = Callable[[str, float], None]  # (phase, seconds) after each phase
@@ -44,7 +45,7 @@ class Compiled:
     manifest: Manifest
     planned: Planned
     code: Code
-    modelled: Modelled | None
+    modelled: Modelled | FrameTime | None  # None where a machine hides its clock
     seconds: dict[str, float]
 
     def generic_layers(self) -> list[str]:
@@ -148,7 +149,7 @@ def compile(
         )
         files: dict[str, bytes | Path] = {**linked.files, "plan.txt": planned.plan.text().encode()}
         written = bundle.write(output, manifest, files, executable={"tsm-edge-run"})
-    modelled = backend.modelled(planned, code, target, precision)
+    modelled = backend.modelled(planned, code, target, precision, manifest.threads)
     return Compiled(output, written, planned, code, modelled, phases.seconds)
 
 

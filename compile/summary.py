@@ -36,23 +36,7 @@ def document(compiled: Compiled) -> dict[str, Any]:
         ],
         "generic": compiled.generic_layers(),
         "resources": {kernel: asdict(found) for kernel, found in compiled.code.resources.items()},
-        "modelled": modelled_document(compiled),
-    }
-
-
-def modelled_document(compiled: Compiled) -> dict[str, Any] | None:
-    """The modelled latency as data; None where the family has no model."""
-    modelled = compiled.modelled
-    if modelled is None:
-        return None
-    return {
-        "ms": round(modelled.ms, 4),
-        "floor_ms": round(modelled.floor_ms, 4),
-        "launch_ms": round(modelled.launch_ms, 4),
-        "layers": [
-            {"layer": op.layer, "us": round(op.us, 2), "bound": op.bound, "occupancy": round(op.occupancy, 3)}
-            for op in modelled.ops
-        ],
+        "modelled": compiled.modelled and compiled.modelled.document(),
     }
 
 
@@ -71,6 +55,7 @@ def show(compiled: Compiled, origin: Path | None) -> None:
             f"({len(manifest.signature.states)}), weights {report.kib(plan.weights_bytes)}",
             "kernels": f"{len(plan.ops)} calls of {len(compiled.planned.kernels)} kernels",
             **device_facts(compiled),
+            **({"modelled": compiled.modelled.text} if compiled.modelled else {}),
             "time": f"{sum(compiled.seconds.values()):.1f} s",
         }
     )
@@ -99,8 +84,8 @@ def show(compiled: Compiled, origin: Path | None) -> None:
 
 
 def device_facts(compiled: Compiled) -> dict[str, str]:
-    """What concerns a GPU: precision, what the bundle asks of a device, assembled kernels, modelled latency."""
-    device, resources, modelled = compiled.manifest.device, compiled.code.resources, compiled.modelled
+    """What concerns a GPU: precision, what the bundle asks of a device, assembled kernels."""
+    device, resources = compiled.manifest.device, compiled.code.resources
     facts = {}
     if device is not None:
         driver = f"{device.driver_cuda // 1000}.{device.driver_cuda % 1000 // 10}"
@@ -121,11 +106,6 @@ def device_facts(compiled: Compiled) -> dict[str, str]:
                 if spilled
                 else "no spills"
             )
-        )
-    if modelled is not None:
-        facts["modelled"] = (
-            f"{modelled.ms:.2f} ms a frame, {modelled.launch_ms:.2f} of it between launches; roofline "
-            f"{modelled.floor_ms:.2f} ms (a model of the target's facts, not a measurement)"
         )
     return facts
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 
 from . import tir
-from .tiling import FMA_LATENCY as LATENCY
+from .tiling import FMA_LATENCY
 from .tir import Buffer, Expr
 
 LINE = 16  # floats of a cache line
@@ -87,33 +85,43 @@ class Tile:
     @property
     def chains(self) -> int:
         """Accumulators of one number: so few multiply-adds as a tile of one pixel has would wait for each other."""
-        return self.lanes if self.by_lane and self.rows * self.width <= LATENCY * self.lanes // 2 else 1
+        return self.lanes if self.by_lane and self.rows * -(-self.width // self.lanes) <= FMA_LATENCY else 1
 
-    def accumulators(self, bias: Buffer | None, channel: Expr = 0) -> Buffer:
-        """Allocate the accumulators; they start at the bias of `channel`..., or without one at zero."""
-        size = self.rows * self.width
-        acc = tir.local(size * self.chains)
-        for chain in range(self.chains):
-            for offset, lanes in tir.vectors(self.width, self.lanes):
-                with_bias = bias is not None and chain == 0
-                start = tir.load(bias, channel + offset, lanes) if with_bias else tir.constant(0.0, lanes)
-                start = tir.bind(start)
-                for row in range(self.rows):
-                    tir.store(acc, chain * size + row * self.width + offset, start, lanes)
+    def accumulators(self, bias: Buffer, channel: Expr) -> Buffer:
+        """Allocate the accumulators and start them at the bias of `channel`..."""
+        acc = self._cleared(1)
+        for offset, lanes in tir.vectors(self.width, self.lanes):
+            start = tir.bind(tir.load(bias, channel + offset, lanes))
+            for row in range(self.rows):
+                tir.store(acc, row * self.width + offset, start, lanes)
         return acc
 
-    def total(self, acc: Buffer, row: int, offset: int, lanes: int) -> Expr:
-        """The finished sums of `lanes` channels of a row over all chains."""
+    def zeros(self) -> Buffer:
+        """Allocate the accumulators and start them at zero."""
+        return self._cleared(0)
+
+    def _cleared(self, first: int) -> Buffer:
+        """Allocate the accumulators; the chains from `first` on start at zero."""
+        acc = tir.local(self.rows * self.width * self.chains)
+        for row in range(first * self.rows, self.chains * self.rows):
+            for offset, lanes in tir.vectors(self.width, self.lanes):
+                tir.store(acc, row * self.width + offset, tir.constant(0.0, lanes), lanes)
+        return acc
+
+    def total(self, acc: Buffer, at: int, lanes: int) -> Expr:
+        """Accumulators `at`..., all chains together."""
         size = self.rows * self.width
-        starts = range(row * self.width + offset, size * self.chains, size)
-        return reduce(add, [tir.load(acc, start, lanes) for start in starts])
+        return sum(
+            (tir.load(acc, at + chain * size, lanes) for chain in range(1, self.chains)),
+            start=tir.load(acc, at, lanes),
+        )
 
     def store(self, acc: Buffer, target: Buffer, base: Expr) -> None:
         """Store the sums as they are, rows one after the other from element `base`."""
         for row in range(self.rows):
             for offset, lanes in tir.vectors(self.width, self.lanes):
-                value = self.total(acc, row, offset, lanes)
-                tir.store(target, base + row * self.width + offset, value, lanes)
+                at = row * self.width + offset
+                tir.store(target, base + at, self.total(acc, at, lanes), lanes)
 
     def reduce(
         self,
@@ -208,7 +216,7 @@ class Tile:
         if blocked(epilogue.layout.channel_step):
             places.sort(key=lambda place: place[1])  # neighbours in memory one after the other
         for row, (offset, lanes) in places:
-            value = self.total(acc, row, offset, lanes)
+            value = self.total(acc, row * self.width + offset, lanes)
             at = bases[row] + offset * epilogue.layout.channel_step
             write(epilogue, value, at, pixels[row], channel + offset, lanes)
 

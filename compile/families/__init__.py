@@ -6,7 +6,8 @@ A family offers
     machine(target, precision)            the facts its schedules read
     build(planned, functions, target, precision) -> Code
     plan_c(planned, code, about)          the plan as C, for its runtime
-    modelled(planned, code, target, precision)  the step's modelled latency, None where the family has no model
+    modelled(planned, code, target, precision, threads)
+                                          a step's modelled latency, None where the target's facts do not do
 """
 
 from __future__ import annotations

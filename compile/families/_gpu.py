@@ -57,8 +57,8 @@ def device(planned: Planned, target: EdgeTarget) -> DeviceInfo:
     )
 
 
-def modelled(planned: Planned, code: Code, target: EdgeTarget, precision: str) -> Modelled:
-    """The modelled latency of one step."""
+def modelled(planned: Planned, code: Code, target: EdgeTarget, precision: str, threads: int) -> Modelled:
+    """The modelled latency of one step; the host's threads do not matter."""
     gpu = target.gpu
     assert gpu is not None
     seen = machine(target, precision)

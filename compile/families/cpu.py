@@ -9,8 +9,9 @@ from typing import Any
 import tvm
 from tvm import tirx
 
-from tsm_edge.compile import emit
+from tsm_edge.compile import emit, latency
 from tsm_edge.compile.code import About, Code
+from tsm_edge.compile.latency import FrameTime
 from tsm_edge.compile.planner import Planned
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.target import EdgeTarget
@@ -73,8 +74,12 @@ def plan_c(planned: Planned, code: Code, about: About) -> str:
     return emit.plan_c(planned, about)
 
 
-def modelled(planned: Planned, code: Code, target: EdgeTarget, precision: str) -> None:
-    """No model of whole steps here."""
+def modelled(
+    planned: Planned, code: Code | None, target: EdgeTarget, precision: str, threads: int
+) -> FrameTime | None:
+    """Modelled time of a frame; None where the target does not tell its clock."""
+    works = latency.works(planned.steps, planned.plan, machine(target))
+    return latency.frame(works, target.cpu, threads)
 
 
 def build_object(functions: dict[str, tirx.PrimFunc], target: EdgeTarget) -> bytes:

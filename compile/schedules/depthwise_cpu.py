@@ -8,9 +8,9 @@ Pattern: groups == channels, any kernel, stride and padding.
    every tap that needs them: a tile of 4 at stride 1 reads 6 vectors for 12 multiply-adds.
 3. Rows away from the top and bottom have every tap and are unrolled; the others run the taps that exist in a loop.
    Border tiles leave their outside taps out at compile time.
-4. Where x lies in blocks of channels, the channel vectors are the outer loop: the filter stays in registers,
-   neighbouring pixels are neighbours in memory, and where a tile is as wide as the image it is two output rows high,
-   which share their inputs. A Cortex-A72 then needs 1.4 to 1.7 instructions a multiply-add, the other order 2.0
+4. Where x lies in blocks of channels, the channel vectors are the outer loop: the filter stays in registers along a
+   row, neighbouring pixels are neighbours in memory, and a tile as wide as the image is two output rows high, which
+   share their inputs. A Cortex-A72 then needs 1.4 to 1.7 instructions a multiply-add where the other order needs 2.0
    (`tests/helpers/kernel_lab.py` kernels counted under qemu-user).
 """
 

@@ -238,7 +238,7 @@ class _Work:
                     else None
                 )
                 registers = _rule.tile_of(machine, height, panel.width)
-                acc = registers.accumulators(None)
+                acc = registers.zeros()
                 bases = [source + (t + row) * op.channels for row in range(height)]
                 registers.reduce(acc, scratch, bases, op.channels, self.buffers["w"], weights, ahead=ahead)
                 registers.store(acc, scratch, target + t * panel.width)

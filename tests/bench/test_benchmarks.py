@@ -11,7 +11,16 @@ import pytest
 
 from tsm_edge import models, target
 
-NAMES = ["ablations", "arm_instructions", "mca", "ptx_kernels", "shift_cost", "step_time", "table"]
+NAMES = [
+    "ablations",
+    "arm_instructions",
+    "latency_model",
+    "mca",
+    "ptx_kernels",
+    "shift_cost",
+    "step_time",
+    "table",
+]
 
 
 @pytest.fixture

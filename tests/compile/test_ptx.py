@@ -51,7 +51,7 @@ def test_every_kernel_is_assembled_for_its_board(graph: Graph, name: str) -> Non
         assert -(-found.registers // 8) * 8 * -(-launch.threads // 64) * 64 <= most, op.symbol
     assert len(planned.plan.ops) <= 60
     assert not any("copy" in op.schedule for op in planned.plan.ops), "the shift takes no launch"
-    modelled = cuda.modelled(planned, code, device, "fp16")
+    modelled = cuda.modelled(planned, code, device, "fp16", 4)
     assert 0 < modelled.floor_ms < modelled.ms
     if device.gpu.sm == 53:
         assert modelled.ms < 13.4 / 2, "half of what the paper measured on this board"
