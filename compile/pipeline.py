@@ -82,7 +82,7 @@ class Phases:
 
 
 STORED = {"fp32": "float32", "fp16": "float16"}  # a precision, and what the manifest calls its numbers
-COMPILERS = ("apache-tvm", "torch", "onnx", "ziglang", "nvidia-cuda-nvrtc-cu12")
+COMPILERS = ("apache-tvm", "torch", "onnx", "ziglang")  # a family may name more
 
 PHASES = ("import", "passes", "schedule", "plan", "kernels", "link", "bundle")
 
@@ -202,7 +202,7 @@ def describe(
             plan.scratch_bytes,
             plan.macs,
         ),
-        compiler=versions(COMPILERS),
+        compiler=versions((*COMPILERS, *families.load(target.family).COMPILERS)),
         device=code.device,
     )
 

@@ -3,6 +3,7 @@
 A family offers
 
     SCHEDULES, PRECISIONS, ALIGN          family of its schedules, what it stores numbers in (its default first), bytes
+    COMPILERS                             packages besides TVM whose version decides its kernels
     machine(target, precision)            the facts its schedules read
     build(planned, functions, target, precision) -> Code
     plan_c(planned, code, about)          the plan as C, for its runtime

@@ -25,6 +25,7 @@ CLAMP = {"armv7l": ("llvm.arm.neon.vmaxs", "llvm.arm.neon.vmins")}
 SCHEDULES = "cpu"
 PRECISIONS = ("fp32",)
 ALIGN = 64
+COMPILERS: tuple[str, ...] = ()
 
 
 def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:

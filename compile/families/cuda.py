@@ -19,9 +19,10 @@ from tsm_edge.target import EdgeTarget
 from . import _gpu, _nvidia, _source
 from ._gpu import ALIGN, PRECISIONS, SCHEDULES, machine, modelled, plan_c
 
+COMPILERS = (_nvidia.NVRTC_WHEEL,)
 TILED_BYTES = 3072  # shared memory that only a matrix product asks for
 
-__all__ = ["ALIGN", "PRECISIONS", "SCHEDULES", "build", "machine", "modelled", "plan_c"]
+__all__ = ["ALIGN", "COMPILERS", "PRECISIONS", "SCHEDULES", "build", "machine", "modelled", "plan_c"]
 
 
 def build(planned: Planned, functions: dict[str, tirx.PrimFunc], target: EdgeTarget, precision: str) -> Code:

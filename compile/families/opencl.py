@@ -16,8 +16,9 @@ from tsm_edge.target import EdgeTarget
 from . import _gpu, _source
 from ._gpu import ALIGN, PRECISIONS, SCHEDULES, machine, modelled
 
-__all__ = ["ALIGN", "PRECISIONS", "SCHEDULES", "build", "machine", "modelled", "plan_c"]
+__all__ = ["ALIGN", "COMPILERS", "PRECISIONS", "SCHEDULES", "build", "machine", "modelled", "plan_c"]
 
+COMPILERS: tuple[str, ...] = ()
 #: multiplications and additions may be contracted; nothing else is relaxed
 OPTIONS = "-cl-std=CL1.2 -cl-mad-enable"
 

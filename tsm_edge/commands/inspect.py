@@ -57,12 +57,25 @@ def _print_facts(manifest: Manifest, runs_here: str) -> None:
             "target": f"{target.name} ({manifest.backend}, {target.arch}, {libc})",
             "requires": ", ".join(target.requires) or "nothing special",
             "precision": manifest.precision,
+            **_device(manifest),
             "threads": manifest.threads,
             "compiler": ", ".join(f"{name} {version}" for name, version in manifest.compiler.items()),
             "runs here": runs_here,
             "files": "whole: every size and sha256 is right",
         }
     )
+
+
+def _device(manifest: Manifest) -> dict[str, str]:
+    """What the kernels ask of a GPU."""
+    device = manifest.device
+    if device is None:
+        return {}
+    names = (("compute capability", device.compute_capability / 10), ("PTX ISA", device.ptx_isa / 10))
+    cuda = "".join(f", {name} {value:.1f}" for name, value in names if value)
+    return {
+        "device": f"{device.api}{cuda}, groups of {device.group_threads}, {kib(device.shared_bytes)} shared"
+    }
 
 
 def _print_memory(manifest: Manifest) -> None:
