@@ -26,7 +26,7 @@ from .ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpos
 from .plan import SCRATCH, WEIGHTS, Plan
 from .tiling import Machine
 
-#: share of a memory interface's peak that a stream reaches: 5.5 of 12.8 GB/s, STREAM on a Raspberry Pi (sci-pi.org.uk)
+#: share of a memory interface's peak that a stream reaches: 5.5 of 12.8 GB/s, STREAM on a four-core board (sci-pi.org.uk)
 DRAM_EFFICIENCY = 0.43
 #: from one operation to the next with several threads: the last one has to finish, the first one to begin
 WAKE_US = 3.0
@@ -178,7 +178,7 @@ def step_cycles(step: Any, machine: Machine, moved: int) -> float:
     record = step.key[1]
     if not isinstance(record, OPS):
         return moved / 4
-    if step.schedule == "winograd_cpu":
+    if step.schedule == "winograd_cpu" and isinstance(record, Conv):
         from .schedules import _winograd  # TVM loads here
 
         alone = replace(machine, cores=1, stream=inf)
