@@ -274,7 +274,7 @@ def test_other_programs_have_other_files(tiny, bundle, tmp_path):
 @needs_a_device
 def test_without_a_home_it_lies_beside_the_bundle(bundle, tmp_path):
     folder = bundle()
-    environment = {"XDG_CACHE_HOME": "not/absolute", "HOME": ""}
+    environment = {"XDG_CACHE_HOME": "not/absolute", "HOME": "", "POCL_CACHE_DIR": str(tmp_path)}
     assert NEW in info(folder, environment)
     (file,) = Path(f"{folder}.cache").iterdir()
     assert file.suffix == ".clbin"
