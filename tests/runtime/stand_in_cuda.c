@@ -7,25 +7,13 @@
  * it; -DNO_GRAPHS leaves the graph calls out, -DNO_EVENTS an entry point that every driver has. */
 #define _POSIX_C_SOURCE 200809L
 #include "cuda_api.h"
-
-#include <pthread.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "stand_in.h"
 
 /* -- Controls ------------------------------------------------------------------------------------------------------ */
 
 int stand_in_driver = 10020, stand_in_capability = 53, stand_in_devices = 1, stand_in_threads = 1024;
-int stand_in_kernel_threads = 1024, stand_in_shared = 49152, stand_in_hang = 0, stand_in_no_capture = 0;
-long stand_in_fail_at = 0; /* the call of this number fails, counted from 1; 0: none */
-int stand_in_fail_code = 2, stand_in_fail_forever = 0;
-long stand_in_calls = 0;
-char stand_in_failed[64];
-char stand_in_log[1 << 18];
-char stand_in_misuse[256];
+int stand_in_kernel_threads = 1024, stand_in_shared = 49152, stand_in_no_capture = 0;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local int depth; /* contexts on this thread's stack */
 
 __attribute__((constructor)) static void read_environment(void) {
@@ -50,30 +38,6 @@ __attribute__((constructor)) static void read_environment(void) {
     }
 }
 
-__attribute__((format(printf, 1, 2))) static void misuse(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    if (stand_in_misuse[0] == '\0') vsnprintf(stand_in_misuse, sizeof stand_in_misuse, format, arguments);
-    va_end(arguments);
-}
-
-/* Notes a call; 0, or the code that it has to return. */
-__attribute__((format(printf, 2, 3))) static int call(const char *name, const char *format, ...) {
-    const size_t used = strlen(stand_in_log), room = sizeof stand_in_log - used;
-    const int length = snprintf(stand_in_log + used, room, "%s ", name);
-    va_list arguments;
-    va_start(arguments, format);
-    if (length > 0 && (size_t)length < room)
-        vsnprintf(stand_in_log + used + length, room - (size_t)length, format, arguments);
-    va_end(arguments);
-    strncat(stand_in_log, "\n", sizeof stand_in_log - strlen(stand_in_log) - 1);
-    stand_in_calls++;
-    const int fails = stand_in_fail_at > 0 && (stand_in_calls == stand_in_fail_at ||
-                                               (stand_in_fail_forever && stand_in_calls > stand_in_fail_at));
-    if (fails && stand_in_failed[0] == '\0') snprintf(stand_in_failed, sizeof stand_in_failed, "%s", name);
-    return fails ? stand_in_fail_code : 0;
-}
-
 #define CALL_(name, ...)                                                                                               \
     pthread_mutex_lock(&lock);                                                                                         \
     const CUresult forced = call(name, __VA_ARGS__);                                                                   \
@@ -83,49 +47,9 @@ __attribute__((format(printf, 2, 3))) static int call(const char *name, const ch
     if (depth < 1) misuse("%s without a current context", name)
 #define END(result) return pthread_mutex_unlock(&lock), (result)
 
-/* -- Handles and memory -------------------------------------------------------------------------------------------- */
+/* -- Memory -------------------------------------------------------------------------------------------------------- */
 
-enum { MOST = 4096 };
-static struct {
-    char kind; /* m module, d device memory, h host memory, s stream, e event, g graph, x executable graph, c context */
-    void *handle;
-    size_t bytes;
-} handles[MOST];
-static int handle_count;
-
-long stand_in_live(char *kinds, size_t size);
-long stand_in_live(char *kinds, size_t size) {
-    snprintf(kinds, size, "%.*s", handle_count < 60 ? handle_count : 60, "");
-    for (int i = 0; i < handle_count; i++) {
-        const size_t used = strlen(kinds);
-        if (used + 2 < size) kinds[used] = handles[i].kind, kinds[used + 1] = '\0';
-    }
-    return handle_count;
-}
-
-static void *born(char kind, size_t bytes) {
-    void *handle = calloc(1, bytes > 0 ? bytes : 1);
-    if (handle == NULL || handle_count == MOST) abort();
-    memset(handle, kind == 'd' ? 0xAB : 0, bytes); /* device memory is not zero before it is cleared */
-    handles[handle_count].kind = kind;
-    handles[handle_count].handle = handle;
-    handles[handle_count++].bytes = bytes;
-    return handle;
-}
-
-static int find(char kind, const void *handle) {
-    for (int i = 0; i < handle_count; i++)
-        if (handles[i].kind == kind && handles[i].handle == handle) return i;
-    misuse("no handle of kind %c at %p", kind, handle);
-    return -1;
-}
-
-static void died(char kind, void *handle) {
-    const int i = find(kind, handle);
-    if (i < 0) return;
-    free(handle);
-    handles[i] = handles[--handle_count];
-}
+/* Kinds of handles: c context, m module, d device memory, h host memory, s stream, e event, g graph, x its executable */
 
 /* An address of device memory, when all `bytes` from it on lie in one allocation. */
 static void *inside(CUdeviceptr address, size_t bytes) {
@@ -142,16 +66,6 @@ static int page_locked(const void *host, size_t bytes) {
     for (int i = 0; i < handle_count; i++)
         if (handles[i].kind == 'h' && handles[i].handle == host && bytes <= handles[i].bytes) return 1;
     return 0;
-}
-
-/* At the end of a program: the log, what was misused and what was left. */
-__attribute__((destructor)) static void write_log(void) {
-    char kinds[64];
-    const char *path = getenv("STAND_IN_LOG");
-    FILE *file = path != NULL ? fopen(path, "w") : NULL;
-    if (file == NULL) return;
-    fprintf(file, "%smisuse %s\nleft %ld\n", stand_in_log, stand_in_misuse, stand_in_live(kinds, sizeof kinds));
-    fclose(file);
 }
 
 /* -- Kernels ------------------------------------------------------------------------------------------------------- */
@@ -189,37 +103,21 @@ static void run_kernel(const struct CUfunc_st *f, const CUdeviceptr *at) {
 
 #else /* those of tiny_gpu_plan.c */
 
-enum { FLOATS = 1200, STEPS = 5 };
-static struct CUfunc_st kernels[] = {
-    {"see", 2, FLOATS}, {"mix_rows", 3, FLOATS}, {"count", 2, STEPS}, {"score", 4, 192}};
+static struct CUfunc_st kernels[TINY_KERNELS];
 
 static void run_kernel(const struct CUfunc_st *f, const CUdeviceptr *at) {
-    static const size_t bytes[4][4] = {
-        {FLOATS * 4, FLOATS * 4}, {FLOATS * 4, FLOATS * 4, FLOATS * 4}, {20, 20}, {FLOATS * 4, 20, 12, 12}};
-    float *p[4] = {0};
+    const int kernel = tiny_kernel(f->name);
+    float *p[TINY_ARGUMENTS] = {0};
     for (int i = 0; i < f->arguments; i++)
-        if ((p[i] = inside(at[i], bytes[f - kernels][i])) == NULL) return;
-    switch (f - kernels) {
-    case 0: memcpy(p[1], p[0], FLOATS * 4); break;
-    case 1:
-        for (int i = 0; i < FLOATS; i++) p[2][i] = p[0][i] * 0.5f + p[1][i] * 0.25f;
-        break;
-    case 2:
-        for (int i = 0; i < STEPS; i++) p[1][i] = p[0][i] + 1.0f;
-        break;
-    default:
-        for (int c = 0; c < 3; c++) {
-            float sum = 0.0f;
-            for (int i = 0; i < FLOATS / 3; i++) sum += p[0][i * 3 + c];
-            p[3][c] = sum / (FLOATS / 3) + p[2][c] * p[1][c];
-        }
-    }
+        if ((p[i] = inside(at[i], tiny_kernels[kernel].bytes[i])) == NULL) return;
+    run_tiny_kernel(kernel, p);
 }
 
 static CUfunction find_kernel(const char *name) {
-    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
-        if (strcmp(kernels[i].name, name) == 0) return &kernels[i];
-    return NULL;
+    const int i = tiny_kernel(name);
+    if (i < 0) return NULL;
+    kernels[i] = (struct CUfunc_st){tiny_kernels[i].name, tiny_kernels[i].arguments, tiny_kernels[i].threads};
+    return &kernels[i];
 }
 
 #endif

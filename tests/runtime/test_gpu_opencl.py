@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,86 @@ NEW, KEPT, NONE = (
 )
 
 
-pytestmark = needs_a_device
+# -- Over a stand-in for the driver ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def errors(build, gpu_library) -> Path:
+    """unit_gpu_errors beside the stand-in for a driver; nothing can be written where its cache would be."""
+    stand_in = build("libOpenCL.so.1", [HERE / "stand_in_opencl.c"], "-shared", "-fPIC")
+    flags = (
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+        "-DOPENCL",
+        "-DTSM_GPU_PATIENCE_MS=400",
+    )
+    program = build("unit_gpu_errors", [HERE / "unit_gpu_errors.c", *gpu_library("opencl")], *flags)
+    shutil.copy(stand_in, program.parent)
+    Path(f"{program.parent}.cache").write_text("no folder")
+    return program
+
+
+def execute(program: Path, *arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [program, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LD_LIBRARY_PATH": str(program.parent), **environment},
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("code", [-5, -36])
+def test_every_call_fails_once(errors, tmp_path, code, cached):
+    """Out of resources, and a queue that is gone: a message with call and code, nothing left behind, no crash."""
+    cache = str(tmp_path) if cached else "/dev/null"
+    assert int(execute(errors, "each", str(code), XDG_CACHE_HOME=cache).split()[0]) > 300
+
+
+@pytest.mark.parametrize("mode", ["lost", "hang"])
+def test_a_device_that_is_gone(errors, mode):
+    """As over CUDA: errors, but no hang; what the driver does not take back is left."""
+    execute(errors, mode, XDG_CACHE_HOME="/dev/null", ASAN_OPTIONS="detect_leaks=0")
+
+
+STEP = [
+    "clEnqueueWriteBuffer 4800",
+    "clEnqueueNDRangeKernel see 1200,1,1 / 60,1,1",
+    "clEnqueueNDRangeKernel mix_rows 60,20,1 / 60,1,1",
+    "clEnqueueNDRangeKernel count 5,1,1 / 5,1,1",
+    "clEnqueueNDRangeKernel score 192,1,1 / 64,1,1",
+    "clEnqueueReadBuffer 12",
+    "clFlush",
+]
+CLEAR = [
+    "clEnqueueFillBuffer 10752",
+    "clEnqueueFillBuffer 5632",
+    "clEnqueueFillBuffer 5632",
+    "clEnqueueMarkerWithWaitList 0",
+    "clFlush",
+]
+
+
+def test_calls(errors):
+    """Both roles of the states are set up once; a step only enqueues, and nothing waits in the driver."""
+    calls = [line.strip() for line in execute(errors, "log", XDG_CACHE_HOME="/dev/null").splitlines()]
+    enqueued = [call for call in calls if call.startswith(("clEnqueue", "clFlush", "clCreateKernel"))]
+    first = enqueued.index(CLEAR[0])
+    assert enqueued[first : first + 19] == [*CLEAR, *STEP, *STEP]
+    assert [call for call in enqueued[:first] if not call.startswith("clCreateKernel")] == []
+    assert enqueued[:first].count("clCreateKernel score") == 3, (
+        "looked at when opened, one for each role of the states"
+    )
+    assert sum(call.startswith("clBuildProgram") for call in calls) == 1
+    assert calls.count("clCreateBuffer 12") == 1, "weights go up once, for two streams"
+    assert calls.count("clCreateCommandQueue 2") == 2, "a queue for times, in the streams that asked for them"
+
+
+# -- On the device of this machine -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +153,7 @@ def stepped(
 # -- Streams -----------------------------------------------------------------------------------------------------------
 
 
+@needs_a_device
 @pytest.mark.parametrize("half", [0, 1])
 def test_streams(build, gpu_library, home, half):
     """All that a CPU stream promises; float16 in the states costs 2^-12 of their values there. Leaks of the driver and
@@ -92,6 +173,7 @@ def test_streams(build, gpu_library, home, half):
     assert done.returncode == 0 and done.stdout.count("ok ") == 9, done.stdout + done.stderr
 
 
+@needs_a_device
 @pytest.mark.parametrize("half", [0, 1])
 def test_scores_and_states_over_frames(bundle, home, half):
     frames = clip(8)
@@ -105,6 +187,7 @@ def test_scores_and_states_over_frames(bundle, home, half):
     np.testing.assert_allclose(scores, mixed.mean(axis=(2, 3)) + counts * np.arange(3), atol=1e-5)
 
 
+@needs_a_device
 def test_info_and_bench(tiny, home):
     text = run(tiny, "--info", environment=home).stdout.decode()
     device = next(line for line in text.splitlines() if line.startswith("device "))
@@ -128,6 +211,7 @@ def only_file(cache: Path) -> Path:
     return file
 
 
+@needs_a_device
 def test_a_program_is_compiled_once(tiny, tmp_path):
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     assert NEW in info(tiny, environment)
@@ -145,6 +229,7 @@ def damaged(data: bytes) -> list[bytes]:
     return [*changed, data[:-1], b"a text\n"]
 
 
+@needs_a_device
 def test_a_damaged_file_is_replaced(tiny, tmp_path):
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     info(tiny, environment)
@@ -164,6 +249,7 @@ def fnv(data: bytes) -> int:
     return value
 
 
+@needs_a_device
 def test_a_binary_that_the_driver_refuses_is_replaced(tiny, tmp_path):
     """Whole by its sum, and of the right key, but no program: as after an update that kept the version's name."""
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
@@ -178,15 +264,17 @@ def test_a_binary_that_the_driver_refuses_is_replaced(tiny, tmp_path):
     assert KEPT in info(tiny, environment)
 
 
+@needs_a_device
 def test_other_programs_have_other_files(tiny, bundle, tmp_path):
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     assert NEW in info(tiny, environment) and NEW in info(bundle("-DTINY_HALF=1"), environment)
     assert len(list((tmp_path / "tsm-edge").iterdir())) == 2
 
 
+@needs_a_device
 def test_without_a_home_it_lies_beside_the_bundle(bundle, tmp_path):
     folder = bundle()
-    environment = {"XDG_CACHE_HOME": "not/absolute", "HOME": ""}
+    environment = {"XDG_CACHE_HOME": "not/absolute", "HOME": "", "POCL_CACHE_DIR": str(tmp_path)}
     assert NEW in info(folder, environment)
     (file,) = Path(f"{folder}.cache").iterdir()
     assert file.suffix == ".clbin"
@@ -194,6 +282,7 @@ def test_without_a_home_it_lies_beside_the_bundle(bundle, tmp_path):
     assert [path.name for path in folder.iterdir() if path.suffix == ".clbin"] == []
 
 
+@needs_a_device
 def test_no_place_is_no_error(bundle, tmp_path):
     folder = bundle()
     Path(f"{folder}.cache").write_text("a file where the folder would be")
@@ -203,6 +292,7 @@ def test_no_place_is_no_error(bundle, tmp_path):
         assert NONE in info(folder, environment)
 
 
+@needs_a_device
 def test_a_full_disk_leaves_no_part_of_a_file(tiny, tmp_path):
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     command = f'ulimit -f 8; trap "" XFSZ; exec "{tiny}/tsm-edge-run" --info'
@@ -226,6 +316,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(tiny, tmp_path):
 FALLBACK = "hint: the CPU can run it: tsm-edge compile tiny --target tiny-cpu"
 
 
+@needs_a_device
 @pytest.mark.parametrize(
     ("macro", "says"),
     [
@@ -243,6 +334,7 @@ def test_a_plan_that_does_not_fit(bundle, home, macro, says):
     refused(bundle(macro), 4, *says, environment=home)
 
 
+@needs_a_device
 def test_a_program_that_does_not_compile(bundle, home):
     """PoCL's compiler also writes to stderr itself."""
     done = run(bundle('-DTINY_PROGRAM="kernel void f() { oops; }"'), "--info", environment=home)
@@ -251,6 +343,7 @@ def test_a_program_that_does_not_compile(bundle, home):
     assert "CL_BUILD_PROGRAM_FAILURE (-11)" in text and "oops" in text
 
 
+@needs_a_device
 def test_no_driver(tiny, home, tmp_path):
     says = (
         "There is no OpenCL driver",
@@ -261,6 +354,7 @@ def test_no_driver(tiny, home, tmp_path):
     refused(tiny, 4, *says, environment={**home, "OCL_ICD_VENDORS": str(tmp_path)})
 
 
+@needs_a_device
 def test_no_loader(tiny, home, tmp_path):
     for name in ("libOpenCL.so.1", "libOpenCL.so"):
         (tmp_path / name).write_text("no library")
@@ -268,6 +362,7 @@ def test_no_loader(tiny, home, tmp_path):
     refused(tiny, 4, *says, environment={**home, "LD_LIBRARY_PATH": str(tmp_path)})
 
 
+@needs_a_device
 def test_a_bundle_with_a_cache_beside_it_is_still_whole(tiny):
     """The law allows no unlisted file inside; the manifest is checked in C at every run above, and here in Python."""
     assert law.verify(tiny).target.family == "opencl"

@@ -33,7 +33,8 @@ static tsm_status build_failed(opencl_device *d, cl_int code, char *error) {
         log = calloc(size + 1, 1);
     if (log != NULL) d->cl.clGetProgramBuildInfo(d->program, d->device, CL_PROGRAM_BUILD_LOG, size, log, NULL);
     const tsm_status status = tsm_gpu_refuse(
-        d->base.plan, error, "The OpenCL driver does not compile the kernels.\n  found: %s (%.60s): %.250s",
+        d->base.plan, error,
+        "The OpenCL driver does not compile the kernels.\n  found: %s from clBuildProgram (%.60s): %.230s",
         opencl_code(code, name), d->names.name, log != NULL ? tsm_gpu_one_line(log) : "no log");
     free(log);
     return status;
@@ -79,6 +80,7 @@ static int build_from_cache(opencl_device *d, const char *path, const char *key)
         return 1;
     forget(d);
     opencl_cache_drop(path);
+    atomic_store(&d->base.state, TSM_DEVICE_GOOD); /* a bad binary says nothing of the device */
     return 0;
 }
 
