@@ -16,7 +16,20 @@ def test_two_variants(repository, small_store, tmp_path):
         "--test",
         small_store,
     ]
-    command += "--epochs 1 --width 0.25 --size 32 --frames 4 --threads 1 --json --only".split()
+    command += [
+        "--epochs",
+        "1",
+        "--width",
+        "0.25",
+        "--size",
+        "32",
+        "--frames",
+        "4",
+        "--threads",
+        "1",
+        "--json",
+        "--only",
+    ]
     command += ["no shift (TSN)", "share 0", "--plot", tmp_path / "a.png", "--output", tmp_path / "a.json"]
     command += ["--bundles", tmp_path / "kept"]
     for _ in range(2):  # the second time nothing is trained
