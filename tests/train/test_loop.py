@@ -185,3 +185,10 @@ def test_later_frames_count_more_in_the_loss():
     assert loop.loss_of(late, labels, only_frames) < loop.loss_of(early, labels, only_frames)
     only_mean = settings(consensus=1.0, smoothing=0.0)
     assert torch.isclose(loop.loss_of(late, labels, only_mean), loop.loss_of(early, labels, only_mean))
+
+
+def test_half_writes_small_weights(small_store, trained, tmp_path):
+    result = invoke(*arguments(small_store, tmp_path, "--epochs", 1, "--half"))
+    assert result.exit_code == 0, result.output
+    sizes = [(folder / checkpoint.WEIGHTS).stat().st_size for folder in (tmp_path, trained[0])]
+    assert sizes[0] < 0.6 * sizes[1]

@@ -71,6 +71,7 @@ _QUIET_S = 30  # between two lines of progress where there is no terminal
 @click.option(
     "--threads", type=click.IntRange(1, 64), help="Threads; 1 repeats bit for bit.  [default: all cores]"
 )
+@click.option("--half", is_flag=True, help="Write the weights as float16, half the size.")
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 def train(data: Path, out: Path, resume: bool, init: Path | None, as_json: bool, **options: Any) -> None:
@@ -90,7 +91,9 @@ def train(data: Path, out: Path, resume: bool, init: Path | None, as_json: bool,
             "--init begins a training, --resume goes on with one.", found="both", allowed="one of them"
         )
     model, train_clips, held_out = _clips(data, out, options)
-    trainer = _trainer(model, train_clips, held_out, out, _settings(model, train_clips, data, options))
+    trainer = _trainer(
+        model, train_clips, held_out, out, _settings(model, train_clips, data, options), options["half"]
+    )
     if resume:
         click.echo(f"going on after epoch {trainer.resume()}", err=True)
     elif init:
@@ -173,7 +176,9 @@ def _settings(model: Model, store: Store, data: Path, options: dict[str, Any]) -
     )
 
 
-def _trainer(model: Model, train_clips: Store, held_out: Store, out: Path, settings: Settings) -> Any:
+def _trainer(
+    model: Model, train_clips: Store, held_out: Store, out: Path, settings: Settings, half: bool
+) -> Any:
     from .loop import Trainer
 
     click.echo(
@@ -181,7 +186,7 @@ def _trainer(model: Model, train_clips: Store, held_out: Store, out: Path, setti
         f"{model.macs * settings.frames / 1e6:.0f} MMAC a clip",
         err=True,
     )
-    return Trainer(settings, model, train_clips, held_out, out)
+    return Trainer(settings, model, train_clips, held_out, out, half=half)
 
 
 def initial(path: Path, model: Model) -> dict[str, Any]:

@@ -55,9 +55,21 @@ class Result:
 
 
 class Trainer:
-    """One training in a folder. ``run`` goes on from the folder's checkpoint when there is one and it may."""
+    """One training in a folder: ``resume`` or ``start_from`` or neither, then ``run``.
 
-    def __init__(self, settings: Settings, model: Model, train: Store, held_out: Store, out: Path) -> None:
+    half: write the weights as float16; the checkpoint keeps what is trained.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: Model,
+        train: Store,
+        held_out: Store,
+        out: Path,
+        *,
+        half: bool = False,
+    ) -> None:
         import torch
 
         if len(train) < settings.batch:
@@ -68,6 +80,7 @@ class Trainer:
                 hint="record more, or take a smaller --batch",
             )
         keep_freed_memory()
+        self.half = half
         self.settings, self.model, self.train, self.held_out, self.out = settings, model, train, held_out, out
         self.seen = measure.prepared(held_out, model.preprocess, measure.Look(settings.frames, settings.way))
         torch.manual_seed(settings.seed)
@@ -232,7 +245,9 @@ class Trainer:
     def _keep(self) -> None:
         """Weights before checkpoint before metrics: what a later file says, the earlier ones hold."""
         if self.history[-1]["top1"] >= max(record["top1"] for record in self.history):
-            checkpoint.save_weights(self.out / checkpoint.WEIGHTS, self.averaged(), self._meta())
+            checkpoint.save_weights(
+                self.out / checkpoint.WEIGHTS, self.averaged(), self._meta(), half=self.half
+            )
         content = {
             "net": self.net.state_dict(),
             "average": self.average,

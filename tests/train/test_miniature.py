@@ -1,0 +1,74 @@
+"""A miniature learns what no still frame can tell it, and keeps it when it is compiled."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tsm_edge import cli
+from tsm_edge.train import store
+
+LABELS = ("No gesture", "Swiping Left", "Swiping Right")
+#: whoever tells rest from movement but not left from right has two thirds
+REACHED = 0.85
+
+
+def invoke(*words):
+    result = CliRunner().invoke(cli.cli, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def clips(make_store, tmp_path_factory):
+    """Plain clips to train on, and other ones to measure with."""
+    folder = tmp_path_factory.mktemp("miniature")
+    return make_store(folder / "train", LABELS, 480, "plain"), make_store(
+        folder / "test", LABELS, 90, "plain", seed=77
+    )
+
+
+@pytest.fixture(scope="module")
+def weights(clips, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    shape = "--width 0.25 --size 32 --frames 6 --batch 24 --epochs 15 --lr 3e-3 --reverse --threads 1 --json"
+    document = invoke("train", "--data", clips[0], "--held-out", clips[1], "--out", out, *shape.split())
+    losses = [record["loss"] for record in document["history"]]
+    assert losses[-1] < 0.6 * losses[0]
+    return out / "weights.safetensors"
+
+
+def test_it_reaches_what_still_frames_cannot(weights, clips):
+    forms = invoke("eval", weights, "--data", clips[1], "--frames", 6, "--min-top1", 100 * REACHED, "--json")[
+        "forms"
+    ]
+    assert forms["online"]["top1"] >= REACHED
+    assert forms["online"]["confusion"] == forms["clip"]["confusion"]
+    left, right = forms["online"]["confusion"][1:]
+    assert left[1] > 3 * left[2] and right[2] > 3 * right[1]
+
+
+def test_played_backwards_the_answer_turns_round(weights, clips, tmp_path):
+    """The same pictures in the other order: whatever knows them apart knows time."""
+    whole = store.open_store(clips[1])
+    writer = store.Writer(tmp_path / "back", len(whole) * 12, whole.side)
+    for index, entry in enumerate(whole.entries):
+        writer.add(entry.name, (0, 2, 1)[entry.label], np.ascontiguousarray(whole.clip(index)[::-1]))
+    writer.close(LABELS, whole.rate_fps, "reversed")
+    forms = invoke("eval", weights, "--data", tmp_path / "back", "--frames", 6, "--json")["forms"]
+    assert forms["online"]["top1"] >= REACHED
+
+
+def test_the_compiled_bundle_is_as_good(weights, clips, tmp_path):
+    pytest.importorskip("tvm", reason="compiling needs the extra 'compile'")
+    bundle = tmp_path / "bundle"
+    invoke(
+        "compile", "tsm-mobilenetv2", "--target", "local", "--weights", weights, "--output", bundle, "--json"
+    )
+    look = ("--data", clips[1], "--frames", 6, "--json")
+    torch_top1 = invoke("eval", weights, *look)["forms"]["online"]["top1"]
+    bundle_top1 = invoke("eval", bundle, *look)["forms"]["bundle"]["top1"]
+    assert abs(torch_top1 - bundle_top1) <= 0.005
