@@ -26,7 +26,7 @@ from .ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpos
 from .plan import SCRATCH, WEIGHTS, Plan
 from .tiling import Machine
 
-#: share of a memory interface's peak that a stream reaches: 5.5 of 12.8 GB/s, STREAM on a four-core board (sci-pi.org.uk)
+#: share of a memory interface's peak that a stream reaches: STREAM's 5.5 of 12.8 GB/s on a board (sci-pi.org.uk)
 DRAM_EFFICIENCY = 0.43
 #: from one operation to the next with several threads: the last one has to finish, the first one to begin
 WAKE_US = 3.0
