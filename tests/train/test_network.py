@@ -62,6 +62,16 @@ def test_circulant_padding_takes_the_other_end():
     assert found[:, 2].tolist() == [2, 3, 4, 1]
 
 
+def test_hold_begins_as_after_a_long_rest(built, clip):
+    """As many still frames before the clip as the network has shifts leave the same in every state."""
+    model, _ = built
+    shifts = len(model.zero_states())
+    rest = clip[:, :1].expand(-1, shifts, -1, -1, -1)
+    waited = run(built, torch.cat([rest, clip], 1))[:, shifts:]
+    assert torch.allclose(run(built, clip, padding="hold"), waited, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(run(built, clip), waited, atol=1e-2)
+
+
 def test_clips_of_a_batch_do_not_mix():
     x = torch.randn(8, 16, 2, 2)
     both = network.shift(x, 4, Variant("bi", 1 / 4))

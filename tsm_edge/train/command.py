@@ -67,6 +67,13 @@ _QUIET_S = 30  # between two lines of progress where there is no terminal
 @click.option(
     "--reverse", is_flag=True, help="Also play clips backwards, where it is known what they become."
 )
+@click.option(
+    "--rested",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the steps that begin after a long rest, not with empty states.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed.")
 @click.option(
     "--threads", type=click.IntRange(1, 64), help="Threads; 1 repeats bit for bit.  [default: all cores]"
@@ -169,6 +176,7 @@ def _settings(model: Model, store: Store, data: Path, options: dict[str, Any]) -
         lr=options["lr"],
         mirrored=mirrored,
         reversed_=tuple(reversal(names)) if options["reverse"] else (),
+        rested=options["rested"],
         variant=variant,
         seed=options["seed"],
         rate_fps=model.preprocess.rate_fps,

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from ..weights_meta import WeightsMeta
 from . import checkpoint, measure
 from .augment import Augment
 from .memory import keep_freed_memory
-from .network import clip_logits
+from .network import Variant, clip_logits
 from .settings import Settings
 from .store import Store, write_text
 
@@ -154,7 +154,7 @@ class Trainer:
         for step, (clips, labels) in enumerate(self._batches(epoch)):
             for group in self.optimizer.param_groups:
                 group["lr"] = group["share"] * self._rate(epoch * self.steps + step)
-            loss, right = self._step(clips, labels)
+            loss, right = self._step(clips, labels, self._variant(epoch, step))
             if not math.isfinite(loss):
                 raise DataError(
                     f"The training diverged in epoch {epoch + 1}.",
@@ -166,10 +166,16 @@ class Trainer:
                 progress(epoch, step + 1, self.steps, losses / (step + 1), time.monotonic() - started)
         return losses / self.steps, hits / (self.steps * self.settings.batch)
 
-    def _step(self, clips: torch.Tensor, labels: torch.Tensor) -> tuple[float, int]:
+    def _variant(self, epoch: int, step: int) -> Variant:
+        """The shift of a step. "hold" leaves in every state what its first frame would have left there for ever."""
+        chance = np.random.default_rng([self.settings.seed, epoch, step]).random()
+        kind = self.settings.variant
+        return replace(kind, padding="hold") if chance < self.settings.rested else kind
+
+    def _step(self, clips: torch.Tensor, labels: torch.Tensor, variant: Variant) -> tuple[float, int]:
         import torch
 
-        logits = clip_logits(self.net, self.model.layers, clips, self.settings.variant)
+        logits = clip_logits(self.net, self.model.layers, clips, variant)
         loss = loss_of(logits, labels, self.settings)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

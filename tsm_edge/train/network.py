@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DIRECTIONS = ("uni", "bi", "none")
 PLACES = ("residual", "inplace")
-PADDINGS = ("zero", "circulant")
+PADDINGS = ("zero", "circulant", "hold")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Variant:
 
     direction: "uni" past only, "bi" half past and half future, "none" no shift (TSN). proportion: share of the
     channels that move, in all; 1/8 of the online shift. place: "residual" leaves the sum's input alone, "inplace"
-    shifts it too. padding: what stands where there is no neighbour: zeros, or the clip's other end.
+    shifts it too. padding: what stands where there is no neighbour: zeros, the clip's other end, or ("hold") the frame
+    itself, in every layer as though it had stood there for ever.
     """
 
     direction: str = "uni"
@@ -86,6 +87,9 @@ def shift(x: torch.Tensor, frames: int, variant: Variant) -> torch.Tensor:
 def _rolled(x: torch.Tensor, by: int, padding: str) -> torch.Tensor:
     import torch
 
+    if padding == "hold":
+        ends = (x[:, :1], x[:, :-1]) if by > 0 else (x[:, 1:], x[:, -1:])
+        return torch.cat(ends, dim=1)
     turned = torch.roll(x, by, dims=1)
     if padding == "zero" and x.shape[2]:
         edge = slice(0, 1) if by > 0 else slice(-1, None)

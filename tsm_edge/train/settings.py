@@ -18,7 +18,8 @@ class Settings:
     frames: of a clip that the network sees. way: how they are picked (:mod:`.sampling`). batch: clips a step. lr: the
     highest learning rate. average: share of the old weights that the averaged ones keep each step; 0 for no
     averaging. consensus: weight of the loss of the clip's mean score against that of the single frames. mirrored,
-    reversed_: see :mod:`.augment`.
+    reversed_: see :mod:`.augment`. rested: share of the steps whose clips begin after a long rest, as gestures before
+    a running camera do, instead of with empty states.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Settings:
     strength: float = 1.0
     mirrored: tuple[int, ...] = ()
     reversed_: tuple[int, ...] = ()
+    rested: float = 0.0
     variant: Variant = Variant()
     seed: int = 0
     rate_fps: float = 12.0
@@ -45,6 +47,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.way not in WAYS:
             raise UsageError("Unknown way to pick frames.", found=self.way, allowed=", ".join(WAYS))
+        if not 0 <= self.rested <= 1:
+            raise UsageError("Bad share of rested steps.", found=self.rested, allowed="0..1")
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain data."""
