@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import camera, photos, shapes, textures
 from .families import Family, family
-from .motion import LABELS, MOVES, Timing, Track, draw_timing
+from .motion import LABELS, MOVES, Track, draw_timing
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -60,13 +60,14 @@ def render(split: str, seed: int, index: int, *, size: int = 110, frames: int = 
     label = LABELS[index % len(LABELS)]
     timing = draw_timing(random, kind.durations, frames)
     track = MOVES[label](random, timing)
-    scene = _scene(random, kind, track, size, may_be_absent=label == "No gesture")
+    scene = draw_scene(random, kind, track, size, may_be_absent=label == "No gesture")
     view = camera.shake(random, timing.times, kind.clutter)
-    drawn = [_frame(scene, track, view, timing, at, size) for at in range(frames)]
+    drawn = [draw_frame(scene, track, view, timing.times, at, size) for at in range(frames)]
     return Clip(camera.develop(random, drawn, timing.times, kind.clutter), label, track)
 
 
-def _scene(random: Random, kind: Family, track: Track, size: int, *, may_be_absent: bool) -> Scene:
+def draw_scene(random: Random, kind: Family, track: Track, size: int, *, may_be_absent: bool) -> Scene:
+    """Everything that stays as it is during a take."""
     usable = photos.available(kind.photos)
     margin = int(1.3 * size)
     background = textures.DRAW[str(random.choice(kind.backgrounds))](random, margin, usable)
@@ -96,7 +97,8 @@ def _behind(background: Pixels, track: Track) -> Pixels:
     return background[spans[0], spans[1]]
 
 
-def _frame(scene: Scene, track: Track, view: camera.View, timing: Timing, at: int, size: int) -> Pixels:
+def draw_frame(scene: Scene, track: Track, view: camera.View, times: Floats, at: int, size: int) -> Pixels:
+    """Frame ``at``, as the camera sees it, before light and codec; ``times`` [T] in seconds."""
     import cv2
 
     to_frame = view.matrix(at, size)  # from units of the scene to pixels
@@ -104,7 +106,7 @@ def _frame(scene: Scene, track: Track, view: camera.View, timing: Timing, at: in
     from_background = to_frame @ np.array([(1.3 / side, 0, -0.65), (0, 1.3 / side, -0.65), (0, 0, 1)])
     image = cv2.warpAffine(scene.background, from_background, (size, size), borderMode=cv2.BORDER_REFLECT_101)
     for thing in scene.distractors:
-        thing.draw(image, to_frame, timing.times[at])
+        thing.draw(image, to_frame, times[at])
     if scene.shape is not None:
         image = _with_foreground(image, scene, track, view, to_frame, at)
     if scene.occluder is not None:

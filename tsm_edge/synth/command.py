@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..errors import OutputError
-from ..report import print_json, print_next
+from ..report import print_json, print_next, print_table
 from . import FRAMES, LABELS, RATE_FPS, SPLITS, photos
 from ._clip import Pixels, render
+from ._files import write_reel, write_store, write_videos
+from .reel import render_reel
 
 CHUNK = 32
 
@@ -31,6 +33,7 @@ CHUNK = 32
     "--frames", type=click.IntRange(2, 64), default=FRAMES, show_default=True, help="Frames a clip."
 )
 @click.option("--videos", is_flag=True, help="Write <label>/<name>.mp4 instead of a store.")
+@click.option("--reel", metavar="LABEL,…", help="One take of these gestures instead: OUT/reel.mp4 and .json.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 def synth(
@@ -41,6 +44,7 @@ def synth(
     size: int,
     frames: int,
     videos: bool,
+    reel: str | None,
     jobs: int,
     as_json: bool,
 ) -> None:
@@ -57,14 +61,18 @@ def synth(
             'replaced by drawn textures: pip install "tsm-edge[train]"',
             err=True,
         )
+    if reel is not None:
+        _report_reel(write_reel(out, render_reel(split, seed, reel.split(","), size=size)), as_json)
+        return
     pieces = [
         (split, seed, list(range(clips))[at : at + CHUNK], size, frames) for at in range(0, clips, CHUNK)
     ]
     try:
         out.mkdir(parents=True, exist_ok=True)
         with click.progressbar(length=clips, label="render", file=sys.stderr) as bar:
-            written = (_write_videos if videos else _write_store)(
-                out, _rendered(pieces, jobs, bar), clips, size, frames
+            rendered = _rendered(pieces, jobs, bar)
+            written = (
+                write_videos(out, rendered) if videos else write_store(out, rendered, clips * frames, size)
             )
     except OSError as error:
         raise OutputError(f"'{out}' cannot be written.", found=error.strerror or error) from error
@@ -105,31 +113,10 @@ def _render_piece(piece: tuple[str, int, list[int], int, int]) -> list[Pixels]:
     return [render(split, seed, index, size=size, frames=frames).frames for index in indices]
 
 
-def _write_store(
-    out: Path, rendered: Iterator[tuple[int, Pixels]], clips: int, size: int, frames: int
-) -> str:
-    from ..train.store import Writer
-
-    writer = Writer(out, clips * frames, size)
-    for index, pixels in rendered:
-        writer.add(f"{index:06d}", index % len(LABELS), pixels)
-    writer.close(LABELS, RATE_FPS, "rendered by tsm-edge synth")
-    return str(out)
-
-
-def _write_videos(
-    out: Path, rendered: Iterator[tuple[int, Pixels]], clips: int, size: int, frames: int
-) -> str:
-    import cv2
-
-    for index, pixels in rendered:
-        folder = out / LABELS[index % len(LABELS)]
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{index:06d}.mp4"
-        file = cv2.VideoWriter(os.fspath(path), cv2.VideoWriter_fourcc(*"mp4v"), RATE_FPS, (size, size))
-        if not file.isOpened():
-            raise OutputError(f"'{path}' cannot be written.", found="no video encoder for it")
-        for frame in pixels:
-            file.write(frame[:, :, ::-1].copy())
-        file.release()
-    return f"{out}/<label>/*.mp4"
+def _report_reel(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+        return
+    rows = [(f"{cue['start_s']:.1f} - {cue['end_s']:.1f} s", cue["label"]) for cue in facts["cues"]]
+    print_table(("WHEN", "GESTURE"), rows)
+    print_next(f"tsm-edge demo --video {facts['video']}")
