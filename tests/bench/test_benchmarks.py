@@ -6,7 +6,10 @@ import importlib.util
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 
 from tsm_edge import models, target
@@ -14,6 +17,7 @@ from tsm_edge import models, target
 NAMES = [
     "ablations",
     "arm_instructions",
+    "false_alarms",
     "latency_model",
     "mca",
     "ptx_kernels",
@@ -99,6 +103,30 @@ def test_the_plugin_counts(program, tmp_path):
     more = count("x") - count()  # one more argument: a thousand more turns of a loop of a few instructions
     assert 3000 <= more <= 8000
     assert more == pytest.approx(count("x", "y") - count("x"), rel=0.05)
+
+
+def test_false_alarms_are_changes_to_a_gesture(program, monkeypatch, tmp_path):
+    """A made-up model that answers by the brightness of a frame; a video that is dark, bright and dark again."""
+    module = program("false_alarms")
+    video = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 12, (64, 48))
+    for at in range(72):
+        video.write(np.full((48, 64, 3), 200 if 24 <= at < 48 else 20, np.uint8))
+    video.release()
+
+    def step(image):
+        assert image.shape == (48, 48, 3)
+        return np.array([0.0, 9.0, 0.0] if image.mean() < 99 else [0.0, 0.0, 9.0])
+
+    labels = ("Doing other things", "No gesture", "Swiping Left")
+    stream = SimpleNamespace(step=step, close=lambda: None)
+    model = SimpleNamespace(stream=lambda: stream, manifest=SimpleNamespace(labels=labels))
+    count, alarms = module.watch(model, tmp_path / "v.avi", "left", False, 12.0, 10**6)
+    assert (count, alarms) == (72, {"Swiping Left": 1})
+    assert module.watch(model, tmp_path / "v.avi", "left", True, 12.0, 20) == (20, {})
+    views = list(module.passes([tmp_path / "v.avi"]))
+    assert len(views) == len(set(views)) == 6
+    wide = np.arange(8)[None, :, None] * np.ones((4, 1, 3), int)
+    assert [module.square(wide, view)[0, 0, 0] for view in module.VIEWS] == [0, 2, 4]
 
 
 def test_the_table_knows_what_is_met(program):

@@ -17,10 +17,9 @@ import torch
 from click.testing import CliRunner, Result
 from onnx import helper
 
-from tsm_edge import bundle, checkpoints, models, target
+from tsm_edge import bundle, checkpoints, models, native, target
 from tsm_edge.cli import cli
 from tsm_edge.compile import networks, pipeline
-from tsm_edge.compile import verify as check
 from tsm_edge.manifest import Manifest, TargetInfo
 
 FRAMES = ["--frames", "3"]
@@ -104,15 +103,15 @@ def test_other_weights_are_off(
 def test_nan_is_off(
     side: str, option: list[str], local_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = check.run
+    plain = native.dump
 
-    def spoiled(command: list[str], inputs: list[np.ndarray], floats: int) -> np.ndarray:
-        found = plain(command, inputs, floats).copy()
+    def spoiled(*arguments: Any) -> np.ndarray:
+        found = plain(*arguments).copy()
         found[1, 0] = np.nan
         return found
 
     if side == "bundle":
-        monkeypatch.setattr(check, "run", spoiled)
+        monkeypatch.setattr(native, "dump", spoiled)
     else:
         monkeypatch.setattr(models.Model, "build", nan_net(models.Model.build))
     result = run(local_bundle, *FRAMES, *option)
@@ -137,12 +136,15 @@ def nan_net(build: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def foreign() -> target.EdgeTarget:
-    """A target of another architecture with an emulator and a C library of its own."""
+    """A processor of another architecture with an emulator and a C library of its own."""
     devices = map(target.load, target.names())
     return next(
         device
         for device in devices
-        if device.emulator and device.emulator.sysroot and device.arch != platform.machine()
+        if device.family == "cpu"
+        and device.emulator
+        and device.emulator.sysroot
+        and device.arch != platform.machine()
     )
 
 

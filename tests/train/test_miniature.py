@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tsm_edge import cli
+from tsm_edge import cli, target
 from tsm_edge.train import store
 
 LABELS = ("No gesture", "Swiping Left", "Swiping Right")
@@ -62,13 +64,18 @@ def test_played_backwards_the_answer_turns_round(weights, clips, tmp_path):
     assert forms["online"]["top1"] >= REACHED
 
 
-def test_the_compiled_bundle_is_as_good(weights, clips, tmp_path):
+@pytest.mark.parametrize(("device", "count"), [("local", 90), ("raspberry-pi-4", 30)])
+def test_the_compiled_bundle_is_as_good(weights, clips, tmp_path, device, count):
+    """All clips on this machine, and some of them for another processor under its emulator."""
     pytest.importorskip("tvm", reason="compiling needs the extra 'compile'")
+    emulator = target.load(device).emulator
+    if device != "local" and not (shutil.which(emulator.program) and Path(emulator.sysroot).is_dir()):
+        pytest.skip(f"needs the emulator: apt-get install {emulator.package} {emulator.sysroot_package}")
     bundle = tmp_path / "bundle"
-    invoke(
-        "compile", "tsm-mobilenetv2", "--target", "local", "--weights", weights, "--output", bundle, "--json"
-    )
-    look = ("--data", clips[1], "--frames", 6, "--json")
-    torch_top1 = invoke("eval", weights, *look)["forms"]["online"]["top1"]
-    bundle_top1 = invoke("eval", bundle, *look)["forms"]["bundle"]["top1"]
-    assert abs(torch_top1 - bundle_top1) <= 0.005
+    build = ("compile", "tsm-mobilenetv2", "--target", device, "--weights", weights)
+    invoke(*build, "--output", bundle, "--json")
+    look = ("--data", clips[1], "--frames", 6, "--clips", count, "--json")
+    expected = invoke("eval", weights, *look)["forms"]["online"]
+    found = invoke("eval", bundle, *look)["forms"]["bundle"]
+    assert sum(map(sum, found["confusion"])) == count
+    assert abs(expected["top1"] - found["top1"]) <= 0.005

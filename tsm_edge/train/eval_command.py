@@ -77,7 +77,8 @@ class Forms:
 def evaluate(
     subject: Path, data: Path, min_top1: float | None, plot: Path | None, as_json: bool, **options: Any
 ) -> None:
-    """Measure WEIGHTS in the online and in the clip form, or a BUNDLE as it is compiled.
+    """Measure WEIGHTS in the online and in the clip form, or a BUNDLE as it is compiled; one for another processor
+    runs under the emulator of its target.
 
     The answer for a clip is the mean of the scores of its frames. The clips are scaled to the network's input once, so
     that weights and bundle see the same pictures.
@@ -122,7 +123,7 @@ def _weights(subject: Path, data: Path, look: measure.Look, options: dict[str, A
 
 
 def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, Any]) -> Forms:
-    from .. import runtime
+    from .. import bundle, native, runtime
     from ..origin import model_of
 
     for name in ("name", "width", "size", "labels"):
@@ -130,11 +131,16 @@ def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, An
             raise UsageError(
                 "A bundle says itself what it is.", found=f"--{name}", hint="leave the option out"
             )
-    with runtime.open(subject, threads=options["threads"]) as opened:
-        model = model_of(opened.manifest)
-        store = _clips(data, model, options)
-        with opened.stream() as stream:
+    manifest = bundle.verify(subject)
+    model = model_of(manifest)
+    store = _clips(data, model, options)
+    if native.runs_here(manifest):
+        with runtime.open(subject, threads=options["threads"]) as opened, opened.stream() as stream:
             rows = measure.stream_scores(stream, store, look)
+    else:
+        command, where = native.runner(subject, manifest)
+        click.echo(f"'{subject}' runs under {where}", err=True)
+        rows = measure.command_scores(command, manifest.signature, store, look)
     return Forms(str(subject), {"bundle": measure.Measured(rows, store.targets, model.labels)})
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import frames
+from .. import frames, native
 from ..models import Model
-from ..signature import Preprocess
+from ..signature import Preprocess, Signature
 from . import sampling
 from .network import Variant, clip_logits
 from .store import Store
@@ -155,6 +155,18 @@ def stream_scores(stream: Any, store: Store, look: Look) -> list[Floats]:
         stream.reset()
         frames = look.at(store.clip(index))
         rows.append(np.stack([stream.step(np.ascontiguousarray(frame), format="rgb") for frame in frames]))
+    return rows
+
+
+def command_scores(command: list[str], signature: Signature, store: Store, look: Look) -> list[Floats]:
+    """The same through a bundle's own command, which may be an emulator's: a process for each clip."""
+    classes = signature.outputs[0].size
+    floats = classes + sum(pair.input.size for pair in signature.states)
+    words = ("--threads", "1", "--raw", f"{store.side}x{store.side}", "--format", "rgb")
+    rows = []
+    for index in range(len(store)):
+        left = native.dump(command, words, look.at(store.clip(index)), floats)
+        rows.append(left[:, :classes].astype(np.float64))
     return rows
 
 
