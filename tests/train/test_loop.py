@@ -177,14 +177,22 @@ def test_every_stretch_of_an_epoch_holds_all_classes():
     assert (order != loop.spread(targets, np.random.default_rng(1))).any()
 
 
-def test_later_frames_count_more_in_the_loss():
+@pytest.mark.parametrize("consensus", [0.0, 1.0])
+def test_later_frames_count_more_in_the_loss(consensus):
     logits, labels = torch.zeros(1, 4, 3), torch.tensor([1])
     late, early = logits.clone(), logits.clone()
     late[0, 3, 1] = early[0, 0, 1] = 3.0
-    only_frames = settings(consensus=0.0, smoothing=0.0)
-    assert loop.loss_of(late, labels, only_frames) < loop.loss_of(early, labels, only_frames)
-    only_mean = settings(consensus=1.0, smoothing=0.0)
-    assert torch.isclose(loop.loss_of(late, labels, only_mean), loop.loss_of(early, labels, only_mean))
+    one = settings(consensus=consensus, smoothing=0.0)
+    assert loop.loss_of(late, labels, one) < loop.loss_of(early, labels, one)
+
+
+def test_from_half_of_the_clip_on_every_frame_counts_alike():
+    logits, labels = torch.zeros(3, 4, 3), torch.tensor([1])
+    for row, frame in enumerate((0, 1, 3)):
+        logits[row, frame, 1] = 3.0
+    frames = settings(consensus=0.0, smoothing=0.0)
+    first, half, last = (float(loop.loss_of(one[None], labels, frames)) for one in logits)
+    assert first > half == pytest.approx(last)
 
 
 def test_half_writes_small_weights(small_store, trained, tmp_path):

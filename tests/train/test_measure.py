@@ -19,11 +19,12 @@ def one_hot(*answers: int) -> np.ndarray:
 
 @pytest.fixture
 def found() -> measure.Measured:
-    scores = [one_hot(0, 0, 0, 0), one_hot(2, 1, 1, 1), one_hot(2, 1), one_hot(1, 1, 0, 0, 0)]
+    scores = [one_hot(0, 0, 0, 0), one_hot(2, 1, 1, 1), one_hot(2, 1), one_hot(1, 1, 1, 0, 0)]
     return measure.Measured(scores, np.array([0, 1, 1, 1]), LABELS)
 
 
-def test_the_mean_over_the_frames_decides(found):
+def test_a_frame_counts_as_much_as_the_frames_it_has_seen(found):
+    assert measure.consensus(4).tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
     assert found.answers().argmax(1).tolist() == [0, 1, 1, 0]
     assert found.top1 == 0.75
     assert found.confusion.tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
@@ -32,7 +33,7 @@ def test_the_mean_over_the_frames_decides(found):
 
 def test_early_answers_use_the_beginning_of_each_clip(found):
     assert found.early(0.1) == 0.5  # one frame each: 0, 2, 2, 1
-    assert found.early(0.5) == 0.75  # 2, 2, 1 and 3 frames: 0, a tie that 1 wins, 2, 1
+    assert found.early(0.5) == 0.75  # 2, 2, 1 and 3 frames: 0, 1, 2, 1
     assert found.curve[-1] == (1.0, found.top1) and len(found.curve) == 10
 
 

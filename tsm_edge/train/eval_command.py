@@ -80,8 +80,8 @@ def evaluate(
     """Measure WEIGHTS in the online and in the clip form, or a BUNDLE as it is compiled; one for another processor
     runs under the emulator of its target.
 
-    The answer for a clip is the mean of the scores of its frames. The clips are scaled to the network's input once, so
-    that weights and bundle see the same pictures.
+    The answer for a clip is the mean of the scores of its frames, later ones counting more. The clips are scaled to
+    the network's input once, so that weights and bundle see the same pictures.
     """
     options["labels"] = read_labels(options["labels"]) if options["labels"] else None
     look = measure.Look(options["frames"] or 0, options["way"])

@@ -182,7 +182,8 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), _CLIP_NORM)
         self.optimizer.step()
         self._blend()
-        return float(loss.detach()), int((logits.detach().mean(1).argmax(1) == labels).sum())
+        answers = consensus(logits.detach())
+        return float(loss.detach()), int((answers.argmax(1) == labels).sum())
 
     def _blend(self) -> None:
         """Move the averaged weights a little towards the present ones; follow at once while they are young."""
@@ -276,21 +277,29 @@ class Trainer:
         return WeightsMeta(used.model, dict(used.parameters), used.labels, used.rate_fps, note)
 
 
+def consensus(logits: torch.Tensor) -> torch.Tensor:
+    """[N, T, classes] -> the answers about the clips, [N, classes], as they are measured."""
+    return logits.new_tensor(measure.consensus(logits.shape[1])) @ logits
+
+
 def loss_of(logits: torch.Tensor, labels: torch.Tensor, settings: Settings) -> torch.Tensor:
-    """Cross-entropy of the clip's mean score, and of every frame's own, later frames counting more."""
+    """Cross-entropy of the clip's answer and of every frame's own.
+
+    The weights of the frames rise until half of the clip is over and stay there: what is known by then must be said by
+    then, and before there is little to know.
+    """
     import torch
 
-    cross = torch.nn.functional.cross_entropy
-    whole = cross(logits.mean(1), labels, label_smoothing=settings.smoothing)
-    frames = logits.shape[1]
+    cross, frames = torch.nn.functional.cross_entropy, logits.shape[1]
+    whole = cross(consensus(logits), labels, label_smoothing=settings.smoothing)
     single = cross(
         logits.flatten(0, 1),
         labels.repeat_interleave(frames),
         label_smoothing=settings.smoothing,
         reduction="none",
     ).unflatten(0, (-1, frames))
-    ramp = torch.arange(1, frames + 1, dtype=logits.dtype)
-    early = (single * ramp).sum(1).mean() / ramp.sum()
+    rising = torch.arange(1, frames + 1, dtype=logits.dtype).clamp(max=frames / 2) ** 2
+    early = (single * rising).sum(1).mean() / rising.sum()
     return settings.consensus * whole + (1 - settings.consensus) * early
 
 

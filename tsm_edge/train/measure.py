@@ -25,12 +25,21 @@ Pixels = NDArray[np.uint8]
 _BATCH = 8  # clips at once
 
 
+def consensus(count: int) -> Floats:
+    """How much each of ``count`` frames counts for the answer about a clip, [count], together 1.
+
+    In proportion to how many frames it has seen: the first knows nothing of any movement.
+    """
+    seen = np.arange(1.0, count + 1)
+    return seen / seen.sum()
+
+
 @dataclass(frozen=True)
 class Measured:
     """Scores of clips against their labels.
 
-    scores: for every clip [T, classes], the logits after each frame. After t frames the answer is the mean of the
-    first t: what a network that goes on looking would say.
+    scores: for every clip [T, classes], the logits after each frame. After t frames the answer is their weighted mean,
+    each counting as much as the frames that it has seen (:func:`consensus`).
     """
 
     scores: Sequence[Floats]
@@ -38,8 +47,9 @@ class Measured:
     labels: tuple[str, ...]
 
     def answers(self, share: float = 1.0) -> Floats:
-        """Mean scores [N, classes] after that share of each clip's frames, at least one."""
-        return np.stack([clip[: max(1, math.ceil(share * len(clip) - 1e-9))].mean(0) for clip in self.scores])
+        """Scores [N, classes] after that share of each clip's frames, at least one."""
+        seen = [clip[: max(1, math.ceil(share * len(clip) - 1e-9))] for clip in self.scores]
+        return np.stack([consensus(len(clip)) @ clip for clip in seen])
 
     def early(self, share: float) -> float:
         """Top-1 accuracy when only that share of a clip has been seen."""

@@ -17,7 +17,7 @@ class Settings:
 
     frames: of a clip that the network sees. way: how they are picked (:mod:`.sampling`). batch: clips a step. lr: the
     highest learning rate. average: share of the old weights that the averaged ones keep each step; 0 for no
-    averaging. consensus: weight of the loss of the clip's mean score against that of the single frames. mirrored,
+    averaging. consensus: weight of the loss of the clip's answer against that of the single frames. mirrored,
     reversed_: see :mod:`.augment`. rested: share of the steps whose clips begin after a long rest, as gestures before
     a running camera do, instead of with empty states.
     """
