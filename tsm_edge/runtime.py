@@ -191,6 +191,9 @@ class Stream(AbstractContextManager["Stream"]):
         self._library = library
         self._handle = handle
         self._busy = threading.Lock()
+        count = ctypes.c_size_t()
+        scores = library.tsm_scores(handle, ctypes.byref(count))  # one place for all steps of the stream
+        self._scores = np.ctypeslib.as_array(scores, (count.value,))
         self._finalizer = weakref.finalize(self, library.tsm_stream_free, handle)
 
     def step(self, frame: NDArray[np.uint8], *, format: str = "bgr") -> Floats:
@@ -282,9 +285,7 @@ class Stream(AbstractContextManager["Stream"]):
     def _step(self, function: Any, *arguments: Any) -> Floats:
         with self._alone():
             self._checked(FrameError, function(self._handle, *arguments))
-            count = ctypes.c_size_t()
-            scores = self._library.tsm_scores(self._handle, ctypes.byref(count))
-            return np.ctypeslib.as_array(scores, (count.value,)).copy()
+            return self._scores.copy()
 
     def _call(self, refusal: type[EdgeError], function: Any, *arguments: Any) -> None:
         with self._alone():
@@ -328,13 +329,13 @@ def _failure(status: int) -> type[RuntimeFailure]:
 def _check_array(
     name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None
 ) -> None:
+    fits = isinstance(value, np.ndarray) and value.dtype == dtype and shape in (None, value.shape)
+    if fits:  # nothing is worded for the usual case: this stands in every step
+        return
     allowed = f"a numpy array of {dtype}" + (f" and shape {list(shape)}" if shape else "")
     if not isinstance(value, np.ndarray):
         raise FrameError(f"'{name}' is no array.", found=type(value).__name__, allowed=allowed)
-    if value.dtype != dtype or (shape is not None and value.shape != shape):
-        raise FrameError(
-            f"'{name}' does not fit.", found=f"{value.dtype} {list(value.shape)}", allowed=allowed
-        )
+    raise FrameError(f"'{name}' does not fit.", found=f"{value.dtype} {list(value.shape)}", allowed=allowed)
 
 
 def _threads(value: int) -> int:
