@@ -28,10 +28,8 @@ from tsm_edge.demo.files import VideoFile
 from tsm_edge.demo.sampler import Sampler
 from tsm_edge.errors import UsageError
 from tsm_edge.report import print_table
-from tsm_edge.smoothing import Smoother
+from tsm_edge.smoothing import QUIET, Smoother, is_quiet
 
-#: decisions that announce nothing
-SILENT = ("No gesture", "Doing other things")
 VIEWS = ("left", "middle", "right")
 
 
@@ -39,19 +37,18 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run the views until the minutes are full."""
     with tsm_edge.open(options.bundle, threads=options.threads) as model:
         preprocess = model.manifest.preprocess
-        if preprocess is None or not set(SILENT) & set(model.manifest.labels):
-            raise UsageError("This bundle has no class for rest.", allowed=" or ".join(SILENT))
-        rate, rows, seen = preprocess.rate_fps, [], 0
-        limit = round(options.minutes * 60 * rate)
+        if preprocess is None or not any(map(is_quiet, model.manifest.labels)):
+            raise UsageError("This bundle has no class for rest.", allowed=", ".join(sorted(QUIET)))
+        rows, left = [], 60 * options.minutes
         for path, view, mirrored in passes(options.videos):
-            if seen >= limit:
+            if left <= 0:
                 break
-            count, alarms = watch(model, path, view, mirrored, rate, limit - seen)
-            seen += count
-            row = {"video": path.name, "view": view, "mirrored": mirrored, "seconds": round(count / rate, 1)}
+            seconds, alarms = watch(model, path, view, mirrored, preprocess.rate_fps, left)
+            left -= seconds
+            row = {"video": path.name, "view": view, "mirrored": mirrored, "seconds": round(seconds, 1)}
             rows.append({**row, "false_alarms": dict(alarms)})
     total = sum(sum(row["false_alarms"].values()) for row in rows)
-    minutes = seen / rate / 60
+    minutes = options.minutes - left / 60
     facts = {"bundle": options.bundle.name, "minutes": round(minutes, 2), "false_alarms": total}
     return {**facts, "per_minute": round(total / minutes, 3), "views": rows}
 
@@ -64,24 +61,24 @@ def passes(videos: list[Path]) -> Iterator[tuple[Path, str, bool]]:
 
 
 def watch(
-    model: Any, path: Path, view: str, mirrored: bool, rate: float, limit: int
-) -> tuple[int, Counter[str]]:
-    """Frames that the model saw, and the gestures that were announced."""
-    stream, sampler, alarms, count = model.stream(), Sampler(rate), Counter[str](), 0
+    model: Any, path: Path, view: str, mirrored: bool, rate: float, limit_s: float
+) -> tuple[float, Counter[str]]:
+    """Seconds of the video that the model saw, and the gestures that were announced."""
+    stream, sampler, alarms, seconds = model.stream(), Sampler(rate), Counter[str](), 0.0
     smoother, file = Smoother(labels=model.manifest.labels), VideoFile(path)
     try:
-        while count < limit and (frame := file.read()) is not None:
-            if not sampler.take(frame.t_s):
+        while seconds < limit_s and (frame := file.read()) is not None:
+            seconds = frame.t_s
+            if not sampler.take(seconds):
                 continue
             image = square(frame.image[:, ::-1] if mirrored else frame.image, view)
             decision = smoother.push(stream.step(image))
-            count += 1
-            if decision.changed and decision.label not in SILENT:
+            if decision.changed and not is_quiet(decision.label):
                 alarms[decision.label] += 1
     finally:
         file.close()
         stream.close()
-    return count, alarms
+    return seconds, alarms
 
 
 def square(image: np.ndarray, view: str) -> np.ndarray:

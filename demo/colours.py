@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import colorsys
 
+from tsm_edge.smoothing import is_quiet
+
 Rgb = tuple[int, int, int]
 
 PANEL: Rgb = (20, 23, 28)
@@ -18,16 +20,13 @@ DIM_INK: Rgb = (190, 197, 207)
 WARN: Rgb = (176, 42, 42)
 GREY: Rgb = (108, 114, 124)
 
-#: labels of the hand gesture data sets for "nobody means anything by it"
-QUIET = frozenset({"no gesture", "doing other things", "nothing", "background"})
-
 _GOLDEN = 0.6180339887498949
 _LUMINANCE = 0.165  # (0.165 + 0.05) lies 4.9 below white and 3.7 above the panel
 
 
 def class_colour(index: int, label: str) -> Rgb:
     """Return the colour of class ``index``, whose name is ``label``."""
-    if label.strip().lower() in QUIET:
+    if is_quiet(label):
         return GREY
     hue = (0.58 + index * _GOLDEN) % 1.0
     low, high = 0.0, 1.0  # the lightness at which this hue has the luminance wanted

@@ -61,12 +61,15 @@ class Loop:
     frames: int = 0
     stopped: str = "end"
     times_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMES_KEPT))
-    _smoother: Smoother = field(default_factory=Smoother)
+    _smoother: Smoother = field(init=False)
     _history: History = field(default_factory=History)
     _done_at: deque[float] = field(default_factory=deque)
     _began: float = 0.0
     _ended: float = 0.0
     _status: Status | None = None
+
+    def __post_init__(self) -> None:
+        self._smoother = Smoother(labels=self.labels)
 
     def run(self) -> EdgeError | None:
         """Run until the source, the user or a limit ends it; return the error that ended it, if one did.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tsm_edge.errors import FrameError, UsageError
-from tsm_edge.smoothing import Smoother, softmax
+from tsm_edge.smoothing import Smoother, is_quiet, softmax
 
 
 def sure(index, classes=3):
@@ -97,7 +97,42 @@ def test_reset_forgets_everything():
     assert (decision.index, decision.changed) == (2, True)
 
 
-@pytest.mark.parametrize("bad", [{"window": 0}, {"agree": 0}, {"window": 1.5}, {"agree": True}])
+QUIET = ("Nothing", "wave", "point")
+
+
+def test_a_class_must_be_likely_to_follow_a_quiet_one():
+    """With a threshold of 0.6 of a window of four: three sure frames, and another one that agrees."""
+    smoother = Smoother(window=4, threshold=0.6, labels=QUIET)
+    assert shown(smoother, [0, 0, 0, 0, 1, 1, 1, 1]) == [0, 0, 0, 0, 0, 0, 0, 1]
+    weak = np.log([0.3, 0.4, 0.3])
+    smoother.reset()
+    assert [smoother.push(weak).index for _ in range(9)] == [0] * 9
+    assert [Smoother(window=1, agree=1).push(weak).index] == [1]
+
+
+def test_what_is_shown_stays_until_something_else_is_likelier():
+    smoother = Smoother(window=2, agree=1, threshold=0.9, labels=QUIET)
+    assert shown(smoother, [0, 1, 1]) == [0, 0, 1]
+    assert smoother.push(np.log([0.4, 0.59, 0.01])).label == "wave"  # its mean is 0.8
+    assert smoother.push(np.log([0.55, 0.44, 0.01])).label == "wave"  # 0.52
+    assert smoother.push(np.log([0.55, 0.44, 0.01])).label == "Nothing"
+
+
+def test_before_the_first_frames_it_was_quiet():
+    smoother = Smoother(window=4, agree=1, threshold=0.7, labels=("wave", "point", "doing other things"))
+    decisions = [smoother.push(sure(0)) for _ in range(3)]
+    assert [decision.label for decision in decisions] == ["doing other things"] * 2 + ["wave"]
+    assert decisions[0].changed and decisions[2].changed
+
+
+def test_quiet_labels_are_known_in_any_spelling():
+    assert all(map(is_quiet, ("No gesture", "no gesture ", "Doing other things", "background")))
+    assert not any(map(is_quiet, ("Swiping Left", "", "gesture")))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"threshold": 1.5}, {"window": 0}, {"agree": 0}, {"window": 1.5}, {"agree": True}]
+)
 def test_bad_settings(bad):
     with pytest.raises(UsageError, match=next(iter(bad))):
         Smoother(**bad)
