@@ -81,7 +81,7 @@ def one(
         options.threads,
     )
     train = ["train", "--data", options.train, "--held-out", options.test, "--out", out, *shape, "--reverse"]
-    train += ["--epochs", options.epochs, "--seed", options.seed, *words]
+    train += ["--epochs", options.epochs, "--lr", options.lr, "--seed", options.seed, *words]
     if options.init:
         train += ["--init", options.init]
     metrics = out / "metrics.jsonl"
@@ -146,6 +146,7 @@ def main() -> None:
     )
     parser.add_argument("--init", type=Path, metavar="FILE", help="begin every variant with these weights")
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--width", type=float, default=0.5)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--frames", type=int, default=8)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import camera, photos, shapes, textures
+from . import camera, crowd, photos, shapes, textures
 from .families import Family, family
 from .motion import LABELS, MOVES, Track, draw_timing
 
@@ -43,7 +43,7 @@ class Scene:
     background: Pixels
     surface: Pixels
     shape: shapes.Shape | None
-    distractors: tuple[camera.Distractor, ...]
+    distractors: tuple[camera.Distractor | crowd.Walker, ...]
     occluder: tuple[Floats, tuple[float, float, float]] | None
 
 
@@ -60,14 +60,14 @@ def render(split: str, seed: int, index: int, *, size: int = 110, frames: int = 
     label = LABELS[index % len(LABELS)]
     timing = draw_timing(random, kind.durations, frames)
     track = MOVES[label](random, timing)
-    scene = draw_scene(random, kind, track, size, may_be_absent=label == "No gesture")
+    scene = draw_scene(random, kind, track, size, quiet=label == "No gesture")
     view = camera.shake(random, timing.times, kind.clutter)
     drawn = [draw_frame(scene, track, view, timing.times, at, size) for at in range(frames)]
     return Clip(camera.develop(random, drawn, timing.times, kind.clutter), label, track)
 
 
-def draw_scene(random: Random, kind: Family, track: Track, size: int, *, may_be_absent: bool) -> Scene:
-    """Everything that stays as it is during a take."""
+def draw_scene(random: Random, kind: Family, track: Track, size: int, *, quiet: bool) -> Scene:
+    """Everything that stays as it is during a take; quiet: nobody makes a gesture, there may be no hand at all."""
     usable = photos.available(kind.photos)
     margin = int(1.3 * size)
     background = textures.DRAW[str(random.choice(kind.backgrounds))](random, margin, usable)
@@ -78,10 +78,12 @@ def draw_scene(random: Random, kind: Family, track: Track, size: int, *, may_be_
     surface_name = "skin" if name == "hand" and random.random() < 0.7 else str(random.choice(kind.textures))
     surface = textures.DRAW[surface_name](random, _TEXTURE, usable)
     surface = camera.contrasted(random, surface, _behind(background, track))
-    absent = random.random() < 0.25 and may_be_absent
-    distractors = tuple(
+    absent = random.random() < 0.5 and quiet
+    distractors: tuple[camera.Distractor | crowd.Walker, ...] = tuple(
         camera.distractor(random) for _ in range(int(kind.clutter * random.choice((0, 0, 1, 2))))
     )
+    if random.random() < (0.5 if absent else 0.08) * kind.clutter:
+        distractors = crowd.walkers(random)
     occluder = camera.occluder(random) if random.random() < 0.12 * kind.clutter else None
     return Scene(background, surface, None if absent else shape, distractors, occluder)
 

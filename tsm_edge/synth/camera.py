@@ -163,6 +163,8 @@ def develop(random: Random, frames: list[Pixels], times: Floats, clutter: float 
         random.choice((0.0, 2.0, 5.0, 9.0)),
     )
     quality = int(random.uniform(25, 90)) if random.random() < 0.5 else 0
+    # a stream's pictures get better and better until the next one that stands alone
+    better, group, begun = random.choice((0, 0, 30)), int(random.integers(5, 25)), int(random.integers(25))
     grey, stuck = random.random() < 0.06, random.random() < 0.1
     speckle = random.standard_normal((size + 16, size + 16, 3), np.float32) * np.float32(grain)
     out = np.empty((len(frames), size, size, 3), np.uint8)
@@ -180,7 +182,8 @@ def develop(random: Random, frames: list[Pixels], times: Floats, clutter: float 
         if grey:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         if quality:
-            coded = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
+            now = min(95, quality + better * ((begun + at) % group) // group)
+            coded = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, now))[1]
             image = cv2.imdecode(coded, cv2.IMREAD_COLOR)
         out[at] = image
     return out

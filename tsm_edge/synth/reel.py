@@ -67,7 +67,7 @@ def render_reel(
     idle = _unseen(parts[0], round(AWAY * rate_fps))
     track = _joined([idle, *parts])
     times = np.arange(len(track.x)) / rate_fps
-    scene = draw_scene(random, kind, track, size, may_be_absent=False)
+    scene = draw_scene(random, kind, track, size, quiet=False)
     view = camera.shake(random, times, kind.clutter)
     drawn = [draw_frame(scene, track, view, times, at, size) for at in range(len(times))]
     return Reel(camera.develop(random, drawn, times, kind.clutter), rate_fps, tuple(cues))
