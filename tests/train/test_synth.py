@@ -145,6 +145,17 @@ def test_the_command_writes_a_store(tmp_path):
     assert (store.clip(12) == synth.render("train", 0, 12, size=40).frames).all()
 
 
+def test_only_some_classes(tmp_path):
+    words = ["synth", "--out", str(tmp_path / "clips"), "--clips", "5", "--size", "32"]
+    result = CliRunner().invoke(cli.cli, [*words, "--only", "Swiping Up,No gesture"])
+    assert result.exit_code == 0, result.output
+    store = open_store(tmp_path / "clips")
+    assert store.labels == ("No gesture", "Swiping Up") and store.targets.tolist() == [0, 1, 0, 1, 0]
+    assert (store.clip(3) == synth.render("train", 0, 11 + 6, size=32).frames).all()
+    refused = CliRunner().invoke(cli.cli, [*words, "--only", "Swiping Upp"])
+    assert refused.exit_code == 2 and "Did you mean 'Swiping Up'" in refused.output
+
+
 def test_the_command_writes_videos_with_two_processes(tmp_path):
     arguments = ["synth", "--out", str(tmp_path), "--clips", "33", "--size", "64", "--videos", "--jobs", "2"]
     result = CliRunner().invoke(cli.cli, arguments)

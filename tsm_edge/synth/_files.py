@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ from .reel import Reel
 Rendered = Iterable[tuple[int, Pixels]]
 
 
-def write_store(out: Path, rendered: Rendered, frames: int, size: int) -> str:
-    """Write a store (:mod:`tsm_edge.train.store`) of so many frames in all; return its folder."""
+def write_store(out: Path, rendered: Rendered, frames: int, size: int, labels: Sequence[str]) -> str:
+    """Write a store (:mod:`tsm_edge.train.store`) of so many frames in all, of these labels; return its folder."""
     from ..train.store import Writer
 
     writer = Writer(out, frames, size)
     for index, pixels in rendered:
-        writer.add(f"{index:06d}", index % len(LABELS), pixels)
-    writer.close(LABELS, RATE_FPS, "rendered by tsm-edge synth")
+        writer.add(f"{index:06d}", labels.index(LABELS[index % len(LABELS)]), pixels)
+    writer.close(labels, RATE_FPS, "rendered by tsm-edge synth")
     return str(out)
 
 

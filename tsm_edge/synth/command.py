@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..errors import OutputError
+from ..errors import OutputError, UnknownName
 from ..report import print_json, print_next, print_table
 from . import FRAMES, LABELS, RATE_FPS, SPLITS, photos
 from ._clip import Pixels, render
@@ -33,6 +33,7 @@ CHUNK = 32
     "--frames", type=click.IntRange(2, 64), default=FRAMES, show_default=True, help="Frames a clip."
 )
 @click.option("--videos", is_flag=True, help="Write <label>/<name>.mp4 instead of a store.")
+@click.option("--only", metavar="LABEL,…", help="Only clips of these classes.  [default: all eleven]")
 @click.option("--reel", metavar="LABEL,…", help="One take of these gestures instead: OUT/reel.mp4 and .json.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
@@ -44,6 +45,7 @@ def synth(
     size: int,
     frames: int,
     videos: bool,
+    only: str | None,
     reel: str | None,
     jobs: int,
     as_json: bool,
@@ -64,20 +66,23 @@ def synth(
     if reel is not None:
         _report_reel(write_reel(out, render_reel(split, seed, reel.split(","), size=size)), as_json)
         return
-    pieces = [
-        (split, seed, list(range(clips))[at : at + CHUNK], size, frames) for at in range(0, clips, CHUNK)
+    labels = _chosen(only)
+    indices = [
+        len(LABELS) * (at // len(labels)) + LABELS.index(labels[at % len(labels)]) for at in range(clips)
     ]
+    pieces = [(split, seed, indices[at : at + CHUNK], size, frames) for at in range(0, clips, CHUNK)]
     try:
         out.mkdir(parents=True, exist_ok=True)
         with click.progressbar(length=clips, label="render", file=sys.stderr) as bar:
             rendered = _rendered(pieces, jobs, bar)
-            written = (
-                write_videos(out, rendered) if videos else write_store(out, rendered, clips * frames, size)
-            )
+            if videos:
+                written = write_videos(out, rendered)
+            else:
+                written = write_store(out, rendered, clips * frames, size, labels)
     except OSError as error:
         raise OutputError(f"'{out}' cannot be written.", found=error.strerror or error) from error
     if as_json:
-        print_json({"clips": clips, "split": split, "seed": seed, "labels": list(LABELS), "folder": str(out)})
+        print_json({"clips": clips, "split": split, "seed": seed, "labels": list(labels), "folder": str(out)})
         return
     click.echo(
         f"{clips} clips of {frames} frames at {RATE_FPS:g} a second, {size} x {size} pixels: {written}"
@@ -86,6 +91,15 @@ def synth(
         print_next(f"tsm-edge train --data {out} --out runs/first")
     elif not videos:
         print_next(f"tsm-edge eval WEIGHTS --data {out}")
+
+
+def _chosen(only: str | None) -> tuple[str, ...]:
+    """The classes that are asked for, in their usual order."""
+    names = only.split(",") if only else list(LABELS)
+    for name in names:
+        if name not in LABELS:
+            raise UnknownName.of("label", name, LABELS)
+    return tuple(label for label in LABELS if label in names)
 
 
 def _rendered(
