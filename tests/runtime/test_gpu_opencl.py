@@ -96,6 +96,12 @@ CLEAR = [
 ]
 
 
+def test_a_long_version_is_read(errors):
+    """Drivers answer nothing into too little room; the stand-in's version has more than 64 characters."""
+    calls = [line.strip() for line in execute(errors, "log", XDG_CACHE_HOME="/dev/null").splitlines()]
+    assert calls.count("clGetDeviceInfo 102f") == 2, "its size, then the text"
+
+
 def test_calls(errors):
     """Both roles of the states are set up once; a step only enqueues, and nothing waits in the driver."""
     calls = [line.strip() for line in execute(errors, "log", XDG_CACHE_HOME="/dev/null").splitlines()]
@@ -239,6 +245,18 @@ def test_a_damaged_file_is_replaced(tiny, tmp_path):
         file.write_bytes(bad)
         assert NEW in info(tiny, environment)
         assert only_file(tmp_path).read_bytes()[:8] == good[:8]
+    assert KEPT in info(tiny, environment)
+
+
+@needs_a_device
+def test_a_pipe_in_its_place_is_replaced(tiny, tmp_path):
+    """To open it would wait for somebody who writes."""
+    environment = {"XDG_CACHE_HOME": str(tmp_path)}
+    info(tiny, environment)
+    file = only_file(tmp_path)
+    file.unlink()
+    os.mkfifo(file)
+    assert NEW in info(tiny, environment)
     assert KEPT in info(tiny, environment)
 
 

@@ -16,7 +16,7 @@ enum {
     TSM_DEVICE_LOST, /* it failed in a way that nothing later can work; its memory may still be freed */
     TSM_DEVICE_HUNG  /* it never answered; the driver must not be asked for anything more, not even to free */
 };
-enum { TSM_DEVICE_TEXT = 320 };
+enum { TSM_DEVICE_TEXT = 384 };
 
 /* The part of a device that the stream knows; each family has more behind it. */
 typedef struct {
