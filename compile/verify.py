@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tsm_edge import target
-from tsm_edge.errors import RuntimeFailure, ToolMissing
+from tsm_edge import abi, target
+from tsm_edge.errors import DeviceError, RuntimeFailure, ToolMissing
 from tsm_edge.manifest import Manifest
 
 from .reference import Step, moving_frames
@@ -107,6 +107,10 @@ def run(command: list[str], inputs: list[np.ndarray], floats: int) -> np.ndarray
     done = subprocess.run(
         arguments, input=b"".join(frame.tobytes() for frame in inputs), capture_output=True, check=False
     )
+    if (
+        done.returncode == DeviceError.exit_code
+    ):  # no driver, or none that can run it: the command's own words say why
+        raise abi.error_from(DeviceError, done.stderr.rpartition(b"tsm-edge-run: ")[2])
     if done.returncode:
         raise RuntimeFailure(
             "The bundle does not run.",
