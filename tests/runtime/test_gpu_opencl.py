@@ -72,7 +72,7 @@ def test_every_call_fails_once(errors, tmp_path, code, cached):
     assert int(execute(errors, "each", str(code), XDG_CACHE_HOME=cache).split()[0]) > 300
 
 
-@pytest.mark.parametrize("mode", ["lost", "hang"])
+@pytest.mark.parametrize("mode", ["lost", "hang", "hang-at-first"])
 def test_a_device_that_is_gone(errors, mode):
     """As over CUDA: errors, but no hang; what the driver does not take back is left."""
     execute(errors, mode, XDG_CACHE_HOME="/dev/null", ASAN_OPTIONS="detect_leaks=0")

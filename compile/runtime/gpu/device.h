@@ -29,6 +29,7 @@ typedef struct {
     tsm_gpu_device *device;
     float *frame;  /* host memory that a step uploads: the input, as it is stored */
     float *scores; /* host memory that a step downloads: the output */
+    int first;     /* the first step is under way: the driver may be compiling */
 } tsm_gpu_queue;
 
 /* Finds a device that can run the plan, and puts program and weights on it. On failure *out is NULL. */
