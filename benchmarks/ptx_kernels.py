@@ -4,12 +4,14 @@
 
 Compiles the model for each CUDA target, which needs no GPU. `ptxas` of CUDA 12.6 assembles each kernel for the target's
 sm from PTX whose ISA header is that of the board's driver. The latency is modelled from the target's facts and the
-occupancy that follows from those registers (compile/gpu_model.py); nothing in this document was measured on a GPU.
+occupancy that follows from those registers (compile/gpu_model.py); nothing in this document was measured on a GPU, and
+"gpu" says whether there was one.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import shutil
 import subprocess
 from pathlib import Path
@@ -30,9 +32,23 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {
         "model": options.model,
         "precision": options.precision,
+        "gpu": gpu(),
+        "run_on_a_gpu": "nothing: kernels were assembled, not launched; exactness and latency on a GPU are not known",
         "modelled": "from the target's facts and ptxas, not measured",
         "targets": {name: board(name, options, folder) for name in boards},
     }
+
+
+def gpu() -> str:
+    """What NVIDIA's driver says of this machine, where there is one."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "no NVIDIA GPU was available: this machine has no libcuda.so.1"
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return "no NVIDIA GPU was available: the driver finds none"
+    return f"{count.value} of NVIDIA's, not used here: tsm-edge verify and tsm-edge bench run bundles on it"
 
 
 def board(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -86,7 +102,9 @@ def libraries(place: Path) -> list[str] | None:
 
 def show(document: dict[str, Any]) -> None:
     """A line a target."""
-    print(f"{document['model']}, {document['precision']}; latency is modelled, not measured")
+    print(
+        f"{document['model']}, {document['precision']}; latency is modelled, not measured; {document['gpu']}"
+    )
     print(f"{'target':18} sm  launches  registers  shared  spills  modelled ms  roofline ms  bundle MiB")
     for name, entry in document["targets"].items():
         print(

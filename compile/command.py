@@ -113,7 +113,7 @@ def compile(
     from . import networks, pipeline, summary, toolchain  # torch and TVM load here, after the cheap checks
 
     pipeline.precision_of(pipeline.backend_of(device), precision)
-    compiler = shlex.split(cc or "")
+    compiler = words(cc)
     toolchain.check_compiler(device, compiler)
     with progress(len(pipeline.PHASES)) as advance:
         if model.endswith(".onnx"):
@@ -137,6 +137,16 @@ def compile(
         report.print_json(summary.document(compiled))
     else:
         summary.show(compiled, Path(model) if model.endswith(".onnx") else weights)
+
+
+def words(command: str | None) -> list[str]:
+    """The words of --cc, as a shell takes them apart."""
+    try:
+        return shlex.split(command or "")
+    except ValueError as error:
+        raise UsageError(
+            "--cc is no command.", found=command, allowed="a program and its options, quotes in pairs"
+        ) from error
 
 
 def refuse_strangers(

@@ -18,6 +18,8 @@ WAVES_WANTED = 3.0
 PAD = 4  # floats added to a row of the activation tile in shared memory: fewer bank conflicts, still 16-byte aligned
 TILE_OVERHEAD = 24  # instructions of a wave around one k tile: addresses, loop, two barriers
 WINDOW_PARALLEL = 0.5  # independent instructions of a window's thread, relative to a register tile's
+WAVES_AT_ONCE = 4  # registers go to that many waves of a group at a time, one for each scheduler of a unit
+SPARE_REGISTERS = 12  # of a thread: the assembler's count is up to this much above the estimate
 GROUP_OVERHEAD = 250  # instructions' worth of time before the first product and after the last
 
 
@@ -38,6 +40,7 @@ class Machine:
     unit_threads: int
     unit_groups: int
     group_threads: int  # most threads of a group
+    convert: float  # issue slots of a number's way from storage to float32
     half: bool
     wide: frozenset[str] = frozenset()
 
@@ -137,12 +140,13 @@ def unit_cycles(
     return share * waves * instructions / rate + GROUP_OVERHEAD
 
 
-def gemm_instructions(gemm: Gemm, steps: int) -> float:
-    """Issue slots of one thread for a reduction of `steps` stages."""
+def gemm_instructions(gemm: Gemm, steps: int, convert: float = 1.0) -> float:
+    """Issue slots of one thread for a reduction of `steps` stages; convert: as in `Machine`."""
     tiles = ceil(steps / gemm.slices)
     loads = ceil(gemm.row_each / 4) + ceil(gemm.column_each / 4)
     step = gemm.row_each * gemm.column_each + 2 * loads
-    staged = (2.5 * gemm.tile_rows + 1.75 * gemm.tile_columns) * gemm.depth / gemm.slice_threads
+    loaded = (1.5 + convert) * gemm.tile_rows + (0.75 + convert) * gemm.tile_columns
+    staged = loaded * gemm.depth / gemm.slice_threads
     store = gemm.row_each * gemm.column_each * (3 if gemm.slices == 1 else 5)
     return tiles * (gemm.depth * step + staged + TILE_OVERHEAD) + store + 60
 
@@ -153,7 +157,7 @@ def gemm_cycles(machine: Machine, gemm: Gemm, m: int, n: int, k: int) -> float:
     if resident == 0:
         return float("inf")
     groups = ceil(m / gemm.tile_rows) * ceil(n / gemm.tile_columns)
-    instructions = gemm_instructions(gemm, ceil(k / gemm.depth))
+    instructions = gemm_instructions(gemm, ceil(k / gemm.depth), machine.convert)
     compute = unit_cycles(machine, groups, gemm.threads, instructions, resident)
     item = 2 if machine.half else 4
     traffic = (m * k * ceil(n / gemm.tile_columns) + n * k * ceil(m / gemm.tile_rows)) * item
@@ -182,11 +186,13 @@ def candidates(machine: Machine, m: int, n: int, k: int, depths: tuple[int, ...]
 def fits(machine: Machine, gemm: Gemm, k: int) -> bool:
     """Whether a tile keeps to the limits of the machine and wastes no slice."""
     staged = max(gemm.tile_rows, gemm.tile_columns) * gemm.depth / gemm.slice_threads
+    handed = WAVES_AT_ONCE * machine.wave
     return (
         machine.wave <= gemm.threads <= min(256, machine.group_threads)
         and gemm.registers() <= machine.thread_registers
         # two groups, so that one computes while the other waits; it is also all that a group may have on some GPUs
-        and (gemm.registers() + 12) * ceil(gemm.threads / 64) * 64 <= machine.registers // 2
+        and (gemm.registers() + SPARE_REGISTERS) * ceil(gemm.threads / handed) * handed
+        <= machine.registers // 2
         and gemm.shared_floats * 4 <= machine.group_shared_bytes
         and (gemm.slices == 1 or gemm.slices * gemm.depth * 2 <= k)
         and staged <= 16
@@ -250,14 +256,15 @@ def window_registers(op: Conv, window: Window) -> int:
     )
 
 
-def window_instructions(op: Conv, window: Window) -> float:
-    """Issue slots of one thread of a depthwise window."""
+def window_instructions(op: Conv, window: Window, convert: float = 1.0) -> float:
+    """Issue slots of one thread of a depthwise window; convert: as in `Machine`."""
     in_rows = (window.rows - 1) * op.stride[0] + op.kernel[0]
     in_columns = (window.columns - 1) * op.stride[1] + op.kernel[1]
     taps = op.kernel[0] * op.kernel[1]
     outputs = window.columns * window.rows
-    # a load of an input vector: test, address, load, and one conversion for each number
-    instructions = in_rows * in_columns * (4 + window.lanes) + taps * (2 + window.lanes)
+    # a load of an input vector: test, address, load, and the conversion of each number
+    numbers = convert * window.lanes
+    instructions = in_rows * in_columns * (4 + numbers) + taps * (2 + numbers)
     return instructions + outputs * window.lanes * (taps + 4) + 60
 
 
@@ -268,7 +275,7 @@ def window_cycles(machine: Machine, op: Conv, window: Window) -> float:
         return float("inf")
     resident = occupancy(machine, window.threads, registers, 0)
     groups = ceil(window.items(op) / window.threads)
-    instructions = window_instructions(op, window)
+    instructions = window_instructions(op, window, machine.convert)
     compute = unit_cycles(machine, groups, window.threads, instructions, resident, WINDOW_PARALLEL)
     item = 2 if machine.half else 4
     moved = (op.height * op.width + op.pixels) * op.channels * item

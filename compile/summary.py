@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
 import textwrap
 from collections import Counter
+from ctypes.util import find_library
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,13 @@ from typing import Any
 import click
 
 from tsm_edge import report
+from tsm_edge.manifest import Manifest
 
 from .lower import GENERIC
 from .pipeline import Compiled
+
+#: the library that a GPU's driver is found by
+DRIVERS = {"cuda": "cuda", "opencl": "OpenCL"}
 
 
 def document(compiled: Compiled) -> dict[str, Any]:
@@ -23,6 +29,8 @@ def document(compiled: Compiled) -> dict[str, Any]:
     return {
         "bundle": str(compiled.folder),
         "manifest": compiled.manifest.to_json(),
+        "calls": len(plan.ops),
+        "copies": copies(compiled),
         "seconds": {phase: round(seconds, 3) for phase, seconds in compiled.seconds.items()},
         "layers": [
             {
@@ -53,7 +61,8 @@ def show(compiled: Compiled, origin: Path | None) -> None:
             "needs": f"glibc {target.glibc} or newer" if target.libc == "glibc" else "no C library (static)",
             "memory": f"arena {report.kib(plan.arena_bytes)}, states {report.kib(plan.state_bytes)} "
             f"({len(manifest.signature.states)}), weights {report.kib(plan.weights_bytes)}",
-            "kernels": f"{len(plan.ops)} calls of {len(compiled.planned.kernels)} kernels",
+            "kernels": f"{len(plan.ops)} {'launches a frame' if manifest.device else 'calls'} of "
+            f"{len(compiled.planned.kernels)} kernels, {copies(compiled) or 'none'} to shift",
             **device_facts(compiled),
             **({"modelled": compiled.modelled.text} if compiled.modelled else {}),
             "time": f"{sum(compiled.seconds.values()):.1f} s",
@@ -80,7 +89,25 @@ def show(compiled: Compiled, origin: Path | None) -> None:
         )
     click.echo()
     again = f" --weights {shlex.quote(str(origin))}" if origin else ""
-    report.print_next(f"tsm-edge verify {shlex.quote(str(compiled.folder))}{again}")
+    folder = shlex.quote(str(compiled.folder))
+    runs = can_be_run(manifest)
+    report.print_next(f"tsm-edge verify {folder}{again}" if runs else f"tsm-edge inspect {folder}")
+
+
+def can_be_run(manifest: Manifest) -> bool:
+    """Whether `verify` may work here: a processor has its emulator, a GPU needs its driver."""
+    device = manifest.device
+    if device is None:
+        return True
+    return manifest.target.arch == platform.machine() and find_library(DRIVERS[device.api]) is not None
+
+
+def copies(compiled: Compiled) -> int:
+    """Calls that do nothing but shift: they fill states that no layer's epilogue can write."""
+    plan = compiled.planned.plan
+    return sum(
+        op.schedule.startswith("copy_") and plan.tensor(op.writes[0]).memory == "state_out" for op in plan.ops
+    )
 
 
 def device_facts(compiled: Compiled) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -203,7 +204,13 @@ def zig() -> list[str]:
 
 
 def check_compiler(target: EdgeTarget, cc: Sequence[str]) -> None:
-    """Refuse a target that `zig cc` has no C library for, unless the caller names a compiler."""
+    """Refuse a compiler that is not there, and a target that `zig cc` has no C library for without one."""
+    if cc and shutil.which(cc[0]) is None:
+        raise ToolMissing(
+            "The C compiler cannot be run.",
+            found=f"{cc[0]}: no such program",
+            hint="look at the path given by --cc",
+        )
     if target.libc == "bionic" and not cc:
         raise ToolMissing(
             f"Target '{target.name}' is linked with the compiler of an Android NDK.",

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from . import target
-from .errors import RuntimeFailure, ToolMissing
+from . import abi, target
+from .errors import DeviceError, RuntimeFailure, ToolMissing
 from .manifest import Manifest
 
 
@@ -67,12 +67,15 @@ def dump(
     words: how to read the frames, `--tensor` or `--raw WxH --format rgb`. floats: of the scores and states together.
 
     Raises:
-        RuntimeFailure: the command failed, or its answer has another size.
+        DeviceError: there is no driver or device that can run it.
+        RuntimeFailure: the command failed otherwise, or its answer has another size.
     """
     parts = [frame.tobytes() for frame in frames]
     done = subprocess.run(
         [*command, *words, "--dump"], input=b"".join(parts), capture_output=True, check=False
     )
+    if done.returncode == DeviceError.exit_code:  # the command's own words say what is wrong with the device
+        raise abi.error_from(DeviceError, done.stderr.rpartition(b"tsm-edge-run: ")[2])
     if done.returncode:
         raise RuntimeFailure(
             "The bundle does not run.",

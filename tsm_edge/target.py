@@ -86,10 +86,11 @@ class GpuFacts:
     ``sm`` is the compute capability that PTX is made for (53 is 5.3), ``ptx_isa`` the newest ISA the board's driver
     reads and ``driver_cuda`` the CUDA release of that driver; all three are empty for OpenCL. ``wave`` threads step
     together (warp, wavefront). ``units`` compute units do ``flops_per_cycle`` float32 operations each, an FMA as two;
-    ``fp16_rate`` is how many times faster 16-bit arithmetic is. ``registers`` are the 32-bit registers of a unit,
-    ``thread_registers`` the most a thread may use before occupancy suffers. ``unit_threads`` and ``unit_groups`` are
-    resident in a unit at most, ``group_threads`` in a group. ``shared_kib`` is the shared (local) memory of a unit,
-    ``group_shared_kib`` what one group may declare. ``launch_us`` is the time between two launches of a queue.
+    ``fp16_rate`` is how many times faster 16-bit arithmetic is: sums are float32, so it counts where 16-bit storage is
+    converted. ``registers`` are the 32-bit registers of a unit, ``thread_registers`` the most a thread may use before
+    occupancy suffers. ``unit_threads`` and ``unit_groups`` are resident in a unit at most, ``group_threads`` in a
+    group. ``shared_kib`` is the shared (local) memory of a unit, ``group_shared_kib`` what one group may declare.
+    ``launch_us`` is the time between two launches of a queue.
     """
 
     sm: int

@@ -38,6 +38,8 @@ def machine(target: EdgeTarget, precision: str) -> Machine:
         unit_threads=gpu.unit_threads,
         unit_groups=gpu.unit_groups,
         group_threads=gpu.group_threads,
+        # an instruction of the 16-bit units, which do two numbers each: half as many lanes at a rate of 1
+        convert=2 / gpu.fp16_rate if precision == "fp16" else 0.0,
         half=precision == "fp16",
     )
 

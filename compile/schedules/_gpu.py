@@ -139,5 +139,5 @@ def product_kernel(
         body,
         constants={"w": packed, "b": padded},
         note=gemm.note,
-        instructions=gpu_tiling.gemm_instructions(gemm, matrix.shape[0] // gemm.depth),
+        instructions=gpu_tiling.gemm_instructions(gemm, matrix.shape[0] // gemm.depth, machine.convert),
     )

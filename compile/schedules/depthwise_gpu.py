@@ -73,7 +73,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         body,
         constants={"w": np.ascontiguousarray(packed), "b": bias.astype(np.float32)},
         note=window.note,
-        instructions=gpu_tiling.window_instructions(op, window),
+        instructions=gpu_tiling.window_instructions(op, window, machine.convert),
         parallel=gpu_tiling.WINDOW_PARALLEL,
     )
 

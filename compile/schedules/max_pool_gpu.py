@@ -91,6 +91,6 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> _gpu.Kernel:
         launch_of(conv, window),
         body,
         note=window.note,
-        instructions=gpu_tiling.window_instructions(conv, window),
+        instructions=gpu_tiling.window_instructions(conv, window, machine.convert),
         parallel=gpu_tiling.WINDOW_PARALLEL,
     )

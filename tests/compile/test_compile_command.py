@@ -67,6 +67,11 @@ def test_manifest_says_what_the_weights_are(built: tuple[Path, Result]) -> None:
         (["tsm-mobilenet", "--target", "local"], 2, ["Did you mean 'tsm-mobilenetv2'"]),
         (["tsm-mobilenetv2", "--target", "android-mali"], 5, ["NDK", "no --cc", "aarch64-linux-android24"]),
         (["tsm-mobilenetv2", "--target", "android-mali", "--cc", "no-such-cc"], 5, ["no-such-cc", "--cc"]),
+        (
+            ["tsm-mobilenetv2", "--target", "android-mali", "--cc", "cc '-O2"],
+            2,
+            ["--cc", "cc '-O2", "quotes"],
+        ),
         (["tsm-mobilenetv2", "--target", "local", "--precision", "fp16"], 2, ["fp16", "allowed: fp32"]),
         (["tsm-mobilenetv2", "--target", "opencl", "--precision", "int8"], 2, ["int8", "fp16", "fp32"]),
         (["tsm-mobilenetv2", "--target", "local", "--backend", "gpu"], 2, ["gpu", "cpu"]),

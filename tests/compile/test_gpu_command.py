@@ -41,6 +41,8 @@ def test_the_summary_of_a_cuda_bundle(board: tuple[Path, Result]) -> None:
     assert result.exit_code == 0, result.output
     text = " ".join(result.stdout.split())
     assert "cuda compute capability 5.3, a driver of CUDA 10.2 (PTX ISA 6.4)" in text
+    assert re.search(r"kernels: \d+ launches a frame of \d+ kernels, none to shift", text)
+    assert f"next: tsm-edge inspect {folder}" in text, "it cannot be run here"
     assert "float16, sums in float32" in text and "no spills" in text
     assert re.search(r"modelled: \d+\.\d\d ms a frame, .* not a measurement", text)
     dumped = {path.name.split("-", 1)[1] for path in folder.with_name("dump").iterdir()}
@@ -82,6 +84,7 @@ def test_the_same_inputs_give_the_same_bytes(board: tuple[Path, Result], tmp_pat
     result = run(*SMALL, "--target", "jetson-nano", "--output", tmp_path / "again", "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
+    assert (document["calls"], document["copies"]) == (len(document["layers"]), 0)
     assert document["modelled"]["ms"] > document["modelled"]["floor_ms"] > 0
     assert set(document["resources"]) == {layer["kernel"] for layer in document["layers"]}
     for path in board[0].iterdir():
@@ -91,6 +94,7 @@ def test_the_same_inputs_give_the_same_bytes(board: tuple[Path, Result], tmp_pat
 def test_backend_cpu_builds_the_fallback(tmp_path: Path) -> None:
     result = run(*SMALL, "--target", "opencl", "--backend", "cpu", "--output", tmp_path / "b")
     assert result.exit_code == 0, result.output
+    assert "next: tsm-edge verify" in result.stdout
     manifest = bundle.verify(tmp_path / "b")
     assert (manifest.target.name, manifest.backend, manifest.precision) == ("x86-64", "cpu", "float32")
     assert manifest.device is None

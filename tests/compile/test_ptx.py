@@ -57,6 +57,22 @@ def test_every_kernel_is_assembled_for_its_board(graph: Graph, name: str) -> Non
         assert modelled.ms < 13.4 / 2, "half of what the paper measured on this board"
 
 
+@pytest.mark.parametrize(
+    ("model", "precision"),
+    [("tsm-mobilenetv2", "fp32"), ("tsm-resnet18", "fp16"), ("tsm-resnet50", "fp16")],
+)
+def test_nothing_spills_where_registers_are_few(model: str, precision: str) -> None:
+    """A group has half of a unit's registers there, and they are handed to four waves at a time."""
+    imported = networks.zoo(models.load(model)).load()
+    passes.run(imported)
+    planned, code = built(imported, "jetson-nano", precision)
+    assert set(code.resources) == set(planned.kernels)
+    spilled = {
+        name: found for name, found in code.resources.items() if found.spill_loads or found.spill_stores
+    }
+    assert spilled == {}
+
+
 def test_the_assembler_refuses_what_the_isa_does_not_know() -> None:
     """An instruction of ISA 7.0 below a header of 6.4."""
     new = "createpolicy.fractional.L2::evict_last.b64 p, 1.0;"

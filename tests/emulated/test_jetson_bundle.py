@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from tsm_edge import bundle, models, target
-from tsm_edge.compile import networks, pipeline
+from tsm_edge.compile import networks, pipeline, verify
+from tsm_edge.errors import DeviceError
 
 SYSROOT = Path("/usr/aarch64-linux-gnu")
 ALLOWED = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "ld-linux-aarch64.so.1"}
@@ -112,3 +113,14 @@ def test_a_board_without_its_driver(emulated: Emulated, tmp_path: Path) -> None:
     assert done.returncode == 4
     assert b"There is no NVIDIA driver on this machine." in done.stderr
     assert b"hint: the CPU can run it: tsm-edge compile tsm-resnet18 --target jetson-nano-cpu" in done.stderr
+
+
+def test_verify_on_a_machine_without_the_gpu(board: Path, emulated: Emulated) -> None:
+    """The processor has its emulator; the driver is missing, and what the board's own command says is passed on."""
+
+    def never(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        raise AssertionError("there is nothing to compare with")
+
+    with pytest.raises(DeviceError, match="There is no NVIDIA driver on this machine") as caught:
+        verify.compare(board, bundle.verify(board), never, 2)
+    assert caught.value.exit_code == 4 and "jetson-nano-cpu" in str(caught.value.hint)

@@ -83,7 +83,7 @@ def test_every_call_fails_once(errors, drivers, kind, code):
     assert calls > 300
 
 
-@pytest.mark.parametrize("mode", ["lost", "hang"])
+@pytest.mark.parametrize("mode", ["lost", "hang", "hang-at-first"])
 @pytest.mark.parametrize("kind", ["graphs", "no graphs"])
 def test_a_device_that_is_gone(errors, drivers, kind, mode):
     """From some call on every one fails, or no answer comes: errors without an end, but an end. What the driver does

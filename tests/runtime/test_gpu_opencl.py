@@ -72,7 +72,7 @@ def test_every_call_fails_once(errors, tmp_path, code, cached):
     assert int(execute(errors, "each", str(code), XDG_CACHE_HOME=cache).split()[0]) > 300
 
 
-@pytest.mark.parametrize("mode", ["lost", "hang"])
+@pytest.mark.parametrize("mode", ["lost", "hang", "hang-at-first"])
 def test_a_device_that_is_gone(errors, mode):
     """As over CUDA: errors, but no hang; what the driver does not take back is left."""
     execute(errors, mode, XDG_CACHE_HOME="/dev/null", ASAN_OPTIONS="detect_leaks=0")
@@ -94,6 +94,12 @@ CLEAR = [
     "clEnqueueMarkerWithWaitList 0",
     "clFlush",
 ]
+
+
+def test_a_long_version_is_read(errors):
+    """Drivers answer nothing into too little room; the stand-in's version has more than 64 characters."""
+    calls = [line.strip() for line in execute(errors, "log", XDG_CACHE_HOME="/dev/null").splitlines()]
+    assert calls.count("clGetDeviceInfo 102f") == 2, "its size, then the text"
 
 
 def test_calls(errors):
@@ -239,6 +245,18 @@ def test_a_damaged_file_is_replaced(tiny, tmp_path):
         file.write_bytes(bad)
         assert NEW in info(tiny, environment)
         assert only_file(tmp_path).read_bytes()[:8] == good[:8]
+    assert KEPT in info(tiny, environment)
+
+
+@needs_a_device
+def test_a_pipe_in_its_place_is_replaced(tiny, tmp_path):
+    """To open it would wait for somebody who writes."""
+    environment = {"XDG_CACHE_HOME": str(tmp_path)}
+    info(tiny, environment)
+    file = only_file(tmp_path)
+    file.unlink()
+    os.mkfifo(file)
+    assert NEW in info(tiny, environment)
     assert KEPT in info(tiny, environment)
 
 

@@ -1,7 +1,8 @@
 /* unit_gpu_errors.c: the runtime of a GPU family over its stand-in, while one driver call after the other fails.
  *
  * Arguments: "log" prints the driver calls of one short life; "each CODE" makes every call fail once with that code;
- * "lost" makes every call from the n-th on fail; "hang" has a device that never answers. */
+ * "lost" makes every call from the n-th on fail; "hang" has a device that never answers,
+ * "hang-at-first" from the first step on. */
 #define _POSIX_C_SOURCE 200809L
 #include "checks.h"
 #include "tsm_edge.h"
@@ -203,12 +204,28 @@ static void hang(void) {
     CHECK(*driver.calls == calls); /* the driver is not asked for anything more */
 }
 
+/* The driver may compile within the first step: it gets five times as long. */
+static void hang_at_first(void) {
+    char error[TSM_ERROR_SIZE];
+    tsm_model *model = NULL;
+    tsm_stream *stream = NULL;
+    float frame[FLOATS] = {0};
+    CHECK(tsm_open(&model, error, sizeof error) == TSM_OK);
+    CHECK(tsm_stream_new(model, 1, &stream, error, sizeof error) == TSM_OK);
+    *driver.hang = 1;
+    CHECK(tsm_step_tensor(stream, frame, FLOATS) == TSM_E_DEVICE);
+    CHECK(strstr(tsm_error(stream), "no end of a step after 2000 ms") != NULL);
+    tsm_stream_free(stream);
+    tsm_close(model);
+}
+
 int main(int argc, char **argv) {
     const char *mode = argc > 1 ? argv[1] : "";
     find_driver();
     if (strcmp(mode, "each") == 0 && argc > 2) printf("%ld calls\n", each_call_fails_once(atoi(argv[2])));
     if (strcmp(mode, "lost") == 0) lost();
     if (strcmp(mode, "hang") == 0) hang();
+    if (strcmp(mode, "hang-at-first") == 0) hang_at_first();
     if (strcmp(mode, "log") == 0) {
         const life l = live();
         CHECK(l.failures == 0);

@@ -16,7 +16,7 @@ enum {
     TSM_DEVICE_LOST, /* it failed in a way that nothing later can work; its memory may still be freed */
     TSM_DEVICE_HUNG  /* it never answered; the driver must not be asked for anything more, not even to free */
 };
-enum { TSM_DEVICE_TEXT = 320 };
+enum { TSM_DEVICE_TEXT = 384 };
 
 /* The part of a device that the stream knows; each family has more behind it. */
 typedef struct {
@@ -29,6 +29,7 @@ typedef struct {
     tsm_gpu_device *device;
     float *frame;  /* host memory that a step uploads: the input, as it is stored */
     float *scores; /* host memory that a step downloads: the output */
+    int first;     /* the first step is under way: the driver may be compiling */
 } tsm_gpu_queue;
 
 /* Finds a device that can run the plan, and puts program and weights on it. On failure *out is NULL. */

@@ -60,7 +60,9 @@ static tsm_status finish(tsm_stream *s, tsm_status submitted, uint64_t expected_
 /* Only after a complete step do scores and states advance. */
 static tsm_status run_plan(tsm_stream *s) {
     const uint64_t start = tsm_gpu_now();
+    s->queue->first = s->step_ns == 0;
     tsm_status status = finish(s, tsm_queue_step(s->queue, s->in, s->profiling, s->error), s->step_ns);
+    s->queue->first = 0;
     if (status == TSM_OK && s->profiling) status = tsm_queue_times(s->queue, s->op_ns, s->error);
     if (status != TSM_OK) return status;
     s->step_ns = tsm_gpu_now() - start;

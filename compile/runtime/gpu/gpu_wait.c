@@ -11,9 +11,11 @@
 #include <time.h>
 
 #ifndef TSM_GPU_PATIENCE_MS
-#define TSM_GPU_PATIENCE_MS 60000 /* a first step may compile kernels for tens of seconds */
+#define TSM_GPU_PATIENCE_MS 60000
 #endif
 
+/* A first step may compile kernels for tens of seconds of a processor that others use as well. */
+enum { FIRST_STEP = 5 };
 enum { SLEEP_NS = 50 * 1000, AWAKE_NS = 300 * 1000 };
 static const uint64_t longest_look_ns = 10 * 1000 * 1000; /* longer: this thread did not run, and the device may have */
 
@@ -33,16 +35,17 @@ tsm_status tsm_gpu_alive(const tsm_gpu_device *device, char *error) {
                                                : "close all streams and the model, then open the model again");
 }
 
-static tsm_status give_up(tsm_gpu_device *device, char *error) {
+static tsm_status give_up(tsm_gpu_device *device, uint64_t patience_ns, char *error) {
     atomic_store(&device->state, TSM_DEVICE_HUNG);
     return tsm_refuse(TSM_E_DEVICE, error, TSM_ERROR_SIZE,
                       "The GPU does not answer.\n  found: no end of a step after %d ms (%.200s)\n"
                       "  hint: end this program; if the next one fails too, restart the machine",
-                      (int)TSM_GPU_PATIENCE_MS, device->text);
+                      (int)(patience_ns / 1000000u), device->text);
 }
 
 tsm_status tsm_gpu_wait(tsm_gpu_queue *queue, uint64_t expected_ns, char *error) {
-    const uint64_t start = tsm_gpu_now(), patience = (uint64_t)TSM_GPU_PATIENCE_MS * 1000000u;
+    const uint64_t start = tsm_gpu_now();
+    const uint64_t patience = (uint64_t)TSM_GPU_PATIENCE_MS * 1000000u * (queue->first ? FIRST_STEP : 1);
     const struct timespec nap = {0, SLEEP_NS};
     uint64_t last = start, waited = 0;
     for (;;) {
@@ -52,7 +55,7 @@ tsm_status tsm_gpu_wait(tsm_gpu_queue *queue, uint64_t expected_ns, char *error)
         const uint64_t now = tsm_gpu_now(), look = now - last, passed = now - start;
         waited += look < longest_look_ns ? look : longest_look_ns;
         last = now;
-        if (waited > patience) return give_up(queue->device, error);
+        if (waited > patience) return give_up(queue->device, patience, error);
         if (passed + AWAKE_NS > expected_ns && passed < expected_ns + AWAKE_NS)
             sched_yield();
         else

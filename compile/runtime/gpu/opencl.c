@@ -19,9 +19,19 @@ static uint64_t number(const opencl_device *d, cl_device_id device, cl_uint what
     return code != CL_SUCCESS ? 0 : size == 8 ? wide : narrow;
 }
 
+/* A text, cut where `out` is too small. The driver is given all the room that it asks for: into less it writes nothing,
+ * and a version may name a whole compiler and processor. */
 static void text(const opencl_device *d, cl_device_id device, cl_uint what, char *out, size_t size) {
-    if (d->cl.clGetDeviceInfo(device, what, size, out, NULL) != CL_SUCCESS) snprintf(out, size, "without a name");
-    out[size - 1] = '\0';
+    size_t bytes = 0;
+    char code_text[64], *whole = NULL;
+    cl_int code = d->cl.clGetDeviceInfo(device, what, 0, NULL, &bytes);
+    if (code == CL_SUCCESS) whole = calloc(bytes + 1, 1);
+    if (whole != NULL) code = d->cl.clGetDeviceInfo(device, what, bytes, whole, NULL);
+    if (whole != NULL && code == CL_SUCCESS)
+        snprintf(out, size, "%s", whole);
+    else
+        snprintf(out, size, "no answer, %s", code == CL_SUCCESS ? "no memory" : opencl_code(code, code_text));
+    free(whole);
     tsm_gpu_one_line(out);
 }
 
@@ -30,7 +40,8 @@ static tsm_status check_device(const opencl_device *d, cl_device_id device, cons
     unsigned major = 0, minor = 0;
     if (sscanf(names->version, "OpenCL %u.%u", &major, &minor) != 2 || major < 1 || (major == 1 && minor < 2))
         return tsm_gpu_refuse(plan, error,
-                              "The OpenCL device is too old.\n  found: %.60s (%.90s)\n  allowed: OpenCL 1.2 and newer",
+                              "The OpenCL device is too old, or does not say its version.\n  found: %.90s (%.90s)\n"
+                              "  allowed: OpenCL 1.2 and newer",
                               names->version, names->name);
     if (!number(d, device, CL_DEVICE_AVAILABLE, 4) || !number(d, device, CL_DEVICE_COMPILER_AVAILABLE, 4))
         return tsm_gpu_refuse(plan, error, "The OpenCL device is not available, or has no compiler.\n  found: %.90s",
@@ -120,7 +131,7 @@ tsm_status tsm_device_open(const tsm_gpu_plan *plan, tsm_gpu_device **out, char 
         tsm_device_close(&d->base);
         return status;
     }
-    snprintf(d->base.text, sizeof d->base.text, "%.95s, %.60s; driver %.60s; kernels %.60s", d->names.name,
+    snprintf(d->base.text, sizeof d->base.text, "%.95s, %.90s; driver %.60s; kernels %.60s", d->names.name,
              d->names.version, d->names.driver, origin);
     *out = &d->base;
     return TSM_OK;

@@ -71,10 +71,11 @@ int opencl_cache_path(int place, const char *key, char path[OPENCL_CACHE_PATH]) 
 
 void opencl_cache_drop(const char *path) { unlink(path); }
 
-/* The whole of a regular file; NULL when there is none, or it cannot be one of ours. */
+/* The whole of a regular file; NULL when there is none, or it cannot be one of ours. To open a pipe would wait for its
+ * other end. */
 static unsigned char *slurp(const char *path, size_t *size) {
     struct stat facts;
-    FILE *file = fopen(path, "rb");
+    FILE *file = stat(path, &facts) == 0 && S_ISREG(facts.st_mode) ? fopen(path, "rb") : NULL;
     if (file == NULL) return NULL;
     unsigned char *data = NULL;
     if (fstat(fileno(file), &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_size >= (off_t)sizeof(head) &&

@@ -7,7 +7,7 @@
 #include "opencl_api.h"
 
 typedef struct {
-    char platform[96], name[96], version[64], driver[96]; /* as the driver says them; part of the key of the cache */
+    char platform[96], name[128], version[192], driver[128]; /* as the driver says them; part of the key of the cache */
 } opencl_names;
 
 typedef struct {

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_BYTES = 1024 };
+enum { KEY_BYTES = 1280 };
 
 static void make_key(const opencl_device *d, char key[KEY_BYTES]) {
     const opencl_names *n = &d->names;
