@@ -19,8 +19,8 @@ What an AArch64 build pays beside its multiply-adds, in guest instructions of al
 - A shift may begin inside a vector, so that 24 channels with 3 from the state lie in blocks, too (-0.2 M).
 - Two nested loops instead of a division for every item (-0.2 M); two rounds of a reduction stay a loop (-0.1 M).
 
-Lost: residuals loaded two at a time before two stores (equal count; LLVM leaves them apart), an opaque bound for the two
-rounds of the stem's rows as well (+0.2 M). Counted by hand: 6x16 tiles load 11 for 96, 7x12 tiles 10 for 84.
+Lost: residuals loaded two at a time before two stores (equal count; LLVM leaves them apart); an opaque bound for the
+two rounds of the stem's rows as well (+0.2 M). Counted by hand: 6x16 tiles load 11 for 96, 7x12 tiles 10 for 84.
 """
 
 from __future__ import annotations
