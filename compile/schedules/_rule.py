@@ -105,9 +105,16 @@ def pack_panels(weight: np.ndarray, panels: tiling.Panels) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
 
 
-def bias_copies(machine: tiling.Machine, rows: int) -> int:
-    """How often a vector of the bias stands in memory for register tiles of at most so many rows."""
-    return rows if machine.by_lane else 1
+TILES_OF_COPIES = 32
+
+
+def bias_copies(machine: tiling.Machine, rows: int, pixels: int) -> int:
+    """How often a vector of the bias stands in memory for register tiles of at most so many rows.
+
+    Once for each row where many tiles load it. Elsewhere the copies would come from memory for a tile or two: with
+    them in every layer `tsm-mobilenetv2` takes 0.1 M instructions of 94 M fewer, and 5 % more weights.
+    """
+    return rows if machine.by_lane and pixels >= TILES_OF_COPIES * rows else 1
 
 
 def pack_bias(bias: np.ndarray, panels: tiling.Panels, lanes: int, copies: int) -> np.ndarray:
@@ -174,7 +181,7 @@ class Operands:
             buffers.get("state"),
             buffers["w"],
             buffers["b"],
-            bias_copies(machine, rows),
+            bias_copies(machine, rows, op.pixels),
             epilogue(op, machine, buffers),
         )
 

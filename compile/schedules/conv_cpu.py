@@ -129,7 +129,8 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     """weight: [CO, CI, KH, KW]; bias: [CO]."""
     length = op.taps
     packed = _rule.pack_panels(_rule.matrix(weight), params.panels)
-    copied = _rule.pack_bias(bias, params.panels, machine.lanes, _rule.bias_copies(machine, params.rows))
+    copies = _rule.bias_copies(machine, params.rows, op.pixels)
+    copied = _rule.pack_bias(bias, params.panels, machine.lanes, copies)
     pointers = _rule.conv_pointers(op, packed.size, copied.size)
 
     def body(*arguments: Buffer) -> None:

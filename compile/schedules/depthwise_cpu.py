@@ -10,9 +10,9 @@ Pattern: groups == channels, any kernel, stride and padding.
    Border tiles leave their outside taps out at compile time.
 4. Where x lies in blocks of channels, the channel vectors are the outer loop: the filter stays in registers along a
    row, neighbouring pixels are neighbours in memory, and a tile as wide as the image is two output rows high, which
-   share their inputs. The bias stands in memory once for every accumulator of a tile, for loads in pairs in place of
-   copies. A Cortex-A72 then needs 1.35 to 1.7 instructions a multiply-add where the other order needs 2.0
-   (`tests/helpers/kernel_lab.py` kernels counted under qemu-user).
+   share their inputs. Where many tiles use it, the bias stands in memory once for every accumulator of a tile, for
+   loads in pairs in place of copies. A Cortex-A72 then needs 1.4 to 1.7 instructions a multiply-add where the other
+   order needs 2.0 (`tests/helpers/kernel_lab.py` kernels counted under qemu-user).
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def turned(op: Conv) -> Conv:
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
     """weight: [C, 1, KH, KW]; bias: [C]."""
     packed = pack(weight, machine, op.blocked_in)
-    copied = pack_bias(bias, params, machine, op.blocked_in)
+    copied = pack_bias(op, params, machine, bias)
     pointers = _rule.conv_pointers(op, packed.size, copied.size)
 
     def body(*arguments: Buffer) -> None:
@@ -145,12 +145,17 @@ def pack(weight: np.ndarray, machine: Machine, blocked: bool) -> np.ndarray:
     return np.ascontiguousarray(order, dtype=np.float32).ravel()
 
 
-def pack_bias(bias: np.ndarray, params: Params, machine: Machine, blocked: bool) -> np.ndarray:
-    """Every vector once for each accumulator of a tile, for loads in pairs; by pixel as it is."""
-    if not blocked:
+def bias_copies(op: Conv, params: Params, machine: Machine) -> int:
+    """How often a vector of the bias stands in memory: perhaps once for each accumulator of a tile."""
+    return _rule.bias_copies(machine, params.rows * params.columns, op.pixels) if op.blocked_in else 1
+
+
+def pack_bias(op: Conv, params: Params, machine: Machine, bias: np.ndarray) -> np.ndarray:
+    """The copies of every vector one after the other; a flat float32 array."""
+    copies = bias_copies(op, params, machine)
+    if copies == 1:
         return bias.astype(np.float32)
-    vectors = bias.astype(np.float32).reshape(-1, 1, machine.lanes)
-    return np.repeat(vectors, params.rows * params.columns, axis=1).ravel()
+    return np.repeat(bias.astype(np.float32).reshape(-1, 1, machine.lanes), copies, axis=1).ravel()
 
 
 def _rows(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], y: Expr) -> None:
@@ -180,7 +185,7 @@ def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str,
         into = replace(into, channel_step=tir.unknown(into.channel_step))
         source = replace(source, layout=into, first_pixel=lambda row: row * width)
         epilogue = replace(epilogue, layout=replace(out, channel_step=tir.unknown(out.channel_step)))
-    copies = params.rows * params.columns
+    copies = bias_copies(op, params, machine)
     bounds: list[int] = []
     cases: list[Callable[[], None]] = []
     first = 0
@@ -234,7 +239,7 @@ def emit_row(
     """One output row. weights: `w` and `b`; where: (output row, its first pixel in the epilogue's buffers)."""
     top = tir.bind(where[0] * op.stride[0] - op.pad[0])
     taps = [[True] * op.kernel[0]] if inner else None
-    copies = params.rows * params.columns
+    copies = bias_copies(op, params, machine)
     _Emit(op, machine, source, weights, epilogue, where[1], top, copies, taps).run(params.x_tiles)
 
 
@@ -249,7 +254,7 @@ class _Emit:
     epilogue: Epilogue
     first_pixel: Expr  # of the first row in the output
     top: Expr  # input row of the first window's first tap
-    copies: int  # of each vector of the bias, where x lies in blocks
+    copies: int  # of each vector of the bias
     taps: list[list[bool]] | None  # [row][ky]: which kernel rows exist; None: one row, found out when it runs
 
     @property
@@ -294,7 +299,7 @@ class _Emit:
         op, rows = self.op, 1 if self.taps is None else len(self.taps)
         acc = tir.local(rows * cut.rows * lanes)
         bias, size = self.weights["b"], rows * cut.rows
-        if self.blocked:
+        if self.copies > 1:
             first = tir.bind(channel * self.copies + tir.beside(column))
             starts = [tir.load(bias, first + index * lanes, lanes) for index in range(size)]
         else:

@@ -209,24 +209,24 @@ def _constants(
     if op.expand is not None and params.expand is not None:
         constants |= {
             "we": _rule.pack_panels(_rule.matrix(expand[0]), params.expand[1]),
-            "be": _bias(machine, params.expand, expand[1]),
+            "be": _bias(machine, op.expand, params.expand, expand[1]),
         }
     blocked = inner_depthwise(op, machine).blocked_in
     constants |= {
         "wd": depthwise_cpu.pack(depth, machine, blocked),
-        "bd": depthwise_cpu.pack_bias(depth_bias, params.depthwise, machine, blocked),
+        "bd": depthwise_cpu.pack_bias(inner_depthwise(op, machine), params.depthwise, machine, depth_bias),
     }
     constants |= {
         "wp": _rule.pack_panels(_rule.matrix(last), params.project[1]),
-        "bp": _bias(machine, params.project, last_bias),
+        "bp": _bias(machine, op.project, params.project, last_bias),
     }
     return {name: array.astype(np.float32) for name, array in constants.items()}
 
 
-def _bias(machine: Machine, tiles: tuple[int, Panels], bias: np.ndarray) -> np.ndarray:
+def _bias(machine: Machine, conv: Conv, tiles: tuple[int, Panels], bias: np.ndarray) -> np.ndarray:
     """The bias of a dense layer as its tiles want it."""
     rows, panels = tiles
-    return _rule.pack_bias(bias, panels, machine.lanes, _rule.bias_copies(machine, rows))
+    return _rule.pack_bias(bias, panels, machine.lanes, _rule.bias_copies(machine, rows, conv.pixels))
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ class _Block:
             self.buffers.get("state"),
             self.buffers["we"],
             self.buffers["be"],
-            _rule.bias_copies(self.machine, rows),
+            _rule.bias_copies(self.machine, rows, expand.pixels),
             epilogue,
         )
         with tir.loop(
@@ -338,7 +338,7 @@ class _Block:
             None,
             self.buffers["wp"],
             self.buffers["bp"],
-            _rule.bias_copies(self.machine, rows),
+            _rule.bias_copies(self.machine, rows, project.pixels),
             _rule.epilogue(project, self.machine, self.buffers),
         )
         pixel = tir.bind(y * project.width)
