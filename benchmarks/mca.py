@@ -2,15 +2,19 @@
 
     python benchmarks/mca.py [--targets raspberry-pi-4,...] [--models tsm-mobilenetv2,...] [--json] [--output FILE]
 
-Every convolution kernel of a build is disassembled with LLVM's own tool, its innermost loops with vector multiply-
-adds
-are cut out, and llvm-mca simulates each with the scheduling model of the target's core. Two shares of the cycles of a
-round are reported:
+Every convolution kernel of a build is disassembled with LLVM's own tool, its innermost loops with vector
+multiply-adds are cut out, and llvm-mca simulates each with the scheduling model of the target's core. Two shares of
+the cycles of a round are reported:
 
 * busy: cycles that the loop's vector arithmetic needs at the core's best rate. 1 means that the pipes which multiply
   and add never wait.
 * fma: the part of it that multiply-adds have. The loop of a depthwise kernel holds its epilogue (bias, clamps), so
   this has a ceiling below 1 there; the loop of a reduction holds multiply-adds and loads alone.
+
+A loop is a reduction (its arithmetic is multiply-adds), a filter (a depthwise row with its epilogue, or a reduction's
+last step with it) or a transform of Winograd's convolution, which is additions with a few factors and moves most of
+its numbers through memory. The bound is on reductions and filters, where a kernel does its multiply-adds; transforms
+are reported and counted beside them.
 
 The best rate is the lower one of the model, simulated with independent multiply-adds, and of the target's facts. A
 simulation leaves out caches, address translation and the front end. LLVM's model of the Cortex-A53 completes in order:
@@ -40,6 +44,7 @@ MODELS = ("tsm-mobilenetv2", "tsm-resnet50", "tsm-resnet18")
 TARGETS = ("raspberry-pi-3", "jetson-nano-cpu", "raspberry-pi-4", "raspberry-pi-5")
 PACKAGE = "llvm-19"
 BOUND = 0.85
+REDUCTION, FILTER, TRANSFORM = "reduction", "filter", "transform"
 STAND_IN = {"cortex-a53": "cortex-a55"}  # see above
 ITERATIONS = 100
 FEWEST = 8  # multiply-adds of a loop worth looking at: a tail of one vector is no inner loop
@@ -155,6 +160,13 @@ def share(loop: Loop, device: EdgeTarget) -> dict[str, float]:
     return figures
 
 
+def kind(loop: Loop, schedule: str) -> str:
+    """What a loop of a schedule does."""
+    if loop.fmas >= 0.98 * loop.vector:
+        return REDUCTION
+    return TRANSFORM if schedule == "winograd_cpu" else FILTER
+
+
 def kernels(model: str, device: EdgeTarget) -> dict[str, Any]:
     """The convolution kernels of a model's build: symbol -> step, one for each that differs."""
     from tsm_edge.compile import lower, networks, passes
@@ -188,9 +200,16 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             )
             found = loops(obj)
             rows += [
-                {"target": name, "model": model, "kernel": step.label, "schedule": step.schedule, **figures}
+                {
+                    "target": name,
+                    "model": model,
+                    "kernel": step.label,
+                    "schedule": step.schedule,
+                    "kind": kind(loop, step.schedule),
+                    **share(loop, device),
+                }
                 for symbol, step in steps.items()
-                for figures in (share(loop, device) for loop in found[symbol])
+                for loop in found[symbol]
             ]
     devices = [target.load(name) for name in options.targets.split(",")]
     return {
@@ -206,18 +225,22 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             for device in devices
         ],
         "bound": BOUND,
-        "below_bound": sum(row["busy"] < BOUND for row in rows),
+        "below_bound": sum(row["busy"] < BOUND for row in rows if row["kind"] != TRANSFORM),
         "loops": rows,
     }
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Of the loops of one core: how many, the least share, and the share of all multiply-adds together."""
+    """Of the loops of one core: how many of each kind, the least shares, and how many are below the bound."""
+    inner = [row for row in rows if row["kind"] != TRANSFORM]
+    transforms = [row for row in rows if row["kind"] == TRANSFORM]
     return {
-        "loops": len(rows),
-        "least_busy": min(row["busy"] for row in rows),
-        "least_fma_of_a_reduction": min(row["fma"] for row in rows if row["fma"] > 0.98 * row["busy"]),
-        "loops_below_bound": sum(row["busy"] < BOUND for row in rows),
+        "loops": len(inner),
+        "least_busy": min(row["busy"] for row in inner),
+        "least_fma_of_a_reduction": min(row["fma"] for row in inner if row["kind"] == REDUCTION),
+        "loops_below_bound": sum(row["busy"] < BOUND for row in inner),
+        "transforms": len(transforms),
+        "transforms_below_bound": sum(row["busy"] < BOUND for row in transforms),
     }
 
 
@@ -229,10 +252,15 @@ def first_line(program: str | None) -> str:
 
 def show(document: dict[str, Any]) -> None:
     """Print one line per loop, the worst first."""
-    header = ("target", "model", "kernel", "schedule", "fmas", "cycles", "busy", "fma")
+    header = ("target", "model", "kernel", "schedule", "kind", "fmas", "cycles", "busy", "fma")
     rows = sorted(document["loops"], key=lambda row: row["busy"])
     _common.rows(header, [[row[name] for name in header] for row in rows])
-    print(f"{len(rows)} loops, {document['below_bound']} below {BOUND:.0%} ({document['tool']})")
+    for core in document["cores"]:
+        print(
+            f"{core['cpu']}: {core['loops_below_bound']} of {core['loops']} loops below {BOUND:.0%}, "
+            f"and {core['transforms_below_bound']} of {core['transforms']} transforms"
+        )
+    print(document["tool"])
 
 
 if __name__ == "__main__":

@@ -87,13 +87,20 @@ class Tile:
         """Accumulators of one number: so few multiply-adds as a tile of one pixel has would wait for each other."""
         return self.lanes if self.by_lane and self.rows * -(-self.width // self.lanes) <= FMA_LATENCY else 1
 
-    def accumulators(self, bias: Buffer, channel: Expr) -> Buffer:
-        """Allocate the accumulators and start them at the bias of `channel`..."""
+    def accumulators(self, bias: Buffer, channel: Expr, copies: int = 1, pixel: Expr = 0) -> Buffer:
+        """Allocate the accumulators and start them at the bias of `channel`...
+
+        copies: how often every vector of the bias stands in memory; with as many as rows, NEON loads two accumulators
+        at once where it else would copy one register to each. pixel: of the tile, for each loads the bias anew.
+        """
         acc = self._cleared(1)
+        first = channel * copies + (tir.beside(pixel) if copies > 1 else 0)
         for offset, lanes in tir.vectors(self.width, self.lanes):
-            start = tir.bind(tir.load(bias, channel + offset, lanes))
+            start = tir.bind(tir.load(bias, channel + offset, lanes)) if copies == 1 else None
             for row in range(self.rows):
-                tir.store(acc, row * self.width + offset, start, lanes)
+                at = first + offset * copies + row * lanes
+                value = tir.load(bias, at, lanes) if start is None else start
+                tir.store(acc, row * self.width + offset, value, lanes)
         return acc
 
     def zeros(self) -> Buffer:
@@ -116,6 +123,14 @@ class Tile:
             start=tir.load(acc, at, lanes),
         )
 
+    def shared(self, fold: int, channels: int, hop: Expr) -> int:
+        """How many of the state's `fold` channels lie in the vector in which the rest of `channels` begins.
+
+        A block begins with them; NEON loads that vector as a whole, and multiplies by the elements behind them.
+        """
+        skip = fold % self.lanes
+        return skip if (self.by_lane or blocked(hop)) and channels - fold >= self.lanes - skip else 0
+
     def store(self, acc: Buffer, target: Buffer, base: Expr) -> None:
         """Store the sums as they are, rows one after the other from element `base`."""
         for row in range(self.rows):
@@ -133,14 +148,20 @@ class Tile:
         panel: Expr,
         hop: Expr = 1,
         ahead: Ahead | None = None,
+        skip: int = 0,
     ) -> None:
         """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row.
 
-        hop: the channel step of the source's layout.
+        hop: the channel step of the source's layout. skip: with vectors along k, how many numbers of the first one,
+        which then stands at the base, belong to somebody else.
         """
         if all(base is None for base in bases) or length == 0:
             return
         step = self.lanes if self.by_lane or blocked(hop) else 1
+        if skip:
+            self._step(acc, source, bases, 0, step, weights, panel - skip * self.width, hop, skip)
+            bases = [None if base is None else base + step * hop for base in bases]
+            length, panel = length - (step - skip), panel + (step - skip) * self.width
         whole = length // step
         together = self._together(whole, hop)
         looped = 0 if length <= UNROLLED and not self.by_lane else whole
@@ -156,7 +177,11 @@ class Tile:
         elif looped:
             if self.by_lane and isinstance(hop, int) and blocked(hop):
                 hop = tir.unknown(hop)
-            with tir.loop(0, looped // together) as k:
+            rounds = looped // together
+            # LLVM turns two rounds into straight code, and then moves all loads to its head.
+            with tir.loop(
+                0, tir.unknown(rounds) if self.by_lane and rounds == 2 and looped * step == length else rounds
+            ) as k:
                 for part in range(together):
                     self._step(acc, source, bases, (k * together + part) * step, step, weights, panel, hop)
         for k in range(looped, whole):
@@ -175,8 +200,7 @@ class Tile:
             return 1
         pieces = -(-self.width // self.lanes)
         roomy = blocked(hop) or self.rows * (pieces + 2) + 2 <= self.registers
-        # LLVM turns two rounds into straight code, and then moves all loads to its head.
-        fits = [count for count in (4, 3, 2) if steps % count == 0 and steps // count > 2]
+        fits = [count for count in (4, 3, 2, 5) if steps % count == 0 and steps // count > 1]
         return next((count for count in fits if roomy or count == 2), 1)
 
     def _step(
@@ -189,12 +213,13 @@ class Tile:
         weights: Buffer,
         panel: Expr,
         hop: Expr,
+        skip: int = 0,
     ) -> None:
         pieces = tir.vectors(self.width, self.lanes)
         rows = [row for row in range(self.rows) if bases[row] is not None]
         first = {row: bases[row] + k * hop for row in rows}
         values = {row: tir.bind(tir.load(source, first[row], step)) for row in rows} if self.by_lane else {}
-        for s in range(step):
+        for s in range(skip, step):
             if not self.by_lane:
                 values = {row: tir.bind(tir.load(source, first[row] + s, 1)) for row in rows}
             w = [
@@ -211,14 +236,24 @@ class Tile:
 
     def finish(self, acc: Buffer, epilogue: Epilogue, pixels: Sequence[Expr], channel: Expr) -> None:
         """Apply the epilogue to every row and store; `pixels[row]` is the output pixel, `channel` the first channel."""
-        bases = [tir.bind(epilogue.layout.at(pixel, channel)) for pixel in pixels]
+        layout = epilogue.layout
+        bases = [tir.bind(layout.at(pixel, channel)) for pixel in pixels]
         places = [(row, piece) for row in range(self.rows) for piece in tir.vectors(self.width, self.lanes)]
-        if blocked(epilogue.layout.channel_step):
+        hop = layout.channel_step
+        if blocked(hop):
             places.sort(key=lambda place: place[1])  # neighbours in memory one after the other
+            if self.by_lane and isinstance(hop, int) and self.rows > 1:
+                hop = tir.unknown(hop)  # an address for every block, and stores in pairs from there
+        copies = []
         for row, (offset, lanes) in places:
-            value = self.total(acc, row * self.width + offset, lanes)
-            at = bases[row] + offset * epilogue.layout.channel_step
-            write(epilogue, value, at, pixels[row], channel + offset, lanes)
+            at = bases[row] + offset * hop
+            value = write(epilogue, self.total(acc, row * self.width + offset, lanes), at, lanes)
+            copies.append((value, at, pixels[row], channel + offset, lanes))
+            if not self.by_lane:
+                keep(epilogue, *copies.pop())
+        # Tests between the stores would keep them from becoming pairs.
+        for copy in copies:
+            keep(epilogue, *copy)
 
 
 def blocked(channel_step: Expr) -> bool:
@@ -226,12 +261,17 @@ def blocked(channel_step: Expr) -> bool:
     return not (isinstance(channel_step, int) and channel_step == 1)
 
 
-def write(epilogue: Epilogue, value: Expr, at: Expr, pixel: Expr, channel: Expr, lanes: int) -> None:
-    """Finish `lanes` channels of one pixel: element `at` of the output, `channel` of `pixel` for the state."""
+def write(epilogue: Epilogue, value: Expr, at: Expr, lanes: int) -> Expr:
+    """Finish `lanes` channels of one pixel as element `at` of the output; returns what was stored."""
     if epilogue.residual is not None:
         value = value + tir.load(epilogue.residual, at, lanes)
     value = tir.bind(tir.clip(value, epilogue.low, epilogue.high, lanes, epilogue.clamp))
     tir.store(epilogue.out, at, value, lanes)
+    return value
+
+
+def keep(epilogue: Epilogue, value: Expr, at: Expr, pixel: Expr, channel: Expr, lanes: int) -> None:
+    """Store the next state's part of a vector that was written to element `at`: `channel`... of `pixel`."""
     if epilogue.state is None:
         return
     fold, state = epilogue.fold, epilogue.state

@@ -115,7 +115,15 @@ def unknown(value: int) -> Expr:
     A known stride becomes part of each load's own offset, beyond the reach of NEON's paired loads; an unknown one is
     added to a register once for all of them.
     """
-    return bind(_zero.get() + value)
+    return bind(_zero.get() ^ value)
+
+
+def beside(value: Expr) -> Expr:
+    """Zero that LLVM takes for something else where `value` is another: what is loaded there stays there.
+
+    Loads from equal addresses would be done once, before a loop, and their results be kept in registers.
+    """
+    return 0 if isinstance(value, int) and value == 0 else _zero.get() & value
 
 
 @contextmanager

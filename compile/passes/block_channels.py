@@ -1,9 +1,8 @@
 """Keep values in blocks of channels where only convolutions look at them and the target's vectors gain by it.
 
 In blocks of channels neighbouring pixels are neighbours in memory, and NEON loads or stores two vectors with one
-instruction. A value qualifies when every reader can take it so: a pointwise or depthwise layer whose shift begins at a
-whole vector, or a residual that is added to a value in the same order. The next state is a tensor of its own and stays
-as it is.
+instruction. A value qualifies when every reader can take it so: a pointwise or depthwise layer, or a residual that is
+added to a value in the same order. The next state is a tensor of its own and stays as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ def run(graph: Graph, conv_of: Callable[[Graph, Node], Conv], lanes: int) -> Non
     """Mark producers and readers. conv_of: the record of a convolution node; lanes: floats of a vector."""
     blocked = {node.output for node in graph.nodes if makes(graph, node, conv_of, lanes)}
     while True:
-        broken = {value for value in blocked if not agrees(graph, value, blocked, conv_of, lanes)}
+        broken = {value for value in blocked if not agrees(graph, value, blocked, conv_of)}
         if not broken:
             break
         blocked -= broken
@@ -36,9 +35,7 @@ def makes(graph: Graph, node: Node, conv_of: Callable[[Graph, Node], Conv], lane
     return (last.groups == 1 or last.depthwise) and last.out_channels % lanes == 0 and last.pixels > 1
 
 
-def agrees(
-    graph: Graph, value: str, blocked: set[str], conv_of: Callable[[Graph, Node], Conv], lanes: int
-) -> bool:
+def agrees(graph: Graph, value: str, blocked: set[str], conv_of: Callable[[Graph, Node], Conv]) -> bool:
     """Whether the producer and every reader of a value can have it in blocks."""
     producer = graph.producer(value)
     assert producer is not None
@@ -51,7 +48,7 @@ def agrees(
             return False
         if user.inputs[0] == value:
             first = ends(graph, user, conv_of)[0]
-            if not (first.depthwise or first.pointwise) or first.fold_in % lanes:
+            if not (first.depthwise or first.pointwise):
                 return False
     return True
 

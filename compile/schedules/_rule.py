@@ -46,14 +46,14 @@ class Kernel:
         return tir.build_kernel(self.pointers, self.body, self.index)
 
 
-def conv_pointers(op: Conv, weights: int) -> dict[str, int]:
-    """The arguments of a convolution kernel."""
+def conv_pointers(op: Conv, weights: int, bias: int = 0) -> dict[str, int]:
+    """The arguments of a convolution kernel; weights and bias: floats, where the latter are not one a channel."""
     pixels_in = op.height * op.width
     sizes = {
         "x": pixels_in * op.channels,
         "state": pixels_in * op.fold_in,
         "w": weights,
-        "b": op.out_channels,
+        "b": bias or op.out_channels,
         "r": op.pixels * op.out_channels if op.residual else 0,
         "y": op.pixels * op.out_channels,
         "next": op.pixels * op.fold_out,
@@ -105,10 +105,47 @@ def pack_panels(weight: np.ndarray, panels: tiling.Panels) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
 
 
-def for_items(order: tiling.Order, begin: Expr, end: Expr, emit: Callable[[Expr, Expr], None]) -> None:
-    """Loop over work items and call `emit(tile, panel)`: for block of tiles, for panel, for tile in the block."""
+TILES_OF_COPIES = 32
+
+
+def bias_copies(machine: tiling.Machine, rows: int, pixels: int) -> int:
+    """How often a vector of the bias stands in memory for register tiles of at most so many rows.
+
+    Once for each row where many tiles load it. Elsewhere the copies would come from memory for a tile or two: with
+    them in every layer `tsm-mobilenetv2` takes 0.1 M instructions of 94 M fewer, and 5 % more weights.
+    """
+    return rows if machine.by_lane and pixels >= TILES_OF_COPIES * rows else 1
+
+
+def pack_bias(bias: np.ndarray, panels: tiling.Panels, lanes: int, copies: int) -> np.ndarray:
+    """Every vector of every panel `copies` times; a flat float32 array."""
+    if copies == 1:
+        return bias.astype(np.float32)
+    parts, start = [], 0
+    for width in panels.widths:
+        for offset, piece in tir.vectors(width, lanes):
+            parts.append(np.tile(bias[start + offset : start + offset + piece], copies))
+        start += width
+    return np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
+
+
+def for_items(
+    order: tiling.Order, begin: Expr, end: Expr, emit: Callable[[Expr, Expr], None], nested: bool
+) -> None:
+    """Loop over work items and call `emit(tile, panel)`: for block of tiles, for panel, for tile in the block.
+
+    nested: two loops where a walk has no more, so that no item has to be divided into its tile and its panel.
+    """
     block, panels = order.block, order.panels
     whole = order.tiles // block * block
+    if nested and panels > 1 and block in (1, order.tiles):
+        inner = panels if block == 1 else order.tiles
+        with tir.loop(tir.bind(begin // inner), tir.bind((end + (inner - 1)) // inner)) as outer:
+            first = tir.bind(outer * inner)
+            bounds = tirx.max(begin - first, 0), tirx.min(end - first, inner)
+            with tir.loop(*map(tir.bind, bounds)) as index:
+                emit(*((outer, index) if block == 1 else (index, outer)))
+        return
     with tir.loop(begin, end) as item:
         if panels == 1:
             emit(item, 0)
@@ -132,17 +169,19 @@ class Operands:
     state: Buffer | None
     weights: Buffer
     bias: Buffer
+    copies: int  # of each vector of the bias
     epilogue: Epilogue
 
     @classmethod
-    def of(cls, op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer]) -> Operands:
-        """Those of a kernel that is one convolution."""
+    def of(cls, op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer], rows: int) -> Operands:
+        """Those of a kernel that is one convolution with tiles of so many rows at most."""
         return cls(
             buffers["x"],
             layout_in(op, machine),
             buffers.get("state"),
             buffers["w"],
             buffers["b"],
+            bias_copies(machine, rows, op.pixels),
             epilogue(op, machine, buffers),
         )
 

@@ -66,6 +66,11 @@ class Params:
     order: Order
 
     @property
+    def rows(self) -> int:
+        """Height of the highest tile."""
+        return max(tile.rows for tile in self.x_tiles)
+
+    @property
     def per_row(self) -> int:
         """Tiles of one output row."""
         return sum(tile.count for tile in self.x_tiles)
@@ -124,11 +129,13 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     """weight: [CO, CI, KH, KW]; bias: [CO]."""
     length = op.taps
     packed = _rule.pack_panels(_rule.matrix(weight), params.panels)
-    pointers = _rule.conv_pointers(op, packed.size)
+    copies = _rule.bias_copies(machine, params.rows, op.pixels)
+    copied = _rule.pack_bias(bias, params.panels, machine.lanes, copies)
+    pointers = _rule.conv_pointers(op, packed.size, copied.size)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
-        operands = Operands.of(op, machine, dict(zip(pointers, tensors, strict=True)))
+        operands = Operands.of(op, machine, dict(zip(pointers, tensors, strict=True)), params.rows)
 
         def item(tile: Expr, panel: Expr) -> None:
             y, index = tir.bind(tile // params.per_row), tir.bind(tile % params.per_row)
@@ -137,16 +144,16 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
                 params.panels, length, panel, lambda columns: row.case(params.x_tiles, index, columns)
             )
 
-        _rule.for_items(params.order, begin, end, item)
+        _rule.for_items(params.order, begin, end, item, machine.by_lane)
 
-    note = f"{max(tile.rows for tile in params.x_tiles)}x{params.panels.width}"
+    note = f"{params.rows}x{params.panels.width}"
     return Kernel(
         op,
         "conv_cpu",
         pointers,
         params.order.tiles * params.order.panels,
         body,
-        {"w": packed, "b": bias.astype(np.float32)},
+        {"w": packed, "b": copied},
         note,
     )
 
@@ -196,7 +203,7 @@ class _Row:
         """One register tile: the kernel rows that exist, each as one run (inner) or tap by tap (border, shift)."""
         op, machine = self.op, self.machine
         tile = _rule.tile_of(machine, cut.rows, panel.width)
-        acc = tile.accumulators(self.operands.bias, panel.channel)
+        acc = tile.accumulators(self.operands.bias, panel.channel, self.operands.copies, column)
         top = tir.bind(self.y * op.stride[0] - op.pad[0])
         columns = [(column + row) * op.stride[1] - op.pad[1] for row in range(tile.rows)]
         with vertical_taps(op, top) as ky:

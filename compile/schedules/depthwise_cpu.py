@@ -10,8 +10,9 @@ Pattern: groups == channels, any kernel, stride and padding.
    Border tiles leave their outside taps out at compile time.
 4. Where x lies in blocks of channels, the channel vectors are the outer loop: the filter stays in registers along a
    row, neighbouring pixels are neighbours in memory, and a tile as wide as the image is two output rows high, which
-   share their inputs. A Cortex-A72 then needs 1.4 to 1.7 instructions a multiply-add where the other order needs 2.0
-   (`tests/helpers/kernel_lab.py` kernels counted under qemu-user).
+   share their inputs. Where many tiles use it, the bias stands in memory once for every accumulator of a tile, for
+   loads in pairs in place of copies. A Cortex-A72 then needs 1.4 to 1.7 instructions a multiply-add where the other
+   order needs 2.0 (`tests/helpers/kernel_lab.py` kernels counted under qemu-user).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tvm import tirx
 
 from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Epilogue, Layout, write
+from tsm_edge.compile.tile import Epilogue, Layout, keep, write
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
@@ -116,7 +117,8 @@ def turned(op: Conv) -> Conv:
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
     """weight: [C, 1, KH, KW]; bias: [C]."""
     packed = pack(weight, machine, op.blocked_in)
-    pointers = _rule.conv_pointers(op, packed.size)
+    copied = pack_bias(op, params, machine, bias)
+    pointers = _rule.conv_pointers(op, packed.size, copied.size)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
@@ -131,7 +133,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         pointers,
         sum(cut.count for cut in params.y_tiles) if op.blocked_in else op.out_height,
         body,
-        {"w": packed, "b": bias.astype(np.float32)},
+        {"w": packed, "b": copied},
         f"{params.rows}x{params.columns}",
     )
 
@@ -141,6 +143,19 @@ def pack(weight: np.ndarray, machine: Machine, blocked: bool) -> np.ndarray:
     taps = weight.reshape(weight.shape[0], -1)
     order = taps.reshape(-1, machine.lanes, taps.shape[1]).transpose(0, 2, 1) if blocked else taps.T
     return np.ascontiguousarray(order, dtype=np.float32).ravel()
+
+
+def bias_copies(op: Conv, params: Params, machine: Machine) -> int:
+    """How often a vector of the bias stands in memory: perhaps once for each accumulator of a tile."""
+    return _rule.bias_copies(machine, params.rows * params.columns, op.pixels) if op.blocked_in else 1
+
+
+def pack_bias(op: Conv, params: Params, machine: Machine, bias: np.ndarray) -> np.ndarray:
+    """The copies of every vector one after the other; a flat float32 array."""
+    copies = bias_copies(op, params, machine)
+    if copies == 1:
+        return bias.astype(np.float32)
+    return np.repeat(bias.astype(np.float32).reshape(-1, 1, machine.lanes), copies, axis=1).ravel()
 
 
 def _rows(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], y: Expr) -> None:
@@ -170,6 +185,7 @@ def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str,
         into = replace(into, channel_step=tir.unknown(into.channel_step))
         source = replace(source, layout=into, first_pixel=lambda row: row * width)
         epilogue = replace(epilogue, layout=replace(out, channel_step=tir.unknown(out.channel_step)))
+    copies = bias_copies(op, params, machine)
     bounds: list[int] = []
     cases: list[Callable[[], None]] = []
     first = 0
@@ -182,7 +198,8 @@ def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str,
                 [not cut.border or valid(turned(op), cut.start + row, ky) for ky in range(op.kernel[0])]
                 for row in range(cut.rows)
             ]
-            _Emit(op, machine, source, buffers, epilogue, y * op.out_width, top, taps).run(params.x_tiles)
+            emit = _Emit(op, machine, source, buffers, epilogue, y * op.out_width, top, copies, taps)
+            emit.run(params.x_tiles)
 
         bounds.append(first)
         cases.append(case)
@@ -222,7 +239,8 @@ def emit_row(
     """One output row. weights: `w` and `b`; where: (output row, its first pixel in the epilogue's buffers)."""
     top = tir.bind(where[0] * op.stride[0] - op.pad[0])
     taps = [[True] * op.kernel[0]] if inner else None
-    _Emit(op, machine, source, weights, epilogue, where[1], top, taps).run(params.x_tiles)
+    copies = bias_copies(op, params, machine)
+    _Emit(op, machine, source, weights, epilogue, where[1], top, copies, taps).run(params.x_tiles)
 
 
 @dataclass(frozen=True)
@@ -236,6 +254,7 @@ class _Emit:
     epilogue: Epilogue
     first_pixel: Expr  # of the first row in the output
     top: Expr  # input row of the first window's first tap
+    copies: int  # of each vector of the bias
     taps: list[list[bool]] | None  # [row][ky]: which kernel rows exist; None: one row, found out when it runs
 
     @property
@@ -279,8 +298,13 @@ class _Emit:
         """One channel vector of one tile."""
         op, rows = self.op, 1 if self.taps is None else len(self.taps)
         acc = tir.local(rows * cut.rows * lanes)
-        start = tir.bind(tir.load(self.weights["b"], channel, lanes))
-        for index in range(rows * cut.rows):
+        bias, size = self.weights["b"], rows * cut.rows
+        if self.copies > 1:
+            first = tir.bind(channel * self.copies + tir.beside(column))
+            starts = [tir.load(bias, first + index * lanes, lanes) for index in range(size)]
+        else:
+            starts = [tir.bind(tir.load(bias, channel, lanes))] * size
+        for index, start in enumerate(starts):
             tir.store(acc, index * lanes, start, lanes)
         if self.taps is None:
             with vertical_taps(op, self.top) as ky:
@@ -294,7 +318,8 @@ class _Emit:
             row, x = divmod(index, cut.rows)
             pixel = self.first_pixel + row * op.out_width + column + x
             at = self.epilogue.layout.at(pixel, channel)
-            write(self.epilogue, tir.load(acc, index * lanes, lanes), at, pixel, channel, lanes)
+            value = write(self.epilogue, tir.load(acc, index * lanes, lanes), at, lanes)
+            keep(self.epilogue, value, at, pixel, channel, lanes)
 
     def input_row(
         self,

@@ -70,6 +70,7 @@ CASES = (
     _case(1, 8, 24, 8, 1),
     _case(2, 8, 19, 11, 2),
     _case(9, 32, 48, 32, 1, fold_in=16, fold_out=4, residual=True, blocked=True),
+    _case(9, 32, 48, 32, 1, fold_in=3, fold_out=3, residual=True, blocked=True),
     _case(7, 32, 32, 16, 2, expand=False, blocked=True),
     InvertedResidual(  # the stem and the first block
         Conv(17, 15, 3, 16, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0),
@@ -208,15 +209,24 @@ def _constants(
     if op.expand is not None and params.expand is not None:
         constants |= {
             "we": _rule.pack_panels(_rule.matrix(expand[0]), params.expand[1]),
-            "be": expand[1],
+            "be": _bias(machine, op.expand, params.expand, expand[1]),
         }
     blocked = inner_depthwise(op, machine).blocked_in
-    constants |= {"wd": depthwise_cpu.pack(depth, machine, blocked), "bd": depth_bias}
+    constants |= {
+        "wd": depthwise_cpu.pack(depth, machine, blocked),
+        "bd": depthwise_cpu.pack_bias(inner_depthwise(op, machine), params.depthwise, machine, depth_bias),
+    }
     constants |= {
         "wp": _rule.pack_panels(_rule.matrix(last), params.project[1]),
-        "bp": last_bias,
+        "bp": _bias(machine, op.project, params.project, last_bias),
     }
     return {name: array.astype(np.float32) for name, array in constants.items()}
+
+
+def _bias(machine: Machine, conv: Conv, tiles: tuple[int, Panels], bias: np.ndarray) -> np.ndarray:
+    """The bias of a dense layer as its tiles want it."""
+    rows, panels = tiles
+    return _rule.pack_bias(bias, panels, machine.lanes, _rule.bias_copies(machine, rows, conv.pixels))
 
 
 @dataclass(frozen=True)
@@ -264,6 +274,7 @@ class _Block:
             self.buffers.get("state"),
             self.buffers["we"],
             self.buffers["be"],
+            _rule.bias_copies(self.machine, rows, expand.pixels),
             epilogue,
         )
         with tir.loop(
@@ -296,6 +307,8 @@ class _Block:
             clamp=self.machine.clamp,
         )
         weights = {"w": self.buffers["wd"], "b": self.buffers["bd"]}
+        # known, it would put the row's vectors beyond the reach of paired stores
+        first = tir.unknown(self.depthwise_pixel) if self.machine.by_lane else self.depthwise_pixel
 
         def emit(inner: bool) -> None:
             depthwise_cpu.emit_row(
@@ -305,15 +318,15 @@ class _Block:
                 source,
                 weights,
                 epilogue,
-                (y, self.depthwise_pixel),
+                (y, first),
                 inner,
             )
 
-        first, last = depthwise_cpu.inner_rows(middle)
-        if last - first < 2:
+        top, bottom = depthwise_cpu.inner_rows(middle)
+        if bottom - top < 2:
             emit(False)
         else:
-            tir.branch(tirx.And(y >= first, y < last), lambda: emit(True), lambda: emit(False))
+            tir.branch(tirx.And(y >= top, y < bottom), lambda: emit(True), lambda: emit(False))
 
     def project_row(self, y: Expr) -> None:
         """One output row from the depthwise row."""
@@ -325,6 +338,7 @@ class _Block:
             None,
             self.buffers["wp"],
             self.buffers["bp"],
+            _rule.bias_copies(self.machine, rows, project.pixels),
             _rule.epilogue(project, self.machine, self.buffers),
         )
         pixel = tir.bind(y * project.width)

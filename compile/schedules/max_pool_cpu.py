@@ -12,7 +12,7 @@ from tvm import tirx
 
 from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv, MaxPool, Op
-from tsm_edge.compile.tile import Epilogue, Layout, write
+from tsm_edge.compile.tile import Epilogue, Layout, keep, write
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
@@ -101,4 +101,5 @@ def _vector(
     epilogue = Epilogue(
         buffers["y"], Layout.by_pixel(op.channels), state=buffers.get("next"), fold=op.fold_out
     )
-    write(epilogue, tir.load(best, 0, lanes), pixel * op.channels + channel, pixel, channel, lanes)
+    at = pixel * op.channels + channel
+    keep(epilogue, write(epilogue, tir.load(best, 0, lanes), at, lanes), at, pixel, channel, lanes)

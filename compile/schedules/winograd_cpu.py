@@ -18,7 +18,7 @@ Pattern: ResNet's 3x3 layers, where the products saved outweigh the transforms a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from tvm import tirx
@@ -287,8 +287,8 @@ class _Work:
     def finish(self, y: Expr, x: Expr, channel: Expr, value: Expr, lanes: int) -> None:
         """Epilogue of one pixel but for the state."""
         pixel = tir.bind(y * self.op.out_width + x)
-        epilogue = replace(_rule.epilogue(self.op, self.machine, self.buffers), state=None)
-        write(epilogue, value, tir.bind(epilogue.layout.at(pixel, channel)), pixel, channel, lanes)
+        epilogue = _rule.epilogue(self.op, self.machine, self.buffers)
+        write(epilogue, value, tir.bind(epilogue.layout.at(pixel, channel)), lanes)
 
     def next_state(self, y: Expr, x: Expr, panel: Panel) -> None:
         """Copy the channels of one tile and panel that the next frame reads."""

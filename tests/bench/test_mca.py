@@ -84,3 +84,10 @@ def test_inner_loops_keep_the_multiply_add_pipes_busy(name: str, tmp_path: Path)
             for loop in loops:
                 share = mca.share(loop, device)
                 assert share["busy"] >= mca.BOUND, (OPS[int(symbol[1:])].label, share)
+
+
+def test_a_transform_is_told_from_the_loop_of_the_multiply_adds() -> None:
+    fma, add = "fmla v0.4s, v1.4s, v2.s[0]", "fadd v3.4s, v4.4s, v5.4s"
+    assert mca.kind(mca.Loop((fma, "ldr q1, [x0]")), "winograd_cpu") == mca.REDUCTION
+    assert mca.kind(mca.Loop((fma, add)), "winograd_cpu") == mca.TRANSFORM
+    assert mca.kind(mca.Loop((fma, add)), "depthwise_cpu") == mca.FILTER
