@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-CLIP   ?= demo/data/movement.mp4
+CLIP   ?= demo/data/gestures.mp4
 
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt

@@ -8,5 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-#: A short clip recorded by a camera, shipped with the package (see data/README.md for where it comes from).
-SAMPLE_CLIP = Path(__file__).parent / "data" / "movement.mp4"
+_DATA = Path(__file__).parent / "data"
+#: Two short clips that come with the package (see data/README.md): rendered gestures that the default model knows, and
+#: people before a real camera who make none of them.
+SAMPLE_CLIP, REAL_CLIP = _DATA / "gestures.mp4", _DATA / "movement.mp4"

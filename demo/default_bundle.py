@@ -25,7 +25,7 @@ from tsm_edge.errors import BundleError, EdgeError, ExtraMissing, OutputError
 
 from .cache_key import cache_key
 
-MODEL = "tsm-mobilenetv2"
+MODEL = "gestures"
 TARGET = "local"
 _KEPT = 4  # entries; a developer's every edit makes one of about 10 MB
 _ELSEWHERE = (

@@ -30,7 +30,7 @@ DEMO = [sys.executable, "-m", "tsm_edge", "demo"]
 @click.command()
 @click.argument("bundle", type=click.Path(exists=True, file_okay=False))
 @click.option(
-    "--video", type=click.Path(exists=True), default=str(HERE.parent / "demo" / "data" / "movement.mp4")
+    "--video", type=click.Path(exists=True), default=str(HERE.parent / "demo" / "data" / "gestures.mp4")
 )
 @click.option("--at", type=float, default=5.0, show_default=True, help="Second of the clip to show.")
 def main(bundle: str, video: str, at: float) -> None:

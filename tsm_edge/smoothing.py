@@ -65,7 +65,7 @@ class Smoother:
     """
 
     def __init__(
-        self, window: int = 8, agree: int = 2, labels: Sequence[str] = (), threshold: float = 0.6
+        self, window: int = 8, agree: int = 2, labels: Sequence[str] = (), threshold: float = 0.75
     ) -> None:
         for name, value in (("window", window), ("agree", agree)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:

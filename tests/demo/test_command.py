@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import tsm_edge.runtime
 from tsm_edge import errors
-from tsm_edge.demo import SAMPLE_CLIP, session
+from tsm_edge.demo import REAL_CLIP, session
 from tsm_edge.demo.command import demo, require_opencv
 
 
@@ -48,7 +48,7 @@ def clean(run):
 def test_the_sample_headless_is_the_same_every_time(run):
     outputs = []
     for _ in range(2):
-        result = clean(run("--video", SAMPLE_CLIP, "--headless", "--json"))
+        result = clean(run("--video", REAL_CLIP, "--headless", "--json"))
         lines = [json.loads(line) for line in result.stdout.splitlines()]
         for line in lines:
             for timing in ("ms", "median_ms", "p95_ms", "fps"):
@@ -63,7 +63,7 @@ def test_the_sample_headless_is_the_same_every_time(run):
         "dropped": 0,
         "empty_ticks": 0,
         "stopped": "end",
-        "source": str(SAMPLE_CLIP),
+        "source": str(REAL_CLIP),
         "model": "colours",
         "target": "local",
         "weights": "file",
@@ -74,14 +74,14 @@ def test_the_sample_headless_is_the_same_every_time(run):
 def test_the_line_in_the_documentation_has_the_keys_of_a_real_one(run, repository):
     text = (repository / "docs" / "demo.md").read_text()
     shown = json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])
-    result = clean(run("--video", SAMPLE_CLIP, "--headless", "--json", "--max-frames", 1))
+    result = clean(run("--video", REAL_CLIP, "--headless", "--json", "--max-frames", 1))
     real = json.loads(result.stdout.splitlines()[0])
     assert list(shown) == list(real)
     assert [type(value) for value in shown.values()] == [type(value) for value in real.values()]
 
 
 def test_people_get_words_and_the_next_command(run):
-    ran = run("--video", SAMPLE_CLIP, "--headless", "--max-frames", 9, "--bundle", "mine")
+    ran = run("--video", REAL_CLIP, "--headless", "--max-frames", 9, "--bundle", "mine")
     lines = clean(ran).stdout.splitlines()
     assert lines[0].startswith("    0.00 s  ")
     assert "frames:" in ran.result.stdout
@@ -99,32 +99,32 @@ def test_untrained_weights_are_said_in_words_and_in_the_picture(run, tmp_path, m
         return real(**options)
 
     monkeypatch.setattr(session, "Loop", spy)
-    ran = run("--video", SAMPLE_CLIP, "--headless", "--max-frames", 2, weights="seeded")
+    ran = run("--video", REAL_CLIP, "--headless", "--max-frames", 2, weights="seeded")
     assert "what the demo predicts means nothing yet" in clean(ran).stderr
     assert "--weights FILE" in ran.result.stdout.splitlines()[-1]
-    clean(run("--video", SAMPLE_CLIP, "--headless", "--max-frames", 2))
+    clean(run("--video", REAL_CLIP, "--headless", "--max-frames", 2))
     assert notes == [session.UNTRAINED, ""]
 
 
 def test_options_reach_the_stream(run):
-    ran = run("--video", SAMPLE_CLIP, "--headless", "--max-frames", 4, "--bgr", "--mirror", "--threads", 3)
+    ran = run("--video", REAL_CLIP, "--headless", "--max-frames", 4, "--bgr", "--mirror", "--threads", 3)
     clean(ran)
     assert ran.opened == [("default", 3)]
     assert set(ran.model.colour_stream.formats) == {"rgb"}
-    good, first = cv2.VideoCapture(str(SAMPLE_CLIP)).read()
+    good, first = cv2.VideoCapture(str(REAL_CLIP)).read()
     assert good
     assert (ran.model.colour_stream.frames[0] == first[:, ::-1]).all()
 
 
 def test_without_options_frames_go_as_they_come(run):
-    ran = run("--video", SAMPLE_CLIP, "--headless", "--max-frames", 1)
+    ran = run("--video", REAL_CLIP, "--headless", "--max-frames", 1)
     clean(ran)
     assert ran.model.colour_stream.formats == ["bgr"]
-    assert (ran.model.colour_stream.frames[0] == cv2.VideoCapture(str(SAMPLE_CLIP)).read()[1]).all()
+    assert (ran.model.colour_stream.frames[0] == cv2.VideoCapture(str(REAL_CLIP)).read()[1]).all()
 
 
 def test_fps_replaces_the_models_rate(run):
-    result = clean(run("--video", SAMPLE_CLIP, "--headless", "--json", "--fps", 5))
+    result = clean(run("--video", REAL_CLIP, "--headless", "--json", "--fps", 5))
     stamps = [json.loads(line)["t_s"] for line in result.stdout.splitlines()[:-1]]
     assert len(stamps) == 39
     assert stamps[:4] == [0.0, 0.2, 0.4, 0.6]
@@ -132,7 +132,7 @@ def test_fps_replaces_the_models_rate(run):
 
 def test_a_recording_is_named_in_the_summary_and_plays(run, tmp_path):
     path = tmp_path / "out.mp4"
-    result = clean(run("--video", SAMPLE_CLIP, "--headless", "--json", "--record", path, "--max-frames", 24))
+    result = clean(run("--video", REAL_CLIP, "--headless", "--json", "--record", path, "--max-frames", 24))
     assert json.loads(result.stdout.splitlines()[-1])["recorded"] == str(path)
     played = cv2.VideoCapture(str(path))
     assert sum(1 for _ in iter(played.grab, False)) == 24
@@ -193,7 +193,7 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
 
     monkeypatch.setattr(session, "check_display", lambda: None)
     monkeypatch.setattr(session, "Window", Window)
-    result = clean(run("--video", SAMPLE_CLIP, "--json"))
+    result = clean(run("--video", REAL_CLIP, "--json"))
     assert json.loads(result.stdout.splitlines()[-1])["stopped"] == "quit"
     assert shown[-1] == "closed"
     assert shown[0] == (shown[0][0], 480, 3)
@@ -209,24 +209,24 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
         (["--images", "nowhere", "--headless"], errors.VideoError, "no such folder"),
         (["--camera", "987", "--headless"], errors.CameraError, "no camera 987"),
         (
-            ["--video", SAMPLE_CLIP, "--headless", "--record", "no/where.mp4"],
+            ["--video", REAL_CLIP, "--headless", "--record", "no/where.mp4"],
             errors.OutputError,
             "no folder 'no'",
         ),
-        (["--video", SAMPLE_CLIP, "--headless", "--record", "out.gif"], errors.OutputError, ".mp4"),
+        (["--video", REAL_CLIP, "--headless", "--record", "out.gif"], errors.OutputError, ".mp4"),
         (["--camera", "987", "--serve", "8080"], errors.UsageError, "--serve 127.0.0.1:8080"),
-        (["--video", SAMPLE_CLIP, "--serve", "192.0.2.1:8080"], errors.ServeError, "cannot be served at"),
+        (["--video", REAL_CLIP, "--serve", "192.0.2.1:8080"], errors.ServeError, "cannot be served at"),
         (
             ["--camera", "987", "--serve", "127.0.0.1:0", "--token", "x"],
             errors.UsageError,
             "no good token",
         ),
-        (["--video", SAMPLE_CLIP, "--token", "a-token_of-12"], errors.UsageError, "--token without --serve"),
+        (["--video", REAL_CLIP, "--token", "a-token_of-12"], errors.UsageError, "--token without --serve"),
         (["--loop"], errors.UsageError, "--loop without --video"),
-        (["--loop", "--video", SAMPLE_CLIP, "--headless"], errors.UsageError, "--loop --headless"),
-        (["--video", SAMPLE_CLIP, "--headless", "--on-change", "'"], errors.UsageError, "--on-change"),
+        (["--loop", "--video", REAL_CLIP, "--headless"], errors.UsageError, "--loop --headless"),
+        (["--video", REAL_CLIP, "--headless", "--on-change", "'"], errors.UsageError, "--on-change"),
         (
-            ["--video", SAMPLE_CLIP, "--headless", "--on-change", "no-such-program x"],
+            ["--video", REAL_CLIP, "--headless", "--on-change", "no-such-program x"],
             errors.ToolMissing,
             "'no-such-program'",
         ),
@@ -242,7 +242,7 @@ def test_what_cannot_be_is_refused_before_the_model_is_opened(run, options, kind
 def test_no_display_is_refused_before_the_model_is_opened(run, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    ran = run("--video", SAMPLE_CLIP)
+    ran = run("--video", REAL_CLIP)
     assert isinstance(ran.error, errors.DisplayError)
     assert ran.opened == []
 
@@ -251,7 +251,7 @@ def test_a_port_in_use_is_refused_before_the_model_is_opened(run):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        ran = run("--video", SAMPLE_CLIP, "--serve", f"127.0.0.1:{taken.getsockname()[1]}")
+        ran = run("--video", REAL_CLIP, "--serve", f"127.0.0.1:{taken.getsockname()[1]}")
     assert isinstance(ran.error, errors.ServeError)
     assert ran.opened == []
 
@@ -290,7 +290,7 @@ def test_a_page_for_others_has_a_token(run, short_clip, monkeypatch):
 
 def test_without_tornado_the_extra_is_named():
     code = "import sys; sys.modules['tornado'] = None; from tsm_edge.cli import main; main()"
-    command = [sys.executable, "-c", code, "demo", "--video", str(SAMPLE_CLIP), "--serve", "127.0.0.1:0"]
+    command = [sys.executable, "-c", code, "demo", "--video", str(REAL_CLIP), "--serve", "127.0.0.1:0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 5
     assert 'pip install "tsm-edge[serve]"' in done.stderr
@@ -318,13 +318,13 @@ def test_a_clip_can_be_repeated(run, short_clip):
 
 
 def test_a_network_without_pictures_cannot_be_shown(run):
-    ran = run("--video", SAMPLE_CLIP, "--headless", takes_pictures=False)
+    ran = run("--video", REAL_CLIP, "--headless", takes_pictures=False)
     assert isinstance(ran.error, errors.ModelError)
     assert "takes no pictures" in str(ran.error)
 
 
 def test_a_model_without_labels_numbers_its_classes(run):
-    result = clean(run("--video", SAMPLE_CLIP, "--headless", "--json", "--max-frames", 1, labels=()))
+    result = clean(run("--video", REAL_CLIP, "--headless", "--json", "--max-frames", 1, labels=()))
     line = json.loads(result.stdout.splitlines()[0])
     assert line["label"] == f"class {line['index']}"
 

@@ -15,12 +15,12 @@ import pytest
 
 import tsm_edge
 from tsm_edge import bundle
-from tsm_edge.demo import SAMPLE_CLIP
+from tsm_edge.demo import REAL_CLIP
 from tsm_edge.demo.default_bundle import default_bundle
 from tsm_edge.demo.sampler import Sampler
 from tsm_edge.smoothing import Smoother
 
-COMMAND = [sys.executable, "-m", "tsm_edge", "demo", "--headless", "--video", str(SAMPLE_CLIP)]
+COMMAND = [sys.executable, "-m", "tsm_edge", "demo", "--headless", "--video", str(REAL_CLIP)]
 
 
 def run(folder, *options):
@@ -49,9 +49,9 @@ def test_two_replays_are_equal_and_all_frames_are_seen(local_bundle):
 
 def test_the_demo_sees_what_the_python_api_sees(local_bundle):
     lines, _ = run(local_bundle)
-    capture, sampler = cv2.VideoCapture(str(SAMPLE_CLIP)), Sampler(12)
+    capture, sampler = cv2.VideoCapture(str(REAL_CLIP)), Sampler(12)
     with tsm_edge.open(local_bundle) as model, model.stream() as stream:
-        smoother, decisions = Smoother(), []
+        smoother, decisions = Smoother(labels=model.manifest.labels), []
         while True:
             good, image = capture.read()
             if not good:
@@ -80,7 +80,7 @@ def test_the_recording_shows_the_clip_and_the_panel(local_bundle, tmp_path):
     capture = cv2.VideoCapture(str(path))
     images = [capture.read()[1] for _ in range(92)]
     assert not capture.read()[0]
-    original = cv2.VideoCapture(str(SAMPLE_CLIP)).read()[1]
+    original = cv2.VideoCapture(str(REAL_CLIP)).read()[1]
     assert np.abs(images[0][:360].astype(int) - original).mean() < 12  # the encoder loses a little
     panel = images[0][360:].astype(int)
     assert (panel.max(axis=2) < 90).mean() > 0.3  # the panel itself and empty tracks
@@ -135,8 +135,8 @@ def test_without_a_bundle_the_default_model_is_compiled_once(tmp_path, capfd):
     """The one place that runs the compiler's command line as the demo does: its options must still be there."""
     environ = {"XDG_CACHE_HOME": str(tmp_path)}
     folder = default_bundle(environ=environ)
-    assert bundle.verify(folder).model.name == "tsm-mobilenetv2"
-    assert "compiling tsm-mobilenetv2 for this machine, once" in capfd.readouterr().err
+    assert bundle.verify(folder).model.name == "gestures"
+    assert "compiling gestures for this machine, once" in capfd.readouterr().err
     assert default_bundle(environ=environ) == folder
     out, err = capfd.readouterr()
     assert out == err == ""

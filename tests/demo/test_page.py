@@ -21,7 +21,7 @@ pytest.importorskip("tornado", reason="the page needs the extra 'serve'")
 
 import browser as browsers
 
-from tsm_edge.demo import SAMPLE_CLIP
+from tsm_edge.demo import REAL_CLIP
 from tsm_edge.demo.history import History
 from tsm_edge.demo.overlay import Score, Status
 from tsm_edge.demo.web.address import Address
@@ -259,7 +259,7 @@ def test_another_site_can_neither_press_the_button_nor_frame_the_page(browser, s
 
 def test_the_demo_as_a_user_starts_it(browser, local_bundle, tmp_path):
     """The command line, a real bundle and a real clip; reset begins the timeline anew."""
-    command = [sys.executable, "-m", "tsm_edge", "demo", "--video", str(SAMPLE_CLIP), "--loop", "--json"]
+    command = [sys.executable, "-m", "tsm_edge", "demo", "--video", str(REAL_CLIP), "--loop", "--json"]
     command += [
         "--serve",
         "127.0.0.1:0",
@@ -274,7 +274,7 @@ def test_the_demo_as_a_user_starts_it(browser, local_bundle, tmp_path):
     try:
         url = re.search(r"http://\S+", process.stderr.readline())[0]
         page = browser.page(url, 390, 844, phone=True)
-        page.wait(f"document.getElementById('source').textContent === '{SAMPLE_CLIP.name}'", 60)
+        page.wait(f"document.getElementById('source').textContent === '{REAL_CLIP.name}'", 60)
         assert page.evaluate("document.getElementById('picture').naturalWidth") == 480
         assert content(page, "model") == "tsm-mobilenetv2"
         begin = "parseFloat(document.querySelector('#strip div').style.left)"

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tsm_edge.demo import SAMPLE_CLIP, camera
+from tsm_edge.demo import REAL_CLIP, SAMPLE_CLIP, camera
 from tsm_edge.demo.camera import Camera, check_camera
 from tsm_edge.demo.files import ImageFolder, Repeated, VideoFile, natural_key
 from tsm_edge.errors import CameraError, VideoError
@@ -22,8 +22,8 @@ def all_frames(source):
 
 
 def test_the_shipped_clip_is_small_real_video():
-    assert SAMPLE_CLIP.stat().st_size < 1_500_000
-    source = VideoFile(SAMPLE_CLIP)
+    assert REAL_CLIP.stat().st_size < 1_500_000
+    source = VideoFile(REAL_CLIP)
     frames = all_frames(source)
     assert len(frames) == 230
     assert frames[0].image.shape == (360, 480, 3)
@@ -53,7 +53,7 @@ def test_a_file_without_usable_stamps_is_counted_and_says_so(write_video, make, 
 
 
 def test_a_file_cut_off_in_the_middle_says_so(tmp_path):
-    whole = SAMPLE_CLIP.read_bytes()  # its index stands at the front, so a cut file still opens
+    whole = REAL_CLIP.read_bytes()  # its index stands at the front, so a cut file still opens
     path = tmp_path / "cut.mp4"
     path.write_bytes(whole[: len(whole) // 2])
     source = VideoFile(path)
@@ -82,7 +82,7 @@ def test_a_folder_given_as_video_points_to_images(tmp_path):
 
 def test_a_file_given_as_folder_points_to_video():
     with pytest.raises(VideoError, match="--video"):
-        ImageFolder(SAMPLE_CLIP, 12)
+        ImageFolder(REAL_CLIP, 12)
 
 
 def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path):

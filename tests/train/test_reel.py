@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from tsm_edge import cli, synth
 from tsm_edge.errors import UnknownName
-from tsm_edge.synth.reel import AWAY, render_reel
+from tsm_edge.synth.reel import AWAY, COMES, STAYS, render_reel
 
 LABELS = ("Swiping Left", "Zooming In With Full Hand", "Swiping Up")
 
@@ -43,8 +43,8 @@ def test_the_hand_moves_at_its_cue_and_is_away_before_and_after(reel):
     idle = during(0.1, AWAY - 0.1)
     for cue in reel.cues:
         assert during(cue.start_s, cue.end_s) > 4 * idle
-        gone = cue.end_s + 0.7 + 0.5
-        assert during(gone + 0.1, gone + 0.8) < 2 * idle
+        gone = cue.end_s + STAYS + COMES
+        assert during(gone + 0.1, gone + AWAY - 0.1) < 2 * idle
 
 
 def test_unknown_labels_are_refused_with_a_neighbour():

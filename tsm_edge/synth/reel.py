@@ -19,7 +19,7 @@ from .families import family
 from .motion import MOVES, Timing, Track
 
 #: seconds: until the hand is there, until the gesture begins, from its end until the hand goes, and without a hand
-COMES, WAITS, STAYS, AWAY = 0.5, 0.9, 0.7, 0.9
+COMES, WAITS, STAYS, AWAY = 0.8, 0.9, 0.7, 0.6
 _BELOW = 1.1  # how far down an unseen hand is, in sides of the frame
 
 
@@ -74,12 +74,15 @@ def render_reel(
 
 
 def _visit(random: Random, label: str, times: Floats, duration: float) -> Track:
-    """The hand's whole visit: the gesture's own track, which rests before and after, moved up and down again."""
+    """The hand's whole visit: the gesture's own track, which rests before and after; it comes from below, leaning, and
+    goes there again.
+    """
     start = COMES + WAITS
     track = MOVES[label](random, Timing(times, start, duration, 1.4))
     leaves = start + duration + STAYS
     below = 1 - _eased(times / COMES) + _eased((times - leaves) / COMES)
-    return track.moved(y=_BELOW * below)
+    side, lean = random.uniform(-0.35, 0.35), random.uniform(-0.9, 0.9)
+    return track.moved(x=side * below, y=_BELOW * below, angle=lean * below)
 
 
 def _eased(share: Floats) -> Floats:

@@ -1,0 +1,70 @@
+"""The model and the clips that come with the package: the demo says what is done in them, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tsm_edge.demo import REAL_CLIP, SAMPLE_CLIP
+from tsm_edge.demo.default_bundle import MODEL, default_bundle
+from tsm_edge.smoothing import is_quiet
+
+#: the mean of the last second decides, so a label stays until its frames have left the window
+LINGERS_S = 1.6
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    pytest.importorskip("tvm", reason="compiling needs the extra 'compile'")
+    return default_bundle(environ={"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))})
+
+
+@pytest.fixture(scope="module")
+def cues():
+    return json.loads(SAMPLE_CLIP.with_suffix(".json").read_text())["cues"]
+
+
+def decisions(folder, clip, *options):
+    """(time, label) of every frame that the model saw."""
+    command = [sys.executable, "-m", "tsm_edge", "demo", "--bundle", str(folder), "--video", str(clip)]
+    done = subprocess.run(
+        [*command, "--headless", "--json", *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "means nothing" not in done.stderr
+    *lines, summary = map(json.loads, done.stdout.splitlines())
+    assert (summary["model"], summary["weights"]) == (MODEL, "default")
+    return [(line["t_s"], line["label"]) for line in lines]
+
+
+def spoken(found):
+    """The gestures in the order in which they were announced, with the time of each."""
+    changes = [now for before, now in zip([(0.0, ""), *found], found) if now[1] != before[1]]
+    return [(time, label) for time, label in changes if not is_quiet(label)]
+
+
+def test_every_gesture_of_the_clip_is_recognised_when_it_is_made(shipped, cues):
+    said = spoken(decisions(shipped, SAMPLE_CLIP))
+    assert [label for _, label in said] == [cue["label"] for cue in cues]
+    for (time, _), cue in zip(said, cues):
+        assert cue["start_s"] < time < cue["end_s"] + LINGERS_S / 2
+
+
+def test_in_a_mirror_left_is_right(shipped, cues):
+    turned = {
+        "Left": "Right",
+        "Right": "Left",
+        "Clockwise": "Counterclockwise",
+        "Counterclockwise": "Clockwise",
+    }
+    expected = [" ".join(turned.get(word, word) for word in cue["label"].split()) for cue in cues]
+    assert [label for _, label in spoken(decisions(shipped, SAMPLE_CLIP, "--mirror"))] == expected
+    assert expected != [cue["label"] for cue in cues]
+
+
+def test_people_who_make_no_gesture_are_no_gesture(shipped):
+    """Jumping jacks and a back flip; somebody walks by."""
+    assert len(spoken(decisions(shipped, REAL_CLIP))) <= 1
