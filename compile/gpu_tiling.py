@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
 
+from tsm_edge.errors import CompileError
+
 from .ops import Conv
 
 #: waves that a unit needs to hide its latencies, for every 32 lanes: each thread has independent sums of its own
@@ -201,12 +203,17 @@ def fits(machine: Machine, gemm: Gemm, k: int) -> bool:
 
 @cache
 def choose_gemm(machine: Machine, m: int, n: int, k: int, depths: tuple[int, ...] = (8, 16, 32)) -> Gemm:
-    """The tile with the least modelled cycles."""
+    """The tile with the least modelled cycles; CompileError where the machine has room for none."""
     bare = machine.at(frozenset())
-    return min(
-        candidates(bare, m, n, k, depths),
-        key=lambda gemm: (gemm_cycles(bare, gemm, m, n, k), -gemm.depth, gemm.threads),
-    )
+    fitting = list(candidates(bare, m, n, k, depths))
+    if not fitting:
+        raise CompileError(
+            f"No tile of a matrix product of {m} x {n} x {k} fits the target's GPU.",
+            found=f"{machine.thread_registers} registers a thread, {machine.group_threads} threads a group, "
+            f"{machine.group_shared_bytes} bytes of shared memory",
+            hint="look at thread_registers, group_threads and group_shared_kib of the target's file",
+        )
+    return min(fitting, key=lambda gemm: (gemm_cycles(bare, gemm, m, n, k), -gemm.depth, gemm.threads))
 
 
 @dataclass(frozen=True)

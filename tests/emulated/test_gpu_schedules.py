@@ -10,9 +10,10 @@ import opencl_lab
 import pytest
 
 from tsm_edge import target
-from tsm_edge.compile import schedules
+from tsm_edge.compile import gpu_tiling, schedules
 from tsm_edge.compile.families import opencl
 from tsm_edge.compile.ops import Conv, Copy, GlobalPool, MaxPool
+from tsm_edge.errors import CompileError
 
 CASES = [case for rule in schedules.rules("gpu") for case in rule.CASES]
 #: shapes at, below and above a tile, and every width of a vector
@@ -38,9 +39,10 @@ def device() -> opencl_lab.Device:
 
 
 def test_each_case_is_claimed_by_its_own_schedule() -> None:
+    machine = opencl.machine(target.load("opencl"), "fp16")
     for rule in schedules.rules("gpu"):
         for case in rule.CASES:
-            assert schedules.find("gpu", case) is rule, case
+            assert schedules.find("gpu", case, machine) is rule, case
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -49,11 +51,18 @@ def test_kernels_equal_numpy(device: opencl_lab.Device, precision: str) -> None:
 
 
 def test_kernels_with_the_tiles_of_another_device(device: opencl_lab.Device) -> None:
-    """Many units, waves of 64, few registers: small tiles and several slices."""
+    """Many units, waves of 64, 64 registers, small groups: small tiles and several slices."""
     facts = opencl.machine(target.load("android-adreno"), "fp16")
-    few = replace(facts, units=20, thread_registers=48, group_threads=128)
+    few = replace(facts, units=20, group_threads=128)
     dense = [case for case in CASES if isinstance(case, Conv) and case.groups == 1]
     gpu_lab.run(device, dense, few, 2)
+
+
+def test_a_gpu_without_room_for_a_tile_is_refused() -> None:
+    facts = replace(opencl.machine(target.load("opencl"), "fp16"), thread_registers=40)
+    with pytest.raises(CompileError, match="No tile") as caught:
+        gpu_tiling.choose_gemm(facts, 30, 32, 27)
+    assert "40 registers a thread" in str(caught.value.found)
 
 
 @pytest.mark.parametrize("wide", ["x", "y"])
