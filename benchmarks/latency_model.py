@@ -24,17 +24,18 @@ from tsm_edge.target import CpuFacts, EdgeTarget
 
 MODELS = ("tsm-mobilenetv2", "tsm-resnet50", "tsm-resnet18")
 SHORTEST_MS = 0.02  # layers below are mostly the call; they count in the frame's error, not in the layers'
-#: milliseconds of a frame at 224x224 that others published. TSM: online, TVM (ICCV paper; abstract of arXiv 2109.13227
-#: for the GPU). ncnn: its benchmark/README, mobilenet_v2 without a shift, fp16 where the chip has it, 4 threads (6 on
-#: the Orin Nano)
-PUBLISHED = {
-    "raspberry-pi-3": {"ncnn": 111.7},
-    "raspberry-pi-zero-2w": {"ncnn": 147.0},
-    "raspberry-pi-4": {"ncnn": 61.9},
-    "raspberry-pi-5": {"ncnn": 10.5},
-    "jetson-nano-cpu": {"paper": 47.8, "ncnn": 33.8},
-    "jetson-orin-nano-cpu": {"ncnn": 6.5},
-    "rk3588-cpu": {"ncnn": 5.5},
+#: milliseconds of a frame at 224x224 that others published, by model. TSM: online, TVM (ICCV paper; abstract of arXiv
+#: 2109.13227 for the GPU). ncnn: its benchmark/README, mobilenet_v2 and resnet50 without a shift, fp16 where the chip
+#: has it, 4 threads (6 on the Orin Nano)
+PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
+    "raspberry-pi-3": {"tsm-mobilenetv2": {"ncnn": 111.7}, "tsm-resnet50": {"ncnn": 587}},
+    "raspberry-pi-zero-2w": {"tsm-mobilenetv2": {"ncnn": 147.0}, "tsm-resnet50": {"ncnn": 783}},
+    "raspberry-pi-4": {"tsm-mobilenetv2": {"ncnn": 61.9}, "tsm-resnet50": {"ncnn": 263}},
+    "raspberry-pi-5": {"tsm-mobilenetv2": {"ncnn": 10.5}, "tsm-resnet50": {"ncnn": 46.2}},
+    "jetson-nano-cpu": {"tsm-mobilenetv2": {"paper": 47.8, "ncnn": 33.8}, "tsm-resnet50": {"ncnn": 204}},
+    "jetson-tx2-cpu": {"tsm-mobilenetv2": {"paper": 36.4}},
+    "jetson-orin-nano-cpu": {"tsm-mobilenetv2": {"ncnn": 6.5}, "tsm-resnet50": {"ncnn": 39.3}},
+    "rk3588-cpu": {"tsm-mobilenetv2": {"ncnn": 5.5}, "tsm-resnet50": {"ncnn": 28.3}},
 }
 
 
@@ -118,7 +119,7 @@ def boards(model: str) -> list[dict[str, Any]]:
             cpu.modelled(work, None, device, "fp32", threads) for threads in (1, min(4, device.cpu.cores))
         )
         assert one is not None and four is not None
-        published = others if model == MODELS[0] else {}
+        published = others.get(model, {})
         rows.append(
             {
                 "model": model,

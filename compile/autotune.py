@@ -50,11 +50,8 @@ class Records:
     def load(cls, path: Path, target: EdgeTarget) -> Records:
         """Read a file of `save`; UsageError where it is not one, or not for this target."""
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            if document["format"] != FORMAT or not isinstance(document["choices"], dict):
-                raise ValueError(f"format {document['format']}")
-            records = cls(document["target"], document["facts"], document["choices"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            records = cls.parse(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
             raise UsageError(
                 f"'{path}' holds no tuning records.", found=error, hint="make one with --autotune FILE"
             ) from error
@@ -65,6 +62,20 @@ class Records:
                 allowed=f"{target.name}, {target.cpu.llvm_cpu}, with the same caches and cores",
             )
         return records
+
+    @classmethod
+    def parse(cls, document: Any) -> Records:
+        """Read what `save` wrote; ValueError says what is wrong with it."""
+        if not isinstance(document, dict):
+            raise ValueError("no JSON object")
+        if document.get("format") != FORMAT:
+            raise ValueError(f"format {document.get('format')}, not {FORMAT}")
+        for name, kind in (("target", str), ("facts", dict), ("choices", dict)):
+            if not isinstance(document.get(name), kind):
+                raise ValueError(f"'{name}' is missing or of a wrong type")
+        if not all(isinstance(choice, str) for choice in document["choices"].values()):
+            raise ValueError("a choice that is no name")
+        return cls(document["target"], document["facts"], document["choices"])
 
     def save(self, path: Path) -> None:
         """Write the records; an older file stays whole until the new one is complete."""
@@ -84,6 +95,21 @@ class Tuning:
     follow: Path | None = None
     write: Path | None = None
     report: Callable[[str], None] = lambda text: None
+
+    def check(self, target: EdgeTarget) -> None:
+        """Refuse what cannot end well before a network is read and minutes are spent on measuring."""
+        if self.follow is not None:
+            Records.load(self.follow, target)
+        if self.write is None:
+            return
+        check_here(target)
+        folder = self.write.parent
+        if not folder.is_dir():
+            raise OutputError(
+                f"'{self.write}' cannot be written.",
+                found=f"no folder {folder}",
+                hint="make the folder first",
+            )
 
     def choices(self, graph: Graph, target: EdgeTarget, backend: ModuleType) -> Mapping[str, str]:
         """Operator -> name of `schedules.choices`; searches and writes where that was asked for."""
@@ -105,6 +131,14 @@ def facts_of(target: EdgeTarget) -> dict[str, Any]:
     return facts
 
 
+def check_here(target: EdgeTarget) -> None:
+    """UnsupportedTarget where a target is not this machine."""
+    if target.name != "local":
+        raise UnsupportedTarget(
+            "--autotune measures on this machine.", found=f"target '{target.name}'", allowed="target 'local'"
+        )
+
+
 def search(
     graph: Graph, target: EdgeTarget, backend: ModuleType, report: Callable[[str], None] = lambda text: None
 ) -> Records:
@@ -112,10 +146,7 @@ def search(
 
     report: called with a line for each operator. UnsupportedTarget where this machine is not the target.
     """
-    if target.name != "local":
-        raise UnsupportedTarget(
-            "--autotune measures on this machine.", found=f"target '{target.name}'", allowed="target 'local'"
-        )
+    check_here(target)
     machine = backend.machine(target)
     chosen: dict[str, str] = {}
     for node, op in lower.operators(graph):

@@ -109,6 +109,7 @@ def compile(
     backend = backend_of(target)
     precision = precision_of(backend, precision)
     toolchain.check_compiler(target, cc)
+    tuning.check(target)
     phases = Phases(progress, dump)
     with phases.phase("import"):
         graph = network.load()

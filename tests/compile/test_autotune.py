@@ -15,7 +15,7 @@ from tsm_edge import target
 from tsm_edge.compile import autotune, lower, passes, planner, schedules
 from tsm_edge.compile.families import cpu
 from tsm_edge.compile.graph import Graph
-from tsm_edge.errors import UnsupportedTarget, UsageError
+from tsm_edge.errors import OutputError, UnsupportedTarget, UsageError
 
 LOCAL = target.load("local")
 
@@ -77,7 +77,20 @@ def test_records_round_trip_and_know_their_target(records: autotune.Records, tmp
     assert autotune.Tuning(follow=path).choices(graph(), LOCAL, cpu) == records.choices
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"format": 9, "choices": {}})])
+WHOLE = {"format": autotune.FORMAT, "target": "local", "facts": {}, "choices": {}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        json.dumps(WHOLE)[:-9],
+        *(json.dumps(WHOLE | part) for part in ({"format": 9}, {"target": 1}, {"facts": 7})),
+        *(json.dumps(WHOLE | {"choices": choices}) for choices in ([], {"an operator": 3})),
+    ],
+)
 def test_what_is_no_record_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(UsageError, match="holds no tuning records"):
@@ -87,3 +100,13 @@ def test_what_is_no_record_is_refused(text: str, tmp_path: Path) -> None:
 def test_another_target_is_not_measured_here() -> None:
     with pytest.raises(UnsupportedTarget, match="measures on this machine"):
         autotune.search(graph(), target.load("raspberry-pi-4"), cpu)
+
+
+def test_what_cannot_end_well_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedTarget, match="measures on this machine"):
+        autotune.Tuning(write=tmp_path / "x.json").check(target.load("raspberry-pi-4"))
+    with pytest.raises(OutputError, match="cannot be written"):
+        autotune.Tuning(write=tmp_path / "none" / "x.json").check(LOCAL)
+    with pytest.raises(UsageError, match="holds no tuning records"):
+        autotune.Tuning(follow=tmp_path / "none.json").check(LOCAL)
+    autotune.Tuning(write=tmp_path / "x.json").check(LOCAL)
