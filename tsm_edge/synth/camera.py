@@ -84,7 +84,7 @@ def distractor(random: Random) -> Distractor:
         swing=random.uniform(-0.12, 0.12, 2),
         beat=random.uniform(1, 14),
         radius=random.uniform(0.02, 0.075),
-        colour=_triple(colour(random)),
+        colour=triple(colour(random)),
         boxy=bool(random.random() < 0.5),
     )
 
@@ -97,7 +97,7 @@ def occluder(random: Random) -> tuple[Floats, tuple[float, float, float]]:
     corners = np.array(
         [offset * outward - along, offset * outward + along, far * outward + along, far * outward - along]
     )
-    return corners, _triple(colour(random))
+    return corners, triple(colour(random))
 
 
 def put_person(random: Random, background: Pixels) -> None:
@@ -106,15 +106,15 @@ def put_person(random: Random, background: Pixels) -> None:
 
     side = background.shape[0]
     x, top, radius = random.uniform(0.25, 0.75), random.uniform(0.2, 0.5), random.uniform(0.09, 0.2)
-    cloth, tone = _triple(colour(random)), random.uniform(60, 240)
+    cloth, tone = triple(colour(random)), random.uniform(60, 240)
     shoulders = (int(x * side), int((top + 2.6 * radius) * side))
     cv2.ellipse(
         background, shoulders, (int(2.1 * radius * side), int(1.6 * radius * side)), 0, 0, 360, cloth, -1
     )
     head, hair = (int(x * side), int(top * side)), (int(x * side), int((top - 0.35 * radius) * side))
-    dark = _triple(np.full(3, random.uniform(10, 120)))
+    dark = triple(np.full(3, random.uniform(10, 120)))
     cv2.ellipse(background, hair, (int(0.95 * radius * side), int(1.0 * radius * side)), 0, 0, 360, dark, -1)
-    face = _triple(tone * np.array([1, 0.78, 0.65]))
+    face = triple(tone * np.array([1, 0.78, 0.65]))
     cv2.ellipse(background, head, (int(0.8 * radius * side), int(1.05 * radius * side)), 0, 0, 360, face, -1)
 
 
@@ -189,5 +189,6 @@ def develop(random: Random, frames: list[Pixels], times: Floats, clutter: float 
     return out
 
 
-def _triple(values: Floats) -> tuple[float, float, float]:
+def triple(values: Floats) -> tuple[float, float, float]:
+    """A colour as OpenCV takes it."""
     return float(values[0]), float(values[1]), float(values[2])

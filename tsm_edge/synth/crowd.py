@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .camera import triple
 from .shapes import pixels, scale_of
 from .textures import colour
 
@@ -77,5 +78,5 @@ def _walker(random: Random, distance: float) -> Walker:
         growth=random.normal(0, 0.06),
         stride=random.uniform(3, 7),
         phase=random.uniform(0, 6.3),
-        colours=tuple(tuple(colour(random).tolist()) for _ in range(3)),
+        colours=(triple(colour(random)), triple(colour(random)), triple(colour(random))),
     )
