@@ -113,6 +113,15 @@ def test_a_network_without_multiplications_has_a_picture_too():
     assert roofline.draw(OPS[2:], ROOFS, "nothing but a pool").shape == (900, 1600, 3)
 
 
+def test_what_lies_above_a_roof_is_explained():
+    fast = OpTime("k", "layer", "pointwise_cpu:7x12", 10**6, 10**9, 10.0)
+    notes = " | ".join(roofline._notes([fast, OPS[2]], [fast], ROOFS))
+    assert "not shown: 1 operation without" in notes
+    assert "above the slope" in notes and "above the flat roof" in notes
+    slow = OpTime("k", "layer", "pointwise_cpu:7x12", 10, 10, 1e9)
+    assert list(roofline._notes([slow], [slow], ROOFS)) == []
+
+
 def test_the_picture_is_written_and_read_back(tmp_path):
     path = tmp_path / "roof.png"
     image = roofline.draw(OPS, ROOFS, "a test")

@@ -11,6 +11,8 @@ from .agreement import Floats
 from .edge import EdgeRunner
 
 PROFILED_STEPS = 40
+#: why an operation may seem faster than the machine: its work is the network's multiply-adds, and not all are done
+NOT_COMPUTED = "taps outside the image and products that Winograd's algorithm saves count as work"
 
 
 @dataclass(frozen=True)

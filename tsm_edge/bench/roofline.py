@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import OutputError
 from .ceiling import Ceiling
-from .per_op import OpTime
+from .per_op import NOT_COMPUTED, OpTime
 
 WIDTH, HEIGHT = 1600, 900
 LEFT, TOP, RIGHT, BOTTOM = (
@@ -72,7 +72,8 @@ class Axes:
 def draw(ops: Sequence[OpTime], ceiling: Ceiling, title: str) -> Image:
     """Return the picture, uint8 BGR [900, 1600, 3].
 
-    Dots above the sloped roof are no mistake: their arguments came from a cache, which is faster than memory.
+    Dots above a roof are no mistake, and a note below says why: arguments came from a cache, which is faster than
+    memory, or multiply-adds of the network did not have to be computed (see `per_op.NOT_COMPUTED`).
     """
     image = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     shown = sorted((op for op in ops if op.macs and op.bytes and op.ns), key=lambda op: -op.ns)
@@ -87,13 +88,26 @@ def draw(ops: Sequence[OpTime], ceiling: Ceiling, title: str) -> Image:
         _dot(image, axes.at(op.flop_per_byte, op.gflop_per_s), number, op.ns / total, colours[kind_of(op)])
     _legend(image, colours)
     _list(image, shown, total, colours)
+    notes = list(_notes(ops, shown, ceiling))
+    for line, note in enumerate(notes):
+        put_text(image, note, (LEFT, HEIGHT - 8 - 22 * (len(notes) - 1 - line)), 0.5, GREY)
+    return image
+
+
+def _notes(ops: Sequence[OpTime], shown: Sequence[OpTime], ceiling: Ceiling) -> Iterator[str]:
+    """What a reader may stumble over, in a line each."""
     hidden = len(ops) - len(shown)
     if hidden:
-        rest = (total - sum(op.ns for op in shown)) / 1e6
+        rest = (sum(op.ns for op in ops) - sum(op.ns for op in shown)) / 1e6
         plural = "s" if hidden > 1 else ""
-        note = f"not shown: {hidden} operation{plural} without multiply-accumulates, {rest:.3f} ms"
-        put_text(image, note, (LEFT, HEIGHT - 20), 0.5, GREY)
-    return image
+        yield f"not shown: {hidden} operation{plural} without multiply-accumulates, {rest:.3f} ms"
+    reasons = []
+    if any(op.gflop_per_s > op.flop_per_byte * ceiling.gb_per_s for op in shown):
+        reasons.append("above the slope: arguments from a cache")
+    if any(op.gflop_per_s > ceiling.gflop_per_s for op in shown):
+        reasons.append(f"above the flat roof: {NOT_COMPUTED}")
+    if reasons:
+        yield "; ".join(reasons)
 
 
 def write(path: Path, image: Image) -> None:

@@ -11,7 +11,7 @@ from .. import report
 from .agreement import Agreement
 from .ceiling import Ceiling
 from .figures import ratio
-from .per_op import OpTime
+from .per_op import NOT_COMPUTED, OpTime
 from .session import Results
 from .turns import Entry
 
@@ -170,6 +170,8 @@ def _show_ops(results: Results) -> None:
             f"peak: {results.ceiling.gflop_per_s:.1f} GFLOP/s, {results.ceiling.gb_per_s:.1f} GB/s "
             f"with {threads(results.ceiling.threads)}; {results.ceiling.method}"
         )
+        if any(op.gflop_per_s > results.ceiling.gflop_per_s for op in results.ops):
+            click.echo(f"above 100 % of peak: {NOT_COMPUTED}")
 
 
 def _peak_percent(op: OpTime, ceiling: Ceiling | None) -> float:
