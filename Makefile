@@ -26,7 +26,7 @@ demo: $(VENV)/wheel.stamp
 
 # Run from tests/, so that the checkout is not on Python's path: what is tested is the installed wheel.
 test: lint $(VENV)/emulators.stamp $(VENV)/browser.stamp
-	cd tests && TSM_EDGE_TEST_WHEEL=1 $(abspath $(BIN))/pytest -q $(PYTEST_ARGS)
+	cd tests && TSM_EDGE_TEST_WHEEL=1 $(abspath $(BIN))/pytest -q -rs $(PYTEST_ARGS)
 
 # mypy reads the installed wheel: in the checkout three of its packages stand elsewhere (see pyproject.toml).
 lint: $(VENV)/test.stamp

@@ -140,8 +140,9 @@ class Model(AbstractContextManager["Model"]):
     def ops(self) -> list[Operation]:
         """Return the operations of a step in running order."""
         self._alive()
-        count, info, found = self.manifest.plan.steps, abi.OpInfo(), []
-        for index in range(count):
+        model, info, found = abi.ModelInfo(), abi.OpInfo(), []
+        self._library.tsm_info(self._handle, ctypes.byref(model))
+        for index in range(model.op_count):
             self._library.tsm_op(self._handle, index, ctypes.byref(info))
             names = (info.kernel.decode(), info.layer.decode(), info.schedule.decode())
             found.append(Operation(*names, int(info.macs), int(info.bytes)))

@@ -17,7 +17,13 @@ def test_bundle_equals_torch(name: str, tmp_path: Path) -> None:
     compiled = pipeline.compile(networks.zoo(model), target.load("local"), tmp_path / "bundle")
     assert compiled.generic_layers() == []
     schedules = [op.schedule.partition(":")[0] for op in compiled.planned.plan.ops]
-    assert set(schedules) == {"conv_cpu", "pointwise_cpu", "max_pool_cpu", "global_pool_cpu"}
+    # which of the 3x3 layers are worth Winograd's algorithm is for the machine's facts to say
+    assert set(schedules) - {"winograd_cpu"} == {
+        "conv_cpu",
+        "pointwise_cpu",
+        "max_pool_cpu",
+        "global_pool_cpu",
+    }
     layers = [layer for layer in model.build().modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     assert len(schedules) == len(layers) + 2  # and two pools: nothing shifts, adds or copies
     manifest = compiled.manifest

@@ -66,7 +66,7 @@ def environ(tmp_path):
 def test_it_is_compiled_once_and_then_found(tmp_path, environ):
     counted = Counted()
     folder = cache.default_bundle(counted, environ)
-    assert folder.name == "tsm-mobilenetv2-local"
+    assert folder.name == f"{cache.MODEL}-local"
     assert folder.is_relative_to(tmp_path / "cache" / "tsm-edge")
     assert cache.default_bundle(counted, environ) == folder
     assert counted.times == 1

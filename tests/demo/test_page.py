@@ -275,7 +275,9 @@ def test_the_demo_as_a_user_starts_it(browser, local_bundle, tmp_path):
         url = re.search(r"http://\S+", process.stderr.readline())[0]
         page = browser.page(url, 390, 844, phone=True)
         page.wait(f"document.getElementById('source').textContent === '{REAL_CLIP.name}'", 60)
-        assert page.evaluate("document.getElementById('picture').naturalWidth") == 480
+        page.wait(
+            "document.getElementById('picture').naturalWidth === 480"
+        )  # 0 while the next one is loading
         assert content(page, "model") == "tsm-mobilenetv2"
         begin = "parseFloat(document.querySelector('#strip div').style.left)"
         page.wait(f"{begin} < 95")  # more than 1.5 of the 30 seconds

@@ -164,6 +164,7 @@ def test_a_killed_run_leaves_the_old_recording(tmp_path):
 def test_the_second_interrupt_is_pythons_own(tmp_path):
     code = (
         "import os, signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it\n"
         "from tsm_edge.demo.interrupt import stop_flag\n"
         "with stop_flag() as stop:\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"

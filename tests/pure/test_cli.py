@@ -226,9 +226,10 @@ def test_models():
     result = invoke("models")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["MODEL", *models.names(), "next:"]
+    known = [*models.names(), *models.shipped()]
+    assert [line.split()[0] for line in lines] == ["MODEL", *known, "next:"]
     document = json.loads(invoke("models", "--json").stdout)
-    assert [entry["name"] for entry in document["models"]] == models.names()
+    assert [entry["name"] for entry in document["models"]] == known
 
 
 def test_one_model():
