@@ -25,7 +25,7 @@ LEFT, TOP, RIGHT, BOTTOM = (
     110,
     90,
     1080,
-    800,
+    780,
 )  # the plot's corners in pixels; the lists stand to the right of it
 LISTED = 12
 INK, GREY, GRID = (40, 40, 40), (120, 120, 120), (228, 228, 228)  # BGR
