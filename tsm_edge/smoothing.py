@@ -60,8 +60,8 @@ class Smoother:
         threshold: mean probability, 0..1, that a class must reach to be shown instead of a quiet one
             (:func:`is_quiet`); frames before the first count as quiet. Without quiet labels it has no meaning.
 
-    The defaults leave 0.8 false alarms a minute of real footage where a window of 12 without a threshold leaves 9, and
-    find as many gestures (`benchmarks/false_alarms.py`).
+    With the defaults the shipped model gives 0.7 false alarms a minute of real footage (`benchmarks/false_alarms.py`,
+    `benchmarks/results/false_alarms.json`).
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from ..errors import UnknownName
 from . import camera
 from ._clip import Floats, Pixels, Random, draw_frame, draw_scene
 from .families import family
-from .motion import MOVES, Timing, Track
+from .motion import MOVES, Timing, Track, eased
 
 #: seconds: until the hand is there, until the gesture begins, from its end until the hand goes, and without a hand
 COMES, WAITS, STAYS, AWAY = 0.8, 0.9, 0.7, 0.6
@@ -80,14 +80,9 @@ def _visit(random: Random, label: str, times: Floats, duration: float) -> Track:
     start = COMES + WAITS
     track = MOVES[label](random, Timing(times, start, duration, 1.4))
     leaves = start + duration + STAYS
-    below = 1 - _eased(times / COMES) + _eased((times - leaves) / COMES)
+    below = eased(times, np.array([0, COMES, leaves, leaves + COMES]), np.array([1.0, 0, 0, 1]))
     side, lean = random.uniform(-0.35, 0.35), random.uniform(-0.9, 0.9)
     return track.moved(x=side * below, y=_BELOW * below, angle=lean * below)
-
-
-def _eased(share: Floats) -> Floats:
-    share = np.clip(share, 0, 1)
-    return share**2 * (3 - 2 * share)
 
 
 def _unseen(track: Track, count: int) -> Track:
