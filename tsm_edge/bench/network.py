@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +15,29 @@ from ..onnx_file import onnx_model
 from ..onnx_meta import OnnxMeta
 from ..signature import Signature
 
+#: two float16 networks that sum in another order are each off by some 0.005 from the true values
+TOLERANCES = {"float32": 1e-4, "float16": 2e-2}
+
 
 @dataclass(frozen=True)
 class Network:
     """What a peer can run. ``model`` and ``weights`` are None and empty for a foreign ONNX file.
 
-    weights: float32 arrays by state_dict key.
+    weights: float32 arrays by state_dict key. device: "cuda" for a bundle that runs on an NVIDIA GPU, else "cpu";
+    precision: what the bundle stores numbers in. A peer that can runs on the same device, in the same precision.
     """
 
     signature: Signature
     onnx: bytes = field(repr=False)
     model: Model | None
     weights: dict[str, np.ndarray] = field(repr=False)
+    device: str = "cpu"
+    precision: str = "float32"
+
+    @property
+    def tolerance(self) -> float:
+        """How far a peer's outputs may be from the bundle's, relative to the largest value."""
+        return TOLERANCES[self.precision]
 
     def own(self, peer: str) -> Model:
         """Return the model; UsageError where there is only an ONNX file."""
@@ -49,9 +60,13 @@ def network_of(manifest: Manifest, weights: Path | None) -> Network:
     origin.check_file(manifest, weights, "bench")
     if manifest.model.source == "onnx":
         assert weights is not None
-        return Network(manifest.signature, weights.read_bytes(), None, {})
-    seed = checkpoints.seed_of(manifest.model.weights)
-    return own_network(origin.model_of(manifest), weights, seed)
+        network = Network(manifest.signature, weights.read_bytes(), None, {})
+    else:
+        seed = checkpoints.seed_of(manifest.model.weights)
+        network = own_network(origin.model_of(manifest), weights, seed)
+    if manifest.target.family != "cuda":
+        return network
+    return replace(network, device="cuda", precision=manifest.precision)
 
 
 def own_network(model: Model, weights: Path | None = None, seed: int = 0) -> Network:

@@ -58,9 +58,12 @@ def crop(clip: Pixels, size: int, random: np.random.Generator, strength: float =
 
 def recolour(clip: Pixels, random: np.random.Generator, strength: float = 1.0) -> Pixels:
     """Gain, offset and tint, the same for every frame of the clip."""
+    import cv2
+
     gain = np.exp(random.uniform(-0.3, 0.3) * strength + random.uniform(-0.1, 0.1, 3) * strength)
     offset = random.uniform(-25, 25) * strength
     tables = np.clip(np.arange(256)[:, None] * gain + offset, 0, 255).astype(np.uint8)
     if random.random() < 0.1 * strength:
         tables = tables[:, random.permutation(3)]
-    return np.stack([tables[:, channel][clip[..., channel]] for channel in range(3)], axis=-1)
+    flat = np.ascontiguousarray(clip).reshape(-1, clip.shape[2], 3)
+    return np.asarray(cv2.LUT(flat, tables[None])).reshape(clip.shape)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .. import models, report
-from ..errors import DataError, UsageError
+from ..errors import DataError, DeviceError, UsageError
 from ..models import Model, read_labels
 from .data import Skipped, decoded, find, split
 from .labels import permutation, read_pairs, reversal
@@ -78,6 +78,13 @@ _QUIET_S = 30  # between two lines of progress where there is no terminal
 @click.option(
     "--threads", type=click.IntRange(1, 64), help="Threads; 1 repeats bit for bit.  [default: all cores]"
 )
+@click.option(
+    "--device",
+    type=click.Choice(("auto", "cpu", "cuda")),
+    default="auto",
+    show_default=True,
+    help="What trains: an NVIDIA GPU when PyTorch sees one, or the CPU.",
+)
 @click.option("--half", is_flag=True, help="Write the weights as float16, half the size.")
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
@@ -99,7 +106,13 @@ def train(data: Path, out: Path, resume: bool, init: Path | None, as_json: bool,
         )
     model, train_clips, held_out = _clips(data, out, options)
     trainer = _trainer(
-        model, train_clips, held_out, out, _settings(model, train_clips, data, options), options["half"]
+        model,
+        train_clips,
+        held_out,
+        out,
+        _settings(model, train_clips, data, options),
+        half=options["half"],
+        device=training_device(options["device"]),
     )
     if resume:
         click.echo(f"going on after epoch {trainer.resume()}", err=True)
@@ -185,16 +198,36 @@ def _settings(model: Model, store: Store, data: Path, options: dict[str, Any]) -
 
 
 def _trainer(
-    model: Model, train_clips: Store, held_out: Store, out: Path, settings: Settings, half: bool
+    model: Model,
+    train_clips: Store,
+    held_out: Store,
+    out: Path,
+    settings: Settings,
+    *,
+    half: bool,
+    device: str,
 ) -> Any:
     from .loop import Trainer
 
     click.echo(
         f"{len(train_clips)} clips to train on, {len(held_out)} held out, {len(model.labels)} classes; "
-        f"{model.macs * settings.frames / 1e6:.0f} MMAC a clip",
+        f"{model.macs * settings.frames / 1e6:.0f} MMAC a clip, on {device}",
         err=True,
     )
-    return Trainer(settings, model, train_clips, held_out, out, half=half)
+    return Trainer(settings, model, train_clips, held_out, out, half=half, device=device)
+
+
+def training_device(wanted: str) -> str:
+    """Torch's name for what trains; DeviceError when a GPU is asked for and PyTorch sees none."""
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "PyTorch sees no NVIDIA GPU to train on.",
+            found=f"torch {torch.__version__}",
+            hint="install a build of torch for this driver, or train with --device cpu",
+        )
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def initial(path: Path, model: Model) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,7 @@ _WARM_UP, _LAST_LR = (
 )  # share of the steps in which the rate rises; share of it that is left at the end
 _CLIP_NORM = 5.0
 _HEAD_RATE = 0.1  # of the learning rate
+_AHEAD = 6  # batches that are prepared at once for a GPU
 #: called after every step with (epoch, step, steps of an epoch, mean loss so far, seconds so far)
 Progress = Callable[[int, int, int, float, float], None]
 
@@ -57,7 +60,8 @@ class Result:
 class Trainer:
     """One training in a folder: ``resume`` or ``start_from`` or neither, then ``run``.
 
-    half: write the weights as float16; the checkpoint keeps what is trained.
+    half: write the weights as float16; the checkpoint keeps what is trained. device: torch's name of where the network
+    is trained and measured; examples are prepared on the CPU.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Trainer:
         out: Path,
         *,
         half: bool = False,
+        device: str = "cpu",
     ) -> None:
         import torch
 
@@ -80,13 +85,14 @@ class Trainer:
                 hint="record more, or take a smaller --batch",
             )
         keep_freed_memory()
-        self.half = half
+        self.half, self.device = half, torch.device(device)
         self.settings, self.model, self.train, self.held_out, self.out = settings, model, train, held_out, out
         self.seen = measure.prepared(held_out, model.preprocess, measure.Look(settings.frames, settings.way))
         torch.manual_seed(settings.seed)
         self.net = make_net(model.layers)
         _initialise(self.net, model)
         _add_dropout(self.net, model, settings.dropout)
+        self.net.to(self.device)
         self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
         self.optimizer = torch.optim.AdamW(_groups(self.net, model, settings.weight_decay), lr=settings.lr)
         self.history: list[dict[str, Any]] = []
@@ -119,7 +125,7 @@ class Trainer:
                 hint="give the same options, or another --out",
             )
         self.net.load_state_dict(content["net"])
-        self.average = content["average"]
+        self.average = {key: value.to(self.device) for key, value in content["average"].items()}
         self.optimizer.load_state_dict(content["optimizer"])
         self.history = list(content["history"])
         return int(content["epoch"])
@@ -191,24 +197,28 @@ class Trainer:
 
         done = 1 + len(self.history) * self.steps
         keep = min(self.settings.average, done / (done + 9))
+        present = self.net.state_dict()
+        floats = [key for key, value in present.items() if value.dtype.is_floating_point]
         with torch.no_grad():
-            for key, value in self.net.state_dict().items():
-                if value.dtype.is_floating_point:
-                    self.average[key].lerp_(value, 1 - keep)
-                else:
-                    self.average[key].copy_(value)
+            torch._foreach_lerp_(
+                [self.average[key] for key in floats], [present[key] for key in floats], 1 - keep
+            )
+            for key in present.keys() - set(floats):
+                self.average[key].copy_(present[key])
 
     def _batches(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Batches of an epoch, prepared one ahead by a thread."""
+        """Batches of an epoch, prepared ahead: by one thread, for the CPU is what trains; by several for a GPU."""
         order = spread(self.train.targets, np.random.default_rng([self.settings.seed, epoch]))
-        groups = [order[at * self.settings.batch :][: self.settings.batch] for at in range(self.steps)]
-        with ThreadPoolExecutor(1) as thread:
-            waiting = thread.submit(self._batch, epoch, groups[0])
-            for group in [*groups[1:], None]:
-                ready = waiting.result()
-                if group is not None:
-                    waiting = thread.submit(self._batch, epoch, group)
-                yield ready
+        ahead = 1 if self.device.type == "cpu" else min(_AHEAD, os.cpu_count() or 1)
+        waiting: deque[Future[tuple[torch.Tensor, torch.Tensor]]] = deque()
+        with ThreadPoolExecutor(ahead) as threads:
+            for at in range(self.steps):
+                group = order[at * self.settings.batch :][: self.settings.batch]
+                waiting.append(threads.submit(self._batch, epoch, group))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
     def _batch(self, epoch: int, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
@@ -222,8 +232,9 @@ class Trainer:
             )
             for index in indices.tolist()
         ]
-        clips = measure.normalised(np.stack([clip for clip, _ in drawn]), self.model.preprocess)
-        return clips, torch.tensor([label for _, label in drawn])
+        pixels = np.stack([clip for clip, _ in drawn])
+        clips = measure.normalised(pixels, self.model.preprocess, self.device)
+        return clips, torch.tensor([label for _, label in drawn], device=self.device)
 
     def _rate(self, step: int) -> float:
         """Learning rate of a step: rises, then falls along a cosine."""
@@ -237,7 +248,7 @@ class Trainer:
         """Return a network with the averaged weights, in eval mode."""
         net = make_net(self.model.layers)
         net.load_state_dict(self.average)
-        return net
+        return net.to(self.device)
 
     def _measure(self) -> dict[str, Any]:
         scores = measure.clip_scores(self.averaged(), self.model, self.seen, self.settings.variant)
@@ -298,7 +309,7 @@ def loss_of(logits: torch.Tensor, labels: torch.Tensor, settings: Settings) -> t
         label_smoothing=settings.smoothing,
         reduction="none",
     ).unflatten(0, (-1, frames))
-    rising = torch.arange(1, frames + 1, dtype=logits.dtype).clamp(max=frames / 2) ** 2
+    rising = torch.arange(1, frames + 1, dtype=logits.dtype, device=logits.device).clamp(max=frames / 2) ** 2
     early = (single * rising).sum(1).mean() / rising.sum()
     return settings.consensus * whole + (1 - settings.consensus) * early
 

@@ -88,12 +88,14 @@ class Measured:
         return [(tenth / 10, self.early(tenth / 10)) for tenth in range(1, 11)]
 
 
-def normalised(clips: Pixels, how: Preprocess) -> torch.Tensor:
-    """uint8 [N, T, H, W, 3] RGB -> float32 [N, T, 3, H, W] as the network wants it; channels last in memory."""
+def normalised(clips: Pixels, how: Preprocess, device: torch.device | str = "cpu") -> torch.Tensor:
+    """uint8 [N, T, H, W, 3] RGB -> float32 [N, T, 3, H, W] as the network wants it, on ``device``; channels last in
+    memory.
+    """
     import torch
 
-    x = torch.from_numpy(np.ascontiguousarray(clips)).flatten(0, 1).permute(0, 3, 1, 2).float()
-    mean, std = (torch.tensor(values)[:, None, None] for values in (how.mean, how.std))
+    x = torch.from_numpy(np.ascontiguousarray(clips)).to(device).flatten(0, 1).permute(0, 3, 1, 2).float()
+    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (how.mean, how.std))
     return ((x / 255 - mean) / std).unflatten(0, clips.shape[:2])
 
 
@@ -148,7 +150,8 @@ def step_scores(net: Any, model: Model, seen: Sequence[Pixels]) -> list[Floats]:
     import torch
 
     def steps(clips: torch.Tensor) -> torch.Tensor:
-        states = tuple(state.expand(len(clips), -1, -1, -1) for state in model.zero_states())
+        zeros = (state.to(clips.device) for state in model.zero_states())
+        states = tuple(state.expand(len(clips), -1, -1, -1) for state in zeros)
         rows = []
         for frame in clips.unbind(1):
             logits, states = net.step(frame, states)
@@ -183,9 +186,10 @@ def command_scores(command: list[str], signature: Signature, store: Store, look:
 def _scores(
     net: Any, model: Model, seen: Sequence[Pixels], run: Callable[[torch.Tensor], torch.Tensor]
 ) -> list[Floats]:
-    """Run clips of the same length together, a few at a time."""
+    """Run clips of the same length together, a few at a time, where the network is."""
     import torch
 
+    device = next(net.parameters()).device
     found: dict[int, Floats] = {}
     by_length: dict[int, list[int]] = {}
     for index, clip in enumerate(seen):
@@ -195,6 +199,7 @@ def _scores(
         for members in by_length.values():
             for at in range(0, len(members), _BATCH):
                 some = members[at : at + _BATCH]
-                logits = run(normalised(np.stack([seen[index] for index in some]), model.preprocess))
-                found.update(zip(some, logits.double().numpy()))
+                pixels = np.stack([seen[index] for index in some])
+                logits = run(normalised(pixels, model.preprocess, device))
+                found.update(zip(some, logits.double().cpu().numpy()))
     return [found[index] for index in range(len(seen))]

@@ -93,7 +93,7 @@ def _rolled(x: torch.Tensor, by: int, padding: str) -> torch.Tensor:
     turned = torch.roll(x, by, dims=1)
     if padding == "zero" and x.shape[2]:
         edge = slice(0, 1) if by > 0 else slice(-1, None)
-        keep = torch.ones((1, x.shape[1], 1, 1, 1), dtype=x.dtype)
+        keep = x.new_ones((1, x.shape[1], 1, 1, 1))
         keep[:, edge] = 0
         turned = turned * keep
     return turned

@@ -53,5 +53,9 @@ class OnnxRuntime(Runner):
 
 
 def load(network: Network, threads: int) -> Runner:
-    """Open the network."""
+    """Open the network, on the device of the bundle."""
+    if network.device == "cuda":
+        from ._onnxruntime_cuda import OnnxRuntimeCuda
+
+        return OnnxRuntimeCuda(network)
     return OnnxRuntime(network, threads)

@@ -42,5 +42,9 @@ class Torch(Runner):
 
 
 def load(network: Network, threads: int) -> Runner:
-    """Open the network."""
+    """Open the network, on the device of the bundle."""
+    if network.device == "cuda":
+        from ._torch_cuda import TorchCuda
+
+        return TorchCuda(network)
     return Torch(network, threads)
