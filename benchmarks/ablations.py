@@ -1,10 +1,11 @@
 """What each part of the method is worth: the same short training for every variant of the shift.
 
-    python benchmarks/ablations.py --train STORE --test STORE [--epochs N] [--only NAME ...] [--plot FILE.png]
-    [--output FILE]
+    python benchmarks/ablations.py --first STORE --train STORE --test STORE [--epochs N] [--only NAME ...]
+    [--plot FILE.png] [--output FILE]
 
-STORE is made by `tsm-edge synth`. Every variant is trained from nothing with the same clips, order and seed, and
-measured on the held-out family with as many frames as it was trained with. One document holds the commands that were
+STORE is made by `tsm-edge synth`. Every variant is trained from nothing with the same clips, order and seed (before
+that with the clips of --first in small pictures, when they are given), and measured on the held-out family with as
+many frames as it was trained with. One document holds the commands that were
 run. It is no part of `make bench`: a variant takes as long as its training. With --bundles DIR what is trained is
 kept, and an interrupted run goes on with the next variant.
 """
@@ -70,24 +71,21 @@ def one(
     """One training and one evaluation."""
     _common.note(name)
     out = folder / name.replace("/", "-").replace(" ", "_")
-    shape = (
-        "--width",
-        options.width,
-        "--size",
-        options.size,
-        "--frames",
-        frames,
-        "--threads",
-        options.threads,
-    )
-    train = ["train", "--data", options.train, "--held-out", options.test, "--out", out, *shape, "--reverse"]
-    train += ["--epochs", options.epochs, "--lr", options.lr, "--seed", options.seed, *words]
-    if options.init:
-        train += ["--init", options.init]
+    shape = ("--width", options.width, "--frames", frames, "--threads", options.threads)
+    common = (*shape, "--reverse", "--lr", options.lr, "--seed", options.seed, "--half", *words)
+    train = ["train", "--data", options.train, "--held-out", options.test, "--out", out, *common]
+    train += ["--size", options.size, "--epochs", options.epochs]
+    begin: list[object] = []
+    if options.first:
+        begin = ["train", "--data", options.first, "--out", out / "first", *common]
+        begin += ["--size", options.first_size, "--epochs", options.first_epochs]
+        train += ["--init", out / "first" / "weights.safetensors"]
     metrics = out / "metrics.jsonl"
     if (
         not metrics.is_file() or len(metrics.read_text().splitlines()) < options.epochs
     ):  # else of an earlier run
+        if begin:
+            _common.tsm_edge(*begin)
         _common.tsm_edge(*train)
     found = _common.tsm_edge(
         "eval", out / "weights.safetensors", "--data", options.test, "--frames", frames, *words
@@ -100,7 +98,7 @@ def one(
         "top1": first["top1"],
         "top1_half": dict(map(tuple, first["top1_by_share_seen"]))[0.5],
         "worst_recall": min(first["recall"].values()),
-        "command": " ".join(map(str, ["tsm-edge", *train])),
+        "commands": [" ".join(map(str, ["tsm-edge", *line])) for line in (begin, train) if line],
     }
 
 
@@ -144,7 +142,9 @@ def main() -> None:
     parser.add_argument(
         "--test", type=Path, required=True, metavar="STORE", help="clips of the held-out family"
     )
-    parser.add_argument("--init", type=Path, metavar="FILE", help="begin every variant with these weights")
+    parser.add_argument("--first", type=Path, metavar="STORE", help="clips to begin with, in small pictures")
+    parser.add_argument("--first-epochs", type=int, default=6)
+    parser.add_argument("--first-size", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--width", type=float, default=0.5)

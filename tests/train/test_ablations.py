@@ -31,7 +31,7 @@ def test_two_variants(repository, small_store, tmp_path):
         "--only",
     ]
     command += ["no shift (TSN)", "share 0", "--plot", tmp_path / "a.png", "--output", tmp_path / "a.json"]
-    command += ["--bundles", tmp_path / "kept"]
+    command += ["--bundles", tmp_path / "kept", "--first", small_store, "--first-epochs", "1"]
     for _ in range(2):  # the second time nothing is trained
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -40,5 +40,7 @@ def test_two_variants(repository, small_store, tmp_path):
     tsn, none = document["variants"]
     assert (tsn["name"], tsn["form"], none["form"]) == ("no shift (TSN)", "clip", "clip")
     assert tsn["top1"] == none["top1"]  # no shift and a shift of nothing are the same network
-    assert "--tsn" in tsn["command"] and tsn["command"].startswith("tsm-edge train")
+    first, second = tsn["commands"]
+    assert all("--tsn" in line and line.startswith("tsm-edge train") for line in (first, second))
+    assert "--init" in second and str(tmp_path / "kept") in first
     assert "no picture" in done.stderr

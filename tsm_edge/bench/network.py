@@ -15,8 +15,8 @@ from ..onnx_file import onnx_model
 from ..onnx_meta import OnnxMeta
 from ..signature import Signature
 
-#: two float16 networks that sum in another order are each off by some 0.005 from the true values
-TOLERANCES = {"float32": 1e-4, "float16": 2e-2}
+#: twice what a bundle itself may be off: two float16 networks that sum in another order are each off by up to 0.01
+TOLERANCES = {"float32": 1e-4, "float16": 4e-2}
 
 
 @dataclass(frozen=True)

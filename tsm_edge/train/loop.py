@@ -90,7 +90,7 @@ class Trainer:
         self.seen = measure.prepared(held_out, model.preprocess, measure.Look(settings.frames, settings.way))
         torch.manual_seed(settings.seed)
         self.net = make_net(model.layers)
-        _initialise(self.net, model)
+        _initialise(self.net, model, settings.variant)
         _add_dropout(self.net, model, settings.dropout)
         self.net.to(self.device)
         self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
@@ -333,11 +333,12 @@ def spread(targets: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.argsort(place, kind="stable")
 
 
-def _initialise(net: Any, model: Model) -> None:
+def _initialise(net: Any, model: Model, variant: Variant) -> None:
     """Kaiming for the convolutions, a small head; and a past that weighs as much as the present from the beginning.
 
-    One input channel in eight comes from the past. Scaled up so that both halves of the sum have the same variance (a
-    batch norm follows), random weights already tell movement from rest, and there is something to learn from.
+    One input channel in eight comes from the past (in the ablations, other shares, from both sides). Scaled up so that
+    both halves of the sum have the same variance (a batch norm follows), random weights already tell movement from
+    rest, and there is something to learn from.
     """
     import torch
 
@@ -350,8 +351,9 @@ def _initialise(net: Any, model: Model) -> None:
     with torch.no_grad():
         for layer in model.layers:
             if isinstance(layer, Block) and layer.shifted:
-                weight = net.get_submodule(layer.chain[0].weight).weight
-                weight[:, : layer.fold] *= math.sqrt((layer.inputs - layer.fold) / layer.fold)
+                weight, moved = net.get_submodule(layer.chain[0].weight).weight, variant.moved(layer.inputs)
+                if 0 < moved < layer.inputs / 2:
+                    weight[:, :moved] *= math.sqrt((layer.inputs - moved) / moved)
 
 
 def _groups(net: Any, model: Model, decay: float) -> list[dict[str, Any]]:

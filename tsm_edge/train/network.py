@@ -48,6 +48,12 @@ class Variant:
         if not 0 <= self.proportion <= 1:
             raise UsageError("Bad share of shifted channels.", found=self.proportion, allowed="0..1")
 
+    def moved(self, channels: int) -> int:
+        """How many of so many channels move; as many as the zoo moves when this is its shift."""
+        if self.direction == "none":
+            return 0
+        return channels // SHIFT_DIVISOR if self.online else round(channels * self.proportion)
+
     @property
     def online(self) -> bool:
         """Whether this is the shift that a bundle's step does."""
@@ -75,7 +81,7 @@ def shift(x: torch.Tensor, frames: int, variant: Variant) -> torch.Tensor:
     """Shift clips [N * frames, C, H, W]: the past first, then (for "bi") the future, then what stays."""
     import torch
 
-    moved = round(x.shape[1] * variant.proportion) if variant.direction != "none" else 0
+    moved = variant.moved(x.shape[1])
     future = moved // 2 if variant.direction == "bi" else 0
     past = moved - future
     clips = x.unflatten(0, (-1, frames))
