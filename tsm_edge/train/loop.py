@@ -11,10 +11,10 @@ import json
 import math
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ _WARM_UP, _LAST_LR = (
 )  # share of the steps in which the rate rises; share of it that is left at the end
 _CLIP_NORM = 5.0
 _HEAD_RATE = 0.1  # of the learning rate
-_AHEAD = 6  # batches that are prepared at once for a GPU
+_WORKERS = 4  # processes that prepare batches for a GPU
 #: called after every step with (epoch, step, steps of an epoch, mean loss so far, seconds so far)
 Progress = Callable[[int, int, int, float, float], None]
 
@@ -207,22 +207,35 @@ class Trainer:
                 self.average[key].copy_(present[key])
 
     def _batches(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Batches of an epoch, prepared ahead: by one thread, for the CPU is what trains; by several for a GPU."""
+        """Batches of an epoch, prepared ahead: by one thread where the CPU trains, by processes for a GPU."""
         order = spread(self.train.targets, np.random.default_rng([self.settings.seed, epoch]))
-        ahead = 1 if self.device.type == "cpu" else min(_AHEAD, os.cpu_count() or 1)
-        waiting: deque[Future[tuple[torch.Tensor, torch.Tensor]]] = deque()
-        with ThreadPoolExecutor(ahead) as threads:
-            for at in range(self.steps):
-                group = order[at * self.settings.batch :][: self.settings.batch]
-                waiting.append(threads.submit(self._batch, epoch, group))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+        groups = [order[at * self.settings.batch :][: self.settings.batch] for at in range(self.steps)]
+        if self.device.type == "cpu":
+            with ThreadPoolExecutor(1) as thread:
+                waiting = thread.submit(self._examples, epoch, groups[0])
+                for group in [*groups[1:], None]:
+                    pixels, labels = waiting.result()
+                    if group is not None:
+                        waiting = thread.submit(self._examples, epoch, group)
+                    yield self._tensors(pixels, labels)
+            return
+        for pixels, labels in self._by_processes(epoch, groups):
+            yield self._tensors(pixels, labels)
 
-    def _batch(self, epoch: int, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def _by_processes(self, epoch: int, groups: list[np.ndarray]) -> Any:
+        """What :meth:`_examples` makes of every group; threads would keep Python's lock from the one that launches."""
         import torch
 
+        make = partial(self._examples, epoch)
+        return torch.utils.data.DataLoader(
+            _Groups(groups, make),
+            batch_size=None,
+            num_workers=min(_WORKERS, os.cpu_count() or 1),
+            multiprocessing_context="fork",  # the clips are mapped, not copied
+            pin_memory=True,
+        )
+
+    def _examples(self, epoch: int, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         how, targets = augmentation(self.settings, self.model.size), self.train.targets
         drawn = [
             how(
@@ -232,9 +245,13 @@ class Trainer:
             )
             for index in indices.tolist()
         ]
-        pixels = np.stack([clip for clip, _ in drawn])
+        return np.stack([clip for clip, _ in drawn]), np.array([label for _, label in drawn])
+
+    def _tensors(self, pixels: Any, labels: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
         clips = measure.normalised(pixels, self.model.preprocess, self.device)
-        return clips, torch.tensor([label for _, label in drawn], device=self.device)
+        return clips, torch.as_tensor(labels).to(self.device)
 
     def _rate(self, step: int) -> float:
         """Learning rate of a step: rises, then falls along a cosine."""
@@ -286,6 +303,20 @@ class Trainer:
             f"held-out top-1 {last['top1']:.4f}"
         )
         return WeightsMeta(used.model, dict(used.parameters), used.labels, used.rate_fps, note)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """A data set whose items are whole batches: ``make`` of each group of clips."""
+
+    groups: list[np.ndarray]
+    make: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, at: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.make(self.groups[at])
 
 
 def consensus(logits: torch.Tensor) -> torch.Tensor:

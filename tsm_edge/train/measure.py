@@ -88,13 +88,15 @@ class Measured:
         return [(tenth / 10, self.early(tenth / 10)) for tenth in range(1, 11)]
 
 
-def normalised(clips: Pixels, how: Preprocess, device: torch.device | str = "cpu") -> torch.Tensor:
+def normalised(
+    clips: Pixels | torch.Tensor, how: Preprocess, device: torch.device | str = "cpu"
+) -> torch.Tensor:
     """uint8 [N, T, H, W, 3] RGB -> float32 [N, T, 3, H, W] as the network wants it, on ``device``; channels last in
     memory.
     """
     import torch
 
-    x = torch.from_numpy(np.ascontiguousarray(clips)).to(device).flatten(0, 1).permute(0, 3, 1, 2).float()
+    x = torch.as_tensor(clips).to(device).flatten(0, 1).permute(0, 3, 1, 2).float()
     mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (how.mean, how.std))
     return ((x / 255 - mean) / std).unflatten(0, clips.shape[:2])
 
@@ -113,11 +115,15 @@ def resized(clip: Pixels, side: int) -> Pixels:
     matrix = np.zeros((side, clip.shape[1]))
     for row, (start, taps) in zip(matrix, frames.filter_weights(clip.shape[1], side)):
         row[start : start + len(taps)] = taps
-    half, unit = 1 << (frames.PRECISION_BITS - 1), 1 << frames.PRECISION_BITS
-    values = clip.astype(np.float64)  # exact: all sums stay below 2**53
+    half, unit = 1 << (frames.PRECISION_BITS - 1), 2.0**-frames.PRECISION_BITS
+    values = clip.astype(np.float64)  # exact: all sums stay below 2**53, and the unit is a power of two
     for _ in "width", "height":  # in this order, as Pillow does; each turn also swaps the two axes
         values = values.swapaxes(1, 2).reshape(len(clip), clip.shape[1], -1)
-        values = np.clip((matrix @ values + half) // unit, 0, 255).reshape(len(clip), side, -1, 3)
+        values = matrix @ values
+        values += half
+        values *= unit
+        np.clip(np.floor(values, out=values), 0, 255, out=values)
+        values = values.reshape(len(clip), side, -1, 3)
     return values.astype(np.uint8)
 
 
