@@ -33,6 +33,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -250,8 +251,14 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         ],
         "bound": BOUND,
         "below_bound": sum(row["busy"] < BOUND for row in rows if row["kind"] != TRANSFORM),
-        "loops": rows,
+        "loops": tally(rows),
     }
+
+
+def tally(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that differ, each with how often it is there."""
+    counts = Counter(tuple(row.items()) for row in rows)
+    return [{**dict(row), "count": count} for row, count in counts.items()]
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -276,7 +283,7 @@ def first_line(program: str | None) -> str:
 
 def show(document: dict[str, Any]) -> None:
     """Print one line per loop, the worst first."""
-    header = ("target", "model", "kernel", "schedule", "kind", "fmas", "cycles", "busy", "fma")
+    header = ("target", "model", "kernel", "schedule", "kind", "count", "fmas", "cycles", "busy", "fma")
     rows = sorted(document["loops"], key=lambda row: row["busy"])
     _common.rows(header, [[row[name] for name in header] for row in rows])
     for core in document["cores"]:
