@@ -20,15 +20,22 @@ The best rate is the lower one of the model, simulated with independent multiply
 simulation leaves out caches, address translation and the front end. LLVM's model of the Cortex-A53 completes in order:
 a load behind a multiply-add waits 7 cycles for it, wherever it stands. The core does not do that, so its younger
 sister's model, the Cortex-A55's, stands in, at the A53's rate; the fma share by the A53's own model is reported beside
-it (`own_model`).
+it (`own_model`). Neither counts that the A53 reads its first cache 64 bits a cycle.
+
+Kernels are compiled in as many processes as the machine has cores, and one call of llvm-mca takes the loops of a build.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import re
 import shutil
 import subprocess
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -110,30 +117,36 @@ def innermost(code: list[tuple[int, str]]) -> list[Loop]:
     ]
 
 
-def simulate(body: tuple[str, ...], core: str) -> float:
-    """Cycles of one round of a loop on LLVM's model of a core; branches inside are taken as not taken."""
+def simulate(bodies: Iterable[tuple[str, ...]], core: str) -> dict[tuple[str, ...], float]:
+    """Cycles of one round of every loop on LLVM's model of a core; branches inside are taken as not taken."""
     mca = tool("llvm-mca")
     assert mca is not None
-    lines = "\n".join(line for line in body if not _BRANCH.match(line + " 0x0"))
+    different = list(dict.fromkeys(bodies))
+    lines: list[str] = []
+    for index, body in enumerate(different):
+        code = [line for line in body if not _BRANCH.match(line + " 0x0")]
+        lines += [f"# LLVM-MCA-BEGIN {index}", *code, "# LLVM-MCA-END"]
     command = [
         mca,
         "-mtriple=aarch64",
         f"-mcpu={core}",
         f"-iterations={ITERATIONS}",
         "-resource-pressure=false",
+        "-instruction-info=false",
+        "-",
     ]
-    done = subprocess.run([*command, "-"], input=lines, capture_output=True, text=True, check=False)
-    found = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
-    if done.returncode or found is None:
+    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=False)
+    found = re.findall(r"Total Cycles:\s+(\d+)", done.stdout)
+    if done.returncode or len(found) != len(different):
         raise RuntimeFailure("llvm-mca did not take a loop.", found=done.stderr.strip()[-600:])
-    return int(found[1]) / ITERATIONS
+    return {body: int(cycles) / ITERATIONS for body, cycles in zip(different, found, strict=True)}
 
 
 @cache
 def cycles_per_fma(core: str) -> float:
     """The model's best rate: 24 multiply-adds that do not wait for each other."""
     body = tuple(f"fmla v{register}.4s, v30.4s, v31.s[0]" for register in range(24))
-    return round(simulate(body, core) / len(body), 2)
+    return round(simulate([body], core)[body] / len(body), 2)
 
 
 def best_rate(device: EdgeTarget) -> float:
@@ -143,21 +156,27 @@ def best_rate(device: EdgeTarget) -> float:
     return max(cycles_per_fma(core), 2 * cpu.simd_lanes / cpu.flops_per_cycle)
 
 
-def share(loop: Loop, device: EdgeTarget) -> dict[str, float]:
-    """Figures of one loop."""
+def shares(found: Sequence[Loop], device: EdgeTarget) -> list[dict[str, float]]:
+    """Figures of loops of one target."""
     own = device.cpu.llvm_cpu
-    rate = best_rate(device)
-    cycles = max(simulate(loop.body, STAND_IN.get(own, own)), loop.vector * rate)
-    figures = {
-        "instructions": len(loop.body),
-        "fmas": loop.fmas,
-        "cycles": round(cycles, 2),
-        "busy": round(loop.vector * rate / cycles, 3),
-        "fma": round(loop.fmas * rate / cycles, 3),
-    }
-    if own in STAND_IN:
-        figures["own_model"] = round(loop.fmas * cycles_per_fma(own) / simulate(loop.body, own), 3)
-    return figures
+    core, rate = STAND_IN.get(own, own), best_rate(device)
+    bodies = [loop.body for loop in found]
+    simulated = simulate(bodies, core)
+    by_own = simulate(bodies, own) if own in STAND_IN else {}
+    rows = []
+    for loop in found:
+        cycles = max(simulated[loop.body], loop.vector * rate)
+        figures = {
+            "instructions": len(loop.body),
+            "fmas": loop.fmas,
+            "cycles": round(cycles, 2),
+            "busy": round(loop.vector * rate / cycles, 3),
+            "fma": round(loop.fmas * rate / cycles, 3),
+        }
+        if by_own:
+            figures["own_model"] = round(loop.fmas * cycles_per_fma(own) / by_own[loop.body], 3)
+        rows.append(figures)
+    return rows
 
 
 def kind(loop: Loop, schedule: str) -> str:
@@ -181,36 +200,42 @@ def kernels(model: str, device: EdgeTarget) -> dict[str, Any]:
     return {f"k{index}": step for index, step in enumerate(unique.values())}
 
 
-def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Compile the kernels of every build and simulate their loops."""
+def build(model: str, name: str, obj: Path) -> list[dict[str, Any]]:
+    """Compile the convolution kernels of a model for a target and simulate their loops."""
     from tsm_edge.compile.families import cpu
 
+    _common.note(f"{model} for {name}")
+    device = target.load(name)
+    steps = kernels(model, device)
+    obj.write_bytes(cpu.build_object({symbol: step.build() for symbol, step in steps.items()}, device))
+    found = loops(obj)
+    inner = [(step, loop) for symbol, step in steps.items() for loop in found[symbol]]
+    figures = shares([loop for _, loop in inner], device)
+    return [
+        {
+            "target": name,
+            "model": model,
+            "kernel": step.label,
+            "schedule": step.schedule,
+            "kind": kind(loop, step.schedule),
+            **share,
+        }
+        for (step, loop), share in zip(inner, figures, strict=True)
+    ]
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Compile the kernels of every build and simulate their loops."""
     missing = [name for name in ("llvm-mca", "llvm-objdump") if tool(name) is None]
     if missing:
         return {"skipped": f"{missing[0]} is not installed: apt install {PACKAGE}"}
-    rows = []
-    for name in options.targets.split(","):
-        device = target.load(name)
-        for model in options.models.split(","):
-            _common.note(f"{model} for {name}")
-            steps = kernels(model, device)
-            obj = folder / f"{model}-{name}.o"
-            obj.write_bytes(
-                cpu.build_object({symbol: step.build() for symbol, step in steps.items()}, device)
-            )
-            found = loops(obj)
-            rows += [
-                {
-                    "target": name,
-                    "model": model,
-                    "kernel": step.label,
-                    "schedule": step.schedule,
-                    "kind": kind(loop, step.schedule),
-                    **share(loop, device),
-                }
-                for symbol, step in steps.items()
-                for loop in found[symbol]
-            ]
+    names = options.targets.split(",")
+    jobs = [
+        (model, name, folder / f"{model}-{name}.o") for name in names for model in options.models.split(",")
+    ]
+    # A fresh process for each: TVM's and PyTorch's threads do not survive a fork.
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        rows = [row for part in pool.map(build, *zip(*jobs, strict=True)) for row in part]
     devices = [target.load(name) for name in options.targets.split(",")]
     return {
         "tool": first_line(tool("llvm-mca")),
@@ -226,8 +251,14 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         ],
         "bound": BOUND,
         "below_bound": sum(row["busy"] < BOUND for row in rows if row["kind"] != TRANSFORM),
-        "loops": rows,
+        "loops": tally(rows),
     }
+
+
+def tally(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that differ, each with how often it is there."""
+    counts = Counter(tuple(row.items()) for row in rows)
+    return [{**dict(row), "count": count} for row, count in counts.items()]
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -252,7 +283,7 @@ def first_line(program: str | None) -> str:
 
 def show(document: dict[str, Any]) -> None:
     """Print one line per loop, the worst first."""
-    header = ("target", "model", "kernel", "schedule", "kind", "fmas", "cycles", "busy", "fma")
+    header = ("target", "model", "kernel", "schedule", "kind", "count", "fmas", "cycles", "busy", "fma")
     rows = sorted(document["loops"], key=lambda row: row["busy"])
     _common.rows(header, [[row[name] for name in header] for row in rows])
     for core in document["cores"]:

@@ -234,11 +234,23 @@ class Tile:
                     total = tir.multiply_add(tir.load(acc, at, lanes), a, weight, lanes, self.fused)
                     tir.store(acc, at, total, lanes)
 
-    def finish(self, acc: Buffer, epilogue: Epilogue, pixels: Sequence[Expr], channel: Expr) -> None:
-        """Apply the epilogue to every row and store; `pixels[row]` is the output pixel, `channel` the first channel."""
+    def finish(
+        self,
+        acc: Buffer,
+        epilogue: Epilogue,
+        pixels: Sequence[Expr],
+        channel: Expr,
+        kept: int | None = None,
+    ) -> None:
+        """Apply the epilogue to every row and store; `pixels[row]` is the output pixel, `channel` the first channel.
+
+        kept: how many channels to store; None stands for all.
+        """
         layout = epilogue.layout
         bases = [tir.bind(layout.at(pixel, channel)) for pixel in pixels]
-        places = [(row, piece) for row in range(self.rows) for piece in tir.vectors(self.width, self.lanes)]
+        places = [
+            (row, piece) for row in range(self.rows) for piece in tir.vectors(kept or self.width, self.lanes)
+        ]
         hop = layout.channel_step
         if blocked(hop):
             places.sort(key=lambda place: place[1])  # neighbours in memory one after the other

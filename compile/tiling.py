@@ -26,6 +26,7 @@ class Machine:
     fma_per_cycle: float
     loads_per_cycle: float
     by_lane: bool  # NEON multiplies by an element of a vector, so k is unrolled by the vector length
+    pairs: bool  # whether one instruction loads two neighbouring vectors sooner than two would
     fused: bool  # the code generator needs to be asked for FMAs
     clamp: tuple[str, str] | None  # LLVM's names of vector maximum and minimum; None: compare and select
     index: str  # integer type of a pointer

@@ -21,6 +21,7 @@ STREAM = 8.0  # bytes per cycle from memory where a detected machine tells neith
 #: LLVM turns compare-and-select into one instruction everywhere but on 32-bit ARM
 CLAMP = {"armv7l": ("llvm.arm.neon.vmaxs", "llvm.arm.neon.vmins")}
 
+NO_PAIRS = "+disable-ldp"  # LLVM's feature of a target that loads two vectors no sooner with one instruction
 
 SCHEDULES = "cpu"
 PRECISIONS = ("fp32",)
@@ -38,6 +39,7 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
         fma_per_cycle=cpu.flops_per_cycle / (2 * lanes),
         loads_per_cycle=2 if cpu.flops_per_cycle > 8 else 1,
         by_lane=target.arch == "aarch64",
+        pairs=target.arch == "aarch64" and NO_PAIRS not in cpu.llvm_features,
         fused=target.arch == "armv7l",
         clamp=CLAMP.get(target.arch),
         index="int32" if target.arch == "armv7l" else "int64",

@@ -194,6 +194,10 @@ class Panel:
     channel: Expr
     offset: Expr
 
+    def kept(self, channels: int) -> int:
+        """How many exist of a layer's channels; only the last panel, whose place is known, may hold more."""
+        return min(self.width, channels - self.channel) if isinstance(self.channel, int) else self.width
+
 
 def for_panel(panels: tiling.Panels, length: int, panel: Expr, emit: Callable[[Panel], None]) -> None:
     """Call `emit` for the panel of that number, one case per distinct width."""

@@ -10,9 +10,10 @@ Pattern: groups == channels, any kernel, stride and padding.
    Border tiles leave their outside taps out at compile time.
 4. Where x lies in blocks of channels, the channel vectors are the outer loop: the filter stays in registers along a
    row, neighbouring pixels are neighbours in memory, and a tile as wide as the image is two output rows high, which
-   share their inputs. Where many tiles use it, the bias stands in memory once for every accumulator of a tile, for
-   loads in pairs in place of copies. A Cortex-A72 then needs 1.4 to 1.7 instructions a multiply-add where the other
-   order needs 2.0 (`tests/helpers/kernel_lab.py` kernels counted under qemu-user).
+   share their inputs; where vectors are not loaded in pairs, so is every tile of a loop. Where many tiles use it, the
+   bias stands in memory once for every accumulator of a tile, for loads in pairs in place of copies. A Cortex-A72 then
+   needs 1.4 to 1.7 instructions a multiply-add where the other order needs 2.0 (`tests/helpers/kernel_lab.py` kernels
+   counted under qemu-user).
 """
 
 from __future__ import annotations
@@ -68,7 +69,11 @@ class Params:
     y_tiles: tuple[XTile, ...]
 
     @classmethod
-    def from_machine(cls, machine: Machine, op: Conv) -> Params:
+    def from_machine(cls, machine: Machine, op: Conv, most_rows: int = 2) -> Params:
+        """most_rows: 1 where rows are computed one by one."""
+        paired = paired_rows(machine, op) if op.blocked_in and most_rows > 1 else 0
+        if paired:
+            return cls.of(op, 2, paired)
         if op.blocked_in:
             # Registers: accumulators, the filter if it is small, bias, both clamps, and inputs on their way. More than
             # eight columns make LLVM spill; a second row pays where both rows are a single tile.
@@ -93,6 +98,20 @@ def variants(machine: Machine, op: Conv) -> list[Params]:
     best = Params.from_machine(machine, op)
     widths = range(max(1, best.columns - 3), min(op.out_width, best.columns + 3) + 1)
     return [Params.of(op, rows, columns) for rows in {best.rows, 1} for columns in widths]
+
+
+def paired_rows(machine: Machine, op: Conv) -> int:
+    """Columns of a tile of two rows, which share their inputs; 0 where such tiles do not pay.
+
+    A core without loads in pairs waits for loads: 2 x 7 outputs need 36 inputs for 126 multiply-adds at stride 1, where
+    8 need 30 for 72. Registers: as below, with three more inputs on their way; 2 x 8 outputs spill at stride 2, and so
+    do two tiles beside each other without a loop.
+    """
+    taps = held_taps(machine, op)
+    if machine.pairs or op.out_height == 1 or not taps:
+        return 0
+    columns = (machine.registers - taps - 9) // 2
+    return columns if any(cut.count > 1 for cut in cut_row(op, columns)) else 0
 
 
 def held_taps(machine: Machine, op: Conv) -> int:

@@ -138,7 +138,7 @@ class Params:
         return cls(
             rows,
             tiles(machine, op.expand)[0] if op.expand else None,
-            depthwise_cpu.Params.from_machine(machine, inner_depthwise(op, machine)),
+            depthwise_cpu.Params.from_machine(machine, inner_depthwise(op, machine), most_rows=1),
             tiles(machine, op.project)[0],
         )
 

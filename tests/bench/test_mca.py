@@ -64,7 +64,7 @@ def test_what_the_vector_pipes_do() -> None:
     assert (loop.fmas, loop.vector) == (1, 3)
 
 
-@pytest.mark.parametrize("name", ["raspberry-pi-4", "raspberry-pi-5"])
+@pytest.mark.parametrize("name", ["raspberry-pi-3", "raspberry-pi-4", "raspberry-pi-5"])
 def test_inner_loops_keep_the_multiply_add_pipes_busy(name: str, tmp_path: Path) -> None:
     if mca.tool("llvm-mca") is None or mca.tool("llvm-objdump") is None:
         pytest.skip(f"needs the package {mca.PACKAGE}")
@@ -81,8 +81,7 @@ def test_inner_loops_keep_the_multiply_add_pipes_busy(name: str, tmp_path: Path)
     for symbol, loops in mca.loops(obj).items():
         if symbol in functions:
             assert loops, symbol
-            for loop in loops:
-                share = mca.share(loop, device)
+            for share in mca.shares(loops, device):
                 assert share["busy"] >= mca.BOUND, (OPS[int(symbol[1:])].label, share)
 
 

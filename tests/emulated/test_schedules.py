@@ -19,7 +19,9 @@ EXTRA = [
 ]
 
 
-@pytest.mark.parametrize("name", ["raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-3-32bit"])
+@pytest.mark.parametrize(
+    "name", ["raspberry-pi-3", "raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-3-32bit"]
+)
 def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
     device = target.load(name)
     emulator = device.emulator
