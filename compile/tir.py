@@ -88,6 +88,11 @@ def constant(value: float, lanes: int = 1) -> Expr:
     return splat(tirx.const(value, FLOAT), lanes)
 
 
+def spliced(first: Expr, count: int, rest: Expr, lanes: int) -> Expr:
+    """``rest`` with its first ``count`` lanes replaced by the ``count`` lanes of ``first``."""
+    return tirx.Shuffle([first, rest], [*range(count), *range(2 * count, count + lanes)])
+
+
 def lane(vector: Expr, index: int, lanes: int) -> Expr:
     """Broadcast lane `index` of `vector`: the by-element operand of NEON's fmla."""
     return splat(tirx.Shuffle([vector], [index]), lanes)

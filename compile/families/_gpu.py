@@ -16,7 +16,8 @@ PRECISIONS = ("fp16", "fp32")
 ALIGN = 512
 LIBRARIES = ("m", "dl", "pthread")
 SHARED = tuple(
-    f"{name}.c" for name in ["checks", "cpu", "feed", "image", "message", "resample", "tensor", "threads"]
+    f"{name}.c"
+    for name in ["checks", "cpu", "feed", "image", "message", "placement", "resample", "tensor", "threads"]
 )
 
 

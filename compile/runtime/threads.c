@@ -6,7 +6,7 @@
  *    on big.LITTLE or a noisy machine the fast threads do the work of the slow ones.
  * 3. The caller waits for chunks, not for threads: a worker that is late, or not scheduled, holds up nobody.
  * 4. Whoever waits spins, then yields, then sleeps. Workers do not sleep within a step: a wake-up costs 50 us and
- *    more, and some kernels put the woken thread on the core of the one that woke it. Between two frames all sleep.
+ *    more. Between two frames all sleep, and wake up on another core than the caller's (placement.c).
  *
  * All of a slot's protocol is the one atomic `left`: > 0 chunks to take, 0 none, ASLEEP, QUIT. A chunk is taken by
  * compare-and-swap from n to n - 1, and whoever succeeds reads a job that cannot change before that chunk has been
@@ -19,6 +19,8 @@
  * ranges without stealing (beside a busy process 151 and 994 us in two runs, with stealing 161 and 100). */
 #define _POSIX_C_SOURCE 200809L
 #include "threads.h"
+
+#include "placement.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -50,6 +52,8 @@ typedef struct {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
+    int waits; /* these two behind the lock */
+    tsm_place place;
 } slot;
 
 typedef struct {
@@ -100,7 +104,9 @@ static int wait_until(atomic_int *word, int zero, int64_t limit_ns) {
 /* Sleeps while *word has the value `asleep`. Whoever changes it calls wake_up afterwards. */
 static void sleep_while(slot *own, atomic_int *word, int asleep) {
     pthread_mutex_lock(&own->lock);
+    own->waits = 1;
     while (atomic_load_explicit(word, memory_order_acquire) == asleep) pthread_cond_wait(&own->wake, &own->lock);
+    own->waits = 0;
     pthread_mutex_unlock(&own->lock);
 }
 
@@ -155,16 +161,23 @@ static void wait_for_the_rest(tsm_pool *pool) {
 
 /* Publishes `value` in a slot and wakes its thread if it sleeps. */
 static void post(slot *to, int value) {
-    if (atomic_exchange_explicit(&to->left, value, memory_order_acq_rel) == ASLEEP) wake_up(to);
+    if (atomic_exchange_explicit(&to->left, value, memory_order_acq_rel) != ASLEEP) return;
+    pthread_mutex_lock(&to->lock); /* it is now either before its look at the word, or in the wait */
+    if (to->waits) tsm_place_elsewhere(&to->place);
+    pthread_cond_signal(&to->wake);
+    pthread_mutex_unlock(&to->lock);
 }
 
 static void *work(void *argument) {
     slot *own = argument;
+    tsm_place_enter(&own->place);
     for (;;) {
         while (!wait_until(&own->left, 0, WORKER_AWAKE_NS)) {
             if (atomic_load_explicit(&own->pool->held, memory_order_relaxed)) continue;
             int none = 0;
-            if (atomic_compare_exchange_strong(&own->left, &none, ASLEEP)) sleep_while(own, &own->left, ASLEEP);
+            if (!atomic_compare_exchange_strong(&own->left, &none, ASLEEP)) continue;
+            sleep_while(own, &own->left, ASLEEP);
+            tsm_place_anywhere(&own->place);
         }
         if (atomic_load_explicit(&own->left, memory_order_acquire) == QUIT) return NULL;
         take_part(own->pool, own->index);

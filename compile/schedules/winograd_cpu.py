@@ -32,6 +32,7 @@ from tsm_edge.compile.tir import Buffer, Expr
 from . import _rule, conv_cpu
 from ._rule import Kernel, Panel
 from ._winograd import Layout, Params, combine, cycles, pack, variants
+from ._winograd_input import Window
 
 FAMILY = "cpu"
 __all__ = ["CASES", "FAMILY", "Params", "claims", "schedule", "variants", "worthwhile"]
@@ -143,70 +144,21 @@ class _Work:
         roomy = op.height >= n and op.width >= n
 
         def emit(border: bool) -> None:
-            for source, first, length in (("state", 0, op.fold_in), ("x", op.fold_in, op.channels)):
-                self.run(self.buffers.get(source), (first, length), (t, top, left), border)
+            place = (t, top, left)
+            window = Window(op, self.params.m, self.machine, self.layout, self.buffers, place, border)
+            lanes, fold = self.machine.lanes, op.fold_in
+            shared = fold % lanes  # channels of the vector that has some of the state's and some of x's
+            if shared < 2 or lanes % shared or fold - shared + lanes > op.channels:
+                shared = 0
+            window.run("state", 0, fold - shared)
+            if shared:
+                window.both(fold - shared, shared)
+            window.run("x", fold - shared + lanes if shared else fold, op.channels)
 
         if roomy:
             tir.branch(tirx.And(*inside), lambda: emit(False), lambda: emit(True))
         else:
             emit(True)
-
-    def run(
-        self, source: Buffer | None, channels: tuple[int, int], tile: tuple[Expr, Expr, Expr], border: bool
-    ) -> None:
-        """Channels [first, last) of a window, vector by vector; `source` holds `last` channels a pixel."""
-        first, last = channels
-        lanes = self.machine.lanes
-        whole = (last - first) // lanes
-        if whole:
-            with tir.loop(0, whole) as index:
-                self.window(source, last, tir.bind(first + index * lanes), tile, border, lanes)
-        for offset, piece in tir.vectors(last - first - whole * lanes, lanes):
-            self.window(source, last, first + whole * lanes + offset, tile, border, piece)
-
-    def window(
-        self,
-        source: Buffer,
-        pitch: int,
-        channel: Expr,
-        tile: tuple[Expr, Expr, Expr],
-        border: bool,
-        lanes: int,
-    ) -> None:
-        """One vector of channels of one window: load n x n, BT d B, store."""
-        op, layout = self.op, self.layout
-        t, top, left = tile
-        row_pitch, column_pitch, start = op.width * pitch, pitch, (top * op.width + left) * pitch + channel
-        if border:
-            self.clipped(source, pitch, channel, (top, left), lanes)
-            source = self.buffers["scratch"]
-            row_pitch, column_pitch, start = layout.n * lanes, lanes, layout.window_start
-        bt = winograd.transforms(self.params.m).bt
-        start = tir.bind(start)
-        rows = []
-        for i in range(layout.n):
-            offsets = [i * row_pitch + j * column_pitch for j in range(layout.n)]
-            values = [tir.bind(tir.load(source, start + offset, lanes)) for offset in offsets]
-            rows.append(combine(bt, values, lanes))
-        at = tir.bind(t * op.channels + channel)
-        for j in range(layout.n):
-            for i, value in enumerate(combine(bt, [row[j] for row in rows], lanes)):
-                tir.store(self.buffers["scratch"], at + (i * layout.n + j) * layout.v_pitch, value, lanes)
-
-    def clipped(
-        self, source: Buffer, pitch: int, channel: Expr, corner: tuple[Expr, Expr], lanes: int
-    ) -> None:
-        """Copy the part of a window that lies in the image to scratch, with zeros around it."""
-        op, layout, scratch = self.op, self.layout, self.buffers["scratch"]
-        top, left = corner
-        for index in range(layout.n**2):
-            tir.store(scratch, layout.window_start + index * lanes, tir.constant(0.0, lanes), lanes)
-        rows = tir.bind(tirx.max(top, 0)), tir.bind(tirx.min(top + layout.n, op.height))
-        columns = tir.bind(tirx.max(left, 0)), tir.bind(tirx.min(left + layout.n, op.width))
-        with tir.loop(*rows) as y, tir.loop(*columns) as x:
-            value = tir.load(source, tir.bind((y * op.width + x) * pitch + channel), lanes)
-            place = ((y - top) * layout.n + x - left) * lanes + layout.window_start
-            tir.store(scratch, tir.bind(place), value, lanes)
 
     def panel(self, first: Expr, tiles: int, panel: Panel) -> None:
         """All products of one panel of output channels, then the tiles they make."""

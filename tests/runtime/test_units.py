@@ -27,6 +27,11 @@ def run(program: Path) -> str:
     return done.stdout
 
 
+def pool_sources(runtime):
+    """What the thread pool is made of."""
+    return [runtime / "threads.c", runtime / "placement.c"]
+
+
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
 def test_streams(build, library, sanitizer):
     flags = (f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all", WRAP)
@@ -36,7 +41,8 @@ def test_streams(build, library, sanitizer):
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
 def test_pool(build, runtime, sanitizer):
     flags = (f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all")
-    assert run(build("unit_pool", [HERE / "unit_pool.c", runtime / "threads.c"], *flags)).count("ok ") == 7
+    program = build("unit_pool", [HERE / "unit_pool.c", *pool_sources(runtime)], *flags)
+    assert run(program).count("ok ") == 8
 
 
 def test_formats(build, runtime):
@@ -87,6 +93,6 @@ def test_the_header_stands_alone(gcc, runtime, tmp_path, language):
 
 
 def test_dispatch_reports(build, runtime):
-    program = build("dispatch", [HERE / "dispatch.c", runtime / "threads.c"], "-O2")
+    program = build("dispatch", [HERE / "dispatch.c", *pool_sources(runtime)], "-O2")
     done = subprocess.run([program, "2", "8", "10"], capture_output=True, text=True, check=True)
     assert '"threads": 2' in done.stdout

@@ -1,9 +1,10 @@
 /* unit_pool.c: the thread pool. Every item runs exactly once, whatever the numbers; sleepers wake. */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 #include "checks.h"
 #include "threads.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,30 @@ static void a_slow_item(const void *context, int32_t thread, int32_t begin, int3
     for (int32_t i = begin; i < end; i++) nap_ms(5); /* much longer than the caller stays awake */
 }
 
+static void count_cpus(const void *context, int32_t thread, int32_t begin, int32_t end) {
+    int *least = *(int *const *)context;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
+    for (int32_t i = begin; i < end; i++) nap_ms(1); /* so that every thread gets some */
+    if (least[thread] == 0 || CPU_COUNT(&set) < least[thread]) least[thread] = CPU_COUNT(&set);
+}
+
+/* The waker takes its CPU out of the sleeper's set; by the time that the sleeper works, it is back. */
+static void the_woken_may_run_anywhere(void) {
+    tsm_pool *pool = NULL;
+    int least[3] = {0}, *context = least;
+    cpu_set_t mine;
+    CPU_ZERO(&mine);
+    CHECK(sched_getaffinity(0, sizeof mine, &mine) == 0 && tsm_pool_new(3, &pool) == 0);
+    for (int i = 0; i < 20; i++) {
+        nap_ms(2); /* all of them fall asleep */
+        tsm_pool_run(pool, count_cpus, &context, 12);
+    }
+    for (int i = 0; i < 3; i++) CHECK(least[i] == CPU_COUNT(&mine));
+    tsm_pool_free(pool);
+}
+
 static void the_caller_may_sleep_too(void) {
     tsm_pool *pool = NULL;
     CHECK(tsm_pool_new(2, &pool) == 0);
@@ -140,6 +165,7 @@ int main(void) {
     RUN(one_item_stays_with_the_caller);
     RUN(jobs_follow_each_other);
     RUN(sleepers_wake);
+    RUN(the_woken_may_run_anywhere);
     RUN(the_caller_may_sleep_too);
     RUN(idle_workers_use_no_cpu);
     RUN(workers_take_no_signals);
