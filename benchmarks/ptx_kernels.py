@@ -33,7 +33,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "model": options.model,
         "precision": options.precision,
         "gpu": gpu(),
-        "run_on_a_gpu": "nothing: kernels were assembled, not launched; exactness and latency on a GPU are not known",
+        "run_on_a_gpu": "nothing here: kernels were assembled, not launched; gpu_step.py runs bundles on a GPU",
         "modelled": "from the target's facts and ptxas, not measured",
         "targets": {name: board(name, options, folder) for name in boards},
     }

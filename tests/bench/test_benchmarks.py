@@ -18,6 +18,7 @@ NAMES = [
     "ablations",
     "arm_instructions",
     "false_alarms",
+    "gpu_step",
     "latency_model",
     "mca",
     "ptx_kernels",

@@ -12,7 +12,7 @@ from tsm_edge.bench import peers
 from tsm_edge.bench.agreement import difference
 from tsm_edge.bench.network import Network, network_of, own_network
 from tsm_edge.bench.runner import frames
-from tsm_edge.errors import ExtraMissing, ModelError, UnknownName, UsageError
+from tsm_edge.errors import DeviceError, ExtraMissing, ModelError, UnknownName, UsageError
 
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
@@ -100,7 +100,7 @@ def test_a_foreign_network_is_for_those_who_read_onnx(network):
             peers.load(name, foreign, 1)
 
 
-def manifest_like(source, note, digest="", kind="zoo", parameters=None):
+def manifest_like(source, note, digest="", kind="zoo", parameters=None, family="cpu", precision="float32"):
     from types import SimpleNamespace
 
     model = models.load("tsm-mobilenetv2", width=0.5, size=32, classes=3)
@@ -108,7 +108,57 @@ def manifest_like(source, note, digest="", kind="zoo", parameters=None):
     info = SimpleNamespace(
         name=model.name, parameters=parameters or dict(model.parameters), weights=weights, source=kind
     )
-    return SimpleNamespace(model=info, labels=model.labels, signature=model.signature)
+    return SimpleNamespace(
+        model=info,
+        labels=model.labels,
+        signature=model.signature,
+        target=SimpleNamespace(family=family),
+        precision=precision,
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "device", "precision"), [("cuda", "cuda", "float16"), ("opencl", "cpu", "float32")]
+)
+def test_peers_run_where_the_bundle_runs_if_they_can(family, device, precision):
+    network = network_of(
+        manifest_like("seeded", "untrained, seed 1", family=family, precision="float16"), None
+    )
+    assert (network.device, network.precision) == (device, precision)
+    assert network.tolerance == (4e-2 if device == "cuda" else 1e-4)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "torch"])
+def test_a_cuda_peer_without_a_gpu_says_what_is_missing(name):
+    import onnxruntime
+    import torch
+
+    if torch.cuda.is_available() or "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has an NVIDIA GPU and packages that use it")
+    network = network_of(
+        manifest_like("seeded", "untrained, seed 1", family="cuda", precision="float16"), None
+    )
+    with pytest.raises(DeviceError, match="run beside the bundle") as caught:
+        peers.load(name, network, 1)
+    assert caught.value.exit_code == 4 and "--against" in str(caught.value)
+
+
+def test_onnx_runtime_gets_the_network_in_the_bundles_precision():
+    """States are float16 from step to step; frame and scores stay float32, so the times include no conversion."""
+    import onnxruntime
+
+    from tsm_edge.bench.peers import _onnxruntime_cuda
+
+    network = network_of(
+        manifest_like("seeded", "untrained, seed 1", family="cuda", precision="float16"), None
+    )
+    half = _onnxruntime_cuda._model(network)
+    session = onnxruntime.InferenceSession(half, providers=["CPUExecutionProvider"])
+    kinds = {tensor.name: tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())}
+    pair = network.signature.states[0]
+    assert kinds[pair.input.name] == kinds[pair.output_name] == "tensor(float16)"
+    outside = (network.signature.inputs[0].name, network.signature.outputs[0].name)
+    assert [kinds[name] for name in outside] == ["tensor(float)"] * 2
 
 
 def test_the_seed_comes_from_the_manifest():

@@ -200,3 +200,35 @@ def test_half_writes_small_weights(small_store, trained, tmp_path):
     assert result.exit_code == 0, result.output
     sizes = [(folder / checkpoint.WEIGHTS).stat().st_size for folder in (tmp_path, trained[0])]
     assert sizes[0] < 0.6 * sizes[1]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has an NVIDIA GPU that PyTorch sees")
+def test_a_gpu_that_is_not_there_is_not_trained_on(small_store, tmp_path):
+    result = invoke(*arguments(small_store, tmp_path / "out", "--device", "cuda"))
+    assert result.exit_code == 4 and "PyTorch sees no NVIDIA GPU to train on" in result.stderr
+
+
+def test_processes_draw_the_same_batches_as_the_thread(small_store, tmp_path):
+    """A GPU's examples come from processes; they must be the ones that a training on the CPU sees."""
+    model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
+    store = open_store(small_store)
+    trainer = loop.Trainer(settings(batch=4), model, store, store, tmp_path)
+    groups = [np.arange(4), np.arange(4, 8)]
+    for group, (pixels, labels) in zip(groups, trainer._by_processes(2, groups), strict=True):
+        wanted, named = trainer._examples(2, group)
+        assert np.array_equal(pixels.numpy(), wanted) and np.array_equal(labels.numpy(), named)
+
+
+@pytest.mark.parametrize(
+    ("variant", "share"), [(Variant(), 1 / 8), (Variant("bi", 0.25), 1 / 4), (Variant("none"), 0)]
+)
+def test_a_training_begins_with_the_moved_channels_loud(small_store, tmp_path, variant, share):
+    """Both halves of a shifted block's first sum have about the same variance, whatever its share."""
+    model = models.load("tsm-mobilenetv2", width=1, size=32, labels=LABELS)
+    store = open_store(small_store)
+    net = loop.Trainer(settings(variant=variant), model, store, store, tmp_path).net
+    weight = net.state_dict()["features.16.conv.0.weight"].flatten(1).square().sum(0)
+    moved = round(share * len(weight))
+    loud, rest = weight[:moved].sum(), weight[moved:].sum()
+    assert moved == 0 or 0.9 < loud / rest < 1.1
+    assert moved > 0 or weight.max() < 2 * weight.min()

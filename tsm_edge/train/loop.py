@@ -232,7 +232,7 @@ class Trainer:
             batch_size=None,
             num_workers=min(_WORKERS, os.cpu_count() or 1),
             multiprocessing_context="fork",  # the clips are mapped, not copied
-            pin_memory=True,
+            pin_memory=self.device.type == "cuda",
         )
 
     def _examples(self, epoch: int, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -51,7 +51,7 @@ def lines(
         cv2.polylines(image, [points], False, colour, 2, cv2.LINE_AA)
         for point in points:
             cv2.circle(image, point.tolist(), 3, colour, -1, cv2.LINE_AA)
-        put_text(image, name, (_LEFT + 14 + 170 * (index % 4), 48 + 18 * (index // 4)), 0.5, colour)
+        put_text(image, name, (_LEFT + 14 + 155 * (index % 5), 48 + 18 * (index // 5)), 0.5, colour)
     return image
 
 
