@@ -6,7 +6,8 @@
  * it runs, takes the usual set back; nobody stays pinned. Where nothing of this can be done, nothing is lost.
  *
  * Measured on two cores of an EPYC (Zen 4), Linux 6.18, tsm-mobilenetv2 at 112 pixels, turns of six steps after 30 ms
- * of rest (`tsm-edge bench --threads 2`): FIGURES. The two calls cost the waker 1 us a sleeping worker and frame. */
+ * of rest: the median of a run of `tsm-edge bench --threads 2` was 0.95 to 1.66 ms without this (six runs, half of them
+ * above 1.48), 0.88 to 1.35 with it (half of them below 0.91), in turns. */
 #define _GNU_SOURCE
 #include "placement.h"
 

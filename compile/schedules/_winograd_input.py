@@ -14,6 +14,9 @@ from tsm_edge.compile.tir import Buffer, Expr
 
 from ._winograd import Layout, combine
 
+#: row and column of a window -> a vector of its channels
+Load = Callable[[Expr, Expr], Expr]
+
 
 @dataclass(frozen=True)
 class Window:
@@ -39,12 +42,7 @@ class Window:
 
     def one(self, source: str, channel: Expr, lanes: int) -> None:
         """One vector of channels."""
-        if self.border:
-            self.zeros(lanes)
-            self.clipped(source, channel, lanes, lanes)
-            self.transform(channel, lanes, self.kept(lanes))
-        else:
-            self.transform(channel, lanes, self.read(source, channel, lanes))
+        self.transform(channel, lanes, self.read(source, channel, lanes))
 
     def both(self, channel: int, shared: int) -> None:
         """The vector whose first ``shared`` channels are the state's and whose others are x's.
@@ -52,12 +50,6 @@ class Window:
         As vectors of their own they were a fifth more windows where 8 of 64 channels move and a vector has 16 lanes.
         """
         lanes = self.machine.lanes
-        if self.border:
-            self.zeros(lanes)
-            self.clipped("x", channel, lanes, lanes)
-            self.clipped("state", channel, shared, lanes)
-            self.transform(channel, lanes, self.kept(lanes))
-            return
         state, x = self.read("state", channel, shared), self.read("x", channel, lanes)
         self.transform(channel, lanes, lambda i, j: tir.spliced(state(i, j), shared, x(i, j), lanes))
 
@@ -65,20 +57,17 @@ class Window:
         """Channels of a pixel in a buffer."""
         return self.op.fold_in if source == "state" else self.op.channels
 
-    def read(self, source: str, channel: Expr, lanes: int) -> Callable[[int, int], Expr]:
-        """Load from row i, column j of a window inside the image."""
+    def read(self, source: str, channel: Expr, lanes: int) -> Load:
+        """Load from row i, column j of the window, which must lie in the image."""
         _, top, left = self.tile
         width, pitch, buffer = self.op.width, self.pitch(source), self.buffers[source]
         start = tir.bind((top * width + left) * pitch + channel)
-        return lambda i, j: tir.load(buffer, start + (i * width + j) * pitch, lanes)
+        return lambda i, j: tir.load(buffer, tir.bind(start + (i * width + j) * pitch), lanes)
 
-    def kept(self, lanes: int) -> Callable[[int, int], Expr]:
-        """Load from the copy that :meth:`clipped` made."""
-        layout, scratch = self.layout, self.buffers["scratch"]
-        return lambda i, j: tir.load(scratch, layout.window_start + (i * layout.n + j) * lanes, lanes)
-
-    def transform(self, channel: Expr, lanes: int, load: Callable[[int, int], Expr]) -> None:
+    def transform(self, channel: Expr, lanes: int, load: Load) -> None:
         """BT d B of one vector of channels, to V."""
+        if self.border:
+            load = self.clipped(load, lanes)
         layout = self.layout
         bt = winograd.transforms(self.m).bt
         rows = []
@@ -89,20 +78,16 @@ class Window:
             for i, value in enumerate(combine(bt, [row[j] for row in rows], lanes)):
                 tir.store(self.buffers["scratch"], at + (i * layout.n + j) * layout.v_pitch, value, lanes)
 
-    def zeros(self, lanes: int) -> None:
-        """Clear the copy of a window."""
-        layout, scratch = self.layout, self.buffers["scratch"]
-        for index in range(layout.n**2):
-            tir.store(scratch, layout.window_start + index * lanes, tir.constant(0.0, lanes), lanes)
-
-    def clipped(self, source: str, channel: Expr, lanes: int, room: int) -> None:
-        """Copy the part of a window that lies in the image over the first ``lanes`` of each ``room`` in scratch."""
+    def clipped(self, load: Load, lanes: int) -> Load:
+        """Copy the part of a window that lies in the image to scratch, with zeros around it; load from there."""
         op, layout, scratch = self.op, self.layout, self.buffers["scratch"]
         _, top, left = self.tile
-        pitch = self.pitch(source)
+        for index in range(layout.n**2):
+            tir.store(scratch, layout.window_start + index * lanes, tir.constant(0.0, lanes), lanes)
         rows = tir.bind(tirx.max(top, 0)), tir.bind(tirx.min(top + layout.n, op.height))
         columns = tir.bind(tirx.max(left, 0)), tir.bind(tirx.min(left + layout.n, op.width))
         with tir.loop(*rows) as y, tir.loop(*columns) as x:
-            value = tir.load(self.buffers[source], tir.bind((y * op.width + x) * pitch + channel), lanes)
-            place = ((y - top) * layout.n + x - left) * room + layout.window_start
-            tir.store(scratch, tir.bind(place), value, lanes)
+            i, j = tir.bind(y - top), tir.bind(x - left)
+            place = (i * layout.n + j) * lanes + layout.window_start
+            tir.store(scratch, tir.bind(place), load(i, j), lanes)
+        return lambda i, j: tir.load(scratch, layout.window_start + (i * layout.n + j) * lanes, lanes)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import gcd
 
 import numpy as np
 from tvm import tirx
@@ -247,9 +248,14 @@ class _Work:
         op, m, layout = self.op, self.params.m, _rule.layout_out(self.op, self.machine)
         last_row, last_column = tirx.min(y + m, op.out_height), tirx.min(x + m, op.out_width)
         last = tir.bind(tirx.min(panel.channel + panel.width, op.fold_out))
+        # vectors that neither a panel's end nor the state's, nor a block of the output, cuts in two
+        lanes = gcd(self.machine.lanes, op.fold_out, *self.params.panels.widths)
         with tir.loop(y, tir.bind(last_row)) as row, tir.loop(x, tir.bind(last_column)) as column:
             pixel = tir.bind(row * op.out_width + column)
-            with tir.loop(panel.channel, last) as channel:
+            with tir.loop(0, tir.bind((last - panel.channel) // lanes)) as index:
+                channel = tir.bind(panel.channel + index * lanes)
                 inside = tir.bind(channel % self.machine.lanes)
-                value = tir.load(self.buffers["y"], layout.at(pixel, channel - inside) + inside, 1)
-                tir.store(self.buffers["next"], pixel * op.fold_out + channel, value, 1)
+                value = tir.load(
+                    self.buffers["y"], tir.bind(layout.at(pixel, channel - inside) + inside), lanes
+                )
+                tir.store(self.buffers["next"], tir.bind(pixel * op.fold_out + channel), value, lanes)
