@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...errors import DeviceError
 from ..agreement import Floats
 from ..network import Network
 from ..runner import Runner
+
+if TYPE_CHECKING:
+    import torch
 
 
 class TorchCuda(Runner):
@@ -63,7 +68,7 @@ class TorchCuda(Runner):
             self._scores = self._once()
         self.reset()
 
-    def _once(self) -> object:
+    def _once(self) -> torch.Tensor:
         torch = self._torch
         with torch.no_grad():
             frame = self._frame.to(self._kind, memory_format=torch.channels_last)
