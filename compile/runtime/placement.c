@@ -8,7 +8,9 @@
  * Measured on two cores of an EPYC (Zen 4), Linux 6.18, tsm-mobilenetv2 at 112 pixels, turns of six steps after 30 ms
  * of rest: the median of a run of `tsm-edge bench --threads 2` was 0.95 to 1.66 ms without this (six runs, half of them
  * above 1.48), 0.88 to 1.35 with it (half of them below 0.91), in turns. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "placement.h"
 
 #include <sched.h>

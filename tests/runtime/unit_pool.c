@@ -1,5 +1,7 @@
 /* unit_pool.c: the thread pool. Every item runs exactly once, whatever the numbers; sleepers wake. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "checks.h"
 #include "threads.h"
 
