@@ -41,6 +41,7 @@ from . import _rule
 from ._rule import Kernel, Operands, Panel
 
 FAMILY = "cpu"
+ALIAS, WAYS = 4096, 8  # bytes of a way of an x86 first cache, and how many there are at least
 CASES = (
     Conv(7, 7, 160, 960, low=0.0, high=6.0, fold_in=20),
     Conv(7, 7, 24, 24, residual=True, fold_out=3),
@@ -71,9 +72,8 @@ class Params:
 
     @classmethod
     def from_machine(cls, machine: Machine, op: Conv) -> Params:
-        return cls.of(
-            machine, op, *tiling.choose(machine, ((1, op.pixels),), columns(machine, op), op.channels)
-        )
+        _, rows, panels = ranked(machine, op)[0]
+        return cls.of(machine, op, rows, panels)
 
     @classmethod
     def of(cls, machine: Machine, op: Conv, rows: int, panels: Panels) -> Params:
@@ -101,10 +101,23 @@ def columns(machine: Machine, op: Conv) -> int:
     return -(-op.out_channels // machine.lanes) * machine.lanes if machine.by_lane else op.out_channels
 
 
+def ranked(machine: Machine, op: Conv) -> list[tuple[float, int, Panels]]:
+    """Modelled cycles, tile height and panels of every candidate, the fastest first.
+
+    Where k is read one by one and pixels are a multiple of ALIAS apart, all rows of a tile fall into one set of the
+    first cache, and more rows than it has ways take turns there: tsm-resnet50's 14x14x1024_256 took 1.88 ms with 14
+    rows of 32 on a Zen 4 core and 0.90 with 6 of 64, its frame 0.936 of the time.
+    """
+    found = tiling.ranked_tiles(machine, ((1, op.pixels),), columns(machine, op), op.channels)
+    if machine.by_lane or 4 * op.channels % ALIAS:
+        return found
+    return [tile for tile in found if tile[1] <= WAYS] or found
+
+
 def variants(machine: Machine, op: Conv) -> list[Params]:
     """The best register tiles of the model, each walked in both orders."""
-    ranked = tiling.ranked_tiles(machine, ((1, op.pixels),), columns(machine, op), op.channels)
-    found = [Params.of(machine, op, rows, panels) for _, rows, panels in ranked[: tiling.TRIED]]
+    best = ranked(machine, op)[: tiling.TRIED]
+    found = [Params.of(machine, op, rows, panels) for _, rows, panels in best]
     walks = [replace(p, order=replace(p.order, block=block)) for p in found for block in (1, p.order.tiles)]
     return [*found, *walks]
 
