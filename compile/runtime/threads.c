@@ -112,6 +112,7 @@ static void sleep_while(slot *own, atomic_int *word, int asleep) {
 
 static void wake_up(slot *sleeper) {
     pthread_mutex_lock(&sleeper->lock); /* it is now either before its look at the word, or in the wait */
+    if (sleeper->waits) tsm_place_elsewhere(&sleeper->place); /* the caller has no place: it stays as it is */
     pthread_cond_signal(&sleeper->wake);
     pthread_mutex_unlock(&sleeper->lock);
 }
@@ -161,11 +162,7 @@ static void wait_for_the_rest(tsm_pool *pool) {
 
 /* Publishes `value` in a slot and wakes its thread if it sleeps. */
 static void post(slot *to, int value) {
-    if (atomic_exchange_explicit(&to->left, value, memory_order_acq_rel) != ASLEEP) return;
-    pthread_mutex_lock(&to->lock); /* it is now either before its look at the word, or in the wait */
-    if (to->waits) tsm_place_elsewhere(&to->place);
-    pthread_cond_signal(&to->wake);
-    pthread_mutex_unlock(&to->lock);
+    if (atomic_exchange_explicit(&to->left, value, memory_order_acq_rel) == ASLEEP) wake_up(to);
 }
 
 static void *work(void *argument) {
