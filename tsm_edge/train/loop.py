@@ -212,15 +212,18 @@ class Trainer:
         groups = [order[at * self.settings.batch :][: self.settings.batch] for at in range(self.steps)]
         if self.device.type == "cpu":
             with ThreadPoolExecutor(1) as thread:
-                waiting = thread.submit(self._examples, epoch, groups[0])
+                waiting = thread.submit(self._batch, epoch, groups[0])
                 for group in [*groups[1:], None]:
-                    pixels, labels = waiting.result()
+                    ready = waiting.result()
                     if group is not None:
-                        waiting = thread.submit(self._examples, epoch, group)
-                    yield self._tensors(pixels, labels)
+                        waiting = thread.submit(self._batch, epoch, group)
+                    yield ready
             return
         for pixels, labels in self._by_processes(epoch, groups):
             yield self._tensors(pixels, labels)
+
+    def _batch(self, epoch: int, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._tensors(*self._examples(epoch, indices))
 
     def _by_processes(self, epoch: int, groups: list[np.ndarray]) -> Any:
         """What :meth:`_examples` makes of every group; threads would keep Python's lock from the one that launches."""
