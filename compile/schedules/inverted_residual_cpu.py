@@ -208,7 +208,7 @@ def _constants(
     constants: dict[str, np.ndarray] = {}
     if op.expand is not None and params.expand is not None:
         constants |= {
-            "we": _rule.pack_panels(_rule.matrix(expand[0]), params.expand[1]),
+            "we": _rule.pack_panels(conv_cpu.matrix(op.expand, expand[0]), params.expand[1]),
             "be": _bias(machine, op.expand, params.expand, expand[1]),
         }
     blocked = inner_depthwise(op, machine).blocked_in
