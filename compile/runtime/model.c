@@ -1,6 +1,7 @@
 /* model.c: opening a model and asking what is in it. */
 #include "checks.h"
 #include "cpu.h"
+#include "memory.h"
 #include "message.h"
 #include "stream.h"
 #include "tensor.h"
@@ -18,14 +19,22 @@ tsm_status tsm_open(tsm_model **out, char *error, size_t error_size) {
     const tsm_status status = tsm_check(&needs, why);
     if (status != TSM_OK) return tsm_refuse(status, error, error_size, "%s", why);
     tsm_model *model = malloc(sizeof *model);
-    if (model == NULL) return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_open: out of memory");
+    char *weights = model == NULL ? NULL : tsm_copy((const char *)plan->weights, plan->weights_bytes);
+    if (weights == NULL) {
+        free(model);
+        return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_open: out of memory");
+    }
     model->plan = plan;
+    model->weights = weights;
     snprintf(model->device, sizeof model->device, "the CPU: %s", tsm_cpu_found(found, sizeof found));
     *out = model;
     return TSM_OK;
 }
 
-void tsm_close(tsm_model *model) { free(model); }
+void tsm_close(tsm_model *model) {
+    if (model != NULL) free(model->weights);
+    free(model);
+}
 
 tsm_status tsm_info(const tsm_model *model, tsm_model_info *info) {
     if (model == NULL || info == NULL) return TSM_E_ARGUMENT;

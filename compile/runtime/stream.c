@@ -2,19 +2,12 @@
 #define _POSIX_C_SOURCE 200809L
 #include "stream.h"
 
+#include "memory.h"
 #include "message.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* Kernels use aligned vector loads up to AVX-512. Zeroing also maps the pages, so that no step has to. */
-static char *zeros(size_t bytes) {
-    void *block = NULL;
-    const size_t whole = (bytes + 63) / 64 * 64 + 64;
-    if (posix_memalign(&block, 64, whole) != 0) return NULL;
-    return memset(block, 0, whole);
-}
 
 static void point_at_states(tsm_stream *s) {
     for (int32_t i = 0; i < s->threads; i++) {
@@ -23,21 +16,21 @@ static void point_at_states(tsm_stream *s) {
     }
 }
 
-/* Returns 0 when memory is out; tsm_stream_free then frees what there is. */
+/* Everything that a step writes is one block: arena, both state blobs, and every thread's scratch. Kernels use aligned
+ * vector loads up to AVX-512. Zeroing also maps the pages, so that no step has to.
+ * Returns 0 when memory is out; tsm_stream_free then frees what there is. */
 static int allocate(tsm_stream *s) {
     const tsm_plan *plan = s->plan;
-    s->arena = zeros(plan->arena_bytes);
-    s->state[0] = zeros(plan->state_bytes);
-    s->state[1] = zeros(plan->state_bytes);
+    const size_t state = tsm_apart(plan->state_bytes), scratch = tsm_apart(plan->scratch_bytes);
+    char *place = s->arena = tsm_zeros(tsm_apart(plan->arena_bytes) + 2 * state + (size_t)s->threads * scratch);
     s->op_ns = calloc(plan->op_count + 1, sizeof *s->op_ns);
     s->memory = calloc((size_t)s->threads, sizeof *s->memory);
-    if (!s->arena || !s->state[0] || !s->state[1] || !s->op_ns || !s->memory) return 0;
-    for (int32_t i = 0; i < s->threads; i++) {
-        s->memory[i].arena = s->arena;
-        s->memory[i].weights = (const char *)plan->weights;
-        s->memory[i].scratch = zeros(plan->scratch_bytes);
-        if (!s->memory[i].scratch) return 0;
-    }
+    if (!place || !s->op_ns || !s->memory) return 0;
+    s->state[0] = place += tsm_apart(plan->arena_bytes);
+    s->state[1] = place += state;
+    place += state;
+    for (int32_t i = 0; i < s->threads; i++, place += scratch)
+        s->memory[i] = (tsm_memory){.arena = s->arena, .weights = s->weights, .scratch = place};
     point_at_states(s);
     return 1;
 }
@@ -49,6 +42,7 @@ tsm_status tsm_stream_new(const tsm_model *model, int32_t threads, tsm_stream **
     tsm_stream *s = calloc(1, sizeof *s);
     if (s == NULL) return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_stream_new: out of memory");
     s->plan = model->plan;
+    s->weights = model->weights;
     const tsm_status status =
         tsm_feed_open(&s->feed, s->plan->model, &s->plan->input,
                       s->plan->has_image_input ? &s->plan->preprocess : NULL, threads, error, error_size);
@@ -68,11 +62,8 @@ tsm_status tsm_stream_new(const tsm_model *model, int32_t threads, tsm_stream **
 void tsm_stream_free(tsm_stream *s) {
     if (s == NULL) return;
     tsm_feed_close(&s->feed);
-    for (int32_t i = 0; s->memory != NULL && i < s->threads; i++) free(s->memory[i].scratch);
     free(s->memory);
     free(s->op_ns);
-    free(s->state[1]);
-    free(s->state[0]);
     free(s->arena);
     free(s);
 }

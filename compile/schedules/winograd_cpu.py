@@ -33,7 +33,7 @@ from tsm_edge.compile.tir import Buffer, Expr
 from . import _rule, conv_cpu
 from ._rule import Kernel, Panel
 from ._winograd import Layout, Params, combine, cycles, pack, variants
-from ._winograd_input import Window
+from ._winograd_input import Window, ask_for_state
 
 FAMILY = "cpu"
 __all__ = ["CASES", "FAMILY", "Params", "claims", "schedule", "variants", "worthwhile"]
@@ -68,7 +68,7 @@ def worthwhile(machine: Machine, op: Conv) -> bool:
     | 7x7x512 | 2816 | 2178 | 4162 |
 
     Tried and lost: F(2x2) at 7x7x512 makes `tsm-resnet18` 1 % faster and 22 MB larger; F(4x4) at 14x14x256 equals
-    F(2x2) in a frame, where the weights come from memory; weights on huge pages are worth 0.3 %.
+    F(2x2) in a frame, where the weights come from memory.
     """
     direct = tiling.best_tile(machine, conv_cpu.runs(op), op.out_channels, op.taps)[0] / machine.cores
     direct += op.taps * op.out_channels * 4 / machine.stream
@@ -156,6 +156,8 @@ class _Work:
                 window.both(fold - shared, shared)
             window.run("x", fold - shared + lanes if shared else fold, op.channels)
 
+        if self.machine.prefetch and op.fold_in:
+            ask_for_state(op, self.layout, self.params.m, self.buffers["state"], top, left)
         if roomy:
             tir.branch(tirx.And(*inside), lambda: emit(False), lambda: emit(True))
         else:
