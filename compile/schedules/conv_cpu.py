@@ -7,9 +7,9 @@ Pattern: any dense kernel, stride and padding: the stem (3x3 or 7x7 on 3 channel
 2. The vertical taps run over the rows that exist: the loop's bounds depend on the output row.
 3. Inside a row the taps and channels of one kernel row are contiguous in NHWC, so an inner tile reduces over
    `kernel width x CI` in one loop. The stem reads 9 or 21 floats a row this way and needs no special case.
-4. With a shift, a kernel row reduces over the state's channels of all its taps first, which are contiguous, and over the
-   rest of x tap by tap second; its weights lie in that order. A loop over the taps, not a copy for each: 21 KB of code
-   for one layer made its time depend on how well the branches were predicted, 1.03 to 1.07 of that without a shift.
+4. With a shift, a kernel row reduces over the state's channels of all its taps first, which are contiguous, and over
+   the rest of x tap by tap second; its weights lie in that order. A loop over the taps, not a copy for each: 21 KB of
+   code for one layer made its time depend on how its branches were predicted, 1.03 to 1.07 of that without a shift.
 5. Epilogue as in the pointwise schedule.
 """
 
