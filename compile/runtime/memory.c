@@ -15,18 +15,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { LINE = 64, PAIR = 2 * LINE, HUGE_PAGE = 2 * 1024 * 1024, CHUNK = HUGE_PAGE };
+enum { LINE = 64, PAIR = 2 * LINE, HUGE_PAGE = 2 * 1024 * 1024, CHUNK = 128 * 1024 };
 
 size_t tsm_apart(size_t bytes) { return (bytes + PAIR - 1) / PAIR * PAIR; }
 
-/* Not yet mapped where it is large: whoever writes first brings in the pages. */
+/* Not yet mapped where it is large: whoever writes first brings in the pages. The last piece gets a huge page where it
+ * fills more than half of it. */
 static char *reserve(size_t bytes) {
-    const size_t unit = bytes >= HUGE_PAGE / 2 ? HUGE_PAGE : LINE;
-    const size_t whole = (bytes + LINE + unit - 1) / unit * unit; /* a vector's load may begin at the last byte */
+    const size_t needed = (bytes + 2 * LINE - 1) / LINE * LINE; /* a vector's load may begin at the last byte */
+    const size_t large = (bytes + HUGE_PAGE / 2) / HUGE_PAGE * HUGE_PAGE;
     void *block = NULL;
-    if (posix_memalign(&block, unit, whole) != 0) return NULL;
+    if (posix_memalign(&block, large ? HUGE_PAGE : LINE, large > needed ? large : needed) != 0) return NULL;
 #ifdef MADV_HUGEPAGE
-    if (unit == HUGE_PAGE) madvise(block, whole, MADV_HUGEPAGE); /* advice: a refusal leaves small pages */
+    if (large) madvise(block, large, MADV_HUGEPAGE); /* advice: a refusal leaves small pages */
 #endif
     return block;
 }
