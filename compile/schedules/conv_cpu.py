@@ -213,23 +213,18 @@ class _Row:
             weights = tir.bind(panel.offset + ky * (op.kernel[1] * op.channels * tile.width))
             for part in parts(op):
                 for run in self.runs(cut):
-                    live = [self.live(cut, row, run.start) for row in range(tile.rows)]
+                    live = [valid(op, cut.start + row, run.start) for row in range(tile.rows)]
                     pixels = [row_start + x if ok else None for x, ok in zip(columns, live, strict=True)]
                     self.taps(tile, acc, part, pixels, run, weights)
         first = self.first_pixel + column
         tile.finish(acc, self.operands.epilogue, [first + row for row in range(tile.rows)], panel.channel)
 
-    def live(self, cut: XTile, row: int, kx: int) -> bool:
-        """Whether tap `kx` of a row of the tile reads inside the image; of an inner tile, all do."""
-        return not cut.border or valid(self.op, cut.start + row, kx)
-
     def runs(self, cut: XTile) -> list[range]:
         """The taps of a kernel row: those that all rows of the tile read as one run, the others one by one."""
-        whole = [
-            kx for kx in range(self.op.kernel[1]) if all(self.live(cut, row, kx) for row in range(cut.rows))
-        ]
+        op, rows = self.op, range(cut.rows)
+        whole = [kx for kx in range(op.kernel[1]) if all(valid(op, cut.start + row, kx) for row in rows)]
         run = [range(whole[0], whole[-1] + 1)] if whole else []
-        others = (kx for kx in range(self.op.kernel[1]) if kx not in whole)
+        others = (kx for kx in range(op.kernel[1]) if kx not in whole)
         return sorted(run + [range(kx, kx + 1) for kx in others], key=lambda taps: taps.start)
 
     def taps(
