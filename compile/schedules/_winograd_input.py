@@ -95,14 +95,11 @@ class Window:
         return lambda i, j: tir.load(scratch, layout.window_start + (i * layout.n + j) * lanes, lanes)
 
 
-def ask_for_state(op: Conv, layout: Layout, m: int, state: Buffer, top: Expr, left: Expr) -> None:
-    """Ask for the rows and columns of the state that a window `AHEAD` tiles to the right is the first to read.
-
-    A state was written a frame ago, and has left every cache where a network's weights are larger. In `tsm-resnet18`
-    the first convolutions of the blocks at 56x56 take 10 to 28 us fewer of 690 and 630.
-    """
-    overlap = layout.n - m
-    first = tir.bind(((top + overlap) * op.width + left + overlap + AHEAD * m) * op.fold_in)
+def ask_for(state: Buffer, shape: tuple[int, int], corner: tuple[Expr, Expr], m: int) -> None:
+    """Ask for m x m pixels of a state from a corner. shape: its width and channels."""
+    width, channels = shape
+    y, x = corner
+    first = tir.bind((y * width + x) * channels)
     for row in range(m):
-        for line in range(0, m * op.fold_in, LINE):
-            tir.prefetch(state, first + row * op.width * op.fold_in + line)
+        for line in range(0, m * channels, LINE):
+            tir.prefetch(state, first + row * width * channels + line)

@@ -33,7 +33,7 @@ from tsm_edge.compile.tir import Buffer, Expr
 from . import _rule, conv_cpu
 from ._rule import Kernel, Panel
 from ._winograd import Layout, Params, combine, cycles, pack, variants
-from ._winograd_input import Window, ask_for_state
+from ._winograd_input import AHEAD, Window, ask_for
 
 FAMILY = "cpu"
 __all__ = ["CASES", "FAMILY", "Params", "claims", "schedule", "variants", "worthwhile"]
@@ -118,6 +118,8 @@ class _Work:
             def case(tiles: int = tiles, item0: int = first_item, tile0: int = first_tile) -> None:
                 first = tir.bind((item - item0) * tiles + tile0)
                 with tir.loop(0, tiles) as t:
+                    if self.machine.prefetch:
+                        self.ask(first + t)
                     self.input(t, *self.place(first + t))
                 _rule.each_panel(
                     self.params.panels, self.op.channels, lambda panel: self.panel(first, tiles, panel)
@@ -133,6 +135,17 @@ class _Work:
         across, m = -(-self.op.out_width // self.params.m), self.params.m
         tile = tir.bind(tile)
         return tir.bind(tile // across * m), tir.bind(tile % across * m)
+
+    def ask(self, tile: Expr) -> None:
+        """Ask for what a tile needs of the states, early enough."""
+        op, m = self.op, self.params.m
+        if op.fold_in:
+            y, x = self.place(tile + AHEAD)
+            overlap = self.layout.n - m
+            corner = y - op.pad[0] + overlap, x - op.pad[1] + overlap
+            ask_for(self.buffers["state"], (op.width, op.fold_in), corner, m)
+        if op.fold_out:
+            ask_for(self.buffers["next"], (op.out_width, op.fold_out), self.place(tile), m)
 
     def input(self, t: Expr, y: Expr, x: Expr) -> None:
         """V[:, t, :] of the tile whose corner is (y, x)."""
@@ -156,8 +169,6 @@ class _Work:
                 window.both(fold - shared, shared)
             window.run("x", fold - shared + lanes if shared else fold, op.channels)
 
-        if self.machine.prefetch and op.fold_in:
-            ask_for_state(op, self.layout, self.params.m, self.buffers["state"], top, left)
         if roomy:
             tir.branch(tirx.And(*inside), lambda: emit(False), lambda: emit(True))
         else:
