@@ -59,16 +59,28 @@ class Epilogue:
 
 @dataclass(frozen=True)
 class Ahead:
-    """Weights that a later tile needs: while a reduction runs, one cache line is asked for every `every` steps."""
+    """Memory that is needed soon: every step of a reduction asks for the cache line of one element of it.
 
-    base: Expr  # element of the packed weights
-    every: int
+    Most steps ask for the line that the step before asked for. To ask once a line takes two loops or several steps of
+    straight code; LLVM then has the weights of two steps in registers and accumulators in memory.
+    """
+
+    buffer: Buffer
+    at: Callable[[Expr], Expr]  # step -> element
 
     @classmethod
-    def share(cls, first: Expr, size: int, index: Expr, tiles: int, steps: int) -> Ahead:
-        """The share of tile `index` of `tiles`, of `steps` steps each, in fetching `size` weights from `first`."""
-        lines = max(1, -(-size // (tiles * LINE)))
-        return cls(tir.bind(first + index * (lines * LINE)), max(1, steps // lines))
+    def run(cls, buffer: Buffer, first: Expr, size: int, steps: int, part: Expr = 0, parts: int = 1) -> Ahead:
+        """One part of `size` elements from `first`, which so many equal parts ask for together."""
+        each = -(-size // parts)
+        start = tir.bind(first + part * each)
+        return cls(buffer, lambda step: start + step * -(-each // steps))
+
+    @classmethod
+    def rows(cls, buffer: Buffer, first: Expr, pitch: int, width: int, rows: int, steps: int) -> Ahead:
+        """`width` elements of each of `rows` rows, which are `pitch` apart, from `first`."""
+        lines, start = -(-width // LINE), tir.bind(first)
+        each = max(1, steps // rows)
+        return cls(buffer, lambda step: start + step // each * pitch + step % lines * LINE)
 
 
 @dataclass(frozen=True)
@@ -147,7 +159,7 @@ class Tile:
         weights: Buffer,
         panel: Expr,
         hop: Expr = 1,
-        ahead: Ahead | None = None,
+        ahead: Sequence[Ahead] = (),
         skip: int = 0,
     ) -> None:
         """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row.
@@ -165,16 +177,7 @@ class Tile:
         whole = length // step
         together = self._together(whole, hop)
         looped = 0 if length <= UNROLLED and not self.by_lane else whole
-        fetched = 0 if ahead is None else looped // ahead.every * ahead.every
-        if fetched:
-            assert ahead is not None and step == 1
-            with tir.loop(0, fetched // ahead.every) as line:
-                tir.prefetch(weights, ahead.base + line * LINE)
-                with tir.loop(0, ahead.every) as k:
-                    self._step(acc, source, bases, line * ahead.every + k, step, weights, panel, hop)
-            for k in range(fetched, looped):
-                self._step(acc, source, bases, k, step, weights, panel, hop)
-        elif looped:
+        if looped:
             if self.by_lane and isinstance(hop, int) and blocked(hop):
                 hop = tir.unknown(hop)
             rounds = looped // together
@@ -182,6 +185,8 @@ class Tile:
             with tir.loop(
                 0, tir.unknown(rounds) if self.by_lane and rounds == 2 and looped * step == length else rounds
             ) as k:
+                for one in ahead:
+                    tir.prefetch(one.buffer, one.at(k))
                 for part in range(together):
                     self._step(acc, source, bases, (k * together + part) * step, step, weights, panel, hop)
         for k in range(looped, whole):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import gcd
 from typing import ClassVar
 
 import numpy as np
@@ -103,6 +104,24 @@ def pack_panels(weight: np.ndarray, panels: tiling.Panels) -> np.ndarray:
         parts.append(weight[:, start : start + width].ravel())
         start += width
     return np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
+
+
+ALIAS, WAYS = 4096, 8  # bytes of a way of an x86 first cache, and how many there are at least
+
+
+def spread(
+    machine: tiling.Machine, ranked: list[tuple[float, int, tiling.Panels]], pitch: int
+) -> list[tuple[float, int, tiling.Panels]]:
+    """Those of the ranked register tiles whose rows, `pitch` floats apart, find room in the first cache; else all.
+
+    Where k is read one by one and rows are a multiple of ALIAS apart, all of them fall into one set of the first cache,
+    and more rows than it has ways take turns there. On a Zen 4 core `tsm-resnet50`'s 14x14x1024_256 took 1.88 ms with
+    14 rows of 32 and 0.90 with 6 of 64, its frame 0.936 of the time.
+    """
+    if machine.by_lane:
+        return ranked
+    sets = ALIAS // gcd(ALIAS, 4 * pitch)
+    return [tile for tile in ranked if tile[1] <= WAYS * sets] or ranked
 
 
 TILES_OF_COPIES = 32

@@ -79,7 +79,7 @@ class Params:
 
     @classmethod
     def from_machine(cls, machine: Machine, op: Conv) -> Params:
-        return cls.of(machine, op, *tiling.choose(machine, runs(op), op.out_channels, op.taps))
+        return cls.of(machine, op, *ranked(machine, op)[0][1:])
 
     @classmethod
     def of(cls, machine: Machine, op: Conv, rows: int, panels: Panels) -> Params:
@@ -98,10 +98,15 @@ def runs(op: Conv) -> tuple[tuple[int, int]]:
     return ((op.out_height, op.out_width),)
 
 
+def ranked(machine: Machine, op: Conv) -> list[tuple[float, int, Panels]]:
+    """Modelled cycles, tile height and panels of every candidate, the fastest first."""
+    found = tiling.ranked_tiles(machine, runs(op), op.out_channels, op.taps)
+    return _rule.spread(machine, found, op.stride[1] * op.channels)
+
+
 def variants(machine: Machine, op: Conv) -> list[Params]:
     """The best register tiles of the model."""
-    ranked = tiling.ranked_tiles(machine, runs(op), op.out_channels, op.taps)
-    return [Params.of(machine, op, rows, panels) for _, rows, panels in ranked[: tiling.TRIED]]
+    return [Params.of(machine, op, rows, panels) for _, rows, panels in ranked(machine, op)[: tiling.TRIED]]
 
 
 def cut_row(op: Conv, rows: int) -> list[XTile]:

@@ -26,7 +26,7 @@ two rounds of the stem's rows as well (+0.2 M). Counted by hand: 6x16 tiles load
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,11 +37,11 @@ from tsm_edge.compile.tile import Ahead
 from tsm_edge.compile.tiling import Machine, Order, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 
-from . import _rule
+from . import _ahead, _rule
+from ._ahead import Place
 from ._rule import Kernel, Operands, Panel
 
 FAMILY = "cpu"
-ALIAS, WAYS = 4096, 8  # bytes of a way of an x86 first cache, and how many there are at least
 CASES = (
     Conv(7, 7, 160, 960, low=0.0, high=6.0, fold_in=20),
     Conv(7, 7, 24, 24, residual=True, fold_out=3),
@@ -102,16 +102,9 @@ def columns(machine: Machine, op: Conv) -> int:
 
 
 def ranked(machine: Machine, op: Conv) -> list[tuple[float, int, Panels]]:
-    """Modelled cycles, tile height and panels of every candidate, the fastest first.
-
-    Where k is read one by one and pixels are a multiple of ALIAS apart, all rows of a tile fall into one set of the
-    first cache, and more rows than it has ways take turns there: tsm-resnet50's 14x14x1024_256 took 1.88 ms with 14
-    rows of 32 on a Zen 4 core and 0.90 with 6 of 64, its frame 0.936 of the time.
-    """
+    """Modelled cycles, tile height and panels of every candidate, the fastest first."""
     found = tiling.ranked_tiles(machine, ((1, op.pixels),), columns(machine, op), op.channels)
-    if machine.by_lane or 4 * op.channels % ALIAS:
-        return found
-    return [tile for tile in found if tile[1] <= WAYS] or found
+    return _rule.spread(machine, found, op.channels)
 
 
 def variants(machine: Machine, op: Conv) -> list[Params]:
@@ -166,7 +159,9 @@ def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile:
 
         def case(height: int = height, tile0: int = first_tile, pixel0: int = first_pixel) -> None:
             pixel = tir.bind((tile - tile0) * height + pixel0)
-            ahead = next_panel(op, params.order, machine, tile, panel)
+            number = tir.bind(panel.channel // params.panels.width)
+            place = Place(pixel, height, panel, number, params.order.panels)
+            ahead = soon(op, params, machine, operands, tile, place)
             emit_tile(op, machine, operands, height, panel, (pixel, pixel, pixel), ahead)
 
         bounds.append(first_tile)
@@ -175,16 +170,18 @@ def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile:
     tir.switch(tile, bounds, cases)
 
 
-def next_panel(op: Conv, order: Order, machine: Machine, tile: Expr, panel: Panel) -> Ahead | None:
-    """What a tile fetches of the panel after its own, where a panel serves a block of tiles before the next one comes.
-
-    A frame's weights leave the second-level cache before the next frame. On a Zen 3 core this takes 0.87 to 0.90 of
-    the time of the 7x7 layers of `tsm-mobilenetv2` and 0.96 of a frame's.
-    """
-    if not machine.prefetch or order.block == 1 or op.blocked_in:
-        return None
-    size = panel.width * op.channels
-    return Ahead.share(panel.offset + size, size, tile % order.block, order.block, op.channels - op.fold_in)
+def soon(
+    op: Conv, params: Params, machine: Machine, operands: Operands, tile: Expr, place: Place
+) -> list[Ahead]:
+    """What a tile asks for while it is computed."""
+    if not machine.prefetch or op.blocked_in or op.blocked_out:
+        return []
+    steps, block = op.channels - op.fold_in, params.order.block
+    found = _ahead.own(op, machine, operands, place, steps)
+    if block == 1:
+        return found + _ahead.following(op, machine, operands, place, steps)
+    found += _ahead.states(op, operands, place, steps)
+    return found + _ahead.weights(op, operands, place.panel, tile % block, block, steps)
 
 
 def emit_tile(
@@ -194,7 +191,7 @@ def emit_tile(
     height: int,
     panel: Panel,
     pixels: tuple[Expr, Expr, Expr],
-    ahead: Ahead | None = None,
+    ahead: Sequence[Ahead] = (),
 ) -> None:
     """`height` pixels by one panel. pixels: the first one's number in x, in the state and in the output."""
     source, past, out = pixels

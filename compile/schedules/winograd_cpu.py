@@ -199,9 +199,9 @@ class _Work:
                 t = tir.bind(index * height + first)
                 size = op.channels * panel.width
                 ahead = (
-                    Ahead.share(weights + size, size, index + done, whole, op.channels)
+                    [Ahead.run(self.buffers["w"], weights + size, size, op.channels, index + done, whole)]
                     if machine.prefetch
-                    else None
+                    else []
                 )
                 registers = _rule.tile_of(machine, height, panel.width)
                 acc = registers.zeros()
