@@ -23,11 +23,12 @@ from tvm import tirx
 
 from tsm_edge.compile import tiling, tir
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Tile
+from tsm_edge.compile.tile import Ahead, Tile
 from tsm_edge.compile.tiling import Machine, Order, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 
-from . import _rule
+from . import _ahead, _rule
+from ._ahead import Place
 from ._rule import Kernel, Operands, Panel
 
 FAMILY = "cpu"
@@ -146,7 +147,9 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
 
         def item(tile: Expr, panel: Expr) -> None:
             y, index = tir.bind(tile // params.per_row), tir.bind(tile % params.per_row)
-            row = _Row(op, machine, operands, y, y * op.out_width)
+            row = _Row(
+                op, machine, operands, y, y * op.out_width, _Walk(params, tile) if machine.prefetch else None
+            )
             _rule.for_panel(
                 params.panels, length, panel, lambda columns: row.case(params.x_tiles, index, columns)
             )
@@ -181,6 +184,14 @@ def emit_row(
 
 
 @dataclass(frozen=True)
+class _Walk:
+    """Where an item stands in the walk over tiles and panels."""
+
+    params: Params
+    tile: Expr
+
+
+@dataclass(frozen=True)
 class _Row:
     """The statements of one output row."""
 
@@ -189,6 +200,7 @@ class _Row:
     operands: Operands
     y: Expr
     first_pixel: Expr  # of the row in the output
+    walk: _Walk | None = None
 
     def case(self, x_tiles: tuple[XTile, ...], index: Expr, panel: Panel) -> None:
         """The tile of that number; a case per cut."""
@@ -213,15 +225,27 @@ class _Row:
         acc = tile.accumulators(self.operands.bias, panel.channel, self.operands.copies, column)
         top = tir.bind(self.y * op.stride[0] - op.pad[0])
         columns = [(column + row) * op.stride[1] - op.pad[1] for row in range(tile.rows)]
+        first = self.first_pixel + column
+        number, panels = 0, 1
+        if self.walk:
+            number, panels = (
+                tir.bind(panel.channel // self.walk.params.panels.width),
+                self.walk.params.order.panels,
+            )
         with vertical_taps(op, top) as ky:
             row_start = tir.bind((top + ky) * op.width)
             weights = tir.bind(panel.offset + ky * (op.kernel[1] * op.channels * tile.width))
+
+            def soon(steps: int) -> list[Ahead]:
+                return self.soon(
+                    Place(first, tile.rows, panel, number, panels), row_start + columns[0], steps
+                )
+
             for part in parts(op):
                 for run in self.runs(cut):
                     live = [valid(op, cut.start + row, run.start) for row in range(tile.rows)]
                     pixels = [row_start + x if ok else None for x, ok in zip(columns, live, strict=True)]
-                    self.taps(tile, acc, part, pixels, run, weights)
-        first = self.first_pixel + column
+                    self.taps(tile, acc, part, pixels, run, weights, soon)
         tile.finish(acc, self.operands.epilogue, [first + row for row in range(tile.rows)], panel.channel)
 
     def runs(self, cut: XTile) -> list[range]:
@@ -232,8 +256,29 @@ class _Row:
         others = (kx for kx in range(op.kernel[1]) if kx not in whole)
         return sorted(run + [range(kx, kx + 1) for kx in others], key=lambda taps: taps.start)
 
+    def soon(self, place: Place, window: Expr, steps: int) -> list[Ahead]:
+        """What a run of one kernel row asks for. window: the row's first pixel that the tile reads."""
+        if self.walk is None:
+            return []
+        op, operands, block = self.op, self.operands, self.walk.params.order.block
+        found = _ahead.own(op, self.machine, operands, place, steps)
+        if block > 1 and op.kernel == (1, 1):
+            found += _ahead.weights(op, operands, place.panel, self.walk.tile % block, block, steps)
+        if operands.state is not None:
+            width = place.height * op.stride[1]
+            window = Place(window, width, place.panel, place.number, place.panels)
+            found += _ahead.states(op, operands, window, steps)
+        return found
+
     def taps(
-        self, tile: Tile, acc: Buffer, part: Part, pixels: list[Expr | None], run: range, weights: Expr
+        self,
+        tile: Tile,
+        acc: Buffer,
+        part: Part,
+        pixels: list[Expr | None],
+        run: range,
+        weights: Expr,
+        soon: Callable[[int], list[Ahead]],
     ) -> None:
         """Reduce the taps of a run over one part of the channels: in one go where they lie side by side in memory."""
         source = self.operands.x if part.name == "x" else self.operands.state
@@ -241,9 +286,9 @@ class _Row:
 
         def reduce(kx: Expr, length: int) -> None:
             bases = [None if p is None else (p + kx) * part.pitch + part.start for p in pixels]
-            tile.reduce(
-                acc, source, bases, length, self.operands.weights, first + kx * part.count * tile.width
-            )
+            weights = first + kx * part.count * tile.width
+            ahead = soon(length) if part.name == "x" else []
+            tile.reduce(acc, source, bases, length, self.operands.weights, weights, ahead=ahead)
 
         if part.count == part.pitch:
             reduce(run.start, len(run) * part.count)
