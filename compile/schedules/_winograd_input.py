@@ -9,13 +9,11 @@ from tvm import tirx
 
 from tsm_edge.compile import tir, winograd
 from tsm_edge.compile.ops import Conv
-from tsm_edge.compile.tile import LINE
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
 from ._winograd import Layout, combine
 
-AHEAD = 3  # tiles from the one that asks to the one that reads; 2, 5 and 8 win as much or less
 #: row and column of a window -> a vector of its channels
 Load = Callable[[Expr, Expr], Expr]
 
@@ -93,13 +91,3 @@ class Window:
             place = (i * layout.n + j) * lanes + layout.window_start
             tir.store(scratch, tir.bind(place), load(i, j), lanes)
         return lambda i, j: tir.load(scratch, layout.window_start + (i * layout.n + j) * lanes, lanes)
-
-
-def ask_for(state: Buffer, shape: tuple[int, int], corner: tuple[Expr, Expr], m: int) -> None:
-    """Ask for m x m pixels of a state from a corner. shape: its width and channels."""
-    width, channels = shape
-    y, x = corner
-    first = tir.bind((y * width + x) * channels)
-    for row in range(m):
-        for line in range(0, m * channels, LINE):
-            tir.prefetch(state, first + row * width * channels + line)

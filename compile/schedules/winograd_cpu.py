@@ -31,9 +31,10 @@ from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
 from . import _rule, conv_cpu
-from ._rule import Kernel, Panel
+from ._rule import Kernel, Operands, Panel
 from ._winograd import Layout, Params, combine, cycles, pack, variants
-from ._winograd_input import AHEAD, Window, ask_for
+from ._winograd_ahead import ask_for_states, results
+from ._winograd_input import Window
 
 FAMILY = "cpu"
 __all__ = ["CASES", "FAMILY", "Params", "claims", "schedule", "variants", "worthwhile"]
@@ -119,7 +120,7 @@ class _Work:
                 first = tir.bind((item - item0) * tiles + tile0)
                 with tir.loop(0, tiles) as t:
                     if self.machine.prefetch:
-                        self.ask(first + t)
+                        ask_for_states(self.op, self.params.m, self.buffers, self.place, first + t)
                     self.input(t, *self.place(first + t))
                 _rule.each_panel(
                     self.params.panels, self.op.channels, lambda panel: self.panel(first, tiles, panel)
@@ -136,16 +137,10 @@ class _Work:
         tile = tir.bind(tile)
         return tir.bind(tile // across * m), tir.bind(tile % across * m)
 
-    def ask(self, tile: Expr) -> None:
-        """Ask for what a tile needs of the states, early enough."""
-        op, m = self.op, self.params.m
-        if op.fold_in:
-            y, x = self.place(tile + AHEAD)
-            overlap = self.layout.n - m
-            corner = y - op.pad[0] + overlap, x - op.pad[1] + overlap
-            ask_for(self.buffers["state"], (op.width, op.fold_in), corner, m)
-        if op.fold_out:
-            ask_for(self.buffers["next"], (op.out_width, op.fold_out), self.place(tile), m)
+    def rows_of(self, block: Expr, tiles: int) -> tuple[Expr, int]:
+        """The first output row of a block of tiles, and how many rows it touches at most."""
+        across, m = -(-self.op.out_width // self.params.m), self.params.m
+        return self.place(block)[0], min((-(-tiles // across) + 1) * m, self.op.out_height)
 
     def input(self, t: Expr, y: Expr, x: Expr) -> None:
         """V[:, t, :] of the tile whose corner is (y, x)."""
@@ -177,7 +172,7 @@ class _Work:
     def panel(self, first: Expr, tiles: int, panel: Panel) -> None:
         """All products of one panel of output channels, then the tiles they make."""
         with tir.loop(0, self.layout.n**2) as position:
-            self.product(position, tiles, panel)
+            self.product(position, first, tiles, panel)
         with tir.loop(0, tiles) as t:
             y, x = self.place(first + t)
             for offset, lanes in tir.vectors(panel.width, self.machine.lanes):
@@ -185,12 +180,13 @@ class _Work:
             if self.op.fold_out:
                 tir.branch(panel.channel < self.op.fold_out, lambda: self.next_state(y, x, panel))
 
-    def product(self, position: Expr, tiles: int, panel: Panel) -> None:
+    def product(self, position: Expr, block: Expr, tiles: int, panel: Panel) -> None:
         """M[position] = V[position] x U[position] for one panel."""
         op, layout, machine, scratch = self.op, self.layout, self.machine, self.buffers["scratch"]
         weights = tir.bind(panel.offset * layout.n**2 + position * (op.channels * panel.width))
         source = tir.bind(position * layout.v_pitch)
         target = tir.bind(layout.m_start + position * layout.m_pitch)
+        operands, rows = Operands.of(op, machine, self.buffers, self.params.rows), self.rows_of(block, tiles)
         first = done = 0
         parts = tiling.split_rows(tiles, self.params.rows)
         whole = sum(count for count, _ in parts)
@@ -198,11 +194,12 @@ class _Work:
             with tir.loop(0, count) as index:
                 t = tir.bind(index * height + first)
                 size = op.channels * panel.width
-                ahead = (
-                    [Ahead.run(self.buffers["w"], weights + size, size, op.channels, index + done, whole)]
-                    if machine.prefetch
-                    else []
-                )
+                ahead = []
+                if machine.prefetch:
+                    number = index + done
+                    ahead = [Ahead.run(self.buffers["w"], weights + size, size, op.channels, number, whole)]
+                    share = position * whole + number, layout.n**2 * whole
+                    ahead += results(op, machine, operands, rows, panel, share)
                 registers = _rule.tile_of(machine, height, panel.width)
                 acc = registers.zeros()
                 bases = [source + (t + row) * op.channels for row in range(height)]
