@@ -33,7 +33,7 @@ from tsm_edge.compile.tir import Buffer, Expr
 
 from . import _rule
 from ._rule import Kernel
-from .conv_cpu import XTile, cut_row, valid, vertical_taps
+from ._windows import XTile, cut_row, valid, vertical_taps
 
 FAMILY = "cpu"
 CASES = (

@@ -25,7 +25,7 @@ from tsm_edge.compile.tile import Epilogue, Layout
 from tsm_edge.compile.tiling import Machine, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 
-from . import _rule, conv_cpu, depthwise_cpu
+from . import _conv_row, _rule, _windows, conv_cpu, depthwise_cpu
 from ._rule import Kernel, Operands
 from .pointwise_cpu import emit_span
 
@@ -208,7 +208,7 @@ def _constants(
     constants: dict[str, np.ndarray] = {}
     if op.expand is not None and params.expand is not None:
         constants |= {
-            "we": _rule.pack_panels(conv_cpu.matrix(op.expand, expand[0]), params.expand[1]),
+            "we": _rule.pack_panels(_windows.matrix(op.expand, expand[0]), params.expand[1]),
             "be": _bias(machine, op.expand, params.expand, expand[1]),
         }
     blocked = inner_depthwise(op, machine).blocked_in
@@ -285,7 +285,7 @@ class _Block:
                 pixel = tir.bind(row * middle.width)
                 emit_span(expand, self.machine, operands, rows, panels, middle.width, (pixel, pixel, slot))
             else:
-                conv_cpu.emit_row(expand, self.machine, operands, self.params.expand, row, slot)
+                _conv_row.emit_row(expand, self.machine, operands, self.params.expand, row, slot)
 
     def depthwise_row(self, y: Expr) -> None:
         """One depthwise row from the ring (or from x) to scratch."""

@@ -17,7 +17,7 @@ from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
 from ._rule import Kernel
-from .conv_cpu import XTile, cut_row, valid, vertical_taps
+from ._windows import XTile, cut_row, valid, vertical_taps
 
 FAMILY = "cpu"
 LOWEST = -3.4028234663852886e38
