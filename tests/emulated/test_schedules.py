@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tsm_edge import target
+from tsm_edge.compile.families import cpu
 from tsm_edge.compile.ops import Conv
 
 EXTRA = [
@@ -30,7 +31,7 @@ def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
     if program is None or not Path(emulator.sysroot).is_dir():
         pytest.skip(f"needs the packages {emulator.package} and {emulator.sysroot_package}")
     rng = np.random.default_rng(2)
-    kernels = kernel_lab.every_kernel(device, rng, EXTRA)
+    kernels = kernel_lab.every_kernel(cpu.machine(device), rng, EXTRA)
     cases = [(kernel, kernel_lab.arguments_for(kernel, rng)) for kernel, _ in kernels]
     kernel_lab.run(cases, device, tmp_path, [program, "-cpu", emulator.cpu, "-L", emulator.sysroot])
     for (kernel, values), (_, weights) in zip(cases, kernels, strict=True):

@@ -12,6 +12,7 @@ from tsm_edge.compile import schedules
 from tsm_edge.compile.families import cpu
 from tsm_edge.compile.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpose
 from tsm_edge.compile.schedules._rule import Kernel
+from tsm_edge.compile.tiling import Machine
 from tsm_edge.target import EdgeTarget
 
 #: calls every kernel twice, over the halves of its items, reading arguments from and writing them to files; the words
@@ -136,22 +137,21 @@ def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]]) -> str:
     return "\n".join([*takes, *calls, *writes])
 
 
-def schedule(op: Op, target: EdgeTarget, rng: np.random.Generator) -> tuple[Kernel, tuple[np.ndarray, ...]]:
-    """The kernel of the schedule that takes `op` on a target, and the plain weights."""
+def schedule(op: Op, machine: Machine, rng: np.random.Generator) -> tuple[Kernel, tuple[np.ndarray, ...]]:
+    """The kernel of the schedule that takes `op` on a machine, and the plain weights."""
     weights = weights_for(op, rng)
-    kernel = schedules.apply("cpu", op, cpu.machine(target), *weights)
+    kernel = schedules.apply("cpu", op, machine, *weights)
     assert kernel is not None, f"nobody claims {op}"
     return kernel, weights
 
 
 def every_kernel(
-    target: EdgeTarget, rng: np.random.Generator, more: list[Op]
+    machine: Machine, rng: np.random.Generator, more: list[Op]
 ) -> list[tuple[Kernel, tuple[np.ndarray, ...]]]:
     """The CASES of every schedule with that schedule, and `more` with whoever takes them.
 
     Each case is scheduled as the model wants it and, drawn at random, as a search by measurement might want it.
     """
-    machine = cpu.machine(target)
     found = []
     for rule in schedules.rules("cpu"):
         for op in rule.CASES:
@@ -160,7 +160,7 @@ def every_kernel(
             drawn = [others[rng.integers(len(others))]] if others else []
             for params in (own, *drawn):
                 found.append((schedules.kernel_of(rule, op, params, machine, *weights), weights))
-    return found + [schedule(op, target, rng) for op in more]
+    return found + [schedule(op, machine, rng) for op in more]
 
 
 def by_pixel(array: np.ndarray, channels: int, blocked: bool, lanes: int) -> np.ndarray:
