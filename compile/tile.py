@@ -199,8 +199,8 @@ class Tile:
         """Whether straight code of several steps, whose weights LLVM loads early, keeps all accumulators in registers.
 
         With spills the time of a kernel differs from process to process: 411 or 447 us for the stem and the first block
-        of `tsm-mobilenetv2` on a Zen 4 core, 377 without. Where a load takes from a store is predicted by the addresses of
-        the two instructions.
+        of `tsm-mobilenetv2` on a Zen 4 core, 377 without. Which load takes from which store is predicted by the two
+        instructions' addresses.
         """
         pieces = -(-self.width // self.lanes)
         return (self.rows + 2) * pieces + 1 <= self.registers
