@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from tvm import tirx
 
 from tsm_edge.compile import tir, winograd
@@ -14,8 +15,8 @@ from tsm_edge.compile.tir import Buffer, Expr
 
 from ._winograd import Layout, combine
 
-#: row and column of a window -> a vector of its channels
-Load = Callable[[Expr, Expr], Expr]
+#: row and column of a window, and a zero to add -> a vector of its channels
+Load = Callable[[Expr, Expr, Expr], Expr]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Window:
         """
         lanes = self.machine.lanes
         state, x = self.read("state", channel, shared), self.read("x", channel, lanes)
-        self.transform(channel, lanes, lambda i, j: tir.spliced(state(i, j), shared, x(i, j), lanes))
+        self.transform(
+            channel, lanes, lambda i, j, zero: tir.spliced(state(i, j, zero), shared, x(i, j, zero), lanes)
+        )
 
     def pitch(self, source: str) -> int:
         """Channels of a pixel in a buffer."""
@@ -62,7 +65,7 @@ class Window:
         _, top, left = self.tile
         width, pitch, buffer = self.op.width, self.pitch(source), self.buffers[source]
         start = tir.bind((top * width + left) * pitch + channel)
-        return lambda i, j: tir.load(buffer, tir.bind(start + (i * width + j) * pitch), lanes)
+        return lambda i, j, zero: tir.load(buffer, tir.bind(start + zero + (i * width + j) * pitch), lanes)
 
     def transform(self, channel: Expr, lanes: int, load: Load) -> None:
         """BT d B of one vector of channels, to V."""
@@ -70,13 +73,18 @@ class Window:
             load = self.clipped(load, lanes)
         layout = self.layout
         bt = winograd.transforms(self.m).bt
-        rows = []
-        for i in range(layout.n):
-            rows.append(combine(bt, [tir.bind(load(i, j)) for j in range(layout.n)], lanes))
         at = tir.bind(self.tile[0] * self.op.channels + channel)
-        for j in range(layout.n):
-            for i, value in enumerate(combine(bt, [row[j] for row in rows], lanes)):
-                tir.store(self.buffers["scratch"], at + (i * layout.n + j) * layout.v_pitch, value, lanes)
+        for number, group in enumerate(column_groups(bt, self.machine)):
+            part = bt[group]
+            needed = [j for j in range(layout.n) if part[:, j].any()]
+            again = tir.beside(at + number) if number else 0
+            rows = []
+            for i in range(layout.n):
+                values = [tir.bind(load(i, j, again)) if j in needed else None for j in range(layout.n)]
+                rows.append(combine(part, values, lanes))
+            for index, j in enumerate(group):
+                for i, value in enumerate(combine(bt, [row[index] for row in rows], lanes)):
+                    tir.store(self.buffers["scratch"], at + (i * layout.n + j) * layout.v_pitch, value, lanes)
 
     def clipped(self, load: Load, lanes: int) -> Load:
         """Copy the part of a window that lies in the image to scratch, with zeros around it; load from there."""
@@ -89,5 +97,22 @@ class Window:
         with tir.loop(*rows) as y, tir.loop(*columns) as x:
             i, j = tir.bind(y - top), tir.bind(x - left)
             place = (i * layout.n + j) * lanes + layout.window_start
-            tir.store(scratch, tir.bind(place), load(i, j), lanes)
-        return lambda i, j: tir.load(scratch, layout.window_start + (i * layout.n + j) * lanes, lanes)
+            tir.store(scratch, tir.bind(place), load(i, j, 0), lanes)
+        return lambda i, j, zero: tir.load(
+            scratch, layout.window_start + zero + (i * layout.n + j) * lanes, lanes
+        )
+
+
+def column_groups(bt: np.ndarray, machine: Machine) -> list[list[int]]:
+    """The columns of V that are made together: all, or as many as registers hold between the two transforms.
+
+    Each group reads the window again. With all 36 vectors of F(4x4) at once LLVM spills, and where a load takes from a
+    store is predicted by the two instructions' addresses: what a kernel takes then differs from process to process.
+    """
+    count = len(bt)
+    if machine.by_lane or (count + 1) * count <= machine.registers:
+        return [list(range(count))]
+    twins = {k: [j for j in range(count) if np.array_equal(abs(bt[j]), abs(bt[k]))] for k in range(count)}
+    pairs = sorted({tuple(found) for found in twins.values() if len(found) == 2})
+    alone = [k for k, found in twins.items() if len(found) == 1]
+    return [*map(list, pairs), *([alone] if alone else [])]
