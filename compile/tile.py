@@ -164,8 +164,8 @@ class Tile:
     ) -> None:
         """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row.
 
-        hop: the channel step of the source's layout. skip: with vectors along k, how many numbers of the first one,
-        which then stands at the base, belong to somebody else.
+        hop: the channel step of the source's layout. ahead: what the steps of the loop ask for. skip: with vectors
+        along k, how many numbers of the first one, which then stands at the base, belong to somebody else.
         """
         if all(base is None for base in bases) or length == 0:
             return
