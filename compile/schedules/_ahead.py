@@ -18,7 +18,7 @@ from tvm import tirx
 from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv
 from tsm_edge.compile.tile import Ahead
-from tsm_edge.compile.tiling import Machine
+from tsm_edge.compile.tiling import Machine, Panels
 from tsm_edge.compile.tir import Expr
 
 from ._rule import Operands, Panel
@@ -38,6 +38,11 @@ class Place:
     panel: Panel
     number: Expr
     panels: int
+
+    @classmethod
+    def of(cls, pixel: Expr, height: int, panel: Panel, panels: Panels) -> Place:
+        """The place of a tile whose panel is one of `panels`."""
+        return cls(pixel, height, panel, tir.bind(panel.channel // panels.width), len(panels.widths))
 
 
 def own(op: Conv, machine: Machine, operands: Operands, place: Place, steps: int) -> list[Ahead]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv
@@ -80,9 +80,8 @@ class Row:
         if self.walk is None:
             return lambda steps: []
         op, operands, walk = self.op, self.operands, self.walk
-        number = tir.bind(panel.channel // walk.panels.width)
-        place = Place(*pixels, panel, number, walk.order.panels)
-        reads = Place(window, place.height * op.stride[1], panel, number, walk.order.panels)
+        place = Place.of(*pixels, panel, walk.panels)
+        reads = replace(place, pixel=window, height=place.height * op.stride[1])
 
         def asked(steps: int) -> list[Ahead]:
             found = _ahead.own(op, self.machine, operands, place, steps)

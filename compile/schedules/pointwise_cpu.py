@@ -159,8 +159,7 @@ def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile:
 
         def case(height: int = height, tile0: int = first_tile, pixel0: int = first_pixel) -> None:
             pixel = tir.bind((tile - tile0) * height + pixel0)
-            number = tir.bind(panel.channel // params.panels.width)
-            place = Place(pixel, height, panel, number, params.order.panels)
+            place = Place.of(pixel, height, panel, params.panels)
             ahead = soon(op, params, machine, operands, tile, place)
             emit_tile(op, machine, operands, height, panel, (pixel, pixel, pixel), ahead)
 

@@ -131,16 +131,20 @@ class _Work:
             first_item, first_tile = first_item + count, first_tile + count * tiles
         tir.switch(item, bounds, cases)
 
+    @property
+    def across(self) -> int:
+        """Tiles of one row of tiles."""
+        return -(-self.op.out_width // self.params.m)
+
     def place(self, tile: Expr) -> tuple[Expr, Expr]:
         """Output row and column of a tile's corner."""
-        across, m = -(-self.op.out_width // self.params.m), self.params.m
-        tile = tir.bind(tile)
-        return tir.bind(tile // across * m), tir.bind(tile % across * m)
+        tile, m = tir.bind(tile), self.params.m
+        return tir.bind(tile // self.across * m), tir.bind(tile % self.across * m)
 
     def rows_of(self, block: Expr, tiles: int) -> tuple[Expr, int]:
         """The first output row of a block of tiles, and how many rows it touches at most."""
-        across, m = -(-self.op.out_width // self.params.m), self.params.m
-        return self.place(block)[0], min((-(-tiles // across) + 1) * m, self.op.out_height)
+        rows = (-(-tiles // self.across) + 1) * self.params.m
+        return self.place(block)[0], min(rows, self.op.out_height)
 
     def input(self, t: Expr, y: Expr, x: Expr) -> None:
         """V[:, t, :] of the tile whose corner is (y, x)."""
