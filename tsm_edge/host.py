@@ -123,7 +123,7 @@ def local_target(name: str, summary: str, host: Host | None = None) -> EdgeTarge
         glibc=version,
         link="shared" if glibc else "static",
         fallback="",
-        cpu=_facts(host, level(features_of(host))),
+        cpu=_facts(host, level(host)),
     )
 
 
@@ -139,13 +139,22 @@ class _Level:
     flops_per_cycle: int
 
 
-def _x86_level(features: frozenset[str]) -> _Level:
+def _halves(host: Host) -> bool:
+    """Whether the processor takes a 512-bit vector in two halves: AMD's family 25, whose last ones are Zen 4."""
+    vendor, family = (
+        re.search(rf"^{key}\s*:\s*(\S+)", host.cpuinfo, re.MULTILINE) for key in ("vendor_id", "cpu family")
+    )
+    return bool(vendor and family) and (vendor[1], family[1]) == ("AuthenticAMD", "25")
+
+
+def _x86_level(host: Host) -> _Level:
+    features = features_of(host)
     v2 = ("sse4.2",)
     v3 = ("avx2", "fma", "f16c")
     v4 = ("avx512f", "avx512vl", "avx512bw", "avx512dq")
     if features.issuperset(v2 + v3 + v4):
         # LLVM avoids 512-bit vectors on its own, for the clock drop of the first such processors
-        return _Level("x86-64-v4", ("-prefer-256-bit",), v3 + v4, 512, 32, 64)
+        return _Level("x86-64-v4", ("-prefer-256-bit",), v3 + v4, 512, 32, 32 if _halves(host) else 64)
     if features.issuperset(v2 + v3):
         return _Level("x86-64-v3", (), v3, 256, 16, 32)
     if features.issuperset(v2):
@@ -155,15 +164,16 @@ def _x86_level(features: frozenset[str]) -> _Level:
     )
 
 
-def _aarch64_level(features: frozenset[str]) -> _Level:
+def _aarch64_level(host: Host) -> _Level:
+    features = features_of(host)
     llvm = ["+neon"] + ["+fullfp16"] * ("fp16" in features) + ["+dotprod"] * ("dotprod" in features)
     requires = ("asimd", *(name for name in ("fp16", "dotprod") if name in features))
     # cores that have the dot product mostly have two vector pipes; those without have one 128-bit FMA a cycle
     return _Level("generic", tuple(llvm), requires, 128, 32, 16 if "dotprod" in features else 8)
 
 
-def _armv7_level(features: frozenset[str]) -> _Level:
-    if not {"neon", "vfpv4"} <= features:
+def _armv7_level(host: Host) -> _Level:
+    if not {"neon", "vfpv4"} <= features_of(host):
         raise UnsupportedHost(
             "This processor is too old.", found="no NEON with VFPv4", allowed="ARMv7 with both"
         )

@@ -33,11 +33,13 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
     """The facts of a target that the schedules read."""
     cpu = target.cpu
     lanes = cpu.simd_bits // 32
+    halves = (cpu.simd_bits, cpu.flops_per_cycle) == (512, 32)
     return Machine(
         lanes=lanes,
         registers=cpu.simd_registers,
         fma_per_cycle=cpu.flops_per_cycle / (2 * lanes),
-        loads_per_cycle=2 if cpu.flops_per_cycle > 8 else 1,
+        loads_per_cycle=2 if cpu.flops_per_cycle > 8 and not halves else 1,
+        halves=halves,
         by_lane=target.arch == "aarch64",
         pairs=target.arch == "aarch64" and NO_PAIRS not in cpu.llvm_features,
         fused=target.arch == "armv7l",

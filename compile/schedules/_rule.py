@@ -64,7 +64,8 @@ def conv_pointers(op: Conv, weights: int, bias: int = 0) -> dict[str, int]:
 
 def tile_of(machine: tiling.Machine, rows: int, width: int) -> Tile:
     """A register tile of a machine."""
-    return Tile(rows, width, machine.lanes, machine.by_lane, machine.fused, machine.registers)
+    lanes = tiling.piece_lanes(machine, rows, width)
+    return Tile(rows, width, lanes, machine.by_lane, machine.fused, machine.registers)
 
 
 def layout_in(op: Conv, machine: tiling.Machine) -> Layout:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tsm_edge import target
@@ -41,6 +43,21 @@ def test_chosen_tiles_fit_the_registers(machine: tiling.Machine, shape: tuple[in
     rows, panels = tiling.choose(machine, ((1, pixels),), channels, length)
     assert tiling.fits(machine, rows, panels.width)
     assert sum(panels.widths) == channels
+
+
+def test_a_width_of_three_halves_is_made_of_halves_where_units_are_that_narrow() -> None:
+    target_ = target.load("x86-64")
+    facts = replace(target_.cpu, simd_bits=512, simd_registers=32)
+    narrow, wide = (
+        cpu.machine(replace(target_, cpu=replace(facts, flops_per_cycle=flops))) for flops in (32, 64)
+    )
+    assert (narrow.halves, wide.halves) == (True, False)
+    assert (narrow.fma_per_cycle, wide.fma_per_cycle) == (1.0, 2.0)
+    rows, panels = tiling.choose(narrow, ((1, 3136),), 24, 144)
+    assert (rows, panels.widths, tiling.piece_lanes(narrow, rows, 24)) == (9, (24,), 8)
+    assert tiling.piece_lanes(narrow, rows + 1, 24) == 16, "more rows do not fit the registers in halves"
+    assert tiling.piece_lanes(narrow, 9, 32) == tiling.piece_lanes(wide, 9, 24) == 16
+    assert tiling.choose(wide, ((1, 3136),), 24, 144)[0] > 9
 
 
 def test_weights_that_fit_the_cache_stay_there() -> None:

@@ -53,7 +53,7 @@ def test_xeon_with_avx512():
     assert (found.cpu.llvm_cpu, found.cpu.simd_bits, found.cpu.simd_registers) == ("x86-64-v4", 512, 32)
     assert found.cpu.llvm_features == ("-prefer-256-bit",)
     assert {"avx512f", "avx512vl", "avx512bw", "avx512dq", "avx2", "fma"} <= set(found.cpu.requires)
-    assert found.cpu.cores == 4
+    assert (found.cpu.cores, found.cpu.flops_per_cycle) == (4, 64)
     assert found.cpu.clock_ghz == 2.8
     assert (found.arch, found.triple, found.family) == ("x86_64", "x86_64-linux-gnu", "cpu")
 
@@ -70,6 +70,12 @@ def test_zen_with_avx2_and_two_threads_a_core():
     assert (found.cpu.l1d_kib, found.cpu.l2_kib, found.cpu.cores) == (32, 512, 1)
     assert found.cpu.clock_ghz == 2.4
     assert found.cpu.dram_gb_s == 0
+
+
+@pytest.mark.parametrize(("family", "flops"), [(25, 32), (26, 64)])
+def test_zen_with_avx512_takes_a_vector_in_halves_before_zen_5(family, flops):
+    found = local(f"vendor_id\t: AuthenticAMD\ncpu family\t: {family}\n{XEON}")
+    assert (found.cpu.llvm_cpu, found.cpu.simd_bits, found.cpu.flops_per_cycle) == ("x86-64-v4", 512, flops)
 
 
 def test_x86_with_sse_only():
