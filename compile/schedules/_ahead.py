@@ -19,7 +19,7 @@ from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv
 from tsm_edge.compile.tile import Ahead
 from tsm_edge.compile.tiling import Machine, Panels
-from tsm_edge.compile.tir import Expr
+from tsm_edge.compile.tir import Buffer, Expr
 
 from ._rule import Operands, Panel
 
@@ -79,14 +79,23 @@ def states(op: Conv, operands: Operands, place: Place, steps: int) -> list[Ahead
     """The state of the next tile, where a panel runs through many tiles and the first one brings in the state."""
     if operands.state is None:
         return []
-    size = place.height * op.fold_in
-    start = tir.bind((place.pixel + place.height) * op.fold_in)
-    hop = (
-        tir.bind(tirx.Select(place.number == 0, -(-size // steps), 0))
-        if place.panels > 1
-        else -(-size // steps)
-    )
-    return [Ahead(operands.state, lambda step: start + step * hop)]
+    return [_by_first(operands.state, place.pixel + place.height, op.fold_in, place, steps)]
+
+
+def next_state(op: Conv, operands: Operands, place: Place, steps: int) -> list[Ahead]:
+    """The place of the tile's next state, where a panel runs through many tiles: the first one asks for all of it."""
+    if operands.epilogue.state is None:
+        return []
+    return [_by_first(operands.epilogue.state, place.pixel, op.fold_out, place, steps)]
+
+
+def _by_first(buffer: Buffer, pixel: Expr, pitch: int, place: Place, steps: int) -> Ahead:
+    """As many pixels as the tile has, from `pixel`; panels after the first ask for one line again and again."""
+    hop: Expr = -(-place.height * pitch // steps)
+    if place.panels > 1:
+        hop = tir.bind(tirx.Select(place.number == 0, hop, 0))
+    start = tir.bind(pixel * pitch)
+    return Ahead(buffer, lambda step: start + step * hop)
 
 
 def weights(op: Conv, operands: Operands, panel: Panel, tile: Expr, tiles: int, steps: int) -> list[Ahead]:

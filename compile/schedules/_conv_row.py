@@ -88,6 +88,7 @@ class Row:
             if walk.order.block > 1 and op.kernel == (1, 1):
                 share = walk.tile % walk.order.block, walk.order.block
                 found += _ahead.weights(op, operands, panel, *share, steps)
+            found += _ahead.next_state(op, operands, place, steps)
             return found + _ahead.states(op, operands, reads, steps)
 
         return asked

@@ -179,7 +179,7 @@ def soon(
     found = _ahead.own(op, machine, operands, place, steps)
     if block == 1:
         return found + _ahead.following(op, machine, operands, place, steps)
-    found += _ahead.states(op, operands, place, steps)
+    found += _ahead.states(op, operands, place, steps) + _ahead.next_state(op, operands, place, steps)
     return found + _ahead.weights(op, operands, place.panel, tile % block, block, steps)
 
 
