@@ -48,6 +48,7 @@ class Machine:
 
     plain_loops = False
     blocks_channels = False
+    reads_planes = False
 
     @property
     def storage(self) -> str:

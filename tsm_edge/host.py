@@ -141,10 +141,9 @@ class _Level:
 
 def _halves(host: Host) -> bool:
     """Whether the processor takes a 512-bit vector in two halves: AMD's family 25, whose last ones are Zen 4."""
-    vendor, family = (
-        re.search(rf"^{key}\s*:\s*(\S+)", host.cpuinfo, re.MULTILINE) for key in ("vendor_id", "cpu family")
-    )
-    return bool(vendor and family) and (vendor[1], family[1]) == ("AuthenticAMD", "25")
+    names = ("vendor_id", "cpu family")
+    found = [re.search(rf"^{name}\s*:\s*(\S+)", host.cpuinfo, re.MULTILINE) for name in names]
+    return [match[1] for match in found if match] == ["AuthenticAMD", "25"]
 
 
 def _x86_level(host: Host) -> _Level:

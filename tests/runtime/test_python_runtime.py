@@ -151,6 +151,8 @@ def test_step_tensor_is_step_without_the_preprocessing(model):
     assert np.array_equal(model.stream().step(frame), model.stream().step_tensor(x))
     channels_last = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     assert np.array_equal(model.stream().step(frame), model.stream().step_tensor(channels_last))
+    x.setflags(write=False)
+    assert np.array_equal(model.stream().step(frame), model.stream().step_tensor(x))
 
 
 def test_scores_are_a_copy(model):
