@@ -37,8 +37,7 @@ def plan_c(planned: Planned, about: About) -> str:
             "",
             "const tsm_plan tsm_the_plan = {",
             *names(about),
-            f"    .input = {tensor(about.signature.inputs[0], plan.tensor(plan.input), planned.in_place)},",
-            f"    .frame_in_place = {int(planned.in_place)},",
+            f"    .input = {tensor(about.signature.inputs[0], plan.tensor(plan.input))},",
             f"    .output = {tensor(about.signature.outputs[0], plan.tensor(plan.output))},",
             f"    .states = states, .state_count = {len(states)}, .ops = ops, .op_count = {len(plan.ops)},",
             f"    .arena_bytes = {plan.arena_bytes}, .state_bytes = {plan.state_bytes},",
@@ -94,9 +93,6 @@ def call(planned: Planned, index: int, op: PlanOp) -> str:
     """The function that places one kernel's arguments."""
     arguments = []
     for name in op.calls:
-        if name == planned.plan.input:
-            arguments.append("(void *)m->frame")
-            continue
         place = planned.plan.tensor(name)
         arguments.append(f"(void *)({MEMORY[place.memory]} + {place.offset})")
     return (
@@ -113,12 +109,12 @@ def row(planned: Planned, index: int, op: PlanOp) -> str:
     )
 
 
-def tensor(spec: TensorSpec, place: PlanTensor, planar: bool = False) -> str:
-    """A tensor's record: its logical shape, where it is and its bytes as stored; 4-D tensors are NHWC or planar."""
+def tensor(spec: TensorSpec, place: PlanTensor) -> str:
+    """A tensor's record: its logical shape, where it is and its bytes as stored; 4-D tensors are stored NHWC."""
     shape = ", ".join(str(extent) for extent in (*spec.shape, 0, 0, 0, 0)[:4])
     return (
         f"{{{text(spec.name)}, {len(spec.shape)}, {{{shape}}}, {place.offset}, {place.nbytes}, "
-        f"{int(len(spec.shape) == 4 and not planar)}}}"
+        f"{int(len(spec.shape) == 4)}}}"
     )
 
 

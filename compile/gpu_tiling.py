@@ -48,7 +48,6 @@ class Machine:
 
     plain_loops = False
     blocks_channels = False
-    reads_planes = False
 
     @property
     def storage(self) -> str:

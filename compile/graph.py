@@ -1,8 +1,7 @@
 """The network between import and kernels: a list of nodes over named values, batch 1, shapes logical NCHW.
 
-Every 4-D value is stored NHWC, but for a frame that kernels read in place (`passes/planar_frame.py`); `opaque` nodes
-(operators without a schedule of ours) say so themselves when they need NCHW. Passes rewrite the list in place and keep
-it in execution order.
+Every 4-D value is stored NHWC; `opaque` nodes (operators without a schedule of ours) say so themselves when they need
+NCHW. Passes rewrite the list in place and keep it in execution order.
 """
 
 from __future__ import annotations
@@ -54,7 +53,6 @@ class Graph:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     dtypes: dict[str, str] = field(default_factory=dict)  # of values that are not float32
     constants: dict[str, np.ndarray] = field(default_factory=dict)
-    planar: bool = False  # whether the frame is read as the caller has it, in planes
     output: str = ""
     state_outputs: dict[str, str] = field(
         default_factory=dict
@@ -65,8 +63,6 @@ class Graph:
 
         Constants and values of another dtype or batch are stored as their shape says; only opaque nodes read those.
         """
-        if self.planar and value == self.frame:
-            return False
         shape = self.shapes[value]
         plain = value not in self.constants and value not in self.dtypes and len(shape) == 4 and shape[0] == 1
         return plain and shape[1] > 1 and shape[2] * shape[3] > 1

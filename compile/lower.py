@@ -16,7 +16,7 @@ from . import generic, schedules
 from .gpu_model import Work
 from .graph import Graph, Node
 from .ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose
-from .passes import block_channels, fuse_block, planar_frame
+from .passes import block_channels, fuse_block
 from .plan import Launch
 
 GENERIC = "generic"
@@ -58,14 +58,11 @@ class Lowered:
 
 
 def prepare(graph: Graph, family: str, machine: Any) -> None:
-    """The passes that ask what pays on a machine: which blocks run as one, which values lie in blocks of channels, and
-    whether the frame stays in planes.
+    """The passes that ask what pays on a machine: which blocks run as one, which values lie in blocks of channels.
 
     machine: what the schedules of a family ask of the target.
     """
     fuse_block.run(graph, conv_of, lambda block: schedules.worthwhile(family, block, machine))
-    if machine.reads_planes:
-        planar_frame.run(graph, conv_of)
     if machine.blocks_channels:
         block_channels.run(graph, conv_of, machine.lanes)
 
@@ -174,7 +171,6 @@ def operator(graph: Graph, node: Node) -> Op | None:
             attrs.get("fold_out", 0),
             attrs.get("blocked_in", False),
             attrs.get("blocked_out", False),
-            attrs.get("planar_in", False),
         )
     if node.kind == "global_pool":
         return GlobalPool(height, width, channels)

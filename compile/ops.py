@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,6 @@ class Conv:
     channels are read from the state of the last frame instead of x. Where `fold_out` is set, the first `fold_out`
     output channels are also written to the next state. groups is 1 (dense) or `channels` (depthwise).
     blocked_in, blocked_out: x or the output lie in blocks of channels (`tile.Layout.by_block`) in place of NHWC.
-    planar_in: x lies in planes, NCHW, as a caller's frame does.
     """
 
     height: int
@@ -31,7 +30,6 @@ class Conv:
     fold_out: int = 0
     blocked_in: bool = False
     blocked_out: bool = False
-    planar_in: bool = False
 
     @property
     def out_height(self) -> int:
@@ -93,10 +91,6 @@ class InvertedResidual:
             if self.expand is None
             else (self.expand, self.depthwise, self.project)
         )
-
-    def with_first(self, conv: Conv) -> InvertedResidual:
-        """The block with another first convolution."""
-        return replace(self, depthwise=conv) if self.expand is None else replace(self, expand=conv)
 
     @property
     def macs(self) -> int:

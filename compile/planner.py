@@ -41,7 +41,6 @@ class Planned:
     weights: bytes
     states: tuple[str, ...]  # tensors in state_in, in signature order
     steps: tuple[Step, ...]  # behind the plan's operations, in their order
-    in_place: bool  # kernels read the frame as the caller has it, in planes
     work: dict[str, Work]  # by symbol, where the family's schedules model it
 
 
@@ -102,7 +101,7 @@ def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
         lowered.scratch,
     )
     work = {symbol: step.work for symbol, step in zip(symbols, steps, strict=True) if step.work is not None}
-    return Planned(placed, kernels, blob, tuple(graph.states), tuple(steps), graph.planar, work)
+    return Planned(placed, kernels, blob, tuple(graph.states), tuple(steps), work)
 
 
 def storage_aliases(graph: Graph) -> dict[str, str]:

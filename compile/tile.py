@@ -38,11 +38,6 @@ class Layout:
         """
         return cls(lanes, pixels)
 
-    @classmethod
-    def by_plane(cls, pixels: Expr) -> Layout:
-        """NCHW: the pixels of a channel are neighbours."""
-        return cls(1, pixels)
-
     def at(self, pixel: Expr, channel: Expr) -> Expr:
         """Index of a channel of a pixel."""
         return pixel * self.pixel_step + channel * self.channel_step

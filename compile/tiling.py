@@ -40,11 +40,6 @@ class Machine:
     plain_loops = True  # an operator without a schedule becomes TVM's own loops
 
     @property
-    def reads_planes(self) -> bool:
-        """Whether a dense convolution reads planes as fast as pixels: where it reads k number by number."""
-        return not self.by_lane
-
-    @property
     def blocks_channels(self) -> bool:
         """Whether values in blocks of channels gain: NEON loads and stores two neighbouring vectors at once."""
         return self.by_lane

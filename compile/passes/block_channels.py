@@ -67,5 +67,6 @@ def mark(node: Node, blocked_in: bool, blocked_out: bool) -> None:
         node.attrs |= {"blocked_in": blocked_in, "blocked_out": blocked_out}
         return
     block: InvertedResidual = node.attrs["op"]
-    block = block.with_first(replace(block.convs[0], blocked_in=blocked_in))
-    node.attrs["op"] = replace(block, project=replace(block.project, blocked_out=blocked_out))
+    first = replace(block.convs[0], blocked_in=blocked_in)
+    expand, depthwise = (None, first) if block.expand is None else (first, block.depthwise)
+    node.attrs["op"] = InvertedResidual(expand, depthwise, replace(block.project, blocked_out=blocked_out))

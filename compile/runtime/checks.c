@@ -18,11 +18,12 @@ static tsm_status check_image_input(const tsm_needs *needs, char *error) {
     const tsm_plan_preprocess *p = needs->preprocess;
     const tsm_plan_tensor *in = needs->input;
     if (p == NULL) return TSM_OK;
-    if (p->crop >= 1 && p->resize >= p->crop && p->resize <= TSM_MAX_IMAGE_SIDE && in->ndim == 4 && in->shape[0] == 1 && in->shape[1] == 3 && in->shape[2] == p->crop && in->shape[3] == p->crop)
+    if (p->crop >= 1 && p->resize >= p->crop && p->resize <= TSM_MAX_IMAGE_SIDE && in->ndim == 4 && in->channels_last &&
+        in->shape[0] == 1 && in->shape[1] == 3 && in->shape[2] == p->crop && in->shape[3] == p->crop)
         return TSM_OK;
     return tsm_refuse(TSM_E_ARGUMENT, error, TSM_ERROR_SIZE,
                       "the plan of %s-%s does not fit its image input\n  found: resize %d, crop %d, input height %d\n"
-                      "  allowed: 1 <= crop <= resize, input 1x3xcropxcrop",
+                      "  allowed: 1 <= crop <= resize, input 1x3xcropxcrop stored channels last",
                       needs->model, needs->target, (int)p->resize, (int)p->crop, (int)in->shape[2]);
 }
 

@@ -14,7 +14,7 @@ tsm_status tsm_feed_open(tsm_feed *feed, const char *model, const tsm_plan_tenso
         return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
                           "tsm_stream_new: number of threads out of range\n  found: %d\n  allowed: 1 to %d",
                           (int)threads, TSM_MAX_THREADS);
-    if (preprocess != NULL && (feed->reader = tsm_image_reader_new(preprocess, input->channels_last)) == NULL)
+    if (preprocess != NULL && (feed->reader = tsm_image_reader_new(preprocess)) == NULL)
         return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_stream_new: out of memory");
     const int failed = threads > 1 ? tsm_pool_new(threads, &feed->pool) : 0;
     if (failed)
@@ -56,7 +56,6 @@ tsm_status tsm_feed_tensor(tsm_feed *feed, const float *nchw, size_t count, floa
         return tsm_refuse(TSM_E_ARGUMENT, error, TSM_ERROR_SIZE,
                           "tsm_step_tensor: wrong input\n  found: %zu floats%s\n  allowed: %zu", count,
                           nchw == NULL ? " at NULL" : "", expected);
-    if (out != NULL)
-        tsm_pool_run(feed->pool, store_rows, &(store_call){feed, nchw, out}, tsm_tensor_rows(&feed->input));
+    tsm_pool_run(feed->pool, store_rows, &(store_call){feed, nchw, out}, tsm_tensor_rows(&feed->input));
     return TSM_OK;
 }

@@ -20,8 +20,8 @@ tsm_status tsm_feed_open(tsm_feed *feed, const char *model, const tsm_plan_tenso
                          const tsm_plan_preprocess *preprocess, int32_t threads, char *error, size_t error_size);
 void tsm_feed_close(tsm_feed *feed);
 
-/* Write the input to `out`, as it is stored; a tensor is only checked where `out` is NULL. `error` holds TSM_ERROR_SIZE
- * bytes; when a frame is refused, `out` is untouched. */
+/* Write the input to `out`, as it is stored. `error` holds TSM_ERROR_SIZE bytes; when a frame is refused, `out` is
+ * untouched. */
 tsm_status tsm_feed_image(tsm_feed *feed, const tsm_image *image, float *out, char *error);
 tsm_status tsm_feed_tensor(tsm_feed *feed, const float *nchw, size_t count, float *out, char *error);
 

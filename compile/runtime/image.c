@@ -13,7 +13,6 @@
 
 struct tsm_image_reader {
     const tsm_plan_preprocess *how;
-    size_t pixel, channel;      /* steps in the input, in floats */
     float normalised[3][256];   /* by channel of the model */
     int32_t width, height;      /* what the tables below are for; 0: nothing yet */
     tsm_axis x, y;              /* y counts rows from first_row on */
@@ -22,12 +21,10 @@ struct tsm_image_reader {
     uint8_t *between;
 };
 
-tsm_image_reader *tsm_image_reader_new(const tsm_plan_preprocess *how, int32_t channels_last) {
+tsm_image_reader *tsm_image_reader_new(const tsm_plan_preprocess *how) {
     tsm_image_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL) return NULL;
     reader->how = how;
-    reader->pixel = channels_last ? 3 : 1;
-    reader->channel = channels_last ? 1 : (size_t)how->crop * (size_t)how->crop;
     for (int c = 0; c < 3; c++)
         for (int value = 0; value < 256; value++)
             reader->normalised[c][value] = ((float)value / 255.0f - how->mean[c]) / how->std[c];
@@ -99,15 +96,15 @@ static void vertical(const void *context, int32_t thread, int32_t begin, int32_t
     const size_t floats = 3 * (size_t)r->how->crop;
     (void)thread;
     for (int32_t row = begin; row < end; row++) {
-        float *out = p->out + (size_t)row * (size_t)r->how->crop * r->pixel;
+        float *out = p->out + (size_t)row * floats;
         for (size_t at = 0; at < floats; at += TSM_BLOCK) {
             uint8_t bytes[TSM_BLOCK];
             tsm_resample_column(&r->y, row, r->between + at, r->pitch, bytes);
             const size_t valid = floats - at < TSM_BLOCK ? floats - at : TSM_BLOCK;
-            for (size_t i = 0; i < valid; i += 3, out += r->pixel) {
+            for (size_t i = 0; i < valid; i += 3, out += 3) {
                 out[0] = r->normalised[0][bytes[i + (size_t)first]];
-                out[r->channel] = r->normalised[1][bytes[i + 1]];
-                out[2 * r->channel] = r->normalised[2][bytes[i + (size_t)last]];
+                out[1] = r->normalised[1][bytes[i + 1]];
+                out[2] = r->normalised[2][bytes[i + (size_t)last]];
             }
         }
     }

@@ -8,7 +8,6 @@
  *
  * The runtime keeps these promises to the kernels:
  * - arena, state blobs and every thread's scratch are 64-byte aligned and start as zeros;
- * - the frame is 64-byte aligned, but with frame_in_place as the caller's floats are;
  * - all threads see the same arena, states and weights; `scratch` belongs to the calling thread;
  * - an operation starts after every item of the one before it has finished;
  * - [begin, end) are disjoint, cover [0, items), and may come in any order on any thread;
@@ -22,7 +21,6 @@
 #define TSM_HIDDEN __attribute__((visibility("hidden")))
 
 typedef struct {
-    const float *frame; /* the input: in the arena, or where the caller has it (frame_in_place) */
     char *arena;
     const char *state_in;
     char *state_out;
@@ -72,7 +70,6 @@ typedef struct {
     size_t cpu_requires_count;
     tsm_plan_preprocess preprocess; /* used when has_image_input is 1 */
     int32_t has_image_input;
-    int32_t frame_in_place; /* 1: kernels read the frame as the caller has it, so that it is not copied */
 } tsm_plan;
 
 extern TSM_HIDDEN const tsm_plan tsm_the_plan;

@@ -16,8 +16,6 @@ static void point_at_states(tsm_stream *s) {
     }
 }
 
-static float *input_of(const tsm_stream *s) { return (float *)(void *)(s->arena + s->plan->input.offset); }
-
 /* Everything that a step writes is one block: arena, both state blobs, and every thread's scratch. Kernels use aligned
  * vector loads up to AVX-512. Zeroing also maps the pages, so that no step has to.
  * Returns 0 when memory is out; tsm_stream_free then frees what there is. */
@@ -32,7 +30,7 @@ static int allocate(tsm_stream *s) {
     s->state[1] = place += state;
     place += state;
     for (int32_t i = 0; i < s->threads; i++, place += scratch)
-        s->memory[i] = (tsm_memory){.frame = input_of(s), .arena = s->arena, .weights = s->weights, .scratch = place};
+        s->memory[i] = (tsm_memory){.arena = s->arena, .weights = s->weights, .scratch = place};
     point_at_states(s);
     return 1;
 }
@@ -88,8 +86,7 @@ static uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void run_plan(tsm_stream *s, const float *frame) {
-    for (int32_t i = 0; i < s->threads; i++) s->memory[i].frame = frame;
+static void run_plan(tsm_stream *s) {
     for (size_t i = 0; i < s->plan->op_count; i++) {
         const tsm_plan_op *op = &s->plan->ops[i];
         const uint64_t start = s->profiling ? now_ns() : 0;
@@ -102,11 +99,13 @@ static void run_plan(tsm_stream *s, const float *frame) {
     point_at_states(s);
 }
 
+static float *input_of(const tsm_stream *s) { return (float *)(void *)(s->arena + s->plan->input.offset); }
+
 tsm_status tsm_step_image(tsm_stream *s, const tsm_image *image) {
     if (s == NULL) return TSM_E_ARGUMENT;
     tsm_pool_hold(s->feed.pool, 1);
     const tsm_status status = tsm_feed_image(&s->feed, image, input_of(s), s->error);
-    if (status == TSM_OK) run_plan(s, input_of(s));
+    if (status == TSM_OK) run_plan(s);
     tsm_pool_hold(s->feed.pool, 0);
     return status;
 }
@@ -114,9 +113,8 @@ tsm_status tsm_step_image(tsm_stream *s, const tsm_image *image) {
 tsm_status tsm_step_tensor(tsm_stream *s, const float *nchw, size_t count) {
     if (s == NULL) return TSM_E_ARGUMENT;
     tsm_pool_hold(s->feed.pool, 1);
-    float *copy = s->plan->frame_in_place ? NULL : input_of(s);
-    const tsm_status status = tsm_feed_tensor(&s->feed, nchw, count, copy, s->error);
-    if (status == TSM_OK) run_plan(s, copy == NULL ? nchw : copy);
+    const tsm_status status = tsm_feed_tensor(&s->feed, nchw, count, input_of(s), s->error);
+    if (status == TSM_OK) run_plan(s);
     tsm_pool_hold(s->feed.pool, 0);
     return status;
 }

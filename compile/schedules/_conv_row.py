@@ -107,10 +107,6 @@ class Row:
         source = self.operands.x if part.name == "x" else self.operands.state
         first = weights + part.weights * tile.width
 
-        if self.op.planar_in:
-            self.planes(tile, acc, pixels, run, weights, soon)
-            return
-
         def reduce(kx: Expr, length: int) -> None:
             bases = [None if p is None else (p + kx) * part.pitch + part.start for p in pixels]
             weights = first + kx * part.count * tile.width
@@ -124,30 +120,6 @@ class Row:
         else:
             with tir.loop(run.start, run.stop) as kx:
                 reduce(kx, part.count)
-
-    def planes(
-        self,
-        tile: Tile,
-        acc: Buffer,
-        pixels: list[Expr | None],
-        run: range,
-        weights: Expr,
-        soon: Callable[[int], list[Ahead]],
-    ) -> None:
-        """Reduce the taps of a run, side by side in every plane of x.
-
-        The planes are the caller's, and out of every cache: a tile asks for what the one below it will read.
-        """
-        op, operands = self.op, self.operands
-        inside = [p for p in pixels if p is not None]
-        with tir.loop(0, op.channels) as channel:
-            bases = [None if p is None else operands.layout.at(p + run.start, channel) for p in pixels]
-            first = weights + (channel * op.kernel[1] + run.start) * tile.width
-            ahead = soon(len(run))
-            if self.machine.prefetch and inside:
-                below = operands.layout.at(inside[0] + run.start + op.stride[0] * op.width, channel)
-                ahead = [Ahead.run(operands.x, below, tile.rows * op.stride[1], len(run)), *ahead]
-            tile.reduce(acc, operands.x, bases, len(run), operands.weights, first, ahead=ahead)
 
 
 def emit_row(

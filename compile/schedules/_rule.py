@@ -71,8 +71,6 @@ def tile_of(machine: tiling.Machine, rows: int, width: int) -> Tile:
 def layout_in(op: Conv, machine: tiling.Machine) -> Layout:
     """How x lies."""
     pixels = op.height * op.width
-    if op.planar_in:
-        return Layout.by_plane(pixels)
     return Layout.by_block(pixels, machine.lanes) if op.blocked_in else Layout.by_pixel(op.channels)
 
 

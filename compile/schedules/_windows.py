@@ -81,12 +81,7 @@ def parts(op: Conv) -> list[Part]:
 
 
 def matrix(op: Conv, weight: np.ndarray) -> np.ndarray:
-    """[CO, CI, KH, KW] as [KH * KW * CI, CO] in the order of the reduction.
-
-    Kernel row, part, tap, channel; kernel row, channel, tap where x lies in planes.
-    """
-    if op.planar_in:
-        return weight.transpose(2, 1, 3, 0).reshape(-1, weight.shape[0])
+    """[CO, CI, KH, KW] as [KH * KW * CI, CO] in the order of the reduction: kernel row, part, tap, channel."""
     rows = weight.transpose(2, 3, 1, 0)
     height, _, _, channels = rows.shape
     ordered = [rows[:, :, p.start : p.start + p.count].reshape(height, -1, channels) for p in parts(op)]

@@ -72,13 +72,10 @@ CASES = (
     _case(9, 32, 48, 32, 1, fold_in=16, fold_out=4, residual=True, blocked=True),
     _case(9, 32, 48, 32, 1, fold_in=3, fold_out=3, residual=True, blocked=True),
     _case(7, 32, 32, 16, 2, expand=False, blocked=True),
-    *(
-        InvertedResidual(  # the stem and the first block
-            Conv(17, 15, 3, 16, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0, planar_in=planar),
-            Conv(9, 8, 16, 16, (3, 3), (1, 1), (1, 1, 1, 1), 16, low=0.0, high=6.0),
-            Conv(9, 8, 16, 8, fold_out=1),
-        )
-        for planar in (False, True)
+    InvertedResidual(  # the stem and the first block
+        Conv(17, 15, 3, 16, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0),
+        Conv(9, 8, 16, 16, (3, 3), (1, 1), (1, 1, 1, 1), 16, low=0.0, high=6.0),
+        Conv(9, 8, 16, 8, fold_out=1),
     ),
 )
 

@@ -51,7 +51,7 @@ CASES = (
 
 def claims(op: Op) -> bool:
     """Every dense 3x3 convolution of stride 1."""
-    if not isinstance(op, Conv) or op.groups != 1 or op.blocked_in or op.planar_in:
+    if not isinstance(op, Conv) or op.groups != 1 or op.blocked_in:
         return False
     return op.kernel == (3, 3) and op.stride == (1, 1)
 

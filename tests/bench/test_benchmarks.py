@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -19,6 +20,7 @@ NAMES = [
     "arm_instructions",
     "false_alarms",
     "gpu_step",
+    "kernel_choices",
     "latency_model",
     "mca",
     "ptx_kernels",
@@ -53,6 +55,19 @@ def test_every_benchmark_takes_json_and_output(repository, name):
     command = [sys.executable, repository / "benchmarks" / f"{name}.py", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "--json" in done.stdout and "--output FILE" in done.stdout
+
+
+def test_every_kernel_choice_is_a_fact_that_can_be_denied(program, tmp_path, monkeypatch):
+    module, compiled = program("kernel_choices"), []
+    monkeypatch.setattr(
+        module.pipeline, "compile", lambda *_: compiled.append(module.cpu.machine(target.load("x86-64")))
+    )
+    honest = module.cpu.machine(target.load("x86-64"))
+    for fact, _ in module.CHOICES.values():
+        module.compiled(tmp_path / fact, "tsm-mobilenetv2", fact)
+        assert replace(honest, **{fact: False}) == compiled.pop()
+    module.compiled(tmp_path / "all", "tsm-mobilenetv2")
+    assert compiled == [honest] == [module.cpu.machine(target.load("x86-64"))]
 
 
 @pytest.mark.parametrize("name", models.names())

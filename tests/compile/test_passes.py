@@ -1,4 +1,4 @@
-"""Single passes: which convolutions become one block, who reads the frame in planes, what two clamps are together."""
+"""Single passes: which convolutions become one block, and what two clamps are together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch.nn import Conv2d
 
 from tsm_edge.compile import lower, passes
 from tsm_edge.compile.graph import Graph, Node
-from tsm_edge.compile.passes import fuse_block, planar_frame
+from tsm_edge.compile.passes import fuse_block
 from tsm_edge.compile.passes.fuse_epilogue import compose
 
 Tensor = torch.Tensor
@@ -217,60 +217,6 @@ def test_what_does_not_pay_stays_apart(fused: Graph) -> None:
     graph = twin(fused)
     fuse_block.run(graph, lower.conv_of, lambda block: False)
     assert graph.text() == fused.text()
-
-
-def window(net: Any, frame: Tensor) -> Tensor:
-    return net.d(relu(net.w(frame)))
-
-
-def two_windows(net: Any, frame: Tensor) -> Tensor:
-    return net.w(frame) + net.v(frame)
-
-
-def window_and_point(net: Any, frame: Tensor) -> Tensor:
-    return net.w(frame) + net.p(frame)
-
-
-def window_and_residual(net: Any, frame: Tensor) -> Tensor:
-    return net.n(frame) + frame
-
-
-@pytest.mark.parametrize(
-    ("rule", "channels", "planar"),
-    [
-        (window, 3, True),
-        (two_windows, 3, True),
-        (window, 1, False),  # one plane is both orders
-        (window, 5, False),  # no picture
-        (window_and_point, 3, False),
-        (window_and_residual, 3, False),
-    ],
-    ids=lambda value: getattr(value, "__name__", str(value)),
-)
-def test_who_reads_the_frame_in_planes(rule: Rule, channels: int, planar: bool) -> None:
-    kinds = {
-        "w": Conv2d(channels, 16, 3, 1, 1),
-        "v": Conv2d(channels, 16, 5, 1, 2),
-        "p": Conv2d(channels, 16, 1),
-        "n": Conv2d(channels, channels, 3, 1, 1),
-        "d": Conv2d(16, 16, 3, 1, 1, groups=16),
-    }
-
-    def scores(net: Any, frame: Tensor, state: Tensor) -> tuple[Tensor, ...]:
-        return rule(net, frame).mean([2, 3]) + state, state + 1
-
-    step = Net(scores, **kinds).eval()
-    outs = step(torch.zeros(1, channels, 6, 5), torch.zeros(1, 1))[0].shape[1]
-    signature = networks_lab.signature_of(step, (1, channels, 6, 5), [(1, outs)])
-    graph = networks_lab.loader(step, signature)()
-    passes.run(graph)
-    planar_frame.run(graph, lower.conv_of)
-    assert graph.planar is planar
-    readers = [node for node in graph.users(graph.frame) if node.kind == "conv"]
-    assert readers and all(lower.conv_of(graph, node).planar_in is planar for node in readers)
-    assert graph.stored(graph.frame) == (
-        (1, channels, 6, 5) if planar or channels == 1 else (1, 6, 5, channels)
-    )
 
 
 def test_a_clamp_made_of_two_is_both() -> None:

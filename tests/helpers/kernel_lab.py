@@ -173,8 +173,6 @@ def by_pixel(array: np.ndarray, channels: int, blocked: bool, lanes: int) -> np.
 def straight(first: Conv, last: Conv, values: dict[str, np.ndarray], lanes: int) -> dict[str, np.ndarray]:
     """The arguments with x and the residual by pixel."""
     plain = values | {"x": by_pixel(values["x"], first.channels, first.blocked_in, lanes)}
-    if first.planar_in:
-        plain["x"] = values["x"].reshape(first.channels, -1).T
     if last.residual:
         plain["r"] = by_pixel(values["r"], last.out_channels, last.blocked_out, lanes)
     return plain

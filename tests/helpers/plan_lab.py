@@ -115,8 +115,7 @@ def run(
     """One step: scores and next states in logical order; the states are swapped afterwards."""
     plan, signature = planned.planned.plan, planned.graph.signature
     memory.poison()
-    in_place = planned.planned.in_place or frame.ndim != 4
-    memory.put(plan.tensor(plan.input), frame if in_place else frame.transpose(0, 2, 3, 1))
+    memory.put(plan.tensor(plan.input), frame)
     for op in plan.ops:
         arguments = [ctypes.c_void_p(memory.address(plan.tensor(tensor))) for tensor in op.calls]
         half = op.items // 2
@@ -170,8 +169,9 @@ class Memory:
     def address(self, tensor: PlanTensor) -> int:
         return int(self.parts[tensor.memory].ctypes.data) + tensor.offset
 
-    def put(self, tensor: PlanTensor, stored: np.ndarray) -> None:
-        """Store a value in the order in which memory holds it."""
+    def put(self, tensor: PlanTensor, value: np.ndarray) -> None:
+        """Store a logical value as memory holds it."""
+        stored = value.transpose(0, 2, 3, 1) if value.ndim == 4 else value
         data = np.ascontiguousarray(stored).view(np.uint8).ravel()
         self.parts[tensor.memory][tensor.offset : tensor.offset + data.size] = data
 

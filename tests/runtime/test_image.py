@@ -45,16 +45,15 @@ class Library:
         return out
 
 
-#: crop below resize, equal to it, not a multiple of a block, and the shape of a real model; by pixel or in planes
-SHAPES = ((20, 24, 1, ""), (31, 31, 2, ""), (224, 256, 2, ""), (31, 40, 2, "planes"))
+#: crop below resize, equal to it, not a multiple of a block, and the shape of a real model
+SHAPES = ((20, 24, 1), (31, 31, 2), (224, 256, 2))
 
 
-@pytest.fixture(scope="module", params=SHAPES, ids=lambda shape: f"crop{shape[0]}of{shape[1]}{shape[3]}")
+@pytest.fixture(scope="module", params=SHAPES, ids=lambda shape: f"crop{shape[0]}of{shape[1]}")
 def library_of(request, build, library):
-    crop, resize, threads, order = request.param
+    crop, resize, threads = request.param
     macros = (f"-DTINY_CROP={crop}", f"-DTINY_RESIZE={resize}", "-shared", "-fPIC", "-fvisibility=hidden")
-    planes = ("-DTINY_PLANES",) if order else ()
-    return Library(build(f"libtiny{crop}{order}.so", library, *macros, *planes), crop, resize, threads)
+    return Library(build(f"libtiny{crop}.so", library, *macros), crop, resize, threads)
 
 
 def resized(rgb, resize):

@@ -32,10 +32,9 @@ def pool_sources(runtime):
     return [runtime / "threads.c", runtime / "placement.c"]
 
 
-@pytest.mark.parametrize("macros", [(), ("-DTINY_PLANES",)], ids=["copied", "in_place"])
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
-def test_streams(build, library, sanitizer, macros):
-    flags = (f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all", WRAP, *macros)
+def test_streams(build, library, sanitizer):
+    flags = (f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all", WRAP)
     assert run(build("unit_stream", [HERE / "unit_stream.c", *library], *flags)).count("ok ") == 9
 
 

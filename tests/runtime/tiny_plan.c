@@ -6,8 +6,7 @@
  *     score_c = mean of channel c of mixed + c * steps'   one item
  *
  * Macros choose other plans: TINY_CROP, TINY_RESIZE, TINY_RGB, TINY_REQUIRES, TINY_NO_IMAGE, TINY_BEST (the class that
- * grows fastest), TINY_BIAS (an expression added to every score, such as NAN or tick()), TINY_PLANES (the frame is read
- * where the caller has it). */
+ * grows fastest), TINY_BIAS (an expression added to every score, such as NAN or tick()). */
 #include "plan.h"
 
 #ifndef TINY_CROP
@@ -32,11 +31,6 @@ static inline float tick(void) {
 #else
 #define TINY_BIAS 0.0f
 #endif
-#ifdef TINY_PLANES
-#define PLANES 1
-#else
-#define PLANES 0
-#endif
 #ifdef TINY_NO_IMAGE
 #define HAS_IMAGE 0
 #else
@@ -51,19 +45,14 @@ enum { SEEN_AT = 0, STEPS_AT = ROUND_UP(FRAME_BYTES) };
 static const float *in(const char *blob, size_t at) { return (const float *)(const void *)(blob + at); }
 static float *out(char *blob, size_t at) { return (float *)(void *)(blob + at); }
 
-/* Number i of the frame, counted by pixel. */
-static float frame(const tsm_memory *m, int32_t i) {
-    return m->frame[PLANES ? i % 3 * TINY_CROP * TINY_CROP + i / 3 : i];
-}
-
 static void see(const tsm_memory *m, int32_t begin, int32_t end) {
-    for (int32_t i = begin * ROW; i < end * ROW; i++) out(m->state_out, SEEN_AT)[i] = frame(m, i);
+    for (int32_t i = begin * ROW; i < end * ROW; i++) out(m->state_out, SEEN_AT)[i] = in(m->arena, FRAME_AT)[i];
 }
 
 static void mix(const tsm_memory *m, int32_t begin, int32_t end) {
     float *halves = out(m->scratch, 0);
     for (int32_t row = begin; row < end; row++) {
-        for (int32_t i = 0; i < ROW; i++) halves[i] = frame(m, row * ROW + i) * 0.5f;
+        for (int32_t i = 0; i < ROW; i++) halves[i] = in(m->arena, FRAME_AT)[row * ROW + i] * 0.5f;
         for (int32_t i = 0; i < ROW; i++)
             out(m->arena, MIXED_AT)[row * ROW + i] = halves[i] + in(m->state_in, SEEN_AT)[row * ROW + i] * 0.25f;
     }
@@ -111,8 +100,7 @@ const tsm_plan tsm_the_plan = {
     .weights_note = "three numbers",
     .labels = labels,
     .label_count = CLASSES,
-    .input = {"frame", 4, {1, 3, TINY_CROP, TINY_CROP}, FRAME_AT, FRAME_BYTES, !PLANES},
-    .frame_in_place = PLANES,
+    .input = {"frame", 4, {1, 3, TINY_CROP, TINY_CROP}, FRAME_AT, FRAME_BYTES, 1},
     .output = {"scores", 2, {1, CLASSES}, SCORES_AT, CLASSES * 4, 0},
     .states = states,
     .state_count = 2,
