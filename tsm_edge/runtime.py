@@ -322,12 +322,13 @@ class Stream(AbstractContextManager["Stream"]):
 def _address(array: NDArray[Any]) -> int:
     """Where an array's numbers lie.
 
-    `array.ctypes` runs through much of numpy, and after a step none of it is in a cache: 35 to 50 us of a step of
-    `tsm-mobilenetv2` on a Zen 4 core, 5 this way.
+    `array.ctypes` runs through much of numpy, and after a step nothing of it is in a cache: on a Zen 4 core it takes 35
+    to 40 us then, and this 21.
     """
-    if array.flags.carray:  # the buffer protocol's condition: contiguous and writeable
-        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
-    return int(array.ctypes.data)
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # not to be written, or rows apart: no such buffer
+        return int(array.ctypes.data)
 
 
 def _failure(status: int) -> type[RuntimeFailure]:
