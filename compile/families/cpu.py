@@ -40,6 +40,7 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
         fma_per_cycle=cpu.flops_per_cycle / (2 * lanes),
         loads_per_cycle=2 if cpu.flops_per_cycle > 8 and not halves else 1,
         halves=halves,
+        broadcasts=cpu.simd_bits == 512,
         by_lane=target.arch == "aarch64",
         pairs=target.arch == "aarch64" and NO_PAIRS not in cpu.llvm_features,
         fused=target.arch == "armv7l",
