@@ -1,6 +1,6 @@
 """What single choices of the CPU kernels are worth here: bundles with and without each of them, in turns.
 
-    python benchmarks/kernel_choices.py [--choices requests,halves] [--json] [--output FILE]
+    python benchmarks/kernel_choices.py [--choices requests,halves,narrow] [--json] [--output FILE]
 
 A bundle without a choice comes from the same compiler, whose facts of this machine say that the choice does not pay.
 The scores and states of both are compared all the while.
@@ -29,6 +29,10 @@ from tsm_edge.compile.families import cpu
 CHOICES = {
     "requests": ("prefetch", "a tile asks for what comes later before it is needed (schedules/_ahead.py)"),
     "halves": ("halves", "panels of three half vectors (tiling.piece_lanes)"),
+    "narrow": (
+        "broadcasts",
+        "panels of one vector for short reductions in a block (inverted_residual_cpu.py)",
+    ),
 }
 MODELS = ("tsm-mobilenetv2", "tsm-resnet50")
 MOST_OPS = 5  # of a row, those that gain most

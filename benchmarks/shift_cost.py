@@ -78,6 +78,7 @@ def one_row(pair: list[tuple[Network, Path]], threads: int, options: argparse.Na
         "tsn": tsn,
         "tsm_over_tsn": round(tsm["median_ms"] / tsn["median_ms"], 4),
         "tsm_over_tsn_of_minima": round(tsm["min_ms"] / tsn["min_ms"], 4),
+        "tsm_over_tsn_of_rounds": round(_common.paired(*(entry for _, entry in ours)), 4),
         "worst_relative_difference": max(entry.agreement.worst for entry in entries if entry.agreement),
     }
 

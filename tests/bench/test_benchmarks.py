@@ -146,6 +146,21 @@ def test_false_alarms_are_changes_to_a_gesture(program, monkeypatch, tmp_path):
     assert [module.square(wide, view)[0, 0, 0] for view in module.VIEWS] == [0, 2, 4]
 
 
+def test_a_paired_ratio_does_not_see_that_a_minute_was_slow(program):
+    """A runner that takes 1.1 of the other's time, in 40 turns of 5; most of one's turns fall into a slow minute."""
+    module = program("shift_cost")
+    rng = np.random.default_rng(0)
+    slow = np.where(np.arange(40) < 21, 1.5, 1.0)[:, None]
+    times = [
+        (scale * slow * rng.uniform(1.0, 1.01, (40, 5)) * 1e6).astype(int).ravel() for scale in (1.1, 1.0)
+    ]
+    one, other = (module.Entry(None, times_ns=list(turns)) for turns in times)
+    assert module._common.paired(one, other) == pytest.approx(1.1, abs=0.005)
+    other.times_ns[5 * 20 : 5 * 21] = [1_000_000] * 5  # the medians of all steps now tell another story
+    assert abs(one.figures.median_ms / other.figures.median_ms - 1.1) > 0.05
+    assert module._common.paired(one, other) == pytest.approx(1.1, abs=0.005)
+
+
 def test_the_table_knows_what_is_met(program):
     """Rows of made-up documents: ratios below their bounds are met, the speed-up above its own."""
     table = program("table")
