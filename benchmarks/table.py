@@ -35,8 +35,8 @@ MODELS = (
 RATIOS = {"tsm-mobilenetv2": (0.75, 0.60), "tsm-resnet50": (0.95, 0.80)}
 OTHERS = (0.85, 0.70)
 PROGRAMS = {
-    "step_time": ("--models", *MODELS, "--against", "onnxruntime,openvino,ncnn"),
-    "shift_cost": (),
+    "step_time": ("--models", *MODELS, "--against", "onnxruntime,openvino,ncnn", "--min-runs", "100"),
+    "shift_cost": ("--min-runs", "150"),
     "arm_instructions": (),
     "mca": (),
 }

@@ -26,9 +26,7 @@ class Machine:
     fma_per_cycle: float
     loads_per_cycle: float
     halves: bool  # the units are half as wide as vectors: two of half the length take as long as a whole one
-    broadcasts: (
-        bool  # AVX-512: a multiply-add takes a number from memory and broadcasts it, in one instruction
-    )
+    broadcasts: bool  # AVX-512: a multiply-add itself broadcasts a number that is in memory
     by_lane: bool  # NEON multiplies by an element of a vector, so k is unrolled by the vector length
     pairs: bool  # whether one instruction loads two neighbouring vectors sooner than two would
     fused: bool  # the code generator needs to be asked for FMAs
