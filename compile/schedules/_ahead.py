@@ -4,9 +4,10 @@ A frame walks through more weights and activations than a cache holds, and a sta
 nearly all of it comes from far away. The processor's own prefetcher follows one or two streams; a tile of 14 pixels
 reads as many.
 
-`tsm-resnet50` on a Zen 4 core, one thread, its steps in turns with those of the code before, 0.96 of the time with all
-of it. Of its pointwise layers the state makes up 10 to 60 us of 900, the residual 15 to 90, x 10 to 40, the next state
-30 to 50, and the output, whose stores wait for its lines as well, 60 to 140.
+`tsm-resnet50` on a Zen 4 machine takes 0.94 and 0.95 of the time with all of it, on one and two threads
+(`benchmarks/kernel_choices.py`). One kind after the other, by hand: of a pointwise layer's 900 us the state makes up 10
+to 60, the residual 15 to 90, x 10 to 40, the next state 6 to 50, and the output, whose stores wait for its lines as
+well, 60 to 140. To ask for lines that are stored into with PREFETCHW won nothing on two cores.
 """
 
 from __future__ import annotations
