@@ -35,6 +35,14 @@ def parser(description: str) -> argparse.ArgumentParser:
     return result
 
 
+def contest_options(parser: argparse.ArgumentParser) -> None:
+    """The thread counts and the end of a contest of two of our bundles."""
+    parser.add_argument("--threads", type=counts, default=[1, 2], metavar="1,2")
+    parser.add_argument("--min-runs", type=int, default=200, metavar="N")
+    parser.add_argument("--min-secs", type=float, default=5.0, metavar="S")
+    parser.add_argument("--max-secs", type=float, default=60.0, metavar="S")
+
+
 def tsm_edge(*arguments: object) -> dict[str, Any]:
     """Run one verb with --json in a process of its own and return its document; its progress goes to stderr."""
     command = [sys.executable, "-W", "ignore", "-m", "tsm_edge", *map(str, arguments), "--json"]

@@ -132,8 +132,5 @@ def show(document: dict[str, Any]) -> None:
 if __name__ == "__main__":
     parser = _common.parser(__doc__.partition("\n")[0])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=models.names(), metavar="NAME")
-    parser.add_argument("--threads", type=_common.counts, default=[1, 2], metavar="1,2")
-    parser.add_argument("--min-runs", type=int, default=200, metavar="N")
-    parser.add_argument("--min-secs", type=float, default=5.0, metavar="S")
-    parser.add_argument("--max-secs", type=float, default=60.0, metavar="S")
+    _common.contest_options(parser)
     _common.main(parser.parse_args(), measure, show)

@@ -8,7 +8,7 @@ on purpose: they only have to order a few dozen candidates.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
 
@@ -81,8 +81,7 @@ def piece_lanes(machine: Machine, rows: int, width: int) -> int:
     half = machine.lanes // 2
     if not machine.halves or width % machine.lanes != half:
         return machine.lanes
-    pieces = width // half
-    return half if rows * pieces + pieces + 1 <= machine.registers else machine.lanes
+    return half if fits(replace(machine, lanes=half), rows, width) else machine.lanes
 
 
 def tile_cycles(machine: Machine, rows: int, width: int, length: int) -> float:
