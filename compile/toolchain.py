@@ -150,7 +150,9 @@ class Compiler:
         """Compile one file to an object and return its name."""
         name = f"{source}.o"
         tuned = [f"-mcpu={self._cpu()}"] if source in TUNED else []
-        self.run("-c", source, "-o", name, *FLAGS, *tuned, *flags)
+        command = [*self.cc, "-c", source, "-o", name, *FLAGS, *tuned, *flags]
+        # zig keeps every object in the user's cache; the weights' would add its megabytes there at every compile.
+        self._command(command, **({"ZIG_LOCAL_CACHE_DIR": "cache"} if source == "blobs.S" else {}))
         return name
 
     def _cpu(self) -> str:
@@ -170,8 +172,8 @@ class Compiler:
         """Run another of zig's tools."""
         self._command([*zig(), *arguments])
 
-    def _command(self, command: list[str]) -> None:
-        environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
+    def _command(self, command: list[str], **settings: str) -> None:
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", **settings}
         try:
             done = subprocess.run(
                 command, cwd=self.folder, capture_output=True, text=True, env=environment, check=False

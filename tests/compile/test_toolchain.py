@@ -1,0 +1,30 @@
+"""What the cross-compiler leaves behind on the machine that compiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tsm_edge import target
+from tsm_edge.compile import toolchain
+
+KIB = 2**10
+
+
+def test_weights_stay_out_of_the_cache_of_the_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept there, every compile would take their size from the user's disk for good."""
+    cache, folder = tmp_path / "kept", tmp_path / "build"
+    monkeypatch.setenv("ZIG_LOCAL_CACHE_DIR", str(cache))
+    folder.mkdir()
+    (folder / "tsm_weights.bin").write_bytes(bytes(64 * KIB))
+    (folder / "blobs.S").write_text(toolchain.BLOB_S.format(symbol="tsm_weights"))
+    (folder / "plan.c").write_text("int tsm_plan(void) { return 0; }\n")
+    compiler = toolchain.Compiler(target.load("raspberry-pi-4"), folder)
+    for source in ("plan.c", "blobs.S"):
+        compiler.object(source)
+    kept = [file.stat().st_size for file in cache.rglob("*.o")]
+    assert (folder / "blobs.S.o").stat().st_size > 64 * KIB
+    assert kept and max(kept) < 64 * KIB
