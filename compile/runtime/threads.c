@@ -6,7 +6,7 @@
  *    on big.LITTLE or a noisy machine the fast threads do the work of the slow ones.
  * 3. The caller waits for chunks, not for threads: a worker that is late, or not scheduled, holds up nobody.
  * 4. Whoever waits spins, then yields, then sleeps. Workers do not sleep within a step: a wake-up costs 50 us and
- *    more. Between two frames all sleep, and wake up on another core than the caller's (placement.c).
+ *    more. Between two frames all sleep. Who wakes up does so on another core than its waker's (placement.c).
  *
  * All of a slot's protocol is the one atomic `left`: > 0 chunks to take, 0 none, ASLEEP, QUIT. A chunk is taken by
  * compare-and-swap from n to n - 1, and whoever succeeds reads a job that cannot change before that chunk has been
@@ -40,7 +40,7 @@ enum {
     SPINS_A_LOOK = 32,            /* pauses between two looks at the clock */
     SPIN_NS = 5 * 1000,           /* then a waiting thread yields: others may need this CPU */
     WORKER_AWAKE_NS = 200 * 1000, /* then a worker sleeps, unless a step is going on; bridges two steps in a row */
-    CALLER_AWAKE_NS = 25 * 1000,  /* then the caller sleeps: the worker it waits for is not running */
+    CALLER_AWAKE_NS = 50 * 1000,  /* then the caller sleeps: the worker it waits for is not running; 25 makes twice the sleeps */
     STACK_BYTES = 1024 * 1024     /* musl's default of 128 KiB is little for kernels with local tiles */
 };
 
@@ -112,7 +112,7 @@ static void sleep_while(slot *own, atomic_int *word, int asleep) {
 
 static void wake_up(slot *sleeper) {
     pthread_mutex_lock(&sleeper->lock); /* it is now either before its look at the word, or in the wait */
-    if (sleeper->waits) tsm_place_elsewhere(&sleeper->place); /* the caller has no place: it stays as it is */
+    if (sleeper->waits) tsm_place_elsewhere(&sleeper->place);
     pthread_cond_signal(&sleeper->wake);
     pthread_mutex_unlock(&sleeper->lock);
 }
@@ -151,11 +151,13 @@ static void take_part(tsm_pool *pool, int32_t thread) {
 
 static void wait_for_the_rest(tsm_pool *pool) {
     if (wait_until(&pool->unfinished, 1, CALLER_AWAKE_NS)) return;
+    tsm_place_enter(&pool->slots[0].place); /* another thread of the program may call next time */
     int seen = atomic_fetch_or_explicit(&pool->unfinished, CALLER_SLEEPS, memory_order_acq_rel) | CALLER_SLEEPS;
     while (seen != CALLER_SLEEPS) {
         sleep_while(&pool->slots[0], &pool->unfinished, seen);
         seen = atomic_load_explicit(&pool->unfinished, memory_order_acquire);
     }
+    tsm_place_anywhere(&pool->slots[0].place);
 }
 
 /* -- Workers ------------------------------------------------------------------------------------------------------- */

@@ -117,10 +117,17 @@ static void the_woken_may_run_anywhere(void) {
     tsm_pool_free(pool);
 }
 
+/* It is placed like a worker when it wakes, and may run where it could before. */
 static void the_caller_may_sleep_too(void) {
     tsm_pool *pool = NULL;
-    CHECK(tsm_pool_new(2, &pool) == 0);
-    for (int i = 0; i < 10; i++) tsm_pool_run(pool, a_slow_item, NULL, 3);
+    cpu_set_t before, after;
+    CPU_ZERO(&before);
+    CPU_ZERO(&after);
+    CHECK(sched_getaffinity(0, sizeof before, &before) == 0 && tsm_pool_new(2, &pool) == 0);
+    for (int i = 0; i < 10; i++) {
+        tsm_pool_run(pool, a_slow_item, NULL, 3);
+        CHECK(sched_getaffinity(0, sizeof after, &after) == 0 && CPU_EQUAL(&before, &after));
+    }
     tsm_pool_free(pool);
 }
 
