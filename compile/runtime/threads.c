@@ -40,7 +40,7 @@ enum {
     SPINS_A_LOOK = 32,            /* pauses between two looks at the clock */
     SPIN_NS = 5 * 1000,           /* then a waiting thread yields: others may need this CPU */
     WORKER_AWAKE_NS = 200 * 1000, /* then a worker sleeps, unless a step is going on; bridges two steps in a row */
-    CALLER_AWAKE_NS = 50 * 1000,  /* then the caller sleeps: the worker it waits for is not running; 25 makes twice the sleeps */
+    CALLER_AWAKE_NS = 50 * 1000,  /* then the caller sleeps: its worker is not running; 25 makes twice the sleeps */
     STACK_BYTES = 1024 * 1024     /* musl's default of 128 KiB is little for kernels with local tiles */
 };
 
@@ -59,7 +59,7 @@ typedef struct {
 typedef struct {
     tsm_task task;
     const void *context;
-    int32_t chunk_items, longer_chunks; /* chunk_items each, one more in the first longer_chunks */
+    int32_t items, chunks;
 } job;
 
 struct tsm_pool {
@@ -119,10 +119,11 @@ static void wake_up(slot *sleeper) {
 
 /* -- Work ---------------------------------------------------------------------------------------------------------- */
 
+/* Not the longer ones first: of 28 rows, two threads would own 16 and 12. */
+static int32_t first_of(const job *j, int32_t chunk) { return (int32_t)((int64_t)chunk * j->items / j->chunks); }
+
 static void run_chunk(const job *j, int32_t chunk, int32_t thread) {
-    const int32_t longer = chunk < j->longer_chunks ? chunk : j->longer_chunks;
-    const int32_t begin = chunk * j->chunk_items + longer;
-    j->task(j->context, thread, begin, begin + j->chunk_items + (chunk < j->longer_chunks));
+    j->task(j->context, thread, first_of(j, chunk), first_of(j, chunk + 1));
 }
 
 /* Takes and runs chunks of one slot until it has none. Returns how many. */
@@ -195,7 +196,7 @@ void tsm_pool_run(tsm_pool *pool, tsm_task task, const void *context, int32_t it
     const int32_t most = pool->threads * CHUNKS_PER_THREAD;
     const int32_t chunks = items < most ? items : most;
     const int32_t each = chunks / pool->threads, longer = chunks % pool->threads;
-    pool->job = (job){task, context, items / chunks, items % chunks};
+    pool->job = (job){task, context, items, chunks};
     atomic_store_explicit(&pool->unfinished, chunks, memory_order_relaxed);
     int32_t end = chunks;
     for (int32_t i = pool->threads - 1; i >= 0; i--) { /* the caller's own slot last: the workers start first */

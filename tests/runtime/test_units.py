@@ -42,7 +42,7 @@ def test_streams(build, library, sanitizer):
 def test_pool(build, runtime, sanitizer):
     flags = (f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all")
     program = build("unit_pool", [HERE / "unit_pool.c", *pool_sources(runtime)], *flags)
-    assert run(program).count("ok ") == 8
+    assert run(program).count("ok ") == 9
 
 
 def test_formats(build, runtime):

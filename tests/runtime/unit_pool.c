@@ -42,6 +42,33 @@ static void every_item_runs_once(void) {
     }
 }
 
+static void note_begin(const void *context, int32_t thread, int32_t begin, int32_t end) {
+    int *begins = *(int *const *)context;
+    (void)thread, (void)end;
+    begins[begin] = 1;
+}
+
+/* Two threads own equal halves: a chunk begins in the middle, and sizes differ by one at most. */
+static void chunks_are_dealt_equally(void) {
+    static const int items[] = {2, 8, 14, 28, 56, 112, 998};
+    tsm_pool *pool = NULL;
+    CHECK(tsm_pool_new(2, &pool) == 0);
+    for (size_t n = 0; n < sizeof items / sizeof *items; n++) {
+        int begins[MOST + 1] = {0}, *context = begins, last = 0, least = MOST, most = 0;
+        tsm_pool_run(pool, note_begin, &context, items[n]);
+        CHECK(begins[0] && begins[items[n] / 2]);
+        begins[items[n]] = 1;
+        for (int i = 1; i <= items[n]; i++) {
+            if (!begins[i]) continue;
+            least = i - last < least ? i - last : least;
+            most = i - last > most ? i - last : most;
+            last = i;
+        }
+        CHECK(most - least <= 1);
+    }
+    tsm_pool_free(pool);
+}
+
 static void one_item_stays_with_the_caller(void) {
     tsm_pool *pool = NULL;
     board b = {.runs = {0}}, *context = &b;
@@ -171,6 +198,7 @@ static void workers_take_no_signals(void) {
 
 int main(void) {
     RUN(every_item_runs_once);
+    RUN(chunks_are_dealt_equally);
     RUN(one_item_stays_with_the_caller);
     RUN(jobs_follow_each_other);
     RUN(sleepers_wake);
