@@ -171,11 +171,17 @@ def order(machine: Machine, tiles: int, panels: int, tile_bytes: int, weight_byt
     """Walk the smaller operand again and again while it is in cache: the activations, the weights, or a block of tiles.
 
     Panels outside, where the activations are smaller, takes 0.95 to 0.98 of the time of tiles outside on a Zen 3 core
-    (14x14x64 to 384, 14x14x96 to 576).
+    (14x14x64 to 384, 14x14x96 to 576). Where the weights are small enough to be read several times, they are for every
+    quarter of the tiles: one to four threads then divide the image as the layers before and after do, and find their
+    rows in their own second-level cache. Of a tsm-mobilenetv2 step on two cores of a Zen 4 that is 3 us less in each
+    depthwise layer of 576 channels and 2 in each expand layer at 14x14, 0.2 ms in all while the two cores have no cache
+    in common, and nothing on one.
     """
     budget = machine.l2_bytes // 2
     if tiles * tile_bytes <= min(budget, weight_bytes):
-        return Order(tiles, panels, tiles)
+        quarter = -(-tiles // 4)
+        divided = weight_bytes <= budget and quarter >= 4 and not machine.by_lane
+        return Order(tiles, panels, quarter if divided else tiles)
     if weight_bytes <= budget:
         return Order(tiles, panels, 1)
     return Order(tiles, panels, max(1, min(tiles, budget // max(1, tile_bytes))))
