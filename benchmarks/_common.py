@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tsm_edge.bench import machine
 from tsm_edge.bench.turns import Entry, Turn
@@ -122,16 +123,17 @@ def _write(path: Path, text: str) -> None:
     os.replace(sibling, path)
 
 
-def paired(one: Entry, other: Entry) -> float:
-    """The ratio of two runners of a contest: the median over all rounds of the ratio of their turns' median steps.
+def paired(one: Entry, other: Entry) -> NDArray[np.float64]:
+    """The ratio of two runners of a contest in every round: of the median steps of their turns.
 
-    The turns of a round are a fraction of a second apart, so what slows a machine for longer slows both. Of medians or
-    minima over a whole contest, one may come from another minute than the other: the shift of three networks on one and
-    two threads, measured twice, was 0.95 to 1.03 of medians, 0.995 to 1.020 of minima and 0.994 to 1.006 of rounds.
+    The turns of a round are a fraction of a second apart, so what slows a machine for longer slows both; the median
+    over the rounds is the ratio to report. Of medians or minima over a whole contest, one may come from another minute
+    than the other: the shift of three networks on one and two threads, measured twice, was 0.95 to 1.03 of medians,
+    0.995 to 1.020 of minima and 0.994 to 1.006 of rounds.
     """
     turns = (np.reshape(entry.times_ns, (-1, Turn().timed)) for entry in (one, other))
     first, second = (np.median(turn, axis=1) for turn in turns)
-    return float(np.median(first / second))
+    return np.asarray(first / second)
 
 
 def counts(text: str) -> list[int]:

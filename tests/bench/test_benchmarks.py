@@ -155,10 +155,10 @@ def test_a_paired_ratio_does_not_see_that_a_minute_was_slow(program):
         (scale * slow * rng.uniform(1.0, 1.01, (40, 5)) * 1e6).astype(int).ravel() for scale in (1.1, 1.0)
     ]
     one, other = (module.Entry(None, times_ns=list(turns)) for turns in times)
-    assert module._common.paired(one, other) == pytest.approx(1.1, abs=0.005)
+    assert np.median(module._common.paired(one, other)) == pytest.approx(1.1, abs=0.005)
     other.times_ns[5 * 20 : 5 * 21] = [1_000_000] * 5  # the medians of all steps now tell another story
     assert abs(one.figures.median_ms / other.figures.median_ms - 1.1) > 0.05
-    assert module._common.paired(one, other) == pytest.approx(1.1, abs=0.005)
+    assert np.median(module._common.paired(one, other)) == pytest.approx(1.1, abs=0.005)
 
 
 def test_the_table_knows_what_is_met(program):
@@ -169,6 +169,7 @@ def test_the_table_knows_what_is_met(program):
         "parameters": {"classes": 27, "size": 224, "width": 1.0},
         "compile_seconds": 61.0,
         "two_thread_speedup": 1.8,
+        "two_thread_speedup_of_rounds": {"rounds": 20, "p10": 1.3, "p90": 1.9},
         "rows": [
             {
                 "threads": 1,
