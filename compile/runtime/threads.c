@@ -40,7 +40,7 @@ enum {
     SPINS_A_LOOK = 32,            /* pauses between two looks at the clock */
     SPIN_NS = 5 * 1000,           /* then a waiting thread yields: others may need this CPU */
     WORKER_AWAKE_NS = 200 * 1000, /* then a worker sleeps, unless a step is going on; bridges two steps in a row */
-    CALLER_AWAKE_NS = 50 * 1000,  /* then the caller sleeps: its worker is not running; 25 makes twice the sleeps */
+    CALLER_AWAKE_NS = 100 * 1000, /* then the caller sleeps: its worker is not running. 25 makes five times the sleeps */
     STACK_BYTES = 1024 * 1024     /* musl's default of 128 KiB is little for kernels with local tiles */
 };
 
