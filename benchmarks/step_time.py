@@ -16,18 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import _common
-import numpy as np
+import _speedup
 
-from tsm_edge.bench.edge import EdgeRunner
-from tsm_edge.bench.runner import frames
-from tsm_edge.bench.stop import StopRule
-from tsm_edge.bench.turns import contest, opened
 from tsm_edge.errors import RuntimeFailure
 
 MODELS = ("tsm-mobilenetv2", "tsm-resnet18", "tsm-resnet50")
 PEERS = "onnxruntime,openvino,ncnn,torch"
 MEMORY_STEPS = 20
-SPEEDUP_SECS = 8.0
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -42,8 +37,7 @@ def one_model(text: str, options: argparse.Namespace, folder: Path) -> dict[str,
     bundle, seconds = _common.compiled(folder / text.replace(":", "-").replace(",", "-"), name, *parameters)
     manifest = json.loads((bundle / "manifest.json").read_text())
     rows = [one_row(bundle, threads, options) for threads in options.threads]
-    both = {1, 2} <= set(options.threads)
-    speedup = two_thread_speedup(bundle) if both else {}
+    speedup = _speedup.measure(bundle) if {1, 2} <= set(options.threads) else {}
     return {
         "model": name,
         "parameters": manifest["model"]["parameters"],
@@ -53,29 +47,6 @@ def one_model(text: str, options: argparse.Namespace, folder: Path) -> dict[str,
         "rows": rows,
         **speedup,
     }
-
-
-def two_thread_speedup(bundle: Path) -> dict[str, Any]:
-    """One thread's time over two threads', in turns: rows of the table may be minutes apart.
-
-    A virtual machine's two processors may be two threads of one core for some seconds: each is as fast as ever alone,
-    and both together hardly faster. So the rounds go on for longer than such a spell, and p10 shows that there was one.
-    """
-    _common.note(f"{bundle.name}, 1 thread beside 2")
-    alone, first = opened(lambda: EdgeRunner(bundle, 1))
-    try:
-        both, second = opened(lambda: EdgeRunner(bundle, 2), first)
-        try:
-            inputs = frames(alone.model.signature.inputs[0])
-            contest([first, second], inputs, StopRule(1, SPEEDUP_SECS))
-        finally:
-            both.close()
-    finally:
-        alone.close()
-    ratios = _common.paired(first, second)
-    low, median, high = (round(float(value), 3) for value in np.quantile(ratios, (0.1, 0.5, 0.9)))
-    rounds = {"rounds": len(ratios), "p10": low, "p90": high}
-    return {"two_thread_speedup": median, "two_thread_speedup_of_rounds": rounds}
 
 
 def one_row(bundle: Path, threads: int, options: argparse.Namespace) -> dict[str, Any]:

@@ -95,7 +95,10 @@ def peers(found: dict[str, Any]) -> Iterator[Row]:
             yield row(f"{name}, {one['threads']} thread(s) / best peer", ratio, must, aim, note=note)
         if plain and model["model"] == "tsm-mobilenetv2" and "two_thread_speedup" in model:
             rounds = model["two_thread_speedup_of_rounds"]
-            note = f"median of {rounds['rounds']} rounds, p10 {rounds['p10']}, p90 {rounds['p90']}"
+            note = (
+                f"{rounds['rounds']} rounds, p10 {rounds['p10']}, p90 {rounds['p90']}; "
+                f"{rounds['left_out']} left out, not on two cores of one cache; of all {rounds['of_all']}"
+            )
             yield row(
                 f"{name}, two-thread speed-up", model["two_thread_speedup"], 1.75, 1.9, least=True, note=note
             )

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tsm_edge.bench import _fma, ceiling, machine, roofline
+from tsm_edge.bench import _fma, _native, ceiling, machine, roofline
 from tsm_edge.bench.ceiling import Ceiling
 from tsm_edge.bench.per_op import OpTime
 from tsm_edge.errors import OutputError
@@ -48,14 +48,14 @@ def test_facts_do_not_name_the_host():
 
 
 def test_the_multiply_add_loop_is_compiled_and_run():
-    if not _fma._compilers():
+    if not _native.compilers():
         pytest.skip("no C compiler: install gcc")
     rate = _fma.gflop_per_s(1)
     assert rate is not None and rate > 0.1
 
 
 def test_without_a_compiler_the_matrix_product_is_the_roof(monkeypatch):
-    monkeypatch.setattr(_fma, "_compilers", lambda: [["false"]])
+    monkeypatch.setattr(_native, "compilers", lambda: [["false"]])
     monkeypatch.setattr(ceiling, "SECONDS", 0.01)
     found = ceiling.measure(1)
     assert (found.arithmetic, found.threads) == ("numpy sgemm", 1)

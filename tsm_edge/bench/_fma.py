@@ -1,18 +1,14 @@
 """The arithmetic roof by a small C program: independent chains of fused multiply-adds in registers, nothing else.
 
 A matrix product of a BLAS stays below it (OpenBLAS reached 95 of 104 GFLOP/s on one core of an EPYC 7003, where a
-pointwise convolution reached 99; 2026-11-22), so it would call good kernels better than possible. It takes a C
-compiler: ``cc``, or the one in the ``ziglang`` wheel.
+pointwise convolution reached 99; 2026-11-22), so it would call good kernels better than possible.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 import subprocess
-import sys
-import tempfile
-from pathlib import Path
+
+from . import _native
 
 #: chains: more than latency times pipes of today's cores, and with two constants still inside 16 registers
 SOURCE = r"""
@@ -65,14 +61,12 @@ int main(int argc, char **argv) {
     return argv[0] == 0;
 }
 """
-FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-xc", "-")
 
 
 def gflop_per_s(processes: int) -> float | None:
     """Return the sum over so many processes at once, each its best of one second; None without a C compiler."""
-    with tempfile.TemporaryDirectory(prefix="tsm-edge-") as folder:
-        program = Path(folder) / "fma"
-        if not any(_compiled(command, program) for command in _compilers()):
+    with _native.built(SOURCE) as program:
+        if program is None:
             return None
         running = [
             subprocess.Popen([str(program)], stdout=subprocess.PIPE, text=True) for _ in range(processes)
@@ -83,16 +77,3 @@ def gflop_per_s(processes: int) -> float | None:
         ):  # made for another processor than the one it ran on
             return None
         return sum(float(line.split()[0]) for line in lines)
-
-
-def _compilers() -> list[list[str]]:
-    found = [[path] for path in [shutil.which("cc")] if path]
-    if importlib.util.find_spec("ziglang") is not None:
-        found.append([sys.executable, "-m", "ziglang", "cc"])
-    return found
-
-
-def _compiled(command: list[str], program: Path) -> bool:
-    arguments = [*command, *FLAGS, "-o", str(program)]
-    done = subprocess.run(arguments, input=SOURCE, capture_output=True, text=True, check=False)
-    return done.returncode == 0 and program.is_file()
