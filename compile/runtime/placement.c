@@ -1,17 +1,13 @@
-/* placement.c: a thread does not wake up on the CPU of the thread that wakes it.
+/* placement.c: a worker does not wake up on the CPU of the thread that wakes it.
  *
- * Linux likes to put the woken thread where its waker runs, and the waker goes on computing: one of the two then waits
- * behind the other until a timer tick moves it, some milliseconds later, and a short step has ended by then. So the
- * waker takes its own CPU out of the sleeper's set, the kernel chooses among the others, and the woken, once it runs,
- * takes the usual set back; nobody stays pinned. Where nothing of this can be done, nothing is lost.
+ * Linux likes to put the woken thread where its waker runs, and the waker here goes on computing: the worker then waits
+ * behind it until a timer tick moves one of them, some milliseconds later, and a short step has ended by then. So the
+ * waker takes its own CPU out of the sleeping worker's set, the kernel chooses among the others, and the worker, once
+ * it runs, takes the usual set back; nobody stays pinned. Where nothing of this can be done, nothing is lost.
  *
- * Both directions matter. A worker is woken when a step begins, the caller when it had to wait for a worker that was
- * not running. Measured on two virtual cores of an EPYC (Zen 4), Linux 6.18:
- * - the worker: tsm-mobilenetv2 at 112 pixels, turns of six steps after 30 ms of rest, the median of a run of
- *   `tsm-edge bench --threads 2` was 0.95 to 1.66 ms without this (six runs, half of them above 1.48), 0.88 to 1.35
- *   with it (half of them below 0.91), in turns;
- * - the caller: tsm-mobilenetv2 at 224 pixels, five runs of 1800 steps in such turns, the scheduler traced: caller and
- *   worker took turns on one CPU 7 to 98 times a run without this, never with it. */
+ * Measured on two cores of an EPYC (Zen 4), Linux 6.18, tsm-mobilenetv2 at 112 pixels, turns of six steps after 30 ms
+ * of rest: the median of a run of `tsm-edge bench --threads 2` was 0.95 to 1.66 ms without this (six runs, half of them
+ * above 1.48), 0.88 to 1.35 with it (half of them below 0.91), in turns. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -33,7 +29,6 @@ void tsm_place_elsewhere(tsm_place *place) {
     cpu_set_t set;
     const int cpu = sched_getcpu();
     const size_t here = (size_t)cpu;
-    if (place->narrowed) return; /* a second waker: the set is not the usual one */
     if (place->thread == 0 || cpu < 0 || here >= 8 * sizeof place->usual) return;
     CPU_ZERO(&set);
     if (sched_getaffinity(place->thread, sizeof place->usual, &set) != 0) return;

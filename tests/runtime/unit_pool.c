@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -115,9 +116,16 @@ static void sleepers_wake(void) {
     tsm_pool_free(pool);
 }
 
-static void a_slow_item(const void *context, int32_t thread, int32_t begin, int32_t end) {
-    (void)context, (void)thread;
-    for (int32_t i = begin; i < end; i++) nap_ms(5); /* much longer than the caller stays awake */
+static atomic_int others;
+
+/* The caller waits until a worker has an item, and the worker's takes much longer than the caller stays awake. */
+static void a_slow_item_of_a_worker(const void *context, int32_t thread, int32_t begin, int32_t end) {
+    (void)context, (void)begin, (void)end;
+    if (thread > 0) {
+        atomic_fetch_add(&others, 1);
+        nap_ms(30);
+    }
+    while (atomic_load(&others) == 0) sched_yield();
 }
 
 static void count_cpus(const void *context, int32_t thread, int32_t begin, int32_t end) {
@@ -144,15 +152,21 @@ static void the_woken_may_run_anywhere(void) {
     tsm_pool_free(pool);
 }
 
-/* It is placed like a worker when it wakes, and may run where it could before. */
+/* Its thread belongs to the program: it may run where it could before. */
 static void the_caller_may_sleep_too(void) {
     tsm_pool *pool = NULL;
     cpu_set_t before, after;
     CPU_ZERO(&before);
     CPU_ZERO(&after);
     CHECK(sched_getaffinity(0, sizeof before, &before) == 0 && tsm_pool_new(2, &pool) == 0);
+    struct timespec start, end;
     for (int i = 0; i < 10; i++) {
-        tsm_pool_run(pool, a_slow_item, NULL, 3);
+        atomic_store(&others, 0);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+        tsm_pool_run(pool, a_slow_item_of_a_worker, NULL, 2);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+        const double ms = (double)(end.tv_sec - start.tv_sec) * 1e3 + (double)(end.tv_nsec - start.tv_nsec) * 1e-6;
+        CHECK(ms < 15);
         CHECK(sched_getaffinity(0, sizeof after, &after) == 0 && CPU_EQUAL(&before, &after));
     }
     tsm_pool_free(pool);
