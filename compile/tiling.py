@@ -33,6 +33,7 @@ class Machine:
     clamp: tuple[str, str] | None  # LLVM's names of vector maximum and minimum; None: compare and select
     index: str  # integer type of a pointer
     l2_bytes: int
+    own_l2: bool  # whether walking an image in quarters, which stay in one core's cache, was seen to pay
     cores: int
     prefetch: bool  # whether asking for weights ahead of their use was seen to pay
     stream: float  # bytes per cycle that all cores together read from memory
@@ -171,16 +172,17 @@ def order(machine: Machine, tiles: int, panels: int, tile_bytes: int, weight_byt
     """Walk the smaller operand again and again while it is in cache: the activations, the weights, or a block of tiles.
 
     Panels outside, where the activations are smaller, takes 0.95 to 0.98 of the time of tiles outside on a Zen 3 core
-    (14x14x64 to 384, 14x14x96 to 576). Where the weights are small enough to be read several times, they are for every
-    quarter of the tiles: one to four threads then divide the image as the layers before and after do, and find their
-    rows in their own second-level cache. Of a tsm-mobilenetv2 step on two cores of a Zen 4 that is 3 us less in each
-    depthwise layer of 576 channels and 2 in each expand layer at 14x14, 0.2 ms in all while the two cores have no cache
-    in common, and nothing on one.
+    (14x14x64 to 384, 14x14x96 to 576). Where the weights are small enough to be read several times, they are, for every
+    quarter of the tiles: several threads then divide the image much as the layers before and after do, and find most of
+    their rows in their own second-level cache. In a tsm-mobilenetv2 step on two cores of a Zen 4 the expand layers at
+    14x14 take 2 us less of 46 and the depthwise layers after them 1 to 3 of 14, all of it 0.2 ms less while the two
+    cores have no cache in common; nothing on one. Halves were worse: the depthwise layers of 384 channels took 11 to 15
+    us with them, and 10.4 with quarters.
     """
     budget = machine.l2_bytes // 2
     if tiles * tile_bytes <= min(budget, weight_bytes):
         quarter = -(-tiles // 4)
-        divided = weight_bytes <= budget and quarter >= 4 and not machine.by_lane
+        divided = machine.own_l2 and weight_bytes <= budget and quarter >= 4
         return Order(tiles, panels, quarter if divided else tiles)
     if weight_bytes <= budget:
         return Order(tiles, panels, 1)

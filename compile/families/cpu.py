@@ -47,6 +47,7 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
         clamp=CLAMP.get(target.arch),
         index="int32" if target.arch == "armv7l" else "int64",
         l2_bytes=cpu.l2_kib * 1024,
+        own_l2=target.arch == "x86_64",
         cores=cpu.cores,
         prefetch=target.arch == "x86_64",
         stream=cpu.dram_gb_s / cpu.clock_ghz if cpu.dram_gb_s and cpu.clock_ghz else STREAM,

@@ -49,6 +49,7 @@ CASES = (
     Conv(1, 1, 1280, 27),
     Conv(1, 1, 7, 1),
     Conv(14, 14, 33, 65, residual=True, low=0.0, fold_in=4, fold_out=8),
+    Conv(15, 13, 8, 200, low=0.0, fold_in=3),
     Conv(5, 5, 16, 48, low=0.0, high=6.0, fold_in=2, blocked_out=True),
     Conv(6, 5, 48, 48, low=0.0, fold_in=3, blocked_in=True, blocked_out=True),
     Conv(5, 5, 48, 17, residual=True, fold_out=2, blocked_in=True),
@@ -108,7 +109,7 @@ def ranked(machine: Machine, op: Conv) -> list[tuple[float, int, Panels]]:
 
 
 def variants(machine: Machine, op: Conv) -> list[Params]:
-    """The best register tiles of the model, each walked in both orders."""
+    """The best register tiles of the model, each walked in its own order and with tiles or panels outside."""
     best = ranked(machine, op)[: tiling.TRIED]
     found = [Params.of(machine, op, rows, panels) for _, rows, panels in best]
     walks = [replace(p, order=replace(p.order, block=block)) for p in found for block in (1, p.order.tiles)]

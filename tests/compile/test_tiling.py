@@ -66,3 +66,14 @@ def test_weights_that_fit_the_cache_stay_there() -> None:
     big = tiling.order(machine, 500, 40, 4096, 4 * 1024 * 1024)
     assert 1 < big.block <= 500
     assert big.block * 4096 <= machine.l2_bytes
+
+
+def test_an_image_is_walked_in_quarters_where_each_core_has_a_cache() -> None:
+    """14 tiles of 14 pixels and 64 channels, 384 channels out; with weights too large to be read again, all at once."""
+    x86, arm = MACHINES["x86-64"], MACHINES["raspberry-pi-4"]
+    shape = {"tiles": 14, "panels": 12, "tile_bytes": 14 * 64 * 4}
+    small, large = 64 * 384 * 4, x86.l2_bytes // 2 + 1
+    assert tiling.order(x86, **shape, weight_bytes=small) == tiling.Order(14, 12, 4)
+    assert tiling.order(arm, **shape, weight_bytes=small) == tiling.Order(14, 12, 14)
+    assert tiling.order(x86, **shape, weight_bytes=large) == tiling.Order(14, 12, 14)
+    assert tiling.order(x86, 10, 12, 14 * 64 * 4, small) == tiling.Order(10, 12, 10)
