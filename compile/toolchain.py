@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -38,6 +39,8 @@ BLOB_S = """.section .rodata.{symbol},"a",%progbits
 """
 STACK_S = '.section .note.GNU-stack,"",%progbits\n'
 VERSION = f'-DTSM_VERSION="{__version__}"'
+#: at a time; zig takes 60 to 200 MB for each
+MOST_COMPILERS = 4
 #: sources that run only after the CPU check and gain from the target's own instructions
 TUNED = ("image.c", "resample.c")
 
@@ -91,7 +94,7 @@ def _link(code: Code, weights: bytes, plan_c: str, target: EdgeTarget, cc: Seque
 
 
 def _shared(compiler: Compiler, library: list[str], command: list[str], code: Code) -> tuple[str, str]:
-    objects = [compiler.object(source) for source in library]
+    objects = compiler.objects(library)
     compiler.run(
         "-shared",
         "-o",
@@ -105,7 +108,7 @@ def _shared(compiler: Compiler, library: list[str], command: list[str], code: Co
         "-s",
         *compiler.libraries(code.libraries),
     )
-    own = [compiler.object(source, VERSION) for source in command]
+    own = compiler.objects(command, VERSION)
     compiler.run(
         "-o",
         "tsm-edge-run",
@@ -120,7 +123,7 @@ def _shared(compiler: Compiler, library: list[str], command: list[str], code: Co
 
 def _static(compiler: Compiler, library: list[str], command: list[str], code: Code) -> tuple[str, str]:
     sources = [*library, *(source for source in command if source not in library)]
-    objects = [compiler.object(source, "-DTSM_STATIC", VERSION) for source in sources]
+    objects = compiler.objects(sources, "-DTSM_STATIC", VERSION)
     archive = [name for source, name in zip(sources, objects, strict=True) if source in library]
     compiler.tool("ar", "rcsD", "libtsm.a", *archive, *code.objects)
     compiler.run(
@@ -146,12 +149,17 @@ class Compiler:
         version = f".{target.glibc}" if target.libc == "glibc" else ""
         self.cc = list(cc) or [*zig(), "cc", "-target", f"{target.triple}{version}"]
 
+    def objects(self, sources: Sequence[str], *flags: str) -> list[str]:
+        """Compile files side by side; return the objects' names in the same order."""
+        with ThreadPoolExecutor(MOST_COMPILERS) as pool:
+            return list(pool.map(lambda source: self.object(source, *flags), sources))
+
     def object(self, source: str, *flags: str) -> str:
         """Compile one file to an object and return its name."""
         name = f"{source}.o"
         tuned = [f"-mcpu={self._cpu()}"] if source in TUNED else []
         command = [*self.cc, "-c", source, "-o", name, *FLAGS, *tuned, *flags]
-        # zig keeps every object in the user's cache; the weights' would add its megabytes there at every compile.
+        # zig keeps every object in the user's cache; that of the weights would add their size there at every compile.
         self._command(command, **({"ZIG_LOCAL_CACHE_DIR": "cache"} if source == "blobs.S" else {}))
         return name
 
