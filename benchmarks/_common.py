@@ -124,7 +124,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def paired(one: Entry, other: Entry) -> NDArray[np.float64]:
-    """The ratio of two runners of a contest in every round: of the median steps of their turns.
+    """The ratio of the median steps of two runners' turns, for every round of a contest.
 
     The turns of a round are a fraction of a second apart, so what slows a machine for longer slows both; the median
     over the rounds is the ratio to report. Of medians or minima over a whole contest, one may come from another minute

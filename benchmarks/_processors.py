@@ -48,9 +48,15 @@ static void stay_on(int processor) {
     sched_setaffinity(0, sizeof set, &set);
 }
 
+static void wait(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause(); /* leaves a core to its other thread */
+#endif
+}
+
 static void meet(int times) {
     atomic_fetch_add(&met, 1);
-    while (atomic_load(&met) < 2 * times) {}
+    while (atomic_load(&met) < 2 * times) wait();
 }
 
 static double loop_ns(int self) {
@@ -96,10 +102,10 @@ int main(void) {
     cpu_set_t set;
     pthread_t thread;
     int found = 0;
-    sched_getaffinity(0, sizeof set, &set);
-    for (int i = 0; i < CPU_SETSIZE && found < 2; i++)
+    if (sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) != 2) return 1;
+    for (int i = 0; i < CPU_SETSIZE; i++)
         if (CPU_ISSET(i, &set)) processors[found++] = i;
-    if (found < 2 || pthread_create(&thread, NULL, other, NULL) != 0) return 1;
+    if (pthread_create(&thread, NULL, other, NULL) != 0) return 1;
     stay_on(processors[0]);
     run_loops(0);
     double best = 1e18;
@@ -125,13 +131,20 @@ class Pair:
 
 @contextmanager
 def probe() -> Iterator[Callable[[], Pair | None]]:
-    """A function that looks at the first two processors; None where there is one, or no compiler for its program."""
+    """A function that looks at the two processors that this process may use.
+
+    It returns None where they are not two (nobody knows on which a measured thread runs), where there is no compiler
+    for its program, and where two threads do not meet for a minute.
+    """
     with _native.built(SOURCE) as program:
 
         def look() -> Pair | None:
             if program is None:
                 return None
-            done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+            try:
+                done = subprocess.run([str(program)], capture_output=True, text=True, timeout=60, check=False)
+            except subprocess.TimeoutExpired:
+                return None
             return Pair(*map(float, done.stdout.split())) if done.returncode == 0 else None
 
         yield look

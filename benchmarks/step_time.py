@@ -4,7 +4,8 @@
 
 Every row is one `tsm-edge bench BUNDLE --against …`: same network, same weights, same frames, float32, all runtimes in
 turns in one process, outputs compared all the while. The weights are seeded, for the time does not depend on them.
-Memory is the peak of `tsm-edge-run --bench` in a process of its own, beside what the plan says it needs.
+One thread is then measured beside two (`_speedup.py`). Memory is the peak of `tsm-edge-run --bench` in a process of its
+own, beside what the plan says it needs.
 """
 
 from __future__ import annotations
