@@ -27,7 +27,7 @@ from tsm_edge.bench.turns import Entry, contest, opened
 #: timed steps of a spell: four rounds, half a second for tsm-mobilenetv2
 STEPS = StopRule(min_runs=20, min_secs=0.0)
 #: how long to go on, and how long at most where too few rounds were of use
-SECONDS, MOST_SECONDS, LEAST_ROUNDS = 8.0, 40.0, 40
+SECONDS, MOST_SECONDS, LEAST_ROUNDS = 5.0, 20.0, 24
 #: a line that takes so many times the least seen comes from another last-level cache; a loop beside its like that takes
 #: so many times its own time has not a core for itself
 FAR, CROWDED = 2.0, 1.2

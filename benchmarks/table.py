@@ -35,8 +35,8 @@ MODELS = (
 RATIOS = {"tsm-mobilenetv2": (0.75, 0.60), "tsm-resnet50": (0.95, 0.80)}
 OTHERS = (0.85, 0.70)
 PROGRAMS = {
-    "step_time": ("--models", *MODELS, "--against", "onnxruntime,openvino,ncnn", "--min-runs", "100"),
-    "shift_cost": ("--min-runs", "150"),
+    "step_time": ("--models", *MODELS, "--against", "onnxruntime,openvino,ncnn", "--min-runs", "80"),
+    "shift_cost": ("--min-runs", "100", "--min-secs", "30"),
     "arm_instructions": (),
     "mca": (),
 }
@@ -110,7 +110,8 @@ def shift(found: dict[str, Any]) -> Iterator[Row]:
     for model in found["models"]:
         for one in model["rows"]:
             figure = f"{model['model']}, {one['threads']} thread(s) / without shift"
-            note = f"of medians {one['tsm_over_tsn']}, of minima {one['tsm_over_tsn_of_minima']}"
+            others = f"of medians {one['tsm_over_tsn']}, of minima {one['tsm_over_tsn_of_minima']}"
+            note = f"of {one['rounds']} rounds; {others}"
             yield row(figure, one["tsm_over_tsn_of_rounds"], 1.01, 1.0, note=note)
 
 
