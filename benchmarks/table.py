@@ -111,7 +111,7 @@ def shift(found: dict[str, Any]) -> Iterator[Row]:
         for one in model["rows"]:
             figure = f"{model['model']}, {one['threads']} thread(s) / without shift"
             others = f"of medians {one['tsm_over_tsn']}, of minima {one['tsm_over_tsn_of_minima']}"
-            note = f"of {one['rounds']} rounds; {others}"
+            note = f"{one['rounds_counted']} of {one['rounds']} rounds; {others}"
             yield row(figure, one["tsm_over_tsn_of_rounds"], 1.01, 1.0, note=note)
 
 
