@@ -5,8 +5,8 @@
 Both are written as ONNX from the same description (the second with every block's shift left out, which makes it the TSN
 baseline of the same shape), compiled by the same command and timed in turns in one process. Both are compared with ONNX
 Runtime on their own file before that, states included, and with a second stream of themselves, bit for bit, meanwhile.
-On several threads the rounds count in which the processors are cores with a cache in common (`_speedup.py`), unless most
-do not.
+On several threads the rounds count in which the processors are cores with a cache in common (`_speedup.py`), unless
+most do not.
 """
 
 from __future__ import annotations
