@@ -5,7 +5,7 @@
 Both are written as ONNX from the same description (the second with every block's shift left out, which makes it the TSN
 baseline of the same shape), compiled by the same command and timed in turns in one process. Both are compared with ONNX
 Runtime on their own file before that, states included, and with a second stream of themselves, bit for bit, meanwhile.
-On several threads the rounds count in which the processors are cores with a cache in common (`_speedup.py`), unless
+On several threads the rounds count in which the processors are cores with a cache in common (`_spells.py`), unless
 most do not.
 """
 
@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import time
 from pathlib import Path
 from typing import Any
 
 import _common
-import _processors
+import _spells
 import numpy as np
-from _speedup import Spell, good
+from _spells import Spell, good
 
 from tsm_edge import models
 from tsm_edge.bench import per_op
@@ -32,8 +31,6 @@ from tsm_edge.bench.stop import StopRule
 from tsm_edge.bench.turns import Entry, contest, opened
 from tsm_edge.models._layers import Block
 
-#: four rounds before the other network is first
-SHORT = StopRule(min_runs=20, min_secs=0.0)
 MODELS = ("tsm-mobilenetv2", "tsm-resnet18", "tsm-resnet50")
 
 
@@ -109,27 +106,18 @@ def one_row(pair: list[tuple[Network, Path]], threads: int, options: argparse.Na
 
 
 def timed(two: list[list[Entry]], inputs: list[Any], rule: StopRule) -> list[Spell]:
-    """Short contests until the rule says stop, with either network first in turn; leaves all times in the entries.
+    """Short contests until the rule says stop, with either network first in turn.
 
     With the same one first in every round, what else runs on the machine can keep step with the rounds: of six runs of
     tsm-resnet18 on one thread, two then said 1.05, in medians as in rounds, and four 0.99 to 1.007.
     """
-    spells: list[Spell] = []
-    times: list[list[int]] = [[], []]
-    start, order = time.perf_counter(), list(two)
-    with _processors.probe() as look:
-        now = look()
-        while not rule.ended_by(len(times[0]), time.perf_counter() - start):
-            contest([entry for entries in order for entry in entries], inputs, SHORT)
-            order.reverse()
-            before, now = now, look()
-            spells.append(Spell(_common.paired(two[0][0], two[1][0]), before, now))
-            for kept, (entry, _) in zip(times, two):
-                kept += entry.times_ns
-                entry.times_ns.clear()
-    for kept, (entry, _) in zip(times, two):
-        entry.times_ns[:] = kept
-    return spells
+    tsm, tsn = two
+    return _spells.run(
+        (tsm[0], tsn[0]),
+        [tsm + tsn, tsn + tsm],
+        inputs,
+        lambda _, seconds: bool(rule.ended_by(len(tsm[0].times_ns), seconds)),
+    )
 
 
 def proved(

@@ -44,7 +44,7 @@ def program(repository, monkeypatch):
         return module
 
     yield load
-    for helper in ("_common", "_processors", "_speedup"):
+    for helper in ("_common", "_processors", "_speedup", "_spells"):
         sys.modules.pop(helper, None)
 
 
@@ -166,10 +166,11 @@ def test_a_paired_ratio_does_not_see_that_a_minute_was_slow(program):
 def test_the_speed_up_is_of_two_cores_that_share_a_cache(program):
     """Made-up spells: those that begin or end on one core, or on cores without a common cache, are left out."""
     speedup = program("step_time")._speedup
-    good, far, crowded = speedup.Pair(50.0, 1.0), speedup.Pair(350.0, 1.01), speedup.Pair(62.0, 1.99)
+    spells = speedup._spells
+    good, far, crowded = spells.Pair(50.0, 1.0), spells.Pair(350.0, 1.01), spells.Pair(62.0, 1.99)
 
-    def figures(*spells):
-        return speedup.summary([speedup.Spell(np.full(4, ratio), *pairs) for ratio, *pairs in spells])
+    def figures(*rows):
+        return speedup.summary([spells.Spell(np.full(4, ratio), *pairs) for ratio, *pairs in rows])
 
     found = figures(
         (1.8, good, good), (1.5, good, far), (1.2, far, far), (1.0, crowded, crowded), (1.9, good, good)
@@ -184,7 +185,7 @@ def test_the_speed_up_is_of_two_cores_that_share_a_cache(program):
 
 def test_two_processors_are_looked_at(program):
     """With one there is nothing to see."""
-    processors = program("step_time")._speedup._processors
+    processors = program("step_time")._speedup._spells._processors
     everything = os.sched_getaffinity(0)
     if not processors._native.compilers() or len(everything) < 2:
         pytest.skip("no C compiler (install gcc), or one processor only")
