@@ -14,6 +14,8 @@ import numpy as np
 from _processors import Pair
 from numpy.typing import NDArray
 
+from tsm_edge.bench.agreement import Floats
+from tsm_edge.bench.runner import Runner
 from tsm_edge.bench.stop import StopRule
 from tsm_edge.bench.turns import Entry, contest
 
@@ -22,6 +24,40 @@ STEPS = StopRule(min_runs=20, min_secs=0.0)
 #: a line that takes so many times the least seen comes from another last-level cache; a loop beside its like that takes
 #: so many times its own time has not a core for itself
 FAR, CROWDED = 2.0, 1.2
+
+
+class Recorded(Runner):
+    """A runner whose outputs are kept and given again after a reset: a proof that takes no time of the later contests.
+
+    Every contest of `run` gives its runners the same frames, so what is right in the first one is right in all.
+    """
+
+    def __init__(self, of: Runner) -> None:
+        self.name, self.version, self.settings, self.tolerance = (
+            of.name,
+            of.version,
+            of.settings,
+            of.tolerance,
+        )
+        self._of = of
+        self._kept: list[tuple[Floats, list[Floats]]] = []
+        self._steps = 0
+        of.reset()
+
+    def reset(self) -> None:
+        self._steps = 0
+
+    def step(self, frame: Floats) -> Floats:
+        if self._steps == len(self._kept):
+            self._kept.append((self._of.step(frame), self._of.states()))
+        self._steps += 1
+        return self._kept[self._steps - 1][0]
+
+    def states(self) -> list[Floats]:
+        return self._kept[self._steps - 1][1]
+
+    def close(self) -> None:
+        self._of.close()
 
 
 @dataclass(frozen=True)
@@ -71,3 +107,16 @@ def good(spells: list[Spell]) -> list[Spell]:
         for spell in spells
         if all(pair.handover_ns <= FAR * least and pair.slowdown <= CROWDED for pair in spell.known)
     ]
+
+
+def standard_error(ratios: NDArray[np.float64]) -> float:
+    """The standard error of the ratios' median: half the distance of the ranks it lies between two times in three.
+
+    Source: the number of values below the median is binomial, whatever their distribution (David and Nagaraja, Order
+    Statistics, section 7.1). Infinite for fewer than four values.
+    """
+    if len(ratios) < 4:
+        return float("inf")
+    half = 0.5 / np.sqrt(len(ratios))
+    low, high = np.quantile(ratios, (0.5 - half, 0.5 + half))
+    return float(high - low) / 2

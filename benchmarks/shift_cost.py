@@ -4,9 +4,9 @@
 
 Both are written as ONNX from the same description (the second with every block's shift left out, which makes it the TSN
 baseline of the same shape), compiled by the same command and timed in turns in one process. Both are compared with ONNX
-Runtime on their own file before that, states included, and with a second stream of themselves, bit for bit, meanwhile.
-On several threads the rounds count in which the processors are cores with a cache in common (`_spells.py`), unless
-most do not.
+Runtime on their own file, states included, at every step: it runs in the first few rounds, and is what later rounds,
+which have the same frames, are compared with. On several threads the rounds count in which the processors are cores
+with a cache in common (`_spells.py`), unless most do not.
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ from typing import Any
 import _common
 import _spells
 import numpy as np
-from _spells import Spell, good
+from _spells import Recorded, Spell, good
+from numpy.typing import NDArray
 
 from tsm_edge import models
 from tsm_edge.bench import per_op
-from tsm_edge.bench.edge import EdgeRunner, Witness
+from tsm_edge.bench.edge import EdgeRunner
 from tsm_edge.bench.network import Network, own_network
 from tsm_edge.bench.peers.onnxruntime import OnnxRuntime
 from tsm_edge.bench.runner import frames
 from tsm_edge.bench.stop import StopRule
-from tsm_edge.bench.turns import Entry, contest, opened
+from tsm_edge.bench.turns import Entry, opened
 from tsm_edge.models._layers import Block
 
 MODELS = ("tsm-mobilenetv2", "tsm-resnet18", "tsm-resnet50")
+#: the standard error of a ratio at which to stop: what a bound of a percent needs to be told from half of one
+PRECISION = 0.0015
 
 
 def without_shift(model: models.Model) -> models.Model:
@@ -60,37 +63,24 @@ def one_model(name: str, options: argparse.Namespace, folder: Path) -> dict[str,
 
 
 def one_row(pair: list[tuple[Network, Path]], threads: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Two contests of the two bundles: a short one beside ONNX Runtime proves them, a long one times them.
-
-    In the long one a second stream of each bundle has to give the same bits. ONNX Runtime would take two thirds of the
-    time there, and a third of the rounds would be left to tell half a percent.
-    """
+    """Time the two bundles in turns; every score, and the states of every round, are what ONNX Runtime's were."""
     _common.note(f"{pair[0][1].name}, {threads} threads")
     ours: list[tuple[EdgeRunner, Entry]] = []
+    proofs: list[Entry] = []
     try:
-        for _, bundle in pair:
+        for network, bundle in pair:
             ours.append(opened(lambda bundle=bundle: EdgeRunner(bundle, threads)))  # type: ignore[misc]
+            proofs.append(proof(network, threads, ours[-1][1]))
         inputs = frames(ours[0][0].model.signature.inputs[0])
-        worst = proved(pair, ours, inputs, threads)
-        again = [
-            opened(lambda runner=runner: Witness(runner), entry, timed=False)[1] for runner, entry in ours
-        ]  # type: ignore[misc]
-        try:
-            two = [[entry, second] for (_, entry), second in zip(ours, again)]
-            spells = timed(two, inputs, StopRule(options.min_runs, options.min_secs, options.max_secs))
-        finally:
-            for second in again:
-                second.runner.close()
+        two = [[entry, other] for (_, entry), other in zip(ours, proofs)]
+        rule = StopRule(options.min_runs, options.min_secs, options.max_secs)
+        spells = timed(two, inputs, threads, rule)
         networks = [facts(runner, entry, per_op.profile(runner, inputs)) for runner, entry in ours]
     finally:
-        for runner, _ in ours:
-            runner.close()
+        for entry in [entry for _, entry in ours] + proofs:
+            entry.runner.close()
     tsm, tsn = networks
-    every = np.concatenate([spell.ratios for spell in spells])
-    counted = good(spells) if threads > 1 else spells
-    if 2 * len(counted) < len(spells):  # too few to be a measurement
-        counted = spells
-    ratios = np.concatenate([spell.ratios for spell in counted])
+    every, ratios = joined(spells), counted(spells, threads)
     return {
         "threads": threads,
         "tsm": tsm,
@@ -98,47 +88,45 @@ def one_row(pair: list[tuple[Network, Path]], threads: int, options: argparse.Na
         "tsm_over_tsn": round(tsm["median_ms"] / tsn["median_ms"], 4),
         "tsm_over_tsn_of_minima": round(tsm["min_ms"] / tsn["min_ms"], 4),
         "tsm_over_tsn_of_rounds": round(float(np.median(ratios)), 4),
+        "standard_error": round(_spells.standard_error(ratios), 4),
         "tsm_over_tsn_of_all_rounds": round(float(np.median(every)), 4),
         "rounds": len(every),
         "rounds_counted": len(ratios),
-        "worst_relative_difference": worst,
+        "worst_relative_difference": max(other.agreement.worst for other in proofs if other.agreement),
     }
 
 
-def timed(two: list[list[Entry]], inputs: list[Any], rule: StopRule) -> list[Spell]:
-    """Short contests until the rule says stop, with either network first in turn.
+def timed(two: list[list[Entry]], inputs: list[Any], threads: int, rule: StopRule) -> list[Spell]:
+    """Short contests, with either network first in turn, until the rule and `PRECISION` are met, or its cap.
 
     With the same one first in every round, what else runs on the machine can keep step with the rounds: of six runs of
     tsm-resnet18 on one thread, two then said 1.05, in medians as in rounds, and four 0.99 to 1.007.
     """
     tsm, tsn = two
-    return _spells.run(
-        (tsm[0], tsn[0]),
-        [tsm + tsn, tsn + tsm],
-        inputs,
-        lambda _, seconds: bool(rule.ended_by(len(tsm[0].times_ns), seconds)),
-    )
+
+    def enough(spells: list[Spell], seconds: float) -> bool:
+        if seconds >= rule.max_secs:
+            return True
+        ended = rule.ended_by(len(tsm[0].times_ns), seconds)
+        return bool(ended) and _spells.standard_error(counted(spells, threads)) <= PRECISION
+
+    return _spells.run((tsm[0], tsn[0]), [tsm + tsn, tsn + tsm], inputs, enough)
 
 
-def proved(
-    pair: list[tuple[Network, Path]], ours: list[tuple[EdgeRunner, Entry]], inputs: list[Any], threads: int
-) -> float:
-    """Compare scores and states with ONNX Runtime's over some steps; return the worst relative difference."""
-    witnesses = [witness(network, threads, entry) for (network, _), (_, entry) in zip(pair, ours)]
-    try:
-        entries = [entry for (_, entry), other in zip(ours, witnesses) for entry in (entry, other)]
-        contest(entries, inputs, StopRule(min_runs=1, min_secs=0.0))
-    finally:
-        for other in witnesses:
-            other.runner.close()
-    for _, entry in ours:
-        entry.times_ns.clear()
-    return max(other.agreement.worst for other in witnesses if other.agreement)
+def joined(spells: list[Spell]) -> NDArray[np.float64]:
+    """The ratios of all their rounds."""
+    return np.concatenate([spell.ratios for spell in spells])
 
 
-def witness(network: Network, threads: int, reference: Entry) -> Entry:
-    """ONNX Runtime on the same file, for its outputs, not for its time."""
-    return opened(lambda: OnnxRuntime(network, threads), reference, timed=False)[1]
+def counted(spells: list[Spell], threads: int) -> NDArray[np.float64]:
+    """The ratios of the rounds that count: of those on two cores of one cache, unless they are too few to be of use."""
+    chosen = good(spells) if threads > 1 else spells
+    return joined(chosen if 2 * len(chosen) >= len(spells) else spells)
+
+
+def proof(network: Network, threads: int, reference: Entry) -> Entry:
+    """ONNX Runtime on the same file, for its outputs, not for its time: it runs in the first contest only."""
+    return opened(lambda: Recorded(OnnxRuntime(network, threads)), reference, timed=False)[1]
 
 
 def facts(runner: EdgeRunner, entry: Entry, ops: list[per_op.OpTime]) -> dict[str, Any]:
@@ -162,6 +150,7 @@ def show(document: dict[str, Any]) -> None:
             row["tsm"]["median_ms"],
             row["tsn"]["median_ms"],
             row["tsm_over_tsn_of_rounds"],
+            f"{row['standard_error']:.4f}",
             row["tsm"]["operations"],
             row["tsn"]["operations"],
             (row["tsm"]["bytes_moved"] - row["tsn"]["bytes_moved"]) / 1024,
@@ -175,6 +164,7 @@ def show(document: dict[str, Any]) -> None:
         "TSM ms",
         "TSN ms",
         "ratio",
+        "+-",
         "TSM operations",
         "TSN operations",
         "more KiB moved",

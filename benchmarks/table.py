@@ -36,7 +36,7 @@ RATIOS = {"tsm-mobilenetv2": (0.75, 0.60), "tsm-resnet50": (0.95, 0.80)}
 OTHERS = (0.85, 0.70)
 PROGRAMS = {
     "step_time": ("--models", *MODELS, "--against", "onnxruntime,openvino,ncnn", "--min-runs", "80"),
-    "shift_cost": ("--min-runs", "100", "--min-secs", "30"),
+    "shift_cost": ("--min-runs", "100", "--min-secs", "10"),
     "arm_instructions": (),
     "mca": (),
 }
@@ -111,7 +111,9 @@ def shift(found: dict[str, Any]) -> Iterator[Row]:
         for one in model["rows"]:
             figure = f"{model['model']}, {one['threads']} thread(s) / without shift"
             others = f"of medians {one['tsm_over_tsn']}, of minima {one['tsm_over_tsn_of_minima']}"
-            note = f"{one['rounds_counted']} of {one['rounds']} rounds; {others}"
+            note = (
+                f"+- {one['standard_error']:.4f}, {one['rounds_counted']} of {one['rounds']} rounds; {others}"
+            )
             yield row(figure, one["tsm_over_tsn_of_rounds"], 1.01, 1.0, note=note)
 
 

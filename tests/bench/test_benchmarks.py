@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tsm_edge import models, target
+from tsm_edge.errors import VerificationError
 
 NAMES = [
     "ablations",
@@ -181,6 +182,54 @@ def test_the_speed_up_is_of_two_cores_that_share_a_cache(program):
     assert figures((1.8, None, None), (1.2, None, None))["two_thread_speedup"] == 1.5
     never = figures((1.2, crowded, crowded), (1.0, crowded, crowded))
     assert (never["two_thread_speedup"], never["two_thread_speedup_of_rounds"]["good"]) == (1.1, 0)
+
+
+def test_the_standard_error_of_a_median(program):
+    """Of normal values it is 1.2533 sigma / sqrt(n); wild ones at both ends change nothing."""
+    error = program("shift_cost")._spells.standard_error
+    values = np.random.default_rng(1).normal(1.0, 0.01, (300, 101))
+    found = [error(row) for row in values]
+    assert np.mean(found) == pytest.approx(1.2533 * 0.01 / np.sqrt(101), rel=0.1)
+    ordered = np.sort(values[0])
+    ordered[:20], ordered[-20:] = -1e6, 1e6
+    assert error(np.random.default_rng(2).permutation(ordered)) == error(values[0])
+    assert error(values[0][:3]) == float("inf")
+
+
+def test_the_shift_is_timed_until_it_is_known_well_enough(program, monkeypatch):
+    """Made-up spells: it goes on while the rounds differ, and ends at the rule's cap at the latest."""
+    module = program("shift_cost")
+    entry = module.Entry(None, times_ns=[1] * 20)
+    asked = []
+
+    def ends(ratios, seconds):
+        spells = [module.Spell(np.asarray(ratios), None, None)]
+        monkeypatch.setattr(module._spells, "run", lambda *given: asked.append(given[-1](spells, seconds)))
+        module.timed([[entry], [entry]], [], 2, module.StopRule(20, 5.0, 60.0))
+        return asked.pop()
+
+    assert ends([1.001, 1.002] * 4, 5.0) and not ends([1.001, 1.002] * 4, 4.9)
+    assert not ends([1.0, 1.1] * 4, 59.0) and ends([1.0, 1.1] * 4, 60.0)
+    entry.times_ns.pop()
+    assert not ends([1.001, 1.002] * 4, 5.0)
+
+
+def test_a_recorded_runner_runs_once(program, make):
+    """It gives what it gave, scores and states, in every contest, and a wrong step in a later one is found."""
+    module = program("shift_cost")
+    log, ours = [], []
+    spells, frames = module._spells, make.frames(16)
+    entry = module.Entry(make.runner("a", ours))
+    recorded = spells.Recorded(make.runner("b", log))
+    other = module.Entry(recorded, reference=entry, timed=False)
+    rule = spells.STEPS
+    spells.contest([entry, other], frames, rule)
+    steps = len(log)
+    spells.contest([entry, other], frames, rule)
+    assert len(log) == steps < len(ours) and other.agreement.compared > 20
+    entry.runner.step = lambda frame: make.runner.step(entry.runner, frame) * 1.01
+    with pytest.raises(VerificationError):
+        spells.contest([entry, other], frames, rule)
 
 
 def test_two_processors_are_looked_at(program):

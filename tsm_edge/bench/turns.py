@@ -1,6 +1,7 @@
 """The measuring loop: runners take turns over the same frames, and every output is compared outside the clock.
 
-A round gives each runner one turn: a pause, one step that is not timed, then a few timed ones.
+A round gives each runner one turn: a pause, one step that is not timed, then a few timed ones. A runner whose time is
+of no interest has no pause.
 
 - The pause lets the threads of the runner before it go to sleep: most runtimes let them spin for a while after a step,
   and where there are as many threads as cores the next runner would pay for it. With tsm-mobilenetv2, 2 threads on 2
@@ -140,7 +141,8 @@ def _measure(entries: Sequence[Entry], frames: Sequence[Floats], rule: StopRule,
 def _take(entry: Entry, batch: Sequence[Floats], turn: Turn) -> list[Floats]:
     """One turn; returns the scores of every step."""
     rows = []
-    time.sleep(turn.pause_secs)
+    if entry.timed:
+        time.sleep(turn.pause_secs)
     for index, frame in enumerate(batch):
         elapsed, scores = _timed_step(entry.runner, frame)
         if entry.timed and index >= turn.untimed:
