@@ -96,7 +96,7 @@ def peers(found: dict[str, Any]) -> Iterator[Row]:
         if plain and model["model"] == "tsm-mobilenetv2" and "two_thread_speedup" in model:
             rounds = model["two_thread_speedup_of_rounds"]
             spread = f"p10 {rounds['p10']}, p90 {rounds['p90']}; of all {rounds['of_all']}"
-            note = f"{rounds['good']} of {rounds['rounds']} rounds on two cores of one cache, {spread}"
+            note = f"{rounds['good']} of {rounds['rounds']} rounds were on two cores of one cache; {spread}"
             yield row(
                 f"{name}, two-thread speed-up", model["two_thread_speedup"], 1.75, 1.9, least=True, note=note
             )

@@ -182,6 +182,25 @@ def test_the_speed_up_is_of_two_cores_that_share_a_cache(program):
     assert figures((1.8, None, None), (1.2, None, None))["two_thread_speedup"] == 1.5
     never = figures((1.2, crowded, crowded), (1.0, crowded, crowded))
     assert (never["two_thread_speedup"], never["two_thread_speedup_of_rounds"]["good"]) == (1.1, 0)
+    assert figures((1.4, far, far))["two_thread_speedup_of_rounds"]["good"] == 0
+
+
+def test_a_speed_up_of_no_two_cores_is_measured_again(program, monkeypatch, tmp_path):
+    """At the end, when the processors may be elsewhere; one that is of two cores stays."""
+    module = program("step_time")
+    again, counts = [], {"one": 0, "two": 8}
+
+    def first(text, bundle, options):
+        return {"two_thread_speedup": 1.4, "two_thread_speedup_of_rounds": {"good": counts[text]}}
+
+    def second(bundle):
+        again.append(bundle)
+        return {"two_thread_speedup": 1.9}
+
+    monkeypatch.setattr(module, "one_model", first)
+    monkeypatch.setattr(module._speedup, "measure", second)
+    found = module.measure(SimpleNamespace(models=["one", "two"]), tmp_path)["models"]
+    assert again == [tmp_path / "one"] and [row["two_thread_speedup"] for row in found] == [1.9, 1.4]
 
 
 def test_the_standard_error_of_a_median(program):
