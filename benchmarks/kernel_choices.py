@@ -32,7 +32,7 @@ CHOICES = {
     "halves": ("halves", "panels of three half vectors (tiling.piece_lanes)"),
     "narrow": (
         "broadcasts",
-        "panels of one vector for short reductions in a block (inverted_residual_cpu.py)",
+        "panels of one vector for short reductions in a block (_inverted_residual_tiles.py)",
     ),
 }
 MODELS = ("tsm-mobilenetv2", "tsm-resnet50")

@@ -18,22 +18,22 @@ Pattern: groups == channels, any kernel, stride and padding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from tvm import tirx
 
 from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Epilogue, Layout, keep, write
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
 from . import _rule
+from ._depthwise_row import Emit, Rows, emit_row, inner_rows
+from ._depthwise_tiles import Params, bias_copies, turned
 from ._rule import Kernel
-from ._windows import XTile, cut_row, valid, vertical_taps
+from ._windows import XTile, valid
 
 FAMILY = "cpu"
 CASES = (
@@ -59,78 +59,11 @@ def claims(op: Op) -> bool:
     return isinstance(op, Conv) and op.depthwise and not op.fold_in
 
 
-@dataclass(frozen=True)
-class Params:
-    """Output rows and columns a tile keeps in registers, and the cuts of the image in both directions."""
-
-    rows: int
-    columns: int
-    x_tiles: tuple[XTile, ...]
-    y_tiles: tuple[XTile, ...]
-
-    @classmethod
-    def from_machine(cls, machine: Machine, op: Conv, most_rows: int = 2) -> Params:
-        """most_rows: 1 where rows are computed one by one."""
-        paired = paired_rows(machine, op) if op.blocked_in and most_rows > 1 else 0
-        if paired:
-            return cls.of(op, 2, paired)
-        if op.blocked_in:
-            # Registers: accumulators, the filter if it is small, bias, both clamps, and inputs on their way. More than
-            # eight columns make LLVM spill; a second row pays where both rows are a single tile.
-            room = machine.registers - (held_taps(machine, op) or op.kernel[1]) - 6
-            columns = max(1, min(op.out_width, room, 8))
-            rows = 2 if op.stride == (1, 1) and columns == op.out_width and 2 * columns <= room else 1
-            rows = min(rows, op.out_height)
-        else:
-            # Registers: one accumulator and about one input a column, plus a kernel row of weights.
-            rows, room = 1, machine.registers - op.kernel[1] - 2
-            columns = max(1, min(op.out_width, room // 2 - (op.stride[1] > 1), 8))
-        return cls.of(op, rows, columns)
-
-    @classmethod
-    def of(cls, op: Conv, rows: int, columns: int) -> Params:
-        """The parameters of a tile."""
-        return cls(rows, columns, tuple(cut_row(op, columns)), tuple(cut_row(turned(op), rows)))
-
-
 def variants(machine: Machine, op: Conv) -> list[Params]:
     """Narrower and wider tiles, and single rows."""
     best = Params.from_machine(machine, op)
     widths = range(max(1, best.columns - 3), min(op.out_width, best.columns + 3) + 1)
     return [Params.of(op, rows, columns) for rows in {best.rows, 1} for columns in widths]
-
-
-def paired_rows(machine: Machine, op: Conv) -> int:
-    """Columns of a tile of two rows, which share their inputs; 0 where such tiles do not pay.
-
-    A core without loads in pairs waits for loads: 2 x 7 outputs need 36 inputs for 126 multiply-adds at stride 1, where
-    8 need 30 for 72. Registers: as below, with three more inputs on their way; 2 x 8 outputs spill at stride 2, and so
-    do two tiles beside each other without a loop.
-    """
-    taps = held_taps(machine, op)
-    if machine.pairs or op.out_height == 1 or not taps:
-        return 0
-    columns = (machine.registers - taps - 9) // 2
-    return columns if any(cut.count > 1 for cut in cut_row(op, columns)) else 0
-
-
-def held_taps(machine: Machine, op: Conv) -> int:
-    """Taps of the filter that stay in registers while a row is computed: all or none."""
-    taps = op.kernel[0] * op.kernel[1]
-    return taps if taps <= machine.registers // 3 else 0
-
-
-def turned(op: Conv) -> Conv:
-    """The same windows with rows and columns exchanged."""
-    top, left, bottom, right = op.pad
-    return replace(
-        op,
-        height=op.width,
-        width=op.height,
-        kernel=op.kernel[::-1],
-        stride=op.stride[::-1],
-        pad=(left, top, right, bottom),
-    )
 
 
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
@@ -162,11 +95,6 @@ def pack(weight: np.ndarray, machine: Machine, blocked: bool) -> np.ndarray:
     taps = weight.reshape(weight.shape[0], -1)
     order = taps.reshape(-1, machine.lanes, taps.shape[1]).transpose(0, 2, 1) if blocked else taps.T
     return np.ascontiguousarray(order, dtype=np.float32).ravel()
-
-
-def bias_copies(op: Conv, params: Params, machine: Machine) -> int:
-    """How often a vector of the bias stands in memory: perhaps once for each accumulator of a tile."""
-    return _rule.bias_copies(machine, params.rows * params.columns, op.pixels) if op.blocked_in else 1
 
 
 def pack_bias(op: Conv, params: Params, machine: Machine, bias: np.ndarray) -> np.ndarray:
@@ -217,178 +145,10 @@ def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str,
                 [not cut.border or valid(turned(op), cut.start + row, ky) for ky in range(op.kernel[0])]
                 for row in range(cut.rows)
             ]
-            emit = _Emit(op, machine, source, buffers, epilogue, y * op.out_width, top, copies, taps)
+            emit = Emit(op, machine, source, buffers, epilogue, y * op.out_width, top, copies, taps)
             emit.run(params.x_tiles)
 
         bounds.append(first)
         cases.append(case)
         first += cut.count
     tir.switch(item, bounds, cases)
-
-
-def inner_rows(op: Conv) -> tuple[int, int]:
-    """Range of output rows whose window lies inside the image."""
-    rows = [
-        y
-        for y in range(op.out_height)
-        if y * op.stride[0] - op.pad[0] >= 0 and y * op.stride[0] - op.pad[0] + op.kernel[0] <= op.height
-    ]
-    return (rows[0], rows[-1] + 1) if rows else (0, 0)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Where input rows are: the buffer, its layout and, for a row's number, the pixel its first column has there."""
-
-    buffer: Buffer
-    layout: Layout
-    first_pixel: Callable[[Expr], Expr]
-
-
-def emit_row(
-    op: Conv,
-    params: Params,
-    machine: Machine,
-    source: Rows,
-    weights: dict[str, Buffer],
-    epilogue: Epilogue,
-    where: tuple[Expr, Expr],
-    inner: bool,
-) -> None:
-    """One output row. weights: `w` and `b`; where: (output row, its first pixel in the epilogue's buffers)."""
-    top = tir.bind(where[0] * op.stride[0] - op.pad[0])
-    taps = [[True] * op.kernel[0]] if inner else None
-    copies = bias_copies(op, params, machine)
-    _Emit(op, machine, source, weights, epilogue, where[1], top, copies, taps).run(params.x_tiles)
-
-
-@dataclass(frozen=True)
-class _Emit:
-    """The statements of one or several output rows."""
-
-    op: Conv
-    machine: Machine
-    source: Rows
-    weights: dict[str, Buffer]
-    epilogue: Epilogue
-    first_pixel: Expr  # of the first row in the output
-    top: Expr  # input row of the first window's first tap
-    copies: int  # of each vector of the bias
-    taps: list[list[bool]] | None  # [row][ky]: which kernel rows exist; None: one row, found out when it runs
-
-    @property
-    def blocked(self) -> bool:
-        """Whether x lies in blocks."""
-        return self.op.blocked_in
-
-    def run(self, x_tiles: tuple[XTile, ...]) -> None:
-        """All channels of all tiles; the outer loop is the one with the longer stride in memory."""
-        lanes = self.machine.lanes
-        whole = self.op.channels // lanes
-        if self.blocked:
-            with tir.loop(0, whole) as c:
-                held = self.filter(c * lanes)
-                for cut in x_tiles:
-                    with columns_of(cut) as column:
-                        self.vector(cut, column, c * lanes, lanes, held)
-            return
-        for cut in x_tiles:
-            with columns_of(cut) as column:
-                if whole:
-                    with tir.loop(0, whole) as c:
-                        self.vector(cut, column, c * lanes, lanes, None)
-                for offset, narrow in tir.vectors(self.op.channels - whole * lanes, lanes):
-                    self.vector(cut, column, whole * lanes + offset, narrow, None)
-
-    def filter(self, channel: Expr) -> list[Expr] | None:
-        """The taps of a channel vector where they are to stay in registers."""
-        if self.taps is None or not held_taps(self.machine, self.op):
-            return None
-        rows, columns = self.op.kernel
-        return [self.tap(ky, kx, channel, self.machine.lanes) for ky in range(rows) for kx in range(columns)]
-
-    def tap(self, ky: Expr, kx: int, channel: Expr, lanes: int) -> Expr:
-        """Load one tap of a channel vector."""
-        taps = self.op.kernel[0] * self.op.kernel[1]
-        layout = Layout.by_block(taps, lanes) if self.blocked else Layout.by_pixel(self.op.channels)
-        return tir.bind(tir.load(self.weights["w"], layout.at(ky * self.op.kernel[1] + kx, channel), lanes))
-
-    def vector(self, cut: XTile, column: Expr, channel: Expr, lanes: int, held: list[Expr] | None) -> None:
-        """One channel vector of one tile."""
-        op, rows = self.op, 1 if self.taps is None else len(self.taps)
-        acc = tir.local(rows * cut.rows * lanes)
-        bias, size = self.weights["b"], rows * cut.rows
-        if self.copies > 1:
-            first = tir.bind(channel * self.copies + tir.beside(column))
-            starts = [tir.load(bias, first + index * lanes, lanes) for index in range(size)]
-        else:
-            starts = [tir.bind(tir.load(bias, channel, lanes))] * size
-        for index, start in enumerate(starts):
-            tir.store(acc, index * lanes, start, lanes)
-        if self.taps is None:
-            with vertical_taps(op, self.top) as ky:
-                self.input_row(cut, acc, ky, [(0, ky)], column, channel, lanes, None)
-        else:
-            for offset in range((rows - 1) * op.stride[0] + op.kernel[0]):
-                reaches = [(row, offset - row * op.stride[0]) for row in range(rows)]
-                live = [(row, ky) for row, ky in reaches if 0 <= ky < op.kernel[0] and self.taps[row][ky]]
-                self.input_row(cut, acc, offset, live, column, channel, lanes, held)
-        for index in range(rows * cut.rows):
-            row, x = divmod(index, cut.rows)
-            pixel = self.first_pixel + row * op.out_width + column + x
-            at = self.epilogue.layout.at(pixel, channel)
-            value = write(self.epilogue, tir.load(acc, index * lanes, lanes), at, lanes)
-            keep(self.epilogue, value, at, pixel, channel, lanes)
-
-    def input_row(
-        self,
-        cut: XTile,
-        acc: Buffer,
-        offset: Expr,
-        live: list[tuple[int, Expr]],
-        column: Expr,
-        channel: Expr,
-        lanes: int,
-        held: list[Expr] | None,
-    ) -> None:
-        """Every use of input row `top + offset`: live says which (tile row, kernel row) need it."""
-        if not live:
-            return
-        op, width = self.op, self.op.kernel[1]
-        weights = {
-            row: [
-                self.tap(ky, kx, channel, lanes) if held is None else held[ky * width + kx]
-                for kx in range(width)
-            ]
-            for row, ky in live
-        }
-        pixel = self.source.first_pixel(self.top + offset) + column * op.stride[1] - op.pad[1]
-        left = self.source.layout.at(pixel, channel)
-        for position in range((cut.rows - 1) * op.stride[1] + width):
-            uses = [
-                (x, position - x * op.stride[1])
-                for x in range(cut.rows)
-                if 0 <= position - x * op.stride[1] < width
-                and (not cut.border or valid(op, column + x, position - x * op.stride[1]))
-            ]
-            if not uses:
-                continue
-            at = left + position * self.source.layout.pixel_step
-            value = tir.bind(tir.load(self.source.buffer, at, lanes))
-            for row, _ in live:
-                for x, kx in uses:
-                    index = (row * cut.rows + x) * lanes
-                    total = tir.multiply_add(
-                        tir.load(acc, index, lanes), value, weights[row][kx], lanes, self.machine.fused
-                    )
-                    tir.store(acc, index, total, lanes)
-
-
-@contextmanager
-def columns_of(cut: XTile) -> Iterator[Expr]:
-    """The first column of every tile of a cut; a known number where there is one tile."""
-    if cut.count == 1:
-        yield cut.start
-    else:
-        with tir.loop(0, cut.count) as index:
-            yield tir.bind(index * cut.rows + cut.start)

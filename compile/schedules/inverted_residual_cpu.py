@@ -14,20 +14,28 @@ tensor is too large for the second-level cache and a few of its rows are not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from tvm import tirx
 
-from tsm_edge.compile import tiling, tir
+from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv, InvertedResidual, Op
-from tsm_edge.compile.tile import Epilogue, Layout
+from tsm_edge.compile.tile import Layout
 from tsm_edge.compile.tiling import Machine, Panels
-from tsm_edge.compile.tir import Buffer, Expr
+from tsm_edge.compile.tir import Buffer
 
-from . import _conv_row, _rule, _windows, conv_cpu, depthwise_cpu
-from ._rule import Kernel, Operands
-from .pointwise_cpu import emit_span
+from . import _rule, _windows, depthwise_cpu
+from ._inverted_residual_row import Block
+from ._inverted_residual_tiles import (
+    Params,
+    expand_tiles,
+    inner_depthwise,
+    scratch_floats,
+    scratch_pixels,
+    tiles,
+)
+from ._rule import Kernel
 
 FAMILY = "cpu"
 
@@ -102,69 +110,6 @@ def worthwhile(machine: Machine, op: InvertedResidual) -> bool:
     )
 
 
-def scratch_pixels(op: InvertedResidual) -> int:
-    """Ring and depthwise row. An odd number: in blocks of channels it is the stride from block to block, and a power of
-    two would put all of them into one set of the cache."""
-    ring = op.depthwise.kernel[0] * op.depthwise.width if op.expand else 0
-    return (ring + op.depthwise.out_width) | 1
-
-
-def scratch_floats(op: InvertedResidual) -> int:
-    """What a thread needs between the layers."""
-    return scratch_pixels(op) * op.depthwise.channels
-
-
-def inner_depthwise(op: InvertedResidual, machine: Machine) -> Conv:
-    """The depthwise layer with the layouts it has inside: blocks where NEON gains by them."""
-    blocked = machine.by_lane and op.depthwise.channels % machine.lanes == 0
-    return replace(
-        op.depthwise, blocked_in=blocked if op.expand else op.depthwise.blocked_in, blocked_out=blocked
-    )
-
-
-@dataclass(frozen=True)
-class Params:
-    """Output rows of a work item, and the tiles of the three layers."""
-
-    rows: int
-    expand: tuple[int, Panels] | None
-    depthwise: depthwise_cpu.Params
-    project: tuple[int, Panels]
-
-    @classmethod
-    def from_machine(cls, machine: Machine, op: InvertedResidual) -> Params:
-        # Two items a core balance the load; more would expand the rows at their seams twice (28 % more for 7 of 56).
-        rows = -(-op.project.height // (2 * machine.cores))
-        return cls(
-            rows,
-            expand_tiles(machine, op.expand)[0] if op.expand else None,
-            depthwise_cpu.Params.from_machine(machine, inner_depthwise(op, machine), most_rows=1),
-            tiles(machine, op.project)[0],
-        )
-
-
-def tiles(machine: Machine, conv: Conv) -> list[tuple[int, Panels]]:
-    """Register tiles of a dense layer, the modelled best first."""
-    ranked = tiling.ranked_tiles(machine, conv_cpu.runs(conv), conv.out_channels, conv.taps)
-    return [(rows, panels) for _, rows, panels in ranked[: tiling.TRIED]]
-
-
-def expand_tiles(machine: Machine, conv: Conv) -> list[tuple[int, Panels]]:
-    """Register tiles of the layer that fills the ring; of a short reduction first the best one a vector wide.
-
-    Where a multiply-add broadcasts, such a tile has no other instruction for a number of x. The processor then looks
-    far enough ahead to begin a tile while the last one is finished, which is much of a short one. 16 channels in, on a
-    Zen 4 core: 28x16 takes 1.00 of the time of the bare multiply-adds and 14x32 1.07, the whole block 0.965 to 0.99 of
-    its time. With 24 it won 3 % alone and lost 1 % in a frame, as outside of blocks: each pixel's line comes by itself.
-    """
-    found = tiles(machine, conv)
-    if not machine.broadcasts or conv.taps > machine.lanes or conv.out_channels % machine.lanes:
-        return found
-    ranked = tiling.ranked_tiles(machine, conv_cpu.runs(conv), conv.out_channels, conv.taps)
-    narrow = [(rows, panels) for _, rows, panels in ranked if panels.width == machine.lanes]
-    return narrow[:1] + found
-
-
 def variants(machine: Machine, op: InvertedResidual) -> list[Params]:
     """The best parameters with one of them changed: a tile of a layer, or fewer items."""
     best = Params.from_machine(machine, op)
@@ -197,7 +142,7 @@ def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: n
         layout = Layout.by_pixel(op.depthwise.channels)
         if inner_depthwise(op, machine).blocked_out:
             layout = Layout.by_block(scratch_pixels(op), machine.lanes)
-        block = _Block(op, params, machine, dict(zip(pointers, tensors, strict=True)), layout)
+        block = Block(op, params, machine, dict(zip(pointers, tensors, strict=True)), layout)
         last_row = tir.bind(tirx.min(end * params.rows, last.height))
         with tir.loop(tir.bind(begin * params.rows), last_row) as y:
             if op.expand is not None:
@@ -243,121 +188,3 @@ def _bias(machine: Machine, conv: Conv, tiles: tuple[int, Panels], bias: np.ndar
     """The bias of a dense layer as its tiles want it."""
     rows, panels = tiles
     return _rule.pack_bias(bias, panels, machine.lanes, _rule.bias_copies(machine, rows, conv.pixels))
-
-
-@dataclass(frozen=True)
-class _Block:
-    """The statements of one output row; `scratch` is an image of expanded rows, then the depthwise row."""
-
-    op: InvertedResidual
-    params: Params
-    machine: Machine
-    buffers: dict[str, Buffer]
-    layout: Layout  # of scratch
-
-    @property
-    def middle(self) -> Conv:
-        """The depthwise layer as it is computed here."""
-        return inner_depthwise(self.op, self.machine)
-
-    @property
-    def ring(self) -> int:
-        """Expanded rows kept."""
-        return self.op.depthwise.kernel[0]
-
-    @property
-    def depthwise_pixel(self) -> int:
-        """Where the depthwise row starts in scratch, in pixels."""
-        return self.ring * self.op.depthwise.width if self.op.expand else 0
-
-    def expand_rows(self, y: Expr, first: Expr) -> None:
-        """Expand the input rows that this output row needs and the ring does not hold yet."""
-        middle, expand = self.op.depthwise, self.op.expand
-        assert expand is not None and self.params.expand is not None
-        top = tir.bind(y * middle.stride[0] - middle.pad[0])
-        new = tirx.Select(first, top, top + max(0, middle.kernel[0] - middle.stride[0]))
-        rows, panels = self.params.expand
-        epilogue = Epilogue(
-            self.buffers["scratch"],
-            self.layout,
-            low=expand.low,
-            high=expand.high,
-            clamp=self.machine.clamp,
-        )
-        operands = Operands(
-            self.buffers["x"],
-            _rule.layout_in(expand, self.machine),
-            self.buffers.get("state"),
-            self.buffers["we"],
-            self.buffers["be"],
-            _rule.bias_copies(self.machine, rows, expand.pixels),
-            epilogue,
-        )
-        with tir.loop(
-            tir.bind(tirx.max(0, new)), tir.bind(tirx.min(middle.height, top + middle.kernel[0]))
-        ) as row:
-            slot = tir.bind(tirx.floormod(row, self.ring) * middle.width)
-            if expand.pointwise:
-                pixel = tir.bind(row * middle.width)
-                emit_span(expand, self.machine, operands, rows, panels, middle.width, (pixel, pixel, slot))
-            else:
-                _conv_row.emit_row(expand, self.machine, operands, self.params.expand, row, slot)
-
-    def depthwise_row(self, y: Expr) -> None:
-        """One depthwise row from the ring (or from x) to scratch."""
-        middle = self.middle
-        if self.op.expand is None:
-            layout = _rule.layout_in(middle, self.machine)
-            source = depthwise_cpu.Rows(self.buffers["x"], layout, lambda row: row * middle.width)
-        else:
-            source = depthwise_cpu.Rows(
-                self.buffers["scratch"],
-                self.layout,
-                lambda row: tir.bind(tirx.floormod(row, self.ring) * middle.width),
-            )
-        epilogue = Epilogue(
-            self.buffers["scratch"],
-            self.layout,
-            low=middle.low,
-            high=middle.high,
-            clamp=self.machine.clamp,
-        )
-        weights = {"w": self.buffers["wd"], "b": self.buffers["bd"]}
-        # known, it would put the row's vectors beyond the reach of paired stores
-        first = tir.unknown(self.depthwise_pixel) if self.machine.by_lane else self.depthwise_pixel
-
-        def emit(inner: bool) -> None:
-            depthwise_cpu.emit_row(
-                middle,
-                self.params.depthwise,
-                self.machine,
-                source,
-                weights,
-                epilogue,
-                (y, first),
-                inner,
-            )
-
-        top, bottom = depthwise_cpu.inner_rows(middle)
-        if bottom - top < 2:
-            emit(False)
-        else:
-            tir.branch(tirx.And(y >= top, y < bottom), lambda: emit(True), lambda: emit(False))
-
-    def project_row(self, y: Expr) -> None:
-        """One output row from the depthwise row."""
-        project = self.op.project
-        rows, panels = self.params.project
-        operands = Operands(
-            self.buffers["scratch"],
-            self.layout,
-            None,
-            self.buffers["wp"],
-            self.buffers["bp"],
-            _rule.bias_copies(self.machine, rows, project.pixels),
-            _rule.epilogue(project, self.machine, self.buffers),
-        )
-        pixel = tir.bind(y * project.width)
-        emit_span(
-            project, self.machine, operands, rows, panels, project.width, (self.depthwise_pixel, 0, pixel)
-        )

@@ -1,0 +1,136 @@
+"""The statements of one output row of a fused inverted residual on a CPU; its schedule says in which order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from tsm_edge.compile import tir
+from tsm_edge.compile.ops import Conv, InvertedResidual
+from tsm_edge.compile.tile import Epilogue, Layout
+from tsm_edge.compile.tiling import Machine
+from tsm_edge.compile.tir import Buffer, Expr
+
+from . import _conv_row, _depthwise_row, _rule
+from ._inverted_residual_tiles import Params, inner_depthwise
+from ._rule import Operands
+from .pointwise_cpu import emit_span
+
+
+@dataclass(frozen=True)
+class Block:
+    """The statements of one output row; `scratch` is an image of expanded rows, then the depthwise row."""
+
+    op: InvertedResidual
+    params: Params
+    machine: Machine
+    buffers: dict[str, Buffer]
+    layout: Layout  # of scratch
+
+    @property
+    def middle(self) -> Conv:
+        """The depthwise layer as it is computed here."""
+        return inner_depthwise(self.op, self.machine)
+
+    @property
+    def ring(self) -> int:
+        """Expanded rows kept."""
+        return self.op.depthwise.kernel[0]
+
+    @property
+    def depthwise_pixel(self) -> int:
+        """Where the depthwise row starts in scratch, in pixels."""
+        return self.ring * self.op.depthwise.width if self.op.expand else 0
+
+    def expand_rows(self, y: Expr, first: Expr) -> None:
+        """Expand the input rows that this output row needs and the ring does not hold yet."""
+        middle, expand = self.op.depthwise, self.op.expand
+        assert expand is not None and self.params.expand is not None
+        top = tir.bind(y * middle.stride[0] - middle.pad[0])
+        new = tirx.Select(first, top, top + max(0, middle.kernel[0] - middle.stride[0]))
+        rows, panels = self.params.expand
+        epilogue = Epilogue(
+            self.buffers["scratch"],
+            self.layout,
+            low=expand.low,
+            high=expand.high,
+            clamp=self.machine.clamp,
+        )
+        operands = Operands(
+            self.buffers["x"],
+            _rule.layout_in(expand, self.machine),
+            self.buffers.get("state"),
+            self.buffers["we"],
+            self.buffers["be"],
+            _rule.bias_copies(self.machine, rows, expand.pixels),
+            epilogue,
+        )
+        with tir.loop(
+            tir.bind(tirx.max(0, new)), tir.bind(tirx.min(middle.height, top + middle.kernel[0]))
+        ) as row:
+            slot = tir.bind(tirx.floormod(row, self.ring) * middle.width)
+            if expand.pointwise:
+                pixel = tir.bind(row * middle.width)
+                emit_span(expand, self.machine, operands, rows, panels, middle.width, (pixel, pixel, slot))
+            else:
+                _conv_row.emit_row(expand, self.machine, operands, self.params.expand, row, slot)
+
+    def depthwise_row(self, y: Expr) -> None:
+        """One depthwise row from the ring (or from x) to scratch."""
+        middle = self.middle
+        if self.op.expand is None:
+            layout = _rule.layout_in(middle, self.machine)
+            source = _depthwise_row.Rows(self.buffers["x"], layout, lambda row: row * middle.width)
+        else:
+            source = _depthwise_row.Rows(
+                self.buffers["scratch"],
+                self.layout,
+                lambda row: tir.bind(tirx.floormod(row, self.ring) * middle.width),
+            )
+        epilogue = Epilogue(
+            self.buffers["scratch"],
+            self.layout,
+            low=middle.low,
+            high=middle.high,
+            clamp=self.machine.clamp,
+        )
+        weights = {"w": self.buffers["wd"], "b": self.buffers["bd"]}
+        # known, it would put the row's vectors beyond the reach of paired stores
+        first = tir.unknown(self.depthwise_pixel) if self.machine.by_lane else self.depthwise_pixel
+
+        def emit(inner: bool) -> None:
+            _depthwise_row.emit_row(
+                middle,
+                self.params.depthwise,
+                self.machine,
+                source,
+                weights,
+                epilogue,
+                (y, first),
+                inner,
+            )
+
+        top, bottom = _depthwise_row.inner_rows(middle)
+        if bottom - top < 2:
+            emit(False)
+        else:
+            tir.branch(tirx.And(y >= top, y < bottom), lambda: emit(True), lambda: emit(False))
+
+    def project_row(self, y: Expr) -> None:
+        """One output row from the depthwise row."""
+        project = self.op.project
+        rows, panels = self.params.project
+        operands = Operands(
+            self.buffers["scratch"],
+            self.layout,
+            None,
+            self.buffers["wp"],
+            self.buffers["bp"],
+            _rule.bias_copies(self.machine, rows, project.pixels),
+            _rule.epilogue(project, self.machine, self.buffers),
+        )
+        pixel = tir.bind(y * project.width)
+        emit_span(
+            project, self.machine, operands, rows, panels, project.width, (self.depthwise_pixel, 0, pixel)
+        )
