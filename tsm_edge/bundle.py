@@ -53,24 +53,17 @@ of the last three rules with 5.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
-import shutil
-import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import BinaryIO
 
+from . import _atomic_folder, _manifest_file
 from . import host as hosts
-from . import strict_json
 from .errors import BundleError, OutputError
-from .manifest import FILE_NAME, FileEntry, Manifest, malformed
+from .manifest import FILE_NAME, Manifest, malformed
 
-FORMAT = 2
 MANIFEST = "manifest.json"
-MAX_MANIFEST_BYTES = 1 << 20
 _CHUNK = 1 << 20
 
 
@@ -84,7 +77,7 @@ def read(folder: str | os.PathLike[str]) -> Manifest:
             found="no such folder" if not os.path.isdir(folder) else f"a folder without {MANIFEST}",
             hint="give the folder that `tsm-edge compile` wrote",
         )
-    return _parse(path)
+    return _manifest_file.read(path)
 
 
 def verify(folder: str | os.PathLike[str]) -> Manifest:
@@ -176,12 +169,15 @@ def write(
     _check_replaceable(root)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary_sibling(root) as new:
-            entries = {name: _store(new / name, files[name], name in executable) for name in sorted(files)}
+        with _atomic_folder.temporary_sibling(root) as new:
+            entries = {
+                name: _atomic_folder.store(new / name, files[name], name in executable)
+                for name in sorted(files)
+            }
             complete = manifest.with_files(entries)
-            _store(new / MANIFEST, _text(complete).encode(), False)
+            _atomic_folder.store(new / MANIFEST, _manifest_file.text_of(complete).encode(), False)
             new.chmod(0o755)
-            _swap(new, root)
+            _atomic_folder.swap(new, root)
     except OSError as error:
         raise OutputError(
             f"The bundle '{folder}' cannot be written.",
@@ -200,47 +196,9 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
-def _parse(path: Path) -> Manifest:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_MANIFEST_BYTES + 1)
-        if len(data) > MAX_MANIFEST_BYTES:
-            raise ValueError(f"larger than {MAX_MANIFEST_BYTES} bytes")
-        document = strict_json.loads(data)
-    except (OSError, ValueError) as error:
-        raise BundleError(
-            f"'{path}' cannot be read.",
-            name="manifest-unreadable",
-            found=str(error),
-            allowed=f"UTF-8 JSON of at most {MAX_MANIFEST_BYTES} bytes",
-        ) from None
-    if not isinstance(document, dict):
-        malformed("the document", type(document).__name__, "an object")
-    number = document.pop("format", None)
-    if isinstance(number, bool) or not isinstance(number, int) or number < FORMAT:
-        malformed("format", number, FORMAT)
-    if number > FORMAT:
-        raise BundleError(
-            "This bundle was written by a newer tsm-edge.",
-            name="format-newer",
-            found=f"format {number}",
-            allowed=f"format {FORMAT}",
-            hint="install a newer tsm-edge on this machine, or compile the bundle with this version",
-        )
-    repeated = strict_json.find_repeated(document)
-    if repeated:
-        malformed(repeated, "the key occurs twice", "once")
-    return Manifest.from_json(document)
-
-
 def _broken(root: Path, name: str, rule: str, what: str, found: str, allowed: str | None) -> BundleError:
     hint = "copy the bundle again, whole and into an empty folder"
     return BundleError(f"'{root / name}' {what}.", name=rule, found=found, allowed=allowed, hint=hint)
-
-
-def _text(manifest: Manifest) -> str:
-    document = {"format": FORMAT, **manifest.to_json()}
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _check_replaceable(root: Path) -> None:
@@ -252,58 +210,3 @@ def _check_replaceable(root: Path) -> None:
         allowed="a new name, an empty folder or an older bundle",
         hint="give another folder with --output",
     )
-
-
-@contextlib.contextmanager
-def _temporary_sibling(root: Path) -> Iterator[Path]:
-    """A new folder beside ``root``: renaming is atomic within one file system only."""
-    new = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".new", dir=root.parent))
-    try:
-        yield new
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
-def _store(path: Path, content: bytes | Path, executable: bool) -> FileEntry:
-    digest, size = hashlib.sha256(), 0
-    with open(path, "wb") as out:
-        for chunk in _chunks(content):
-            digest.update(chunk)
-            size += len(chunk)
-            out.write(chunk)
-        _flush(out)
-    path.chmod(0o755 if executable else 0o644)
-    return FileEntry(digest.hexdigest(), size)
-
-
-def _chunks(content: bytes | Path) -> Iterator[bytes]:
-    if isinstance(content, bytes):
-        yield content
-        return
-    with open(content, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-
-
-def _flush(out: BinaryIO) -> None:
-    out.flush()
-    os.fsync(out.fileno())  # a board that loses power after the rename must not find empty files
-
-
-def _swap(new: Path, root: Path) -> None:
-    """Put ``new`` in the place of ``root``. A folder with files cannot be renamed over: the old one steps aside."""
-    if not root.exists():
-        os.rename(new, root)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".old", dir=root.parent))
-    try:
-        os.rename(root, old)  # over the empty folder just made
-    except BaseException:
-        old.rmdir()
-        raise
-    try:
-        os.rename(new, root)
-    except BaseException:
-        os.rename(old, root)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

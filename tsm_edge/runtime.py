@@ -15,33 +15,20 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 import weakref
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 from . import abi, bundle
-from .errors import (
-    BundleError,
-    DeviceError,
-    EdgeError,
-    FrameError,
-    RuntimeFailure,
-    UnknownName,
-    UnsupportedHost,
-    UsageError,
-)
+from ._marshal import failure_of
+from ._stream import Stream, Timing
+from .errors import BundleError, RuntimeFailure, UnsupportedHost
 from .manifest import Manifest
 from .signature import Preprocess, Signature
 
-Floats = NDArray[np.float32]
-FLOAT, BYTE = np.dtype(np.float32), np.dtype(np.uint8)
+__all__ = ["Model", "Operation", "Stream", "Timing", "open"]
 
 
 class Operation(NamedTuple):
@@ -55,15 +42,6 @@ class Operation(NamedTuple):
     schedule: str
     macs: int
     bytes: int
-
-
-class Timing(NamedTuple):
-    """Time of one operation of the last profiled step."""
-
-    kernel: str
-    layer: str
-    schedule: str
-    ns: int
 
 
 def open(path: str | os.PathLike[str], threads: int | None = None) -> Model:
@@ -103,7 +81,7 @@ class Model(AbstractContextManager["Model"]):
         if status == abi.CPU:
             raise abi.error_from(BundleError, text.value, name="wrong-cpu")
         if status != abi.OK:
-            raise abi.error_from(_failure(status), text.value)
+            raise abi.error_from(failure_of(status), text.value)
         self._handle = handle
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._finalizer = weakref.finalize(self, self._library.tsm_close, handle)
@@ -175,181 +153,3 @@ class Model(AbstractContextManager["Model"]):
         stated = [(pair.input.name, pair.input.shape) for pair in self.signature.states]
         if found != stated:
             raise RuntimeFailure("The library's states are not the manifest's.", found=found, allowed=stated)
-
-
-class Stream(AbstractContextManager["Stream"]):
-    """The states of one camera. Made by :meth:`Model.stream`."""
-
-    def __init__(self, model: Model, threads: int) -> None:
-        handle = ctypes.c_void_p()
-        text = ctypes.create_string_buffer(abi.ERROR_SIZE)
-        library = model._library
-        status = library.tsm_stream_new(
-            model._handle, _threads(threads), ctypes.byref(handle), text, len(text)
-        )
-        if status != abi.OK:
-            raise abi.error_from(_failure(status), text.value)
-        self.model = model  # keeps the model open as long as the stream lives
-        self._input = model.signature.inputs[0]
-        self._library = library
-        self._handle = handle
-        self._busy = threading.Lock()
-        count = ctypes.c_size_t()
-        scores = library.tsm_scores(handle, ctypes.byref(count))  # one place for all steps of the stream
-        self._scores = np.ctypeslib.as_array(scores, (count.value,))
-        self._finalizer = weakref.finalize(self, library.tsm_stream_free, handle)
-
-    def step(self, frame: NDArray[np.uint8], *, format: str = "bgr") -> Floats:
-        """Take one picture and return its scores.
-
-        Args:
-            frame: uint8 [height, width, 3], each side 1 to 16384.
-            format: order of the channels in ``frame``, "bgr" (as OpenCV gives it) or "rgb".
-
-        Returns:
-            float32 [classes], the logits; a copy.
-
-        Raises:
-            FrameError: wrong type, shape or format, or a network that takes no picture. The states keep their values.
-        """
-        if format not in abi.FORMATS:
-            raise FrameError("Unknown channel order.", found=repr(format), allowed=", ".join(abi.FORMATS))
-        _check_array("frame", frame, BYTE)
-        sides_fit = frame.ndim == 3 and all(1 <= side <= abi.MAX_IMAGE_SIDE for side in frame.shape[:2])
-        if not sides_fit or frame.shape[2] != 3:
-            raise FrameError(
-                "A frame has the wrong shape.",
-                found=list(frame.shape),
-                allowed=f"[height, width, 3], each side 1 to {abi.MAX_IMAGE_SIDE}",
-            )
-        height, width, _ = frame.shape
-        if frame.strides[1:] != (3, 1) or frame.strides[0] < 3 * width:  # a mirrored or planar view
-            frame = np.ascontiguousarray(frame)
-        image = abi.Image(_address(frame), width, height, frame.strides[0], abi.FORMATS[format])
-        return self._step(self._library.tsm_step_image, ctypes.byref(image))
-
-    def step_tensor(self, tensor: Floats) -> Floats:
-        """Take one preprocessed frame, float32 of the signature's input shape; return as :meth:`step` does."""
-        _check_array(self._input.name, tensor, FLOAT, self._input.shape)
-        tensor = np.ascontiguousarray(tensor)
-        return self._step(self._library.tsm_step_tensor, _address(tensor), tensor.size)
-
-    def reset(self) -> None:
-        """Set all states to zero, as in a new stream."""
-        self._call(RuntimeFailure, self._library.tsm_reset)
-
-    def states(self) -> dict[str, Floats]:
-        """Return a copy of every state, float32 in its logical NCHW shape, by name."""
-        result = {}
-        for index, pair in enumerate(self.model.signature.states):
-            value = np.empty(pair.input.shape, np.float32)
-            self._call(RuntimeFailure, self._library.tsm_state_get, index, value.ctypes.data, value.size)
-            result[pair.input.name] = value
-        return result
-
-    def set_states(self, values: Mapping[str, Floats]) -> None:
-        """Replace the named states; all names and shapes are checked before the first one is written."""
-        specs = {
-            pair.input.name: (index, pair.input.shape)
-            for index, pair in enumerate(self.model.signature.states)
-        }
-        for name, value in values.items():
-            if name not in specs:
-                raise UnknownName.of("state", name, specs)
-            _check_array(name, value, FLOAT, specs[name][1])
-        for name, value in values.items():
-            data = np.ascontiguousarray(value)
-            self._call(
-                RuntimeFailure, self._library.tsm_state_set, specs[name][0], data.ctypes.data, data.size
-            )
-
-    def profile(self, on: bool = True) -> None:
-        """Record the time of each operation from the next step on, or stop doing so."""
-        self._call(RuntimeFailure, self._library.tsm_profile, int(on))
-
-    def timings(self) -> list[Timing]:
-        """Return the time of each operation in the last step that was profiled, in running order."""
-        self._occupy()
-        try:
-            count = ctypes.c_size_t()
-            values = self._library.tsm_op_ns(self._handle, ctypes.byref(count))
-            ns = [int(values[index]) for index in range(count.value)]
-        finally:
-            self._busy.release()
-        return [Timing(op.kernel, op.layer, op.schedule, t) for op, t in zip(self.model.ops(), ns)]
-
-    def close(self) -> None:
-        """Stop the workers and free the memory. A second call does nothing."""
-        self._finalizer()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _step(self, function: Any, *arguments: Any) -> Floats:
-        self._occupy()
-        try:
-            self._check(FrameError, function(self._handle, *arguments))
-            return self._scores.copy()
-        finally:
-            self._busy.release()
-
-    def _call(self, refusal: type[EdgeError], function: Any, *arguments: Any) -> None:
-        self._occupy()
-        try:
-            self._check(refusal, function(self._handle, *arguments))
-        finally:
-            self._busy.release()
-
-    def _check(self, refusal: type[EdgeError], status: int) -> None:
-        if status != abi.OK:
-            kind = refusal if status == abi.ARGUMENT else _failure(status)
-            raise abi.error_from(kind, self._library.tsm_error(self._handle))
-
-    def _occupy(self) -> None:
-        """Refuse a closed stream, and a second thread in the same stream: C would only crash."""
-        if not self._busy.acquire(blocking=False):
-            raise RuntimeFailure(
-                "Two threads use one stream at the same time.",
-                hint="make a stream for each with model.stream()",
-            )
-        if not self._finalizer.alive:
-            self._busy.release()
-            raise RuntimeFailure("The stream is closed.", hint="make a new one with model.stream()")
-
-
-def _address(array: NDArray[Any]) -> int:
-    """Where an array's numbers lie.
-
-    `array.ctypes` runs through much of numpy, and after a step nothing of it is in a cache: on a Zen 4 core it takes 35
-    to 40 us then, and this 21. A step of 5.6 ms does not show it.
-    """
-    try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
-    except (TypeError, ValueError):  # not to be written, or rows apart: no such buffer
-        return int(array.ctypes.data)
-
-
-def _failure(status: int) -> type[RuntimeFailure]:
-    return DeviceError if status == abi.DEVICE else RuntimeFailure
-
-
-def _check_array(
-    name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None
-) -> None:
-    fits = isinstance(value, np.ndarray) and value.dtype == dtype and shape in (None, value.shape)
-    if fits:  # nothing is worded for the usual case: this stands in every step
-        return
-    allowed = f"a numpy array of {dtype}" + (f" and shape {list(shape)}" if shape else "")
-    if not isinstance(value, np.ndarray):
-        raise FrameError(f"'{name}' is no array.", found=type(value).__name__, allowed=allowed)
-    raise FrameError(f"'{name}' does not fit.", found=f"{value.dtype} {list(value.shape)}", allowed=allowed)
-
-
-def _threads(value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= abi.MAX_THREADS:
-        raise UsageError(
-            "Bad number of threads.", found=value, allowed=f"an integer from 1 to {abi.MAX_THREADS}"
-        )
-    return value

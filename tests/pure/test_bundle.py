@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tsm_edge import bundle
+from tsm_edge import _atomic_folder, bundle
 from tsm_edge.errors import BundleError, OutputError
 from tsm_edge.host import Host
 from tsm_edge.manifest import Manifest
@@ -128,9 +128,9 @@ class DiskFull:
 @pytest.mark.parametrize("allowed", range(5))
 def test_a_full_disk_leaves_nothing_or_the_older_bundle(toy, manifest, files, monkeypatch, allowed):
     before = snapshot(toy)
-    monkeypatch.setattr(bundle, "_store", DiskFull(bundle._store, allowed))
+    monkeypatch.setattr(_atomic_folder, "store", DiskFull(_atomic_folder.store, allowed))
     for place in (toy, toy.parent / "new"):
-        bundle._store.left = allowed
+        _atomic_folder.store.left = allowed
         with pytest.raises(OutputError, match="No space left"):
             bundle.write(place, dataclasses.replace(manifest, threads=9), files)
     assert snapshot(toy) == before

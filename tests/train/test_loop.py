@@ -17,6 +17,8 @@ from click.testing import CliRunner
 from tsm_edge import checkpoints, cli, models
 from tsm_edge.errors import CheckpointError, DataError
 from tsm_edge.train import checkpoint, command, loop
+from tsm_edge.train.batches import spread
+from tsm_edge.train.loss import loss_of
 from tsm_edge.train.network import Variant
 from tsm_edge.train.settings import Settings
 from tsm_edge.train.store import open_store
@@ -169,12 +171,12 @@ def test_too_few_clips_and_a_foreign_checkpoint(small_store, tmp_path):
 
 def test_every_stretch_of_an_epoch_holds_all_classes():
     targets = np.array([0] * 60 + [1] * 30 + [2] * 30)
-    order = loop.spread(targets, np.random.default_rng(0))
+    order = spread(targets, np.random.default_rng(0))
     assert sorted(order) == list(range(120))
     for at in range(0, 120, 12):
         counts = np.bincount(targets[order[at : at + 12]], minlength=3)
         assert abs(counts - [6, 3, 3]).max() <= 1
-    assert (order != loop.spread(targets, np.random.default_rng(1))).any()
+    assert (order != spread(targets, np.random.default_rng(1))).any()
 
 
 @pytest.mark.parametrize("consensus", [0.0, 1.0])
@@ -183,7 +185,7 @@ def test_later_frames_count_more_in_the_loss(consensus):
     late, early = logits.clone(), logits.clone()
     late[0, 3, 1] = early[0, 0, 1] = 3.0
     one = settings(consensus=consensus, smoothing=0.0)
-    assert loop.loss_of(late, labels, one) < loop.loss_of(early, labels, one)
+    assert loss_of(late, labels, one) < loss_of(early, labels, one)
 
 
 def test_from_half_of_the_clip_on_every_frame_counts_alike():
@@ -191,7 +193,7 @@ def test_from_half_of_the_clip_on_every_frame_counts_alike():
     for row, frame in enumerate((0, 1, 3)):
         logits[row, frame, 1] = 3.0
     frames = settings(consensus=0.0, smoothing=0.0)
-    first, half, last = (float(loop.loss_of(one[None], labels, frames)) for one in logits)
+    first, half, last = (float(loss_of(one[None], labels, frames)) for one in logits)
     assert first > half == pytest.approx(last)
 
 
@@ -212,10 +214,10 @@ def test_processes_draw_the_same_batches_as_the_thread(small_store, tmp_path):
     """A GPU's examples come from processes; they must be the ones that a training on the CPU sees."""
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
     store = open_store(small_store)
-    trainer = loop.Trainer(settings(batch=4), model, store, store, tmp_path)
+    batches = loop.Trainer(settings(batch=4), model, store, store, tmp_path).batches
     groups = [np.arange(4), np.arange(4, 8)]
-    for group, (pixels, labels) in zip(groups, trainer._by_processes(2, groups), strict=True):
-        wanted, named = trainer._examples(2, group)
+    for group, (pixels, labels) in zip(groups, batches._by_processes(2, groups), strict=True):
+        wanted, named = batches._examples(2, group)
         assert np.array_equal(pixels.numpy(), wanted) and np.array_equal(labels.numpy(), named)
 
 

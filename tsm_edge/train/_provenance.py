@@ -1,0 +1,47 @@
+"""Which training the files of a folder are of: a checkpoint by its settings, the weights by what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from ..weights_meta import WeightsMeta
+from . import checkpoint
+from .settings import Settings
+
+
+def checkpoint_of(out: Path, settings: Settings) -> dict[str, Any]:
+    """Return the content of the checkpoint in the folder ``out``.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or it is of a training with other settings.
+    """
+    path = out / checkpoint.LAST
+    if not path.is_file():
+        raise CheckpointError(
+            f"There is nothing to resume in '{out}'.",
+            found=f"no {checkpoint.LAST}",
+            hint="leave out --resume",
+        )
+    content = checkpoint.load(path)
+    other = Settings.from_json(content["settings"]).differing(settings)
+    if other:
+        raise CheckpointError(
+            f"The training in '{out}' was started with other settings.",
+            found=", ".join(other),
+            hint="give the same options, or another --out",
+        )
+    return content
+
+
+def weights_meta(settings: Settings, record: Mapping[str, Any]) -> WeightsMeta:
+    """Return what the weights say of their training; ``record``: the metrics of the epoch that they are of."""
+    used, kind = settings, settings.variant
+    note = (
+        f"trained on {used.data}: epoch {record['epoch']} of {used.epochs}, {used.frames} frames ({used.way}), shift "
+        f"{kind.direction} {kind.proportion:g} {kind.place} {kind.padding}, seed {used.seed}; "
+        f"held-out top-1 {record['top1']:.4f}"
+    )
+    return WeightsMeta(used.model, dict(used.parameters), used.labels, used.rate_fps, note)
