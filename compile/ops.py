@@ -12,7 +12,7 @@ class Conv:
     out = clip(conv(x, w) + bias [+ residual], low, high). Where `fold_in` is set, the first `fold_in` input
     channels are read from the state of the last frame instead of x. Where `fold_out` is set, the first `fold_out`
     output channels are also written to the next state. groups is 1 (dense) or `channels` (depthwise).
-    blocked_in, blocked_out: x or the output lie in blocks of channels (`tile.Layout.by_block`) in place of NHWC.
+    blocked_in, blocked_out: x or the output lie in blocks of channels (`image_layout.Layout`) in place of NHWC.
     """
 
     height: int

@@ -118,14 +118,9 @@ def compile(
         passes.run(graph)
     phases.save("fused.txt", graph.text)
     with phases.phase("schedule"):
-        machine = backend.machine(target, precision)
-        lower.prepare(graph, backend.SCHEDULES, machine)
-        tuned = tuning.choices(graph, target, backend)
-        lowered = lower.lower(graph, backend.SCHEDULES, machine, tuned)
+        lowered = scheduled(graph, backend, target, precision, tuning)
     phases.save("scheduled.txt", graph.text)
-    missed = [step.label for step in lowered.steps if step.schedule == lower.GENERIC]
-    if missed and network.info.source == "zoo":
-        raise CompileError("No schedule takes a layer of a shipped model.", found=", ".join(missed))
+    require_schedules(lowered, network.info)
     with phases.phase("plan"):
         planned = planner.plan(graph, lowered, backend.ALIGN)
     phases.save("plan.txt", planned.plan.text)
@@ -152,6 +147,22 @@ def compile(
         written = bundle.write(output, manifest, files, executable={"tsm-edge-run"})
     modelled = backend.modelled(planned, code, target, precision, manifest.threads)
     return Compiled(output, written, planned, code, modelled, phases.seconds)
+
+
+def scheduled(
+    graph: Graph, backend: ModuleType, target: EdgeTarget, precision: str, tuning: Tuning
+) -> lower.Lowered:
+    """The steps of a graph as a machine runs them; what was tuned is chosen by its records, the rest by the model."""
+    machine = backend.machine(target, precision)
+    lower.prepare(graph, backend.SCHEDULES, machine)
+    return lower.lower(graph, backend.SCHEDULES, machine, tuning.choices(graph, target, backend))
+
+
+def require_schedules(lowered: lower.Lowered, info: ModelInfo) -> None:
+    """No layer of a shipped model is left to generic loops; CompileError names those that are."""
+    missed = [step.label for step in lowered.steps if step.schedule == lower.GENERIC]
+    if missed and info.source == "zoo":
+        raise CompileError("No schedule takes a layer of a shipped model.", found=", ".join(missed))
 
 
 def backend_of(target: EdgeTarget) -> ModuleType:

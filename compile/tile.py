@@ -7,133 +7,24 @@ with one activation per row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import tir
-from .tiling import FMA_LATENCY
+from .accumulators import Accumulators
+from .image_layout import blocked
+from .prefetch import Ahead
 from .tir import Buffer, Expr
 
-LINE = 16  # floats of a cache line
 UNROLLED = 9  # reductions up to this length are straight code: a row of a 3x3 stem, the head of a shifted tap
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where the numbers of an image lie: element = pixel * pixel_step + channel * channel_step."""
+class Tile(Accumulators):
+    """rows x width accumulators, and the reductions that add to them."""
 
-    pixel_step: Expr
-    channel_step: Expr
-
-    @classmethod
-    def by_pixel(cls, channels: int) -> Layout:
-        """NHWC: the channels of a pixel are neighbours."""
-        return cls(channels, 1)
-
-    @classmethod
-    def by_block(cls, pixels: Expr, lanes: int) -> Layout:
-        """Blocks of `lanes` channels, all pixels of a block together; a channel must be a multiple of `lanes`.
-
-        Vectors of neighbouring pixels are neighbours, so NEON loads and stores two with one instruction.
-        """
-        return cls(lanes, pixels)
-
-    def at(self, pixel: Expr, channel: Expr) -> Expr:
-        """Index of a channel of a pixel."""
-        return pixel * self.pixel_step + channel * self.channel_step
-
-
-@dataclass(frozen=True)
-class Epilogue:
-    """What happens to a finished accumulator: + residual, clamp, store, and the copy into the next state."""
-
-    out: Buffer
-    layout: Layout  # of `out` and `residual`
-    residual: Buffer | None = None
-    low: float | None = None
-    high: float | None = None
-    state: Buffer | None = None
-    fold: int = 0  # first `fold` channels of each pixel are the next state; its row pitch too
-    clamp: tuple[str, str] | None = None  # see tir.clip
-
-
-@dataclass(frozen=True)
-class Ahead:
-    """Memory that is needed soon: every step of a reduction asks for the cache line of one element of it.
-
-    Most steps ask for the line that the step before asked for. To ask once a line takes two loops or several steps of
-    straight code; LLVM then has the weights of two steps in registers and accumulators in memory.
-    """
-
-    buffer: Buffer
-    at: Callable[[Expr], Expr]  # step -> element
-
-    @classmethod
-    def run(cls, buffer: Buffer, first: Expr, size: int, steps: int, part: Expr = 0, parts: int = 1) -> Ahead:
-        """One part of `size` elements from `first`, which so many equal parts ask for together."""
-        each = -(-size // parts)
-        start = tir.bind(first + part * each)
-        return cls(buffer, lambda step: start + step * -(-each // steps))
-
-    @classmethod
-    def rows(cls, buffer: Buffer, first: Expr, pitch: int, width: int, rows: int, steps: int) -> Ahead:
-        """`width` elements of each of `rows` rows, which are `pitch` apart, from `first`."""
-        lines, start = -(-width // LINE), tir.bind(first)
-        each = max(1, steps // rows)
-        return cls(buffer, lambda step: start + step // each * pitch + step % lines * LINE)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """rows x width accumulators made of vectors of at most `lanes` floats."""
-
-    rows: int
-    width: int
-    lanes: int
-    by_lane: bool  # load activations as vectors along k and multiply by element (NEON)
     fused: bool  # ask for the FMA by name
     registers: int  # of the machine
-
-    @property
-    def chains(self) -> int:
-        """Accumulators of one number: so few multiply-adds as a tile of one pixel has would wait for each other."""
-        return self.lanes if self.by_lane and self.rows * -(-self.width // self.lanes) <= FMA_LATENCY else 1
-
-    def accumulators(self, bias: Buffer, channel: Expr, copies: int = 1, pixel: Expr = 0) -> Buffer:
-        """Allocate the accumulators and start them at the bias of `channel`...
-
-        copies: how often every vector of the bias stands in memory; with as many as rows, NEON loads two accumulators
-        at once where it else would copy one register to each. pixel: of the tile, for each loads the bias anew.
-        """
-        acc = self._cleared(1)
-        first = channel * copies + (tir.beside(pixel) if copies > 1 else 0)
-        for offset, lanes in tir.vectors(self.width, self.lanes):
-            start = tir.bind(tir.load(bias, channel + offset, lanes)) if copies == 1 else None
-            for row in range(self.rows):
-                at = first + offset * copies + row * lanes
-                value = tir.load(bias, at, lanes) if start is None else start
-                tir.store(acc, row * self.width + offset, value, lanes)
-        return acc
-
-    def zeros(self) -> Buffer:
-        """Allocate the accumulators and start them at zero."""
-        return self._cleared(0)
-
-    def _cleared(self, first: int) -> Buffer:
-        """Allocate the accumulators; the chains from `first` on start at zero."""
-        acc = tir.local(self.rows * self.width * self.chains)
-        for row in range(first * self.rows, self.chains * self.rows):
-            for offset, lanes in tir.vectors(self.width, self.lanes):
-                tir.store(acc, row * self.width + offset, tir.constant(0.0, lanes), lanes)
-        return acc
-
-    def total(self, acc: Buffer, at: int, lanes: int) -> Expr:
-        """Accumulators `at`..., all chains together."""
-        size = self.rows * self.width
-        return sum(
-            (tir.load(acc, at + chain * size, lanes) for chain in range(1, self.chains)),
-            start=tir.load(acc, at, lanes),
-        )
 
     def shared(self, fold: int, channels: int, hop: Expr) -> int:
         """How many of the state's `fold` channels lie in the vector in which the rest of `channels` begins.
@@ -142,13 +33,6 @@ class Tile:
         """
         skip = fold % self.lanes
         return skip if (self.by_lane or blocked(hop)) and channels - fold >= self.lanes - skip else 0
-
-    def store(self, acc: Buffer, target: Buffer, base: Expr) -> None:
-        """Store the sums as they are, rows one after the other from element `base`."""
-        for row in range(self.rows):
-            for offset, lanes in tir.vectors(self.width, self.lanes):
-                at = row * self.width + offset
-                tir.store(target, base + at, self.total(acc, at, lanes), lanes)
 
     def reduce(
         self,
@@ -249,76 +133,3 @@ class Tile:
                     a = tir.lane(values[row], s, lanes) if by_lane else tir.splat(values[row], lanes)
                     total = tir.multiply_add(tir.load(acc, at, lanes), a, weight, lanes, self.fused)
                     tir.store(acc, at, total, lanes)
-
-    def finish(
-        self,
-        acc: Buffer,
-        epilogue: Epilogue,
-        pixels: Sequence[Expr],
-        channel: Expr,
-        kept: int | None = None,
-    ) -> None:
-        """Apply the epilogue to every row and store; `pixels[row]` is the output pixel, `channel` the first channel.
-
-        kept: how many channels to store; None stands for all.
-        """
-        layout = epilogue.layout
-        bases = [tir.bind(layout.at(pixel, channel)) for pixel in pixels]
-        places = [
-            (row, piece) for row in range(self.rows) for piece in tir.vectors(kept or self.width, self.lanes)
-        ]
-        hop = layout.channel_step
-        if blocked(hop):
-            places.sort(key=lambda place: place[1])  # neighbours in memory one after the other
-            if self.by_lane and isinstance(hop, int) and self.rows > 1:
-                hop = tir.unknown(hop)  # an address for every block, and stores in pairs from there
-        copies = []
-        for row, (offset, lanes) in places:
-            at = bases[row] + offset * hop
-            value = write(epilogue, self.total(acc, row * self.width + offset, lanes), at, lanes)
-            copies.append((value, at, pixels[row], channel + offset, lanes))
-            if not self.by_lane:
-                keep(epilogue, *copies.pop())
-        # Tests between the stores would keep them from becoming pairs.
-        for copy in copies:
-            keep(epilogue, *copy)
-
-
-def blocked(channel_step: Expr) -> bool:
-    """Whether a channel step belongs to blocks of channels."""
-    return not (isinstance(channel_step, int) and channel_step == 1)
-
-
-def write(epilogue: Epilogue, value: Expr, at: Expr, lanes: int) -> Expr:
-    """Finish `lanes` channels of one pixel as element `at` of the output; returns what was stored."""
-    if epilogue.residual is not None:
-        value = value + tir.load(epilogue.residual, at, lanes)
-    value = tir.bind(tir.clip(value, epilogue.low, epilogue.high, lanes, epilogue.clamp))
-    tir.store(epilogue.out, at, value, lanes)
-    return value
-
-
-def keep(epilogue: Epilogue, value: Expr, at: Expr, pixel: Expr, channel: Expr, lanes: int) -> None:
-    """Store the next state's part of a vector that was written to element `at`: `channel`... of `pixel`."""
-    if epilogue.state is None:
-        return
-    fold, state = epilogue.fold, epilogue.state
-    if isinstance(channel, int) and channel >= fold:
-        return
-
-    def whole() -> None:
-        tir.store(state, pixel * fold + channel, value, lanes)
-
-    def part(count: int) -> Callable[[], None]:
-        # The fold ends inside this vector: copy its head from the output that was just written.
-        def emit() -> None:
-            for offset, piece in tir.vectors(count, lanes):
-                tir.store(
-                    state, pixel * fold + channel + offset, tir.load(epilogue.out, at + offset, piece), piece
-                )
-
-        return emit
-
-    rest = fold % lanes
-    inside = channel + lanes <= fold
-    tir.branch(inside, whole, (lambda: tir.branch(channel < fold, part(rest))) if rest else None)

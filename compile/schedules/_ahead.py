@@ -18,7 +18,7 @@ from tvm import tirx
 
 from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv
-from tsm_edge.compile.tile import Ahead
+from tsm_edge.compile.prefetch import Ahead
 from tsm_edge.compile.tiling import Machine, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 

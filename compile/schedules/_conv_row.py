@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv
-from tsm_edge.compile.tile import Ahead, Tile
+from tsm_edge.compile.prefetch import Ahead
+from tsm_edge.compile.tile import Tile
 from tsm_edge.compile.tiling import Machine, Order, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tsm_edge.compile import tir
+from tsm_edge.compile.epilogue import Epilogue, keep, write
+from tsm_edge.compile.image_layout import Layout
 from tsm_edge.compile.ops import Conv
-from tsm_edge.compile.tile import Epilogue, Layout, keep, write
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from tsm_edge.compile import tir
+from tsm_edge.compile.epilogue import Epilogue
+from tsm_edge.compile.image_layout import Layout
 from tsm_edge.compile.ops import Conv, InvertedResidual
-from tsm_edge.compile.tile import Epilogue, Layout
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 

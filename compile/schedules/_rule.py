@@ -11,8 +11,10 @@ import numpy as np
 from tvm import tirx
 
 from tsm_edge.compile import tiling, tir
+from tsm_edge.compile.epilogue import Epilogue
+from tsm_edge.compile.image_layout import Layout
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Epilogue, Layout, Tile
+from tsm_edge.compile.tile import Tile
 from tsm_edge.compile.tir import Buffer, Expr
 
 

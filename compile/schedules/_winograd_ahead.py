@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv
-from tsm_edge.compile.tile import LINE, Ahead
+from tsm_edge.compile.prefetch import LINE, Ahead
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 

@@ -20,8 +20,8 @@ import numpy as np
 from tvm import tirx
 
 from tsm_edge.compile import tir
+from tsm_edge.compile.image_layout import Layout
 from tsm_edge.compile.ops import Conv, InvertedResidual, Op
-from tsm_edge.compile.tile import Layout
 from tsm_edge.compile.tiling import Machine, Panels
 from tsm_edge.compile.tir import Buffer
 

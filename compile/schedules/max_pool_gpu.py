@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from tsm_edge.compile import gpu_tile, gpu_tiling
+from tsm_edge.compile import gpu_operands, gpu_tiling
 from tsm_edge.compile import gpu_tir as gpu
 from tsm_edge.compile.gpu_tiling import Machine, Window
 from tsm_edge.compile.gpu_tir import Expr, Memory
@@ -74,7 +74,7 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> _gpu.Kernel:
             def write(output: int, pixel: Expr) -> None:
                 memory["y"].store(pixel * op.channels + channel, best, output * lanes, lanes)
                 if op.fold_out:
-                    gpu_tile.write_state(
+                    gpu_operands.write_state(
                         memory["next"], op.fold_out, best, output * lanes, pixel, channel, lanes
                     )
 

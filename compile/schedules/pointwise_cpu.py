@@ -33,7 +33,7 @@ import numpy as np
 
 from tsm_edge.compile import tiling, tir
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Ahead
+from tsm_edge.compile.prefetch import Ahead
 from tsm_edge.compile.tiling import Machine, Order, Panels
 from tsm_edge.compile.tir import Buffer, Expr
 

@@ -25,8 +25,9 @@ import numpy as np
 from tvm import tirx
 
 from tsm_edge.compile import tiling, tir, winograd
+from tsm_edge.compile.epilogue import write
 from tsm_edge.compile.ops import Conv, Op
-from tsm_edge.compile.tile import Ahead, write
+from tsm_edge.compile.prefetch import Ahead
 from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
