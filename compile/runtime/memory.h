@@ -1,4 +1,4 @@
-/* memory.h: the blocks that a step reads and writes. free() returns them. */
+/* memory.h: the blocks that a step reads and writes. */
 #ifndef TSM_MEMORY_H
 #define TSM_MEMORY_H
 
@@ -13,5 +13,8 @@ char *tsm_zeros(size_t bytes);
 /* A copy of a constant of the library in such a block. The pages it came from leave memory as they are copied: what the
  * process holds does not grow. */
 char *tsm_copy(const char *constant, size_t bytes);
+
+/* Gives back a block of so many bytes; NULL is none. */
+void tsm_release(char *block, size_t bytes);
 
 #endif

@@ -32,7 +32,7 @@ tsm_status tsm_open(tsm_model **out, char *error, size_t error_size) {
 }
 
 void tsm_close(tsm_model *model) {
-    if (model != NULL) free(model->weights);
+    if (model != NULL) tsm_release(model->weights, model->plan->weights_bytes);
     free(model);
 }
 

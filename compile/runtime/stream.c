@@ -16,13 +16,18 @@ static void point_at_states(tsm_stream *s) {
     }
 }
 
-/* Everything that a step writes is one block: arena, both state blobs, and every thread's scratch. Kernels use aligned
- * vector loads up to AVX-512. Zeroing also maps the pages, so that no step has to.
+/* Everything that a step writes is one block: arena, both state blobs, and every thread's scratch. */
+static size_t block_bytes(const tsm_stream *s) {
+    return tsm_apart(s->plan->arena_bytes) + 2 * tsm_apart(s->plan->state_bytes) +
+           (size_t)s->threads * tsm_apart(s->plan->scratch_bytes);
+}
+
+/* Kernels use aligned vector loads up to AVX-512. Zeroing also maps the pages, so that no step has to.
  * Returns 0 when memory is out; tsm_stream_free then frees what there is. */
 static int allocate(tsm_stream *s) {
     const tsm_plan *plan = s->plan;
     const size_t state = tsm_apart(plan->state_bytes), scratch = tsm_apart(plan->scratch_bytes);
-    char *place = s->arena = tsm_zeros(tsm_apart(plan->arena_bytes) + 2 * state + (size_t)s->threads * scratch);
+    char *place = s->arena = tsm_zeros(block_bytes(s));
     s->op_ns = calloc(plan->op_count + 1, sizeof *s->op_ns);
     s->memory = calloc((size_t)s->threads, sizeof *s->memory);
     if (!place || !s->op_ns || !s->memory) return 0;
@@ -64,7 +69,7 @@ void tsm_stream_free(tsm_stream *s) {
     tsm_feed_close(&s->feed);
     free(s->memory);
     free(s->op_ns);
-    free(s->arena);
+    tsm_release(s->arena, block_bytes(s));
     free(s);
 }
 

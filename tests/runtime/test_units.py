@@ -45,6 +45,13 @@ def test_pool(build, runtime, sanitizer):
     assert run(program).count("ok ") == 9
 
 
+@pytest.mark.parametrize("flags", [(), ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")])
+def test_memory(build, runtime, flags):
+    """A sanitizer sees what is beyond a small block; its malloc has no memory that was in use."""
+    program = build("unit_memory", [HERE / "unit_memory.c", runtime / "memory.c"], *flags)
+    assert run(program).count("ok ") == 5
+
+
 def test_formats(build, runtime):
     names = ("json.c", "json_text.c", "sha256.c")
     sources = [HERE / "unit_formats.c", *(runtime / "command" / name for name in names)]
