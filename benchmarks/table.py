@@ -35,8 +35,8 @@ MODELS = (
 RATIOS = {"tsm-mobilenetv2": (0.75, 0.60), "tsm-resnet50": (0.95, 0.80)}
 OTHERS = (0.85, 0.70)
 PROGRAMS = {
-    "step_time": ("--models", *MODELS, "--against", "onnxruntime,openvino,ncnn", "--min-runs", "80"),
-    "shift_cost": ("--min-runs", "100", "--min-secs", "10"),
+    "step_time": ("--models", *MODELS, "--against", "onnxruntime,openvino,ncnn", "--min-runs", "60"),
+    "shift_cost": ("--min-runs", "100", "--min-secs", "10", "--max-secs", "40"),
     "arm_instructions": (),
     "mca": (),
 }

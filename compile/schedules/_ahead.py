@@ -76,6 +76,17 @@ def following(op: Conv, machine: Machine, operands: Operands, place: Place, step
     ]
 
 
+def below(op: Conv, operands: Operands, place: Place, steps: int) -> list[Ahead]:
+    """The state and the next state of the tile below, where rows follow each other; each panel asks for its part."""
+    runs = ((operands.state, op.fold_in), (operands.epilogue.state, op.fold_out))
+    after = place.pixel + op.width
+    return [
+        Ahead.run(buffer, after * pitch, place.height * pitch, steps, place.number, place.panels)
+        for buffer, pitch in runs
+        if buffer is not None
+    ]
+
+
 def states(op: Conv, operands: Operands, place: Place, steps: int) -> list[Ahead]:
     """The state of the next tile, where a panel runs through many tiles and the first one brings in the state."""
     if operands.state is None:

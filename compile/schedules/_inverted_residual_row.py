@@ -133,5 +133,5 @@ class Block:
         )
         pixel = tir.bind(y * project.width)
         emit_span(
-            project, self.machine, operands, rows, panels, project.width, (self.depthwise_pixel, 0, pixel)
+            project, self.machine, operands, rows, panels, project.width, (self.depthwise_pixel, pixel, pixel)
         )

@@ -231,7 +231,10 @@ def emit_span(
     count: int,
     pixels: tuple[Expr, Expr, Expr],
 ) -> None:
-    """`count` consecutive pixels, panel by panel so that one panel of weights stays in the first cache."""
+    """`count` pixels of a row, panel by panel so that one panel of weights stays in the first cache.
+
+    Where requests pay, those for the states of the row below are made meanwhile.
+    """
     source, past, out = pixels
 
     def panel_of(panel: Panel) -> None:
@@ -239,7 +242,11 @@ def emit_span(
         for tiles, height in tiling.split_rows(count, rows):
             with tir.loop(0, tiles) as index:
                 at = index * height + first if tiles > 1 else first
-                emit_tile(op, machine, operands, height, panel, (source + at, past + at, out + at))
+                ahead: list[Ahead] = []
+                if machine.prefetch:
+                    place = Place.of(past + at, height, panel, panels)
+                    ahead = _ahead.below(op, operands, place, op.channels - op.fold_in)
+                emit_tile(op, machine, operands, height, panel, (source + at, past + at, out + at), ahead)
             first += tiles * height
 
     _rule.each_panel(panels, op.channels, panel_of)

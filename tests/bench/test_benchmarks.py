@@ -233,6 +233,34 @@ def test_the_shift_is_timed_until_it_is_known_well_enough(program, monkeypatch):
     assert not ends([1.001, 1.002] * 4, 5.0)
 
 
+def test_a_shift_away_from_two_near_cores_is_measured_again(program, monkeypatch, tmp_path):
+    """Once, at the end, and only on the thread count that it was measured on."""
+    module, calls = program("shift_cost"), []
+
+    def one_row(pair, threads, options):
+        calls.append((pair, threads))
+        return {"threads": threads, "near": threads == 1 or len(calls) > 4}
+
+    monkeypatch.setattr(module, "one_row", one_row)
+    monkeypatch.setattr(module, "compiled_pair", lambda name, folder: name)
+    found = module.measure(SimpleNamespace(models=["a", "b"], threads=[1, 2]), tmp_path)
+    assert calls == [("a", 1), ("a", 2), ("b", 1), ("b", 2), ("a", 2), ("b", 2)]
+    assert all(row["near"] for model in found["models"] for row in model["rows"])
+
+
+def test_which_rounds_of_the_shift_count(program):
+    """Those on two near cores where they are half of all; one thread is on one core anyway."""
+    module = program("shift_cost")
+    near, far = module._spells.Pair(50.0, 1.0), module._spells.Pair(350.0, 1.0)
+    spells = [module.Spell(np.full(4, 1.0), near, near), module.Spell(np.full(4, 2.0), far, near)]
+    ratios, is_near = module.counted(spells, 2)
+    assert is_near and len(ratios) == 4 and ratios[0] == 1.0
+    ratios, is_near = module.counted([*spells, spells[1]], 2)
+    assert not is_near and len(ratios) == 12
+    ratios, is_near = module.counted([*spells, spells[1]], 1)
+    assert is_near and len(ratios) == 12
+
+
 def test_a_recorded_runner_runs_once(program, make):
     """It gives what it gave, scores and states, in every contest, and a wrong step in a later one is found."""
     module = program("shift_cost")
