@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from typing import Any
 
 import _common
@@ -19,10 +18,11 @@ from tsm_edge.bench.runner import Runner
 from tsm_edge.bench.stop import StopRule
 from tsm_edge.bench.turns import Entry, contest
 
-#: timed steps of a spell: four rounds, half a second for tsm-mobilenetv2
-STEPS = StopRule(min_runs=20, min_secs=0.0)
-#: a line that takes longer comes from another last-level cache (`_processors.py`); a loop beside its like that takes so
-#: many times its own time has not a core for itself
+#: timed steps of a contest: two rounds, a third of a second for tsm-mobilenetv2
+STEPS = StopRule(min_runs=10, min_secs=0.0)
+#: a line that takes longer comes from another last-level cache (`_processors.py`; a slower machine than that EPYC may
+#: need longer within one, and then has no good spell); a loop beside its like that takes so many times its own time has
+#: not a core for itself
 FAR_NS, CROWDED = 200.0, 1.2
 
 
@@ -80,16 +80,17 @@ def run(
     inputs: Any,
     enough: Callable[[list[Spell], float], bool],
 ) -> list[Spell]:
-    """Short contests, the machine looked at between them, until `enough`, which gets the spells and the seconds.
+    """Spells, the machine looked at between them, until `enough`, which gets the spells and the seconds.
 
-    pair: whose times are compared. orders: the entries of a contest, in the orders that follow each other.
+    pair: whose times are compared. orders: a spell is a short contest in each of these orders of the entries.
     """
     spells: list[Spell] = []
     rounds, start = 0, time.perf_counter()
     with _processors.probe() as look:
         now = look()
-        for entries in cycle(orders):
-            contest(entries, inputs, STEPS)
+        while True:
+            for entries in orders:
+                contest(entries, inputs, STEPS)
             before, now = now, look()
             ratios = _common.paired(*pair)[rounds:]
             rounds += len(ratios)
@@ -108,14 +109,14 @@ def good(spells: list[Spell]) -> list[Spell]:
     ]
 
 
-def standard_error(ratios: NDArray[np.float64]) -> float:
-    """The standard error of the ratios' median: half the distance of the ranks it lies between two times in three.
+def standard_error(values: NDArray[np.float64]) -> float:
+    """The standard error of a median of independent values: half of what lies between its ranks in two of three cases.
 
     Source: the number of values below the median is binomial, whatever their distribution (David and Nagaraja, Order
-    Statistics, section 7.1). Infinite for fewer than four values.
+    Statistics, section 7.1). Infinite for fewer than four values. Rounds of one spell are not independent.
     """
-    if len(ratios) < 4:
+    if len(values) < 4:
         return float("inf")
-    half = 0.5 / np.sqrt(len(ratios))
-    low, high = np.quantile(ratios, (0.5 - half, 0.5 + half))
+    half = 0.5 / np.sqrt(len(values))
+    low, high = np.quantile(values, (0.5 - half, 0.5 + half))
     return float(high - low) / 2

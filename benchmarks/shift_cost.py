@@ -3,10 +3,11 @@
     python benchmarks/shift_cost.py [--json] [--output FILE]
 
 Both are written as ONNX from the same description (the second with every block's shift left out, which makes it the TSN
-baseline of the same shape), compiled by the same command and timed in turns in one process. Both are compared with ONNX
-Runtime on their own file, states included, at every step: it runs in the first few rounds, and is what later rounds,
-which have the same frames, are compared with. On several threads the rounds count in which the processors are cores
-with a cache in common (`_spells.py`), unless most do not.
+baseline of the same shape), compiled by the same command and timed in turns in one process. The scores of every step
+and the states of every round are compared with ONNX Runtime's on the same file: it runs in the first contest, and is
+what later ones, which have the same frames, are compared with. The ratio is the median over spells, in which either
+network is first as often as the other. On several threads the spells count in which the processors are cores with a
+cache in common (`_spells.py`), unless most are not.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tsm_edge.bench.network import Network, own_network
 from tsm_edge.bench.peers.onnxruntime import OnnxRuntime
 from tsm_edge.bench.runner import frames
 from tsm_edge.bench.stop import StopRule
-from tsm_edge.bench.turns import Entry, opened
+from tsm_edge.bench.turns import Entry, Turn, opened
 from tsm_edge.models._layers import Block
 
 MODELS = ("tsm-mobilenetv2", "tsm-resnet18", "tsm-resnet50")
@@ -52,7 +53,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     pairs = {name: compiled_pair(name, folder) for name in options.models}
     rows = {name: [one_row(pairs[name], n, options) for n in options.threads] for name in options.models}
     for name, found in rows.items():
-        found[:] = [row if row["near"] else one_row(pairs[name], row["threads"], options) for row in found]
+        for at, row in enumerate(found):
+            again = row if row["near"] else one_row(pairs[name], row["threads"], options)
+            found[at] = again if again["near"] else row
     return {"models": [{"model": name, "rows": found} for name, found in rows.items()]}
 
 
@@ -88,7 +91,8 @@ def one_row(pair: list[tuple[Network, Path]], threads: int, options: argparse.Na
         for entry in [entry for _, entry in ours] + proofs:
             entry.runner.close()
     tsm, tsn = networks
-    every, (ratios, near) = joined(spells), counted(spells, threads)
+    chosen, near = counted(spells, threads)
+    ratios = medians(chosen)
     return {
         "threads": threads,
         "near": near,
@@ -96,17 +100,18 @@ def one_row(pair: list[tuple[Network, Path]], threads: int, options: argparse.Na
         "tsn": tsn,
         "tsm_over_tsn": round(tsm["median_ms"] / tsn["median_ms"], 4),
         "tsm_over_tsn_of_minima": round(tsm["min_ms"] / tsn["min_ms"], 4),
-        "tsm_over_tsn_of_rounds": round(float(np.median(ratios)), 4),
+        "tsm_over_tsn_of_spells": round(float(np.median(ratios)), 4),
         "standard_error": round(_spells.standard_error(ratios), 4),
-        "tsm_over_tsn_of_all_rounds": round(float(np.median(every)), 4),
-        "rounds": len(every),
-        "rounds_counted": len(ratios),
+        "tsm_over_tsn_of_all_spells": round(float(np.median(medians(spells))), 4),
+        "spells": len(spells),
+        "spells_counted": len(chosen),
+        "rounds_counted": rounds(chosen),
         "worst_relative_difference": max(other.agreement.worst for other in proofs if other.agreement),
     }
 
 
 def timed(two: list[list[Entry]], inputs: list[Any], threads: int, rule: StopRule) -> list[Spell]:
-    """Short contests, with either network first in turn, until the rule and `PRECISION` are met, or its cap.
+    """Spells with either network first in turn, until those that count meet the rule and `PRECISION`, or its cap.
 
     With the same one first in every round, what else runs on the machine can keep step with the rounds: of six runs of
     tsm-resnet18 on one thread, two then said 1.05, in medians as in rounds, and four 0.99 to 1.007.
@@ -116,25 +121,31 @@ def timed(two: list[list[Entry]], inputs: list[Any], threads: int, rule: StopRul
     def enough(spells: list[Spell], seconds: float) -> bool:
         if seconds >= rule.max_secs:
             return True
-        ended = rule.ended_by(len(tsm[0].times_ns), seconds)
-        return bool(ended) and _spells.standard_error(counted(spells, threads)[0]) <= PRECISION
+        chosen, near = counted(spells, threads)
+        ended = near and rule.ended_by(rounds(chosen) * Turn().timed, seconds)
+        return bool(ended) and _spells.standard_error(medians(chosen)) <= PRECISION
 
     return _spells.run((tsm[0], tsn[0]), [tsm + tsn, tsn + tsm], inputs, enough)
 
 
-def joined(spells: list[Spell]) -> NDArray[np.float64]:
-    """The ratios of all their rounds."""
-    return np.concatenate([spell.ratios for spell in spells])
+def medians(spells: list[Spell]) -> NDArray[np.float64]:
+    """The ratio of every spell: the median of its rounds, as many of either order."""
+    return np.array([np.median(spell.ratios) for spell in spells])
 
 
-def counted(spells: list[Spell], threads: int) -> tuple[NDArray[np.float64], bool]:
-    """The ratios of the rounds that count, and True: of those on two cores of one cache.
+def rounds(spells: list[Spell]) -> int:
+    """How many there are in all."""
+    return sum(len(spell.ratios) for spell in spells)
 
-    Where they are the smaller part, all rounds and False.
+
+def counted(spells: list[Spell], threads: int) -> tuple[list[Spell], bool]:
+    """The spells that count, and True: on one thread all of them, else the good ones (`_spells.good`).
+
+    Where those are the smaller part, all of them and False.
     """
     chosen = good(spells) if threads > 1 else spells
     near = 2 * len(chosen) >= len(spells)
-    return joined(chosen if near else spells), near
+    return chosen if near else spells, near
 
 
 def proof(network: Network, threads: int, reference: Entry) -> Entry:
@@ -162,7 +173,7 @@ def show(document: dict[str, Any]) -> None:
             row["threads"],
             row["tsm"]["median_ms"],
             row["tsn"]["median_ms"],
-            row["tsm_over_tsn_of_rounds"],
+            row["tsm_over_tsn_of_spells"],
             f"{row['standard_error']:.4f}",
             row["tsm"]["operations"],
             row["tsn"]["operations"],

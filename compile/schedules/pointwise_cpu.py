@@ -233,7 +233,8 @@ def emit_span(
 ) -> None:
     """`count` pixels of a row, panel by panel so that one panel of weights stays in the first cache.
 
-    Where requests pay, those for the states of the row below are made meanwhile.
+    Where requests pay, those for the states of the row below are made meanwhile. pixels: the first one's number in x,
+    in both states and in the output.
     """
     source, past, out = pixels
 

@@ -49,7 +49,7 @@ def test_pool(build, runtime, sanitizer):
 def test_memory(build, runtime, flags):
     """A sanitizer sees what is beyond a small block; its malloc has no memory that was in use."""
     program = build("unit_memory", [HERE / "unit_memory.c", runtime / "memory.c"], *flags)
-    assert run(program).count("ok ") == 5
+    assert run(program).count("ok ") == 6
 
 
 def test_formats(build, runtime):

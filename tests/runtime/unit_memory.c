@@ -45,23 +45,23 @@ static void copies_of_all_sizes(void) {
 static void a_large_block_goes_back(void) {
     unsigned char resident[16];
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *block = tsm_zeros(3 * MIB);
-    CHECK(mincore(block, page, resident) == 0);
-    tsm_release(block, 3 * MIB);
-    CHECK(mincore(block, page, resident) != 0);
+    char *block = tsm_zeros(4 * MIB), *last = block + 4 * MIB - page;
+    CHECK(mincore(block, page, resident) == 0 && mincore(last, page, resident) == 0);
+    tsm_release(block, 4 * MIB);
+    CHECK(mincore(block, page, resident) != 0 && mincore(last, page, resident) != 0);
     tsm_release(NULL, 3 * MIB);
     tsm_release(NULL, 1);
 }
 
 static void a_large_block_is_no_used_memory(void) {
-    mallopt(M_MMAP_THRESHOLD, 1 << 30); /* as after a program has freed blocks of many MB */
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    char *used = malloc(64 * MIB);
-    memset(used, 1, 64 * MIB);
+    mallopt(M_MMAP_THRESHOLD, 32 * MIB); /* as after a program has freed blocks of many MB */
+    mallopt(M_TRIM_THRESHOLD, 64 * MIB);
+    char *used = malloc(16 * MIB);
+    memset(used, 1, 16 * MIB);
     const uintptr_t first = (uintptr_t)used;
     free(used);
     char *block = tsm_zeros(4 * MIB);
-    CHECK((uintptr_t)block + 4 * MIB <= first || (uintptr_t)block >= first + 64 * MIB);
+    CHECK((uintptr_t)block + 4 * MIB <= first || (uintptr_t)block >= first + 16 * MIB);
     tsm_release(block, 4 * MIB);
 }
 
@@ -92,7 +92,14 @@ static void a_large_block_has_huge_pages(void) {
     tsm_release(block, 4 * MIB);
 }
 
+static void memory_that_is_not_there(void) {
+    const size_t more_than_addresses = (size_t)1 << (8 * sizeof(void *) - 1);
+    CHECK(tsm_zeros(more_than_addresses) == NULL);
+    CHECK(tsm_copy("", more_than_addresses) == NULL);
+}
+
 int main(void) {
+    RUN(memory_that_is_not_there);
     RUN(zeros_of_all_sizes);
     RUN(copies_of_all_sizes);
     RUN(a_large_block_goes_back);

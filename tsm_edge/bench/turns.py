@@ -106,7 +106,8 @@ def _prove(entries: Sequence[Entry], frames: Sequence[Floats], turn: Turn) -> No
     outputs: dict[int, list[list[Floats]]] = {}
     for entry in entries:
         entry.runner.reset()
-        time.sleep(turn.pause_secs)
+        if entry.timed:
+            time.sleep(turn.pause_secs)
         taken = []
         for step in range(PROOF_STEPS):
             elapsed, scores = _timed_step(entry.runner, frames[step % len(frames)])
