@@ -42,8 +42,7 @@ def measure(bundle: Path) -> dict[str, Any]:
 
 def enough(spells: list[Spell], seconds: float) -> bool:
     """Whether to stop."""
-    rounds = sum(len(spell.ratios) for spell in good(spells))
-    return seconds > (SECONDS if rounds >= LEAST_ROUNDS else MOST_SECONDS)
+    return seconds > (SECONDS if _spells.rounds(good(spells)) >= LEAST_ROUNDS else MOST_SECONDS)
 
 
 def summary(spells: list[Spell]) -> dict[str, Any]:

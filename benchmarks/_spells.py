@@ -33,12 +33,8 @@ class Recorded(Runner):
     """
 
     def __init__(self, of: Runner) -> None:
-        self.name, self.version, self.settings, self.tolerance = (
-            of.name,
-            of.version,
-            of.settings,
-            of.tolerance,
-        )
+        self.name, self.version = of.name, of.version
+        self.settings, self.tolerance = of.settings, of.tolerance
         self._of = of
         self._kept: list[tuple[Floats, list[Floats]]] = []
         self._steps = 0
@@ -85,16 +81,14 @@ def run(
     pair: whose times are compared. orders: a spell is a short contest in each of these orders of the entries.
     """
     spells: list[Spell] = []
-    rounds, start = 0, time.perf_counter()
+    start = time.perf_counter()
     with _processors.probe() as look:
         now = look()
         while True:
             for entries in orders:
                 contest(entries, inputs, STEPS)
             before, now = now, look()
-            ratios = _common.paired(*pair)[rounds:]
-            rounds += len(ratios)
-            spells.append(Spell(ratios, before, now))
+            spells.append(Spell(_common.paired(*pair)[rounds(spells) :], before, now))
             if enough(spells, time.perf_counter() - start):
                 break
     return spells
@@ -107,6 +101,11 @@ def good(spells: list[Spell]) -> list[Spell]:
         for spell in spells
         if all(pair.handover_ns <= FAR_NS and pair.slowdown <= CROWDED for pair in spell.known)
     ]
+
+
+def rounds(spells: list[Spell]) -> int:
+    """How many rounds there are in all."""
+    return sum(len(spell.ratios) for spell in spells)
 
 
 def standard_error(values: NDArray[np.float64]) -> float:

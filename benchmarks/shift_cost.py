@@ -105,7 +105,7 @@ def one_row(pair: list[tuple[Network, Path]], threads: int, options: argparse.Na
         "tsm_over_tsn_of_all_spells": round(float(np.median(medians(spells))), 4),
         "spells": len(spells),
         "spells_counted": len(chosen),
-        "rounds_counted": rounds(chosen),
+        "rounds_counted": _spells.rounds(chosen),
         "worst_relative_difference": max(other.agreement.worst for other in proofs if other.agreement),
     }
 
@@ -122,7 +122,7 @@ def timed(two: list[list[Entry]], inputs: list[Any], threads: int, rule: StopRul
         if seconds >= rule.max_secs:
             return True
         chosen, near = counted(spells, threads)
-        ended = near and rule.ended_by(rounds(chosen) * Turn().timed, seconds)
+        ended = near and rule.ended_by(_spells.rounds(chosen) * Turn().timed, seconds)
         return bool(ended) and _spells.standard_error(medians(chosen)) <= PRECISION
 
     return _spells.run((tsm[0], tsn[0]), [tsm + tsn, tsn + tsm], inputs, enough)
@@ -131,11 +131,6 @@ def timed(two: list[list[Entry]], inputs: list[Any], threads: int, rule: StopRul
 def medians(spells: list[Spell]) -> NDArray[np.float64]:
     """The ratio of every spell: the median of its rounds, as many of either order."""
     return np.array([np.median(spell.ratios) for spell in spells])
-
-
-def rounds(spells: list[Spell]) -> int:
-    """How many there are in all."""
-    return sum(len(spell.ratios) for spell in spells)
 
 
 def counted(spells: list[Spell], threads: int) -> tuple[list[Spell], bool]:

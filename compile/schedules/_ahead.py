@@ -62,28 +62,27 @@ def following(op: Conv, machine: Machine, operands: Operands, place: Place, step
 
     The next state is no input, but its lines come from memory before they are written.
     """
-    runs = []
-    if far(machine, op.height * op.width * op.channels):
-        runs.append((operands.x, op.channels))
-    if operands.state is not None:
-        runs.append((operands.state, op.fold_in))
-    if operands.epilogue.state is not None:
-        runs.append((operands.epilogue.state, op.fold_out))
-    after = place.pixel + place.height
-    return [
-        Ahead.run(buffer, after * pitch, place.height * pitch, steps, place.number, place.panels)
-        for buffer, pitch in runs
-    ]
+    runs = [(operands.x, op.channels)] if far(machine, op.height * op.width * op.channels) else []
+    runs += both_states(op, operands)
+    return _parts(runs, place.pixel + place.height, place, steps)
 
 
 def below(op: Conv, operands: Operands, place: Place, steps: int) -> list[Ahead]:
     """The state and the next state of the tile below, where rows follow each other; each panel asks for its part."""
-    runs = ((operands.state, op.fold_in), (operands.epilogue.state, op.fold_out))
-    after = place.pixel + op.width
+    return _parts(both_states(op, operands), place.pixel + op.width, place, steps)
+
+
+def both_states(op: Conv, operands: Operands) -> list[tuple[Buffer, int]]:
+    """The state and the next state, where there are such, and their floats of a pixel."""
+    pairs = ((operands.state, op.fold_in), (operands.epilogue.state, op.fold_out))
+    return [(buffer, pitch) for buffer, pitch in pairs if buffer is not None]
+
+
+def _parts(runs: list[tuple[Buffer, int]], first: Expr, place: Place, steps: int) -> list[Ahead]:
+    """As many pixels as the tile has, from `first`, of each run (buffer, floats of a pixel): this panel's part."""
     return [
-        Ahead.run(buffer, after * pitch, place.height * pitch, steps, place.number, place.panels)
+        Ahead.run(buffer, first * pitch, place.height * pitch, steps, place.number, place.panels)
         for buffer, pitch in runs
-        if buffer is not None
     ]
 
 

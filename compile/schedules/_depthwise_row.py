@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tvm import tirx
+
 from tsm_edge.compile import tir
 from tsm_edge.compile.epilogue import Epilogue, keep, write
 from tsm_edge.compile.image_layout import Layout
@@ -34,13 +36,24 @@ def emit_row(
     weights: dict[str, Buffer],
     epilogue: Epilogue,
     where: tuple[Expr, Expr],
-    inner: bool,
 ) -> None:
-    """One output row. weights: `w` and `b`; where: (output row, its first pixel in the epilogue's buffers)."""
-    top = tir.bind(where[0] * op.stride[0] - op.pad[0])
-    taps = [[True] * op.kernel[0]] if inner else None
+    """One output row. weights: `w` and `b`; where: (output row, its first pixel in the epilogue's buffers).
+
+    A row that has every tap is unrolled over them; whether it has is asked where it runs.
+    """
+    row, pixel = where
     copies = bias_copies(op, params, machine)
-    Emit(op, machine, source, weights, epilogue, where[1], top, copies, taps).run(params.x_tiles)
+
+    def emit(taps: list[list[bool]] | None) -> None:
+        top = tir.bind(row * op.stride[0] - op.pad[0])
+        Emit(op, machine, source, weights, epilogue, pixel, top, copies, taps).run(params.x_tiles)
+
+    first, end = inner_rows(op)
+    if end - first < 2:
+        emit(None)
+    else:
+        whole = [[True] * op.kernel[0]]
+        tir.branch(tirx.And(row >= first, row < end), lambda: emit(whole), lambda: emit(None))
 
 
 def inner_rows(op: Conv) -> tuple[int, int]:

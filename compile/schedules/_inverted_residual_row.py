@@ -44,6 +44,11 @@ class Block:
         """Where the depthwise row starts in scratch, in pixels."""
         return self.ring * self.op.depthwise.width if self.op.expand else 0
 
+    def into_scratch(self, conv: Conv) -> Epilogue:
+        """The end of a layer that another one of the block reads."""
+        scratch, clamp = self.buffers["scratch"], self.machine.clamp
+        return Epilogue(scratch, self.layout, low=conv.low, high=conv.high, clamp=clamp)
+
     def expand_rows(self, y: Expr, first: Expr) -> None:
         """Expand the input rows that this output row needs and the ring does not hold yet."""
         middle, expand = self.op.depthwise, self.op.expand
@@ -51,13 +56,6 @@ class Block:
         top = tir.bind(y * middle.stride[0] - middle.pad[0])
         new = tirx.Select(first, top, top + max(0, middle.kernel[0] - middle.stride[0]))
         rows, panels = self.params.expand
-        epilogue = Epilogue(
-            self.buffers["scratch"],
-            self.layout,
-            low=expand.low,
-            high=expand.high,
-            clamp=self.machine.clamp,
-        )
         operands = Operands(
             self.buffers["x"],
             _rule.layout_in(expand, self.machine),
@@ -65,7 +63,7 @@ class Block:
             self.buffers["we"],
             self.buffers["be"],
             _rule.bias_copies(self.machine, rows, expand.pixels),
-            epilogue,
+            self.into_scratch(expand),
         )
         with tir.loop(
             tir.bind(tirx.max(0, new)), tir.bind(tirx.min(middle.height, top + middle.kernel[0]))
@@ -89,34 +87,18 @@ class Block:
                 self.layout,
                 lambda row: tir.bind(tirx.floormod(row, self.ring) * middle.width),
             )
-        epilogue = Epilogue(
-            self.buffers["scratch"],
-            self.layout,
-            low=middle.low,
-            high=middle.high,
-            clamp=self.machine.clamp,
-        )
         weights = {"w": self.buffers["wd"], "b": self.buffers["bd"]}
         # known, it would put the row's vectors beyond the reach of paired stores
         first = tir.unknown(self.depthwise_pixel) if self.machine.by_lane else self.depthwise_pixel
-
-        def emit(inner: bool) -> None:
-            _depthwise_row.emit_row(
-                middle,
-                self.params.depthwise,
-                self.machine,
-                source,
-                weights,
-                epilogue,
-                (y, first),
-                inner,
-            )
-
-        top, bottom = _depthwise_row.inner_rows(middle)
-        if bottom - top < 2:
-            emit(False)
-        else:
-            tir.branch(tirx.And(y >= top, y < bottom), lambda: emit(True), lambda: emit(False))
+        _depthwise_row.emit_row(
+            middle,
+            self.params.depthwise,
+            self.machine,
+            source,
+            weights,
+            self.into_scratch(middle),
+            (y, first),
+        )
 
     def project_row(self, y: Expr) -> None:
         """One output row from the depthwise row."""

@@ -22,7 +22,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from tvm import tirx
 
 from tsm_edge.compile import tir
 from tsm_edge.compile.ops import Conv, Op
@@ -30,7 +29,7 @@ from tsm_edge.compile.tiling import Machine
 from tsm_edge.compile.tir import Buffer, Expr
 
 from . import _rule
-from ._depthwise_row import Emit, Rows, emit_row, inner_rows
+from ._depthwise_row import Emit, Rows, emit_row
 from ._depthwise_tiles import Params, bias_copies, turned
 from ._rule import Kernel
 from ._windows import XTile, valid
@@ -109,15 +108,7 @@ def _rows(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer]
     """Output row `y` of an image that lies by pixel."""
     source = Rows(buffers["x"], _rule.layout_in(op, machine), lambda row: row * op.width)
     epilogue = _rule.epilogue(op, machine, buffers)
-
-    def emit(inner: bool) -> None:
-        emit_row(op, params, machine, source, buffers, epilogue, (y, y * op.out_width), inner)
-
-    inner_top, inner_bottom = inner_rows(op)
-    if inner_bottom - inner_top < 2:
-        emit(False)
-    else:
-        tir.branch(tirx.And(y >= inner_top, y < inner_bottom), lambda: emit(True), lambda: emit(False))
+    emit_row(op, params, machine, source, buffers, epilogue, (y, y * op.out_width))
 
 
 def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], item: Expr) -> None:

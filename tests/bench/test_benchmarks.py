@@ -259,7 +259,7 @@ def test_which_rounds_of_the_shift_count(program):
     assert module.counted(spells, 2) == (spells[:1], True)
     assert module.counted([*spells, spells[1]], 2) == ([*spells, spells[1]], False)
     assert module.counted([*spells, spells[1]], 1) == ([*spells, spells[1]], True)
-    assert list(module.medians(spells)) == [1.0, 2.0] and module.rounds(spells) == 8
+    assert list(module.medians(spells)) == [1.0, 2.0] and module._spells.rounds(spells) == 8
 
 
 def test_a_recorded_runner_runs_once(program, make):
