@@ -15,6 +15,7 @@ from tsm_edge import report, target
 from tsm_edge.commands.model_options import model_from, model_options
 from tsm_edge.errors import UsageError
 from tsm_edge.models import read_labels
+from tsm_edge.terminal import say
 
 DEFAULT_MODEL = "tsm-mobilenetv2"
 
@@ -130,7 +131,7 @@ def compile(
             threads=threads,
             cc=compiler,
             dump=dump,
-            tuning=pipeline.Tuning(records, autotune, lambda text: click.echo(text, err=True)),
+            tuning=pipeline.Tuning(records, autotune, lambda text: say(text, err=True)),
             progress=advance,
         )
     if as_json:
@@ -171,7 +172,7 @@ def progress(phases: int) -> Iterator[Any]:
     """A callback (phase, seconds): a bar on a terminal, a line a phase elsewhere; both on stderr."""
     stream = sys.stderr
     if not stream.isatty():
-        yield lambda phase, seconds: click.echo(f"{phase:10} {seconds:6.2f} s", err=True)
+        yield lambda phase, seconds: say(f"{phase:10} {seconds:6.2f} s", err=True)
         return
     with click.progressbar(
         length=phases, label="compile", file=stream, show_eta=False, item_show_func=lambda phase: phase or ""

@@ -11,10 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import click
-
 from tsm_edge import report
 from tsm_edge.manifest import Manifest
+from tsm_edge.terminal import say
 
 from .lower import GENERIC
 from .pipeline import Compiled
@@ -68,26 +67,26 @@ def show(compiled: Compiled, origin: Path | None) -> None:
             "time": f"{sum(compiled.seconds.values()):.1f} s",
         }
     )
-    click.echo()
+    say()
     report.print_table(
         ("file", "size"), [(name, report.kib(entry.bytes)) for name, entry in manifest.files.items()]
     )
-    click.echo()
+    say()
     report.print_table(("schedule", "layers", "MMACs"), schedule_rows(compiled))
-    click.echo()
+    say()
     for schedule, layers in layers_of(compiled).items():
         text = f"{schedule}: {', '.join(layers)}"
-        click.echo(
+        say(
             textwrap.fill(text, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         )
     generic = compiled.generic_layers()
     if generic:
-        click.echo(
+        say(
             f"\nwarning: no schedule takes {len(generic)} operations; they run as plain loops: "
             f"{', '.join(sorted(set(generic)))}",
             err=True,
         )
-    click.echo()
+    say()
     again = f" --weights {shlex.quote(str(origin))}" if origin else ""
     folder = shlex.quote(str(compiled.folder))
     runs = can_be_run(manifest)

@@ -10,6 +10,7 @@ import click
 
 from tsm_edge import bundle, report
 from tsm_edge.errors import VerificationError
+from tsm_edge.terminal import say
 
 #: relative to the largest magnitude of each output. Float32 kernels that sum in another order stay 30 times below;
 #: float16 rounds every activation to 11 bits, and fifty layers of that stay 3 times below.
@@ -52,7 +53,7 @@ def verify(folder: Path, frames: int, weights: Path | None, tolerance: float | N
             entry |= {key: None for key in ("absolute", "relative") if not isfinite(entry[key])}
         report.print_json({"bundle": str(folder), "ok": not wrong, "tolerance": tolerance, **document})
     else:
-        click.echo(f"{manifest.model.name} for {manifest.target.name}, {frames} frames on {outcome.where}")
+        say(f"{manifest.model.name} for {manifest.target.name}, {frames} frames on {outcome.where}")
         report.print_table(
             ("output", "shape", "max difference", "relative", ""),
             [
@@ -66,7 +67,7 @@ def verify(folder: Path, frames: int, weights: Path | None, tolerance: float | N
                 for d in outcome.differences
             ],
         )
-        click.echo(f"same best class: {outcome.top1} of {frames} frames")
+        say(f"same best class: {outcome.top1} of {frames} frames")
     if wrong:
         raise VerificationError(
             f"The bundle differs from its reference in {', '.join(wrong[:4])}"

@@ -18,10 +18,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import click
-
 from tsm_edge import bundle
 from tsm_edge.errors import BundleError, EdgeError, ExtraMissing, OutputError
+from tsm_edge.terminal import say
 
 from .cache_key import cache_key
 
@@ -59,7 +58,7 @@ def default_bundle(
             ready = _usable(entry)
             if ready is None:  # else another process made it while this one waited
                 if entry.exists():
-                    click.echo(f"the cached bundle in '{entry}' is damaged; it is compiled again", err=True)
+                    say(f"the cached bundle in '{entry}' is damaged; it is compiled again", err=True)
                 _make(entry, build or compile_default)
                 _prune(home, entry)
                 ready = _usable(entry)
@@ -93,7 +92,7 @@ def compile_default(folder: Path) -> None:
             hint=_ELSEWHERE,
         )
     command = f"compile {MODEL} --target {TARGET} --output".split() + [str(folder)]
-    click.echo(f"compiling {MODEL} for this machine, once", err=True)
+    say(f"compiling {MODEL} for this machine, once", err=True)
     done = subprocess.run(
         [sys.executable, "-m", "tsm_edge", *command],
         check=False,
@@ -140,7 +139,7 @@ def _lock(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            click.echo("waiting for another process that compiles a bundle", err=True)
+            say("waiting for another process that compiles a bundle", err=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:
             pass  # no locks on this file system; the rename decides who is first

@@ -17,9 +17,8 @@ import threading
 import time
 from collections.abc import Callable
 
-import click
-
 from tsm_edge.errors import ToolMissing, UsageError
+from tsm_edge.terminal import say
 
 EVERY_S = 1.0
 LONGEST_S = 30.0  # a command that runs longer is ended, or one that hangs would be the last that ever ran
@@ -148,4 +147,4 @@ class OnChange:
     def _fail(self, how: str) -> None:
         self.failed += 1
         if self.failed == 1:
-            click.echo(f"note: the --on-change command {how}; the demo goes on, this is said once", err=True)
+            say(f"note: the --on-change command {how}; the demo goes on, this is said once", err=True)

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-import click
+from tsm_edge.terminal import say
 
 from .on_change import OnChange, parse
 from .recorder import Recorder
@@ -53,7 +53,7 @@ class Outputs:
 
             facts: dict[str, Any] = {"source": _source_name(self._request)}
             self.server = Server(self._address, self._token, self.reset.set, facts)
-            click.echo(f"live page: {self.server.url}", err=True)
+            say(f"live page: {self.server.url}", err=True)
 
     def open(self, model: str, rate: float) -> None:
         """Open the others, now that the model and its frames per second are known."""

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tsm_edge.report import print_next
+from tsm_edge.terminal import say
 
 from .command import require_opencv
 
@@ -63,5 +64,5 @@ def record(
     finally:
         ui.close()
         source.close()
-    click.echo(f"{len(kept)} clips of '{label}' in {session.folder}")
+    say(f"{len(kept)} clips of '{label}' in {session.folder}")
     print_next(f"tsm-edge train --data {out} --out {out}-run")

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import click
-
 from tsm_edge.report import SCHEMA, print_facts, print_next
+from tsm_edge.terminal import say
 
 from .overlay import Score
 
@@ -81,7 +80,7 @@ class JsonReporter:
             top=[[score.label, round(score.probability, 4)] for score in result.top],
             ms=round(result.ms, 3),
         )
-        click.echo(json.dumps(line))
+        say(json.dumps(line))
 
     def summary(self, summary: Summary) -> None:
         """Print the summary."""
@@ -92,7 +91,7 @@ class JsonReporter:
             fps=round(summary.fps, 2),
             recorded=str(summary.recorded) if summary.recorded else None,
         )
-        click.echo(json.dumps(line))
+        say(json.dumps(line))
 
 
 class TextReporter:
@@ -104,7 +103,7 @@ class TextReporter:
     def result(self, result: Result) -> None:
         """Print the frame if its label is new."""
         if result.changed:
-            click.echo(f"{result.t_s:8.2f} s  {result.label}  {100 * result.probability:.0f}%")
+            say(f"{result.t_s:8.2f} s  {result.label}  {100 * result.probability:.0f}%")
 
     def summary(self, summary: Summary) -> None:
         """Print the summary as names and values."""
@@ -135,4 +134,4 @@ class Progress:
         """Print where the run is, if it is time to."""
         if self._clock() - self._told >= self._every_s:
             self._told = self._clock()
-            click.echo(f"{frames} frames, {fps:.1f} FPS, model {ms:.1f} ms, dropped {dropped}", err=True)
+            say(f"{frames} frames, {fps:.1f} FPS, model {ms:.1f} ms, dropped {dropped}", err=True)

@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import numpy as np
 
 from tsm_edge.errors import EdgeError, ModelError
+from tsm_edge.terminal import say
 
 from .camera import Camera, check_camera
 from .default_bundle import default_bundle
@@ -76,7 +76,7 @@ def _open_bundle(folder: Path, threads: int | None, stack: ExitStack) -> Model:
     model = runtime.open(folder, threads=threads)
     stack.callback(model.close)
     if _untrained(model):
-        click.echo(
+        say(
             "note: the weights of this bundle are random numbers, nobody trained them: "
             "what the demo predicts means nothing yet",
             err=True,
@@ -143,7 +143,7 @@ def _run(
         max_frames=request.max_frames or 0,
         stop=stop.is_set,
     )
-    click.echo(f"{source.name} at {sampler.rate:g} frames per second on {folder}; Ctrl-C ends", err=True)
+    say(f"{source.name} at {sampler.rate:g} frames per second on {folder}; Ctrl-C ends", err=True)
     failure = loop.run()
     feed.close()  # before anyone asks the source: until then it belongs to the reader's thread
     outputs.end(loop.stopped)
@@ -163,7 +163,7 @@ def _finish(
     except EdgeError as error:
         broken = error
     for note in source.notes():
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     times = np.array(loop.times_ms or [0.0])
     summary = Summary(
         frames=loop.frames,

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from tsm_edge.errors import OutputError, UsageError
+from tsm_edge.terminal import say
 
 from .recorder import Recorder
 from .screen import Window
@@ -158,7 +159,7 @@ class Terminal:
     def show(self, picture: np.ndarray, text: str) -> bool:
         """Print the text."""
         if text != self._said:
-            click.echo(text, err=True)
+            say(text, err=True)
             self._said = text
         return True
 

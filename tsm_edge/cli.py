@@ -16,6 +16,7 @@ import click
 
 from . import __version__
 from .errors import EdgeError, ExtraMissing, UnknownName
+from .terminal import printable_lines, say, say_lines
 
 
 class Verb(NamedTuple):
@@ -83,6 +84,13 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the verb; what is quoted of a bad one is safe to print."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.ClickException as error:
+            raise _escaped(error) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a verb; turn what goes wrong into a message on stderr and an exit code."""
         try:
@@ -96,12 +104,14 @@ class LazyGroup(click.Group):
             else:
                 _fail(ctx, missing)
         except (KeyboardInterrupt, click.Abort):
-            click.echo("interrupted", err=True)
+            say("interrupted", err=True)
             ctx.exit(_INTERRUPTED)
         except BrokenPipeError:  # the reader of our output (head, less) has gone: nobody is left to be told
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(_BROKEN_PIPE)
-        except (click.ClickException, click.exceptions.Exit, SystemExit):
+        except click.ClickException as error:
+            raise _escaped(error) from None
+        except (click.exceptions.Exit, SystemExit):
             raise
         except Exception as error:
             _crash(ctx, error)
@@ -123,6 +133,14 @@ def main() -> None:
     cli(prog_name="tsm-edge")
 
 
+def _escaped(error: click.ClickException) -> click.ClickException:
+    """The same error of click's, safe to print: it quotes the command line."""
+    text = printable_lines(error.format_message())
+    if isinstance(error, click.UsageError):
+        return click.UsageError(text, ctx=error.ctx)
+    return click.ClickException(text)
+
+
 def _extra_missing(error: ImportError) -> ExtraMissing | None:
     package = (error.name or "").partition(".")[0]
     if package not in EXTRA_OF:
@@ -136,15 +154,15 @@ def _extra_missing(error: ImportError) -> ExtraMissing | None:
 
 def _fail(ctx: click.Context, error: EdgeError) -> None:
     if ctx.params.get("verbose"):
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    click.echo(f"error: {error}", err=True)
+        say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
+    say_lines(f"error: {error}", err=True)
     ctx.exit(error.exit_code)
 
 
 def _crash(ctx: click.Context, error: BaseException) -> None:
     """An error that nobody foresaw is a fault of tsm-edge, and says so."""
     if ctx.params.get("verbose"):
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    click.echo(f"error: tsm-edge failed unexpectedly: {type(error).__name__}: {error}", err=True)
-    click.echo("  hint: run it again as `tsm-edge --verbose …` and report what it prints", err=True)
+        say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
+    say(f"error: tsm-edge failed unexpectedly: {type(error).__name__}: {error}", err=True)
+    say("  hint: run it again as `tsm-edge --verbose …` and report what it prints", err=True)
     ctx.exit(1)

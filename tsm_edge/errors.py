@@ -1,7 +1,8 @@
 """Every error a user can meet, one class per cause and one exit code per class.
 
 They stand together here so that two causes never share a name and a caller can tell them apart. The message of
-each has up to four parts: what failed, what was found, what is allowed, what to do about it. Only
+each has up to four parts: what failed, what was found, what is allowed, what to do about it. As text, an error is
+safe to print: what a terminal would obey is escaped (:mod:`tsm_edge.terminal`); the attributes hold what was met. Only
 ``tsm_edge.cli`` turns an error into printed text and an exit code; everything else raises.
 
 Exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed, 4 device or camera unreachable, 5 unsupported target, host
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+from .terminal import printable, printable_lines
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
@@ -53,7 +56,13 @@ class EdgeError(Exception):
 
     def __str__(self) -> str:
         parts = (("found", self.found), ("allowed", self.allowed), ("hint", self.hint))
-        return "\n".join([self.what, *(f"  {label}: {value}" for label, value in parts if value is not None)])
+        shown = [f"  {label}: {_indented(value)}" for label, value in parts if value is not None]
+        return "\n".join([printable(self.what), *shown])
+
+
+def _indented(value: object) -> str:
+    """Text of a part; further lines, such as those of a compiler, stand deeper than any part does."""
+    return printable_lines(value).replace("\n", "\n    ")
 
 
 class UsageError(EdgeError):

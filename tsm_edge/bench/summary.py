@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import click
-
 from .. import report
+from ..terminal import say
 from .agreement import Agreement
 from .ceiling import Ceiling
 from .figures import ratio
@@ -60,15 +59,15 @@ def threads(count: int) -> str:
 def show(results: Results, *, per_op: bool) -> None:
     """Print the report for people."""
     model, target = results.manifest.model, results.manifest.target
-    click.echo(f"{model.name} for {target.name}, {threads(results.threads)}, {results.manifest.precision}")
-    click.echo(
+    say(f"{model.name} for {target.name}, {threads(results.threads)}, {results.manifest.precision}")
+    say(
         f"{results.timed[0].figures.runs} steps of each in {results.outcome.seconds:.1f} s; {_agreement(results)}"
     )
     if results.outcome.ended_by == "max-secs":
-        click.echo(
+        say(
             f"stopped by --max-secs {results.rule.max_secs:g} before --min-runs and --min-secs were reached"
         )
-    click.echo()
+    say()
     header: tuple[str, ...] = ("ms a step", "median", "p5", "p95", "min", "std dev", "open", "first", "warm")
     rows = [_row(entry) for entry in results.timed]
     if len(rows) > 1:
@@ -77,7 +76,7 @@ def show(results: Results, *, per_op: bool) -> None:
     report.print_table(header, rows)
     if per_op:
         _show_ops(results)
-    click.echo()
+    say()
 
 
 def _runner(entry: Entry, ours: Entry) -> dict[str, Any]:
@@ -150,7 +149,7 @@ def _ops(results: Results) -> list[dict[str, Any]]:
 
 def _show_ops(results: Results) -> None:
     total = sum(op.ns for op in results.ops)
-    click.echo()
+    say()
     rows = [
         (
             op.kernel,
@@ -164,14 +163,14 @@ def _show_ops(results: Results) -> None:
         for op in results.ops
     ]
     report.print_table(("kernel", "layer", "schedule", "ms", "share %", "GFLOP/s", "% of peak"), rows)
-    click.echo(f"sum of the operations: {total / 1e6:.3f} ms, with the clock of each one running")
+    say(f"sum of the operations: {total / 1e6:.3f} ms, with the clock of each one running")
     if results.ceiling:
-        click.echo(
+        say(
             f"peak: {results.ceiling.gflop_per_s:.1f} GFLOP/s, {results.ceiling.gb_per_s:.1f} GB/s "
             f"with {threads(results.ceiling.threads)}; {results.ceiling.method}"
         )
         if any(op.gflop_per_s > results.ceiling.gflop_per_s for op in results.ops):
-            click.echo(f"above 100 % of peak: {NOT_COMPUTED}")
+            say(f"above 100 % of peak: {NOT_COMPUTED}")
 
 
 def _peak_percent(op: OpTime, ceiling: Ceiling | None) -> float:

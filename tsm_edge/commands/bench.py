@@ -9,6 +9,7 @@ import click
 
 from .. import report
 from ..errors import OutputError, UsageError
+from ..terminal import say
 
 if TYPE_CHECKING:
     from ..bench.session import Results
@@ -73,7 +74,7 @@ def bench(
         against=against,
         weights=weights,
         operations=per_op or plot is not None,
-        say=lambda text: click.echo(text, err=True),
+        say=lambda text: say(text, err=True),
     )
     if plot is not None:
         _plot(plot, results)
@@ -110,4 +111,4 @@ def _plot(path: Path, results: Results) -> None:
     title = f"{what}: {total / 1e6:.2f} ms a step"
     assert results.ceiling is not None
     roofline.write(path, roofline.draw(results.ops, results.ceiling, title))
-    click.echo(f"wrote {path}", err=True)
+    say(f"wrote {path}", err=True)

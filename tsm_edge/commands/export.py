@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..report import kib, print_facts, print_json, print_next
+from ..terminal import say
 from .model_options import model_from, model_options
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def export(
 
     network = model_from(model, weights=weights, **parameters)
     net, source = prepare(network, weights, seed)
-    click.echo(f"weights: {source.note}", err=True)
+    say(f"weights: {source.note}", err=True)
     arrays = {key: tensor.numpy() for key, tensor in net.state_dict().items()}
     path = output or Path(f"{network.name}.onnx")
     size = write(path, onnx_model(network, arrays, OnnxMeta.of(network, source)))

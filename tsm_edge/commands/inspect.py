@@ -10,6 +10,7 @@ from .. import bundle as bundle_
 from ..errors import BundleError
 from ..manifest import Manifest
 from ..report import kib, print_facts, print_json, print_next, print_table
+from ..terminal import say
 
 _PLAN_LINES, _PLAN_COLUMNS = 12, 120
 
@@ -81,7 +82,7 @@ def _device(manifest: Manifest) -> dict[str, str]:
 def _print_memory(manifest: Manifest) -> None:
     plan = manifest.plan
     stream = plan.arena_bytes + 2 * plan.state_bytes + manifest.threads * plan.scratch_bytes
-    click.echo("")
+    say("")
     rows = [
         ("weights", kib(plan.weights_bytes), "once, shared by all streams"),
         ("arena", kib(plan.arena_bytes), "activations, in each stream"),
@@ -97,7 +98,7 @@ def _print_memory(manifest: Manifest) -> None:
 
 
 def _print_states(manifest: Manifest) -> None:
-    click.echo("")
+    say("")
     rows = [
         (pair.input.name, list(pair.input.shape), kib(pair.input.nbytes))
         for pair in manifest.signature.states
@@ -106,16 +107,16 @@ def _print_states(manifest: Manifest) -> None:
 
 
 def _print_files(manifest: Manifest) -> None:
-    click.echo("")
+    say("")
     rows = [(name, entry.bytes, entry.sha256[:16]) for name, entry in manifest.files.items()]
     print_table(("FILE", "BYTES", "SHA256"), rows)
 
 
 def _print_plan(plan: list[str], whole: bool) -> None:
-    click.echo("")
+    say("")
     # the kernel calls say more than the tensors that a plan lists first
     shown = plan if whole else [line for line in plan if not line.startswith("tensor ")][:_PLAN_LINES]
     for line in shown:
-        click.echo(line if whole or len(line) <= _PLAN_COLUMNS else line[: _PLAN_COLUMNS - 2] + " …")
+        say(line if whole or len(line) <= _PLAN_COLUMNS else line[: _PLAN_COLUMNS - 2] + " …")
     if len(shown) < len(plan):
-        click.echo(f"… {len(plan) - len(shown)} more lines: --plan shows them")
+        say(f"… {len(plan) - len(shown)} more lines: --plan shows them")

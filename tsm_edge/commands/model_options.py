@@ -10,6 +10,7 @@ import click
 
 from .. import models
 from ..errors import ModelError, UsageError
+from ..terminal import say
 from ..weights_meta import WeightsMeta, read_meta
 
 _FILE = click.Path(path_type=Path)
@@ -90,7 +91,7 @@ def model_from(
         from ..checkpoints import class_count
 
         count = class_count(weights)
-        click.echo(f"{count} classes, from the head of {weights}", err=True)
+        say(f"{count} classes, from the head of {weights}", err=True)
         return models.load(name, width=width, size=size, classes=count)
     except ModelError as error:
         raise UsageError(error.what, found=error.found, allowed=error.allowed, hint=error.hint) from error

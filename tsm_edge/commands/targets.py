@@ -11,6 +11,7 @@ from .. import models
 from .. import target as targets_
 from ..errors import UnsupportedHost
 from ..report import print_facts, print_json, print_next, print_table
+from ..terminal import say
 
 
 @click.command()
@@ -38,7 +39,7 @@ def targets(name: str | None, as_json: bool) -> None:
     ]
     print_table(("TARGET", "FAMILY", "ARCH", "PROCESSOR", "C LIBRARY", "DEVICE"), rows)
     for broken, reason in unsupported.items():
-        click.echo(f"{broken}: {reason}", err=True)
+        say(f"{broken}: {reason}", err=True)
     print_next("tsm-edge models")
 
 

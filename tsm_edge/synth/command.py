@@ -13,6 +13,7 @@ import click
 
 from ..errors import OutputError, UnknownName
 from ..report import print_json, print_next, print_table
+from ..terminal import say
 from . import FRAMES, LABELS, RATE_FPS, SPLITS, photos
 from ._clip import Pixels, render
 from ._files import write_reel, write_store, write_videos
@@ -58,7 +59,7 @@ def synth(
     kind = SPLITS[split]
     usable = photos.available(kind.photos)
     if len(usable) < len(kind.photos):
-        click.echo(
+        say(
             f"note: {len(kind.photos) - len(usable)} of {len(kind.photos)} photographs are not installed and are "
             'replaced by drawn textures: pip install "tsm-edge[train]"',
             err=True,
@@ -84,7 +85,7 @@ def synth(
     if as_json:
         print_json({"clips": clips, "split": split, "seed": seed, "labels": list(labels), "folder": str(out)})
         return
-    click.echo(
+    say(
         f"{clips} clips of {frames} frames at {RATE_FPS:g} a second, {size} x {size} pixels: {written}"
     )
     if split == "train" and not videos:

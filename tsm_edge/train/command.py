@@ -12,6 +12,7 @@ import click
 from .. import models, report
 from ..errors import DataError, DeviceError, UsageError
 from ..models import Model, read_labels
+from ..terminal import say, say_over
 from .data import Skipped, decoded, find, split
 from .labels import permutation, read_pairs, reversal
 from .network import PADDINGS, PLACES, Variant
@@ -115,7 +116,7 @@ def train(data: Path, out: Path, resume: bool, init: Path | None, as_json: bool,
         device=training_device(options["device"]),
     )
     if resume:
-        click.echo(f"going on after epoch {trainer.resume()}", err=True)
+        say(f"going on after epoch {trainer.resume()}", err=True)
     elif init:
         trainer.start_from(initial(init, model))
     result = trainer.run(Progress(trainer.settings.epochs))
@@ -168,9 +169,9 @@ def stored(data: Path, cache: Path, model: Model, options: dict[str, Any]) -> tu
 def report_skipped(skipped: list[Skipped]) -> None:
     """Name every clip that is left out; nothing is skipped in silence."""
     for each in skipped:
-        click.echo(f"skipped {each.name}: {each.why}", err=True)
+        say(f"skipped {each.name}: {each.why}", err=True)
     if skipped:
-        click.echo(f"{len(skipped)} clips are left out", err=True)
+        say(f"{len(skipped)} clips are left out", err=True)
 
 
 def _settings(model: Model, store: Store, data: Path, options: dict[str, Any]) -> Settings:
@@ -209,7 +210,7 @@ def _trainer(
 ) -> Any:
     from .loop import Trainer
 
-    click.echo(
+    say(
         f"{len(train_clips)} clips to train on, {len(held_out)} held out, {len(model.labels)} classes; "
         f"{model.macs * settings.frames / 1e6:.0f} MMAC a clip, on {device}",
         err=True,
@@ -245,7 +246,7 @@ def initial(path: Path, model: Model) -> dict[str, Any]:
     trained = make_net(other.layers)
     load_into(trained, path, other)
     last = f"{head(model.layers).name}."
-    click.echo(f"'{path.name}' has {count} classes: its head is not used", err=True)
+    say(f"'{path.name}' has {count} classes: its head is not used", err=True)
     body = {key: value for key, value in trained.state_dict().items() if not key.startswith(last)}
     return {**net.state_dict(), **body}
 
@@ -265,7 +266,10 @@ class Progress:
         self._last = now
         left = seconds / step * (steps - step + steps * (self._epochs - epoch - 1))
         line = f"epoch {epoch + 1}/{self._epochs}  {step}/{steps}  loss {loss:.3f}  {clock(left)} left"
-        click.echo(f"\r{line:70}" if live else line, nl=not live or step == steps, err=True)
+        if live:
+            say_over(line, last=step == steps)
+        else:
+            say(line, err=True)
 
 
 def clock(seconds: float) -> str:

@@ -12,6 +12,7 @@ import click
 from .. import models, report
 from ..errors import AccuracyError, CheckpointError, DataError, UsageError
 from ..models import Model, read_labels
+from ..terminal import say
 from ..weights_meta import read_meta
 from . import measure
 from .command import report_skipped, stored
@@ -139,7 +140,7 @@ def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, An
             rows = measure.stream_scores(stream, store, look)
     else:
         command, where = native.runner(subject, manifest)
-        click.echo(f"'{subject}' runs under {where}", err=True)
+        say(f"'{subject}' runs under {where}", err=True)
         rows = measure.command_scores(command, manifest.signature, store, look)
     return Forms(str(subject), {"bundle": measure.Measured(rows, store.targets, model.labels)})
 
@@ -212,14 +213,14 @@ def _print(forms: Forms, as_json: bool) -> None:
     ]
     report.print_table(("FORM", "TOP-1", "TOP-5", "AFTER HALF", "WORST CLASS"), rows)
     main, answers = forms.main, forms.main.confusion
-    click.echo()
+    say()
     table = []
     for name, recall in main.recalls.items():
         row = answers[main.labels.index(name)].copy()
         row[main.labels.index(name)] = 0
         table.append((name, f"{recall:.1%}", main.labels[int(row.argmax())] if row.any() else ""))
     report.print_table(("CLASS", "RECALL", "MOST OFTEN TAKEN FOR"), table)
-    click.echo()
+    say()
     report.print_table(
         ("SEEN", *(f"{share:.0%}" for share, _ in main.curve)),
         [("top-1", *(f"{top:.0%}" for _, top in main.curve))],
