@@ -25,9 +25,9 @@ import numpy as np
 
 import tsm_edge
 from tsm_edge.demo.files import VideoFile
-from tsm_edge.demo.sampler import Sampler
 from tsm_edge.errors import UsageError
 from tsm_edge.report import print_table
+from tsm_edge.sampling import Sampler
 from tsm_edge.smoothing import QUIET, Smoother, is_quiet
 
 VIEWS = ("left", "middle", "right")
@@ -69,12 +69,11 @@ def watch(
     try:
         while seconds < limit_s and (frame := file.read()) is not None:
             seconds = frame.t_s
-            if not sampler.take(seconds):
-                continue
             image = square(frame.image[:, ::-1] if mirrored else frame.image, view)
-            decision = smoother.push(stream.step(image))
-            if decision.changed and not is_quiet(decision.label):
-                alarms[decision.label] += 1
+            for _ in range(sampler.take(seconds)):
+                decision = smoother.push(stream.step(image))
+                if decision.changed and not is_quiet(decision.label):
+                    alarms[decision.label] += 1
     finally:
         file.close()
         stream.close()

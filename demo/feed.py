@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tsm_edge.errors import CameraError
+from tsm_edge.sampling import Sampler
 
-from .sampler import Sampler
 from .sources import Frame, Source
 
 
 @dataclass(frozen=True)
 class Item:
-    """One frame for the loop. ``chosen``: it is one of the model's, not only there to be shown."""
+    """One frame for the loop and how many steps the model makes on it; 0: it is only there to be shown."""
 
     frame: Frame
-    chosen: bool
+    steps: int
 
 
 class Feed(Protocol):
@@ -53,8 +53,8 @@ class Replay:
     def take(self, timeout_s: float) -> Item | None:
         """Read on until the next chosen frame; None at the end. A file never waits for ``timeout_s``."""
         while (frame := self._source.read()) is not None:
-            if self._sampler.take(frame.t_s):
-                return Item(frame, chosen=True)
+            if steps := self._sampler.take(frame.t_s):
+                return Item(frame, steps)
         self.finished = True
         return None
 
@@ -85,7 +85,7 @@ class Live:
         self._patience_s = patience_s
         self._clock = clock
         self._news = threading.Condition()
-        self._chosen: Frame | None = None
+        self._chosen: Item | None = None
         self._newest: Frame | None = None
         self._error: Exception | None = None
         self._ended = False
@@ -99,13 +99,13 @@ class Live:
         with self._news:
             self._news.wait_for(lambda: self._chosen or self._newest or self._ended, timeout_s)
             if self._chosen is not None:
-                frame, self._chosen = self._chosen, None
-                if self._newest is frame:
+                item, self._chosen = self._chosen, None
+                if self._newest is item.frame:
                     self._newest = None
-                return Item(frame, chosen=True)
+                return item
             if self._newest is not None:
                 frame, self._newest = self._newest, None
-                return Item(frame, chosen=False)
+                return Item(frame, steps=0)
             if self._ended:
                 self.finished = True
                 if self._error is not None:
@@ -143,7 +143,7 @@ class Live:
         with self._news:
             self._heard = self._clock()
             self._newest = frame
-            if self._sampler.take(frame.t_s):
+            if steps := self._sampler.take(frame.t_s):
                 self.dropped += self._chosen is not None
-                self._chosen = frame
+                self._chosen = Item(frame, steps)
             self._news.notify_all()

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from tsm_edge.errors import VideoError
+from tsm_edge.sampling import Stamps
 
 from . import SAMPLE_CLIP
-from .sampler import Stamps
 from .sources import Frame
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")

@@ -104,10 +104,11 @@ class Loop:
         if item is None:
             if self.feed.finished:
                 return False
-        elif item.chosen:
-            self._process(item.frame)
-        else:
+        elif item.steps == 0:
             self._preview(item.frame)
+        else:
+            for _ in range(min(item.steps, self.max_frames - self.frames) if self.max_frames else item.steps):
+                self._process(item.frame)
         if self.screen is not None and not self.screen.poll():
             self.stopped = "quit"
             return False

@@ -15,7 +15,7 @@ import numpy as np
 
 from tsm_edge.errors import OutputError
 
-from .sampler import Timeline
+from .timeline import Timeline
 
 
 class Recorder:

@@ -40,8 +40,8 @@ class Summary:
     """A whole run.
 
     ``stopped``: why it ended: "end", "max-frames", "quit", "interrupted", "output-closed" or "failed".
-    ``empty_ticks``: how often the model's rate asked for a frame and the source had none. ``fps``: processed
-    frames per second of wall-clock time; 0 when fewer than two were processed.
+    ``empty_ticks``: steps that were left out because the source stood still longer than the sampler makes up
+    for. ``fps``: steps per second of wall-clock time; 0 when there were fewer than two.
     """
 
     frames: int

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsm_edge.errors import EdgeError, ModelError
+from tsm_edge.sampling import Sampler
 from tsm_edge.terminal import say
 
 from .camera import Camera, check_camera
@@ -26,7 +27,6 @@ from .outputs import Outputs
 from .recorder import Recorder
 from .report import JsonReporter, Progress, Reporter, Summary, TextReporter
 from .request import Request
-from .sampler import Sampler
 from .screen import Window, check_display
 from .sources import Source
 
@@ -168,7 +168,7 @@ def _finish(
     summary = Summary(
         frames=loop.frames,
         dropped=loop.feed.dropped,
-        empty_ticks=sampler.empty_ticks,
+        empty_ticks=sampler.missed,
         median_ms=float(np.median(times)),
         p95_ms=float(np.percentile(times, 95)),
         fps=loop.fps,

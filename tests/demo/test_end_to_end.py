@@ -17,7 +17,7 @@ import tsm_edge
 from tsm_edge import bundle
 from tsm_edge.demo import REAL_CLIP
 from tsm_edge.demo.default_bundle import default_bundle
-from tsm_edge.demo.sampler import Sampler
+from tsm_edge.sampling import Sampler
 from tsm_edge.smoothing import Smoother
 
 COMMAND = [sys.executable, "-m", "tsm_edge", "demo", "--headless", "--video", str(REAL_CLIP)]

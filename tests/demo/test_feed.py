@@ -8,9 +8,9 @@ import time
 import pytest
 
 from tsm_edge.demo.feed import Live, Replay
-from tsm_edge.demo.sampler import Sampler
 from tsm_edge.demo.sources import Frame
 from tsm_edge.errors import CameraError, VideoError
+from tsm_edge.sampling import Sampler
 
 
 class Scripted:
@@ -75,7 +75,7 @@ def test_replay_gives_every_chosen_frame_once(make):
     feed = Replay(source, Sampler(12))
     items = drain(feed)
     assert [item.frame.t_s for item in items] == pytest.approx([n / 12 for n in range(60)])
-    assert all(item.chosen for item in items)
+    assert all(item.steps for item in items)
     assert feed.dropped == 0
     feed.close()
     assert source.closed == 1
@@ -86,7 +86,7 @@ def test_live_keeps_the_newest_chosen_frame_and_counts_the_others(make):
     feed = Live(source, Sampler(12))
     settled(source, feed, 5)  # the loop is busy while five frames come
     item = feed.take(1.0)
-    assert item.chosen
+    assert item.steps
     assert item.frame.image[0, 0, 0] == 4
     assert feed.dropped == 4
     assert feed.take(0.01) is None  # nothing older is left to catch up with
@@ -105,7 +105,7 @@ def test_live_shows_frames_between_the_models_without_counting_them(make):
     chosen = []
     for _ in range(6):
         settled(source, feed, 1)
-        chosen.append(feed.take(1.0).chosen)
+        chosen.append(bool(feed.take(1.0).steps))
     assert chosen == [True, False, True, False, False, True]
     assert feed.dropped == 0
     feed._stop.set()
@@ -158,7 +158,7 @@ def test_a_file_played_to_a_slow_loop_drops_and_stays_on_time(make):
     began, late, chosen = time.monotonic(), [], 0
     while not feed.finished:
         item = feed.take(0.05)
-        if item is not None and item.chosen:
+        if item is not None and item.steps:
             late.append(time.monotonic() - began - item.frame.t_s)
             chosen += 1
             time.sleep(0.2)

@@ -14,8 +14,8 @@ from tsm_edge.demo.files import VideoFile
 from tsm_edge.demo.loop import Loop
 from tsm_edge.demo.recorder import Recorder
 from tsm_edge.demo.report import JsonReporter, Progress, TextReporter
-from tsm_edge.demo.sampler import Sampler
 from tsm_edge.errors import CameraError, RuntimeFailure
+from tsm_edge.sampling import Sampler
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

@@ -23,11 +23,11 @@ from tsm_edge.demo.history import Span
 from tsm_edge.demo.loop import Loop
 from tsm_edge.demo.overlay import Score, Status
 from tsm_edge.demo.report import JsonReporter
-from tsm_edge.demo.sampler import Sampler
 from tsm_edge.demo.web import handlers
 from tsm_edge.demo.web.address import Address, choose_token
 from tsm_edge.demo.web.server import PAGE, Server
 from tsm_edge.errors import UsageError
+from tsm_edge.sampling import Sampler
 
 TOKEN = "a-token_of-letters"
 
