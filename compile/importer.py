@@ -15,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import tvm
@@ -114,6 +115,7 @@ class _Walk:
         self.graph.output = results[signature.outputs[0].name]
         after = (results[pair.output_name] for pair in signature.states)
         self.graph.state_outputs = dict(zip(self.graph.states, after, strict=True))
+        check_results(self.graph)
 
     def fresh(self, hint: str) -> str:
         self.count += 1
@@ -211,6 +213,38 @@ def check_input(name: str, shape: tuple[int, ...]) -> None:
             allowed="at most 4 dimensions, batch 1",
             hint="export the network for one frame",
         )
+
+
+def check_results(graph: Graph) -> None:
+    """What was computed must have the declared shapes, float32; or an operator was read as another one.
+
+    The scores may have extents of 1 around the classes.
+    """
+    signature = graph.signature
+    scores, computed = signature.outputs[0], graph.shapes[graph.output]
+    listed = max(computed, default=1) == prod(computed) == max(scores.shape) == scores.size
+    if computed != scores.shape and not listed:
+        refuse_result(scores.name, computed, scores.shape)
+    for pair, (state, value) in zip(signature.states, graph.state_outputs.items(), strict=True):
+        for name, shape in ((pair.input.name, graph.shapes[state]), (pair.output_name, graph.shapes[value])):
+            if shape != pair.input.shape:
+                refuse_result(name, shape, pair.input.shape)
+    for name, value in [
+        (scores.name, graph.output),
+        *zip((pair.output_name for pair in signature.states), graph.state_outputs.values(), strict=True),
+    ]:
+        if value in graph.dtypes:
+            refuse_result(name, graph.dtypes[value], "float32")
+
+
+def refuse_result(name: str, found: object, declared: object) -> NoReturn:
+    """A result that is not what the network declares."""
+    raise ImportFailed(
+        f"The network computes '{name}' otherwise than it declares it.",
+        found=str(list(found) if isinstance(found, tuple) else found),
+        allowed=f"{list(declared) if isinstance(declared, tuple) else declared}, as declared",
+        hint="export the network again for one frame size; if it stays, the importer misreads an operator: report it",
+    )
 
 
 def is_constant(expression: Any) -> bool:

@@ -83,9 +83,12 @@ def strided_slice(call: Any, constants: Constants, shape: tuple[int, ...]) -> tu
         return None
     if len(axes) != 1 or steps != [1] or len(shape) != 4:
         return None
-    extent = shape[axes[0]]
-    first, last = (value + extent if value < 0 else value for value in (begin[0], end[0]))
-    return "slice", {"axis": axes[0], "begin": min(first, extent), "end": min(last, extent)}
+    axis = axes[0] % len(shape)
+    extent = shape[axis]
+    first, last = (
+        min(max(value + extent if value < 0 else value, 0), extent) for value in (begin[0], end[0])
+    )
+    return "slice", {"axis": axis, "begin": first, "end": last}
 
 
 def split(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
@@ -103,7 +106,7 @@ def split(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str,
 
 
 def concat(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
-    return "concat", {"axis": int(call.attrs.axis)}
+    return "concat", {"axis": int(call.attrs.axis) % max(1, len(shape))}
 
 
 def mean(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
@@ -144,23 +147,32 @@ def matmul(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str
 
 def reshape(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
     """A reshape is free when every 4-D side has one pixel: then NHWC and NCHW are the same bytes."""
-    target = tuple(int(extent) for extent in call.ty.shape.values)
-    free = all(len(side) < 4 or side[2:] == (1, 1) for side in (shape, target))
+    free = all(len(side) < 4 or side[2:] == (1, 1) for side in (shape, extents(call)))
     return ("alias", {}) if free else None
 
 
 def call_tir(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
     """The ONNX frontend lowers Clip on the spot, to topi's maximum and minimum with a scalar."""
-    name = call.args[0].name_hint.rstrip("0123456789_")
-    if (
-        name not in ("maximum", "minimum")
-        or len(constants) != 2
-        or constants[1] is None
-        or constants[1].size != 1
-    ):
+    reader = {"maximum": maximum, "minimum": minimum}.get(call.args[0].name_hint.rstrip("0123456789_"))
+    return reader(call, constants, shape) if reader else None
+
+
+def maximum(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    bound = scalar_bound(call, constants, shape)
+    return None if bound is None else ("clip", {"low": bound, "high": None})
+
+
+def minimum(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+    bound = scalar_bound(call, constants, shape)
+    return None if bound is None else ("clip", {"low": None, "high": bound})
+
+
+def scalar_bound(call: Any, constants: Constants, shape: tuple[int, ...]) -> float | None:
+    """The one number that the first argument is compared with, when that leaves its shape as it is."""
+    if len(constants) != 2 or constants[1] is None or constants[1].size != 1 or extents(call) != shape:
         return None
     bound = float(constants[1].reshape(()))
-    return "clip", {"low": bound, "high": None} if name == "maximum" else {"low": None, "high": bound}
+    return None if np.isnan(bound) else bound
 
 
 READERS: dict[str, Reader] = {
@@ -168,6 +180,8 @@ READERS: dict[str, Reader] = {
     "relax.nn.batch_norm": batch_norm,
     "relax.call_tir": call_tir,
     "relax.clip": clip,
+    "relax.maximum": maximum,
+    "relax.minimum": minimum,
     "relax.nn.relu": relu,
     "relax.nn.relu6": relu6,
     "relax.add": add,
@@ -184,6 +198,11 @@ READERS: dict[str, Reader] = {
     "relax.flatten": reshape,
     "relax.nn.batch_flatten": reshape,
 }
+
+
+def extents(call: Any) -> tuple[int, ...]:
+    """The shape of a call's only result."""
+    return tuple(int(extent) for extent in call.ty.shape.values)
 
 
 def ints(values: Any) -> tuple[int, ...]:

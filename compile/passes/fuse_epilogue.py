@@ -19,10 +19,14 @@ def run(graph: Graph) -> None:
 
 
 def fuse(graph: Graph, node: Node) -> bool:
-    """Fuse one add or clip into the convolution that produces its input."""
+    """Fuse one add or clip into the convolution that produces its input; both have one shape, or nothing is fused.
+
+    An operand with more dimensions, or with longer ones, broadcasts the convolution's output: the result has then
+    more values than the kernel writes.
+    """
     if node.kind == "clip":
         conv = epilogue_of(graph, node.inputs[0], node)
-        if conv is None:
+        if conv is None or graph.shapes[node.output] != graph.shapes[node.inputs[0]]:
             return False
         conv.attrs["clamp"] = compose(
             conv.attrs.get("clamp", (None, None)), (node.attrs["low"], node.attrs["high"])
@@ -30,7 +34,7 @@ def fuse(graph: Graph, node: Node) -> bool:
         return absorb(graph, node, conv)
     for value, other in (node.inputs, node.inputs[::-1]):
         conv = epilogue_of(graph, value, node)
-        if conv is None or "clamp" in conv.attrs:
+        if conv is None or "clamp" in conv.attrs or graph.shapes[node.output] != graph.shapes[value]:
             continue
         constant = graph.constants.get(other)
         channels = conv.attrs["weight"].shape[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import tsm_edge
 from tsm_edge import target
 from tsm_edge.compile import networks, pipeline
 from tsm_edge.errors import EdgeError, ImportFailed, UsageError
+from tsm_edge.signature import StatePair, TensorSpec
 
 
 def write(path: Path, operator: str = "Relu", state_out: tuple[int, ...] = (1, 2, 4, 4)) -> Path:
@@ -117,3 +119,20 @@ def test_dynamic_extents_are_refused(tmp_path: Path) -> None:
     onnx.save(model, str(path))
     with pytest.raises(ImportFailed, match="no static shape"):
         load(path, ("past", "keep"))
+
+
+@pytest.mark.parametrize(("index", "declared"), [(0, (1, 4)), (1, (1, 3, 4, 4))], ids=["scores", "state"])
+def test_a_result_of_another_shape_than_declared_is_refused(
+    index: int, declared: tuple[int, ...], tmp_path: Path
+) -> None:
+    """As when an operator's attribute is misread: what is declared, and so allotted, is not what is computed."""
+    path = write(tmp_path / "net.onnx")
+    file = networks.read_onnx(path)
+    found = networks.onnx_signature(file, [("past", "keep")])
+    if index:
+        changed = replace(found, states=(StatePair(TensorSpec("past", declared), "keep"),))
+    else:
+        changed = replace(found, outputs=(TensorSpec("scores", declared),))
+    with pytest.raises(ImportFailed, match="otherwise than it declares") as caught:
+        networks.load_onnx(file, changed)
+    assert str(list(declared)) in str(caught.value)

@@ -55,7 +55,12 @@ def conv(source: str, result: str, weight: str = "w", name: str = "") -> NodePro
 
 
 def mean(source: str) -> NodeProto:
-    return node("ReduceMean", [source, "axes"], ["y"], keepdims=0)
+    return mean_of(source, "axes")
+
+
+def mean_of(source: str, axes: str) -> NodeProto:
+    """The output: the mean over the axes of a constant."""
+    return node("ReduceMean", [source, axes], ["y"], keepdims=0)
 
 
 def scalars(**values: float) -> dict[str, np.ndarray]:
@@ -103,6 +108,36 @@ CASES = {
         (conv("x", "c"), node("ReduceMean", ["c", "all"], ["y"], keepdims=0)),
         {"all": np.array([0, 2, 3], np.int64)},
         output=(6,),
+    ),
+    "an addend with more dimensions than the product": Case(
+        (node("MatMul", ["x", "square"], ["m"]), node("Add", ["m", "tall"], ["s"]), mean_of("s", "last")),
+        {
+            "square": RNG.standard_normal((8, 4)).astype(np.float32),
+            "tall": RNG.standard_normal((1, 4, 1)).astype(np.float32),
+            "last": np.array([2], np.int64),
+        },
+        frame=(1, 8),
+        output=(1, 4),
+    ),
+    "an addend with more dimensions than the map": Case(
+        (conv("x", "c"), node("Add", ["c", "deep"], ["s"]), mean_of("s", "far")),
+        {
+            "deep": RNG.standard_normal((2, 1, 6, 1, 1)).astype(np.float32),
+            "far": np.array([0, 3, 4], np.int64),
+        },
+    ),
+    "a residual that broadcasts": Case(
+        (conv("x", "c"), node("ReduceMean", ["c", "axes"], ["m"]), node("Add", ["m", "c"], ["s"]), mean("s"))
+    ),
+    "a bound with more dimensions than the product": Case(
+        (node("MatMul", ["x", "square"], ["m"]), node("Max", ["m", "low"], ["s"]), mean_of("s", "front")),
+        {
+            "square": RNG.standard_normal((8, 4)).astype(np.float32),
+            "low": np.full((1, 1, 1, 1), 0.2, np.float32),
+            "front": np.array([0, 1], np.int64),
+        },
+        frame=(1, 8),
+        output=(1, 4),
     ),
     "float16": cast(TensorProto.FLOAT16, np.float16),
     "float64": cast(TensorProto.DOUBLE, np.float64),
