@@ -53,7 +53,7 @@ def test_memory(build, runtime, flags):
 
 
 def test_formats(build, runtime):
-    names = ("json.c", "json_text.c", "sha256.c")
+    names = ("json.c", "json_text.c", "printable.c", "sha256.c")
     sources = [HERE / "unit_formats.c", *(runtime / "command" / name for name in names)]
     program = build("unit_formats", sources, "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     assert run(program).count("ok ") == 7

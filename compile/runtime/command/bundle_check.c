@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "bundle_check.h"
 
+#include "printable.h"
 #include "sha256.h"
 
 #include <dirent.h>
@@ -29,19 +30,21 @@ static int is_file(const char *folder, const char *name, struct stat *facts) {
 /* -- Rules 1 to 4: the manifest ------------------------------------------------------------------------------------ */
 
 static int unreadable(const bundle *b, const char *found, refusal *why) {
+    char shown[256];
     return refuse(why, "manifest-unreadable",
-                  "'%.256s/manifest.json' cannot be read.\n  found: %s\n"
+                  "'%s/manifest.json' cannot be read.\n  found: %s\n"
                   "  allowed: UTF-8 JSON of at most %d bytes" COPY_AGAIN,
-                  b->folder, found, MAX_MANIFEST_BYTES);
+                  printable(shown, sizeof shown, b->folder), found, MAX_MANIFEST_BYTES);
 }
 
 static int read_manifest(bundle *b, refusal *why) {
-    char path[BUNDLE_PATH], error[128];
+    char path[BUNDLE_PATH], error[128], shown[256];
     struct stat facts;
     if (!is_file(b->folder, "manifest.json", &facts))
         return refuse(why, "not-a-bundle",
-                      "'%.256s' is not a bundle.\n  found: no manifest.json\n"
-                      "  hint: run tsm-edge-run inside the folder that `tsm-edge compile` wrote", b->folder);
+                      "'%s' is not a bundle.\n  found: no manifest.json\n"
+                      "  hint: run tsm-edge-run inside the folder that `tsm-edge compile` wrote",
+                      printable(shown, sizeof shown, b->folder));
     b->text = malloc(MAX_MANIFEST_BYTES + 2);
     FILE *file = join(path, b->folder, "manifest.json") ? fopen(path, "rb") : NULL;
     if (file == NULL || b->text == NULL) {
@@ -124,7 +127,7 @@ static int check_content(const bundle *b, const json_value *file, int rule, refu
 static int check_files(const bundle *b, refusal *why) {
     const json_value **files = sorted_files(b);
     const size_t count = json_member(b->manifest, "files")->count;
-    char unlisted[NAME_MAX + 1];
+    char unlisted[NAME_MAX + 1], shown[256];
     struct stat facts;
     int good = files != NULL || unreadable(b, "no memory for its files", why);
     for (size_t i = 0; good && i < count; i++)
@@ -133,8 +136,9 @@ static int check_files(const bundle *b, refusal *why) {
                           files[i]->key);
     if (good && !find_unlisted(b, unlisted)) good = unreadable(b, strerror(errno), why);
     if (good && unlisted[0] != '\0')
-        good = refuse(why, "file-unlisted", "'%.200s' does not belong to the bundle.\n"
-                      "  hint: remove it; write results into another folder", unlisted);
+        good = refuse(why, "file-unlisted", "'%s' does not belong to the bundle.\n"
+                      "  hint: remove it; write results into another folder",
+                      printable(shown, sizeof shown, unlisted));
     for (size_t i = 0; good && i < 2 * count; i++) /* all sizes before the first hash */
         good = check_content(b, files[i % count], i < count ? 7 : 8, why);
     free(files);

@@ -3,6 +3,7 @@
 #include "cpu.h"
 #include "modes.h"
 #include "output.h"
+#include "printable.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,12 @@ static const char *text(const engine *e, const char *group, const char *key) {
 }
 
 static double kib(size_t bytes) { return (double)bytes / 1024; }
+
+/* Words of ours, then a text that is foreign. */
+static void put_name(const char *before, const char *name) {
+    fputs(before, stdout);
+    put_text(name);
+}
 
 static void print_shape(const tsm_tensor_info *t) {
     for (int i = 0; i < t->ndim; i++) printf("%s%d", i ? "x" : "", (int)t->shape[i]);
@@ -41,7 +48,8 @@ static void print_states(const engine *e) {
     for (size_t i = 0; i < e->info.state_count; i++) {
         tsm_tensor_info state;
         e->tsm_state_info(e->model, i, &state);
-        printf("          %-12s ", state.name);
+        char name[128];
+        printf("          %-12s ", printable(name, sizeof name, state.name));
         print_shape(&state);
         printf(" (%zu bytes)\n", state.bytes);
     }
@@ -50,11 +58,15 @@ static void print_states(const engine *e) {
 int run_info(const engine *e) {
     const tsm_model_info *i = &e->info;
     const json_value *glibc = bundle_value(e->bundle, "target", "glibc");
-    printf("model     %s, %d classes, %zu labels\n", i->model, (int)i->classes, i->label_count);
-    printf("weights   %s: %s\n", json_member(bundle_value(e->bundle, "model", "weights"), "source")->text,
-           i->weights_note);
-    printf("target    %s (%s, %s%s%s, %s, %s)\n", i->target, text(e, "target", "arch"), text(e, "target", "libc"),
-           glibc->text_size ? " " : "", glibc->text, text(e, "target", "link"), text(e, "", "backend"));
+    put_name("model     ", i->model);
+    printf(", %d classes, %zu labels\n", (int)i->classes, i->label_count);
+    printf("weights   %s: ", json_member(bundle_value(e->bundle, "model", "weights"), "source")->text);
+    put_name("", i->weights_note);
+    put_name("\ntarget    ", i->target);
+    printf(" (%s, %s%s%s, %s", text(e, "target", "arch"), text(e, "target", "libc"), glibc->text_size ? " " : "",
+           glibc->text, text(e, "target", "link"));
+    put_name(", ", text(e, "", "backend"));
+    puts(")");
     print_input(e);
     print_states(e);
     printf("memory    weights %.1f KiB; a stream: arena %.1f KiB, states 2 x %.1f KiB, scratch %.1f KiB a thread\n",
@@ -63,7 +75,10 @@ int run_info(const engine *e) {
            bundle_value(e->bundle, "plan", "macs")->number / 1e6);
     printf("threads   %d by default\n", engine_threads(e, 0));
     print_cpu(e);
-    if (strcmp(text(e, "target", "family"), "cpu") != 0) printf("device    %s\n", e->tsm_device(e->model));
+    if (strcmp(text(e, "target", "family"), "cpu") != 0) {
+        put_name("device    ", e->tsm_device(e->model));
+        putchar('\n');
+    }
     const int end = flush_output();
     return end == STILL_OPEN ? EXIT_OK : end;
 }

@@ -1,6 +1,8 @@
 /* json_text.c: UTF-8 and the strings of JSON. */
 #include "json_text.h"
 
+#include "printable.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,23 +14,9 @@ int json_wrong(const json_reader *r, const char *what) {
 
 /* -- UTF-8 --------------------------------------------------------------------------------------------------------- */
 
-/* Bytes of the well-formed sequence at `at` (Unicode, table 3-7), 0 when there is none. */
-static size_t sequence(const unsigned char *at, size_t room) {
-    const unsigned char a = at[0];
-    if (a < 0x80) return 1;
-    const size_t size = a >= 0xc2 && a <= 0xdf ? 2 : a >= 0xe0 && a <= 0xef ? 3 : a >= 0xf0 && a <= 0xf4 ? 4 : 0;
-    if (size == 0 || room < size) return 0;
-    const unsigned char low = a == 0xe0 ? 0xa0 : a == 0xf0 ? 0x90 : 0x80;
-    const unsigned char high = a == 0xed ? 0x9f : a == 0xf4 ? 0x8f : 0xbf;
-    if (at[1] < low || at[1] > high) return 0;
-    for (size_t i = 2; i < size; i++)
-        if (at[i] < 0x80 || at[i] > 0xbf) return 0;
-    return size;
-}
-
 int json_utf8(json_reader *r) {
     for (size_t step; r->at < r->end; r->at += step)
-        if ((step = sequence((const unsigned char *)r->at, (size_t)(r->end - r->at))) == 0)
+        if ((step = utf8_size(r->at, (size_t)(r->end - r->at))) == 0)
             return json_wrong(r, "not UTF-8");
     r->at -= r->end - r->start;
     return 1;

@@ -4,6 +4,8 @@
  * what it does not know could run a bundle wrongly, so nothing unknown is accepted. */
 #include "law.h"
 
+#include "printable.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,8 +76,10 @@ static const rule manifest[] = {
 /* -- Checking the shape -------------------------------------------------------------------------------------------- */
 
 int law_malformed(refusal *why, const char *key, const char *allowed) {
+    char shown[256];
     return refuse(why, "manifest-malformed",
-                  "manifest.json: bad value of '%s'.\n  allowed: %s\n  hint: compile the bundle again", key, allowed);
+                  "manifest.json: bad value of '%s'.\n  allowed: %s\n  hint: compile the bundle again",
+                  printable(shown, sizeof shown, key), allowed);
 }
 
 static int is_integer(const json_value *v, double least) {

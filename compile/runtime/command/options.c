@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "output.h"
+#include "printable.h"
 #include "tsm_edge.h"
 
 #include <stdio.h>
@@ -36,6 +37,12 @@ enum { MAX_FRAMES = 1000000 };
 static const char *const names[] = {"--info", "--bench", "--frames", "--per-op", "--raw", "--format",
                                     "--tensor", "--dump", "--threads", "--help", "--version"};
 
+/* A word of the command line in a message; valid until the next call. */
+static const char *quoted(const char *word) {
+    static char shown[256];
+    return word == NULL ? "nothing" : printable(shown, sizeof shown, word);
+}
+
 /* Edit distance; names are short, longer input is cut. */
 static size_t distance(const char *a, const char *b) {
     size_t row[33], n = strlen(b) < 32 ? strlen(b) : 32;
@@ -60,7 +67,7 @@ static int unknown(const char *word) {
         const size_t d = distance(names[i], word);
         if (d < least) least = d, near = names[i];
     }
-    complain("unknown argument '%s'.%s%s%s\n  hint: see tsm-edge-run --help", word, near ? " Did you mean '" : "",
+    complain("unknown argument '%s'.%s%s%s\n  hint: see tsm-edge-run --help", quoted(word), near ? " Did you mean '" : "",
              near ? near : "", near ? "'?" : "");
     return 0;
 }
@@ -73,7 +80,7 @@ static int number(const char *option, const char *text, int least, int most, int
         *out = (int)value;
         return 1;
     }
-    complain("bad value for %s\n  found: %s\n  allowed: %d to %d", option, text ? text : "nothing", least, most);
+    complain("bad value for %s\n  found: %s\n  allowed: %d to %d", option, quoted(text), least, most);
     return 0;
 }
 
@@ -83,14 +90,14 @@ static int size(const char *text, options *o) {
         o->height >= 1 && o->width <= TSM_MAX_IMAGE_SIDE && o->height <= TSM_MAX_IMAGE_SIDE)
         return 1;
     complain("bad value for --raw\n  found: %s\n  allowed: WxH, such as 640x480; 1 to %d pixels a side",
-             text ? text : "nothing", TSM_MAX_IMAGE_SIDE);
+             quoted(text), TSM_MAX_IMAGE_SIDE);
     return 0;
 }
 
 static int format(const char *text, options *o) {
     o->format = text == NULL ? -1 : strcmp(text, "bgr") == 0 ? TSM_BGR : strcmp(text, "rgb") == 0 ? TSM_RGB : -1;
     if (o->format >= 0) return 1;
-    complain("bad value for --format\n  found: %s\n  allowed: bgr, rgb", text ? text : "nothing");
+    complain("bad value for --format\n  found: %s\n  allowed: bgr, rgb", quoted(text));
     return 0;
 }
 

@@ -2,6 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "output.h"
 
+#include "printable.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -10,32 +12,24 @@
 #include <time.h>
 
 void complain(const char *format, ...) {
+    char text[4096];
     va_list arguments;
-    fputs("tsm-edge-run: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    fputs("tsm-edge-run: ", stderr);
+    put_printable(stderr, text, 1);
     fputc('\n', stderr);
 }
 
 void put_string(const char *text) {
-    static const char special[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
-    if (text == NULL) {
+    if (text == NULL)
         fputs("null", stdout);
-        return;
-    }
-    putchar('"');
-    for (; *text != '\0'; text++) {
-        const char *known = strchr(special, *text);
-        if (known != NULL)
-            printf("\\%c", letters[known - special]);
-        else if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            printf("\\u%04x", (unsigned)*text);
-        else
-            putchar(*text);
-    }
-    putchar('"');
+    else
+        put_json_string(stdout, text);
 }
+
+void put_text(const char *text) { put_printable(stdout, text, 0); }
 
 void put_number(double value, int digits) {
     if (isfinite(value))
