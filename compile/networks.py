@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tsm_edge import checkpoints, models
-from tsm_edge.errors import ImportFailed, UsageError
+from tsm_edge.errors import ImportFailed, ModelError, UsageError
 from tsm_edge.manifest import ModelInfo, WeightsInfo
 from tsm_edge.onnx_meta import OnnxMeta
 from tsm_edge.signature import Preprocess, Signature, StatePair, TensorSpec
@@ -40,19 +40,23 @@ def onnx_file(
     meta = OnnxMeta.from_props({entry.key: entry.value for entry in file.metadata_props})
     signature = onnx_signature(file, states or (meta.states if meta else ()))
     classes = signature.outputs[0].shape[-1]
-    names = tuple(labels or (meta.labels if meta else (f"class {i}" for i in range(classes))))
-    if len(names) != classes:
-        raise UsageError(
-            "The number of labels is not the number of classes.",
-            found=f"{len(names)} labels",
-            allowed=f"{classes}",
-            hint="give one label a line with --labels",
-        )
+    names = _labels(labels, meta, classes)
     note = f"from {path.name}" + (f": {meta.weights.note}" if meta else "")
     weights = WeightsInfo("onnx", note, checkpoints.sha256(path))
     info = ModelInfo(meta.model if meta else path.stem, meta.parameters if meta else {}, weights, "onnx")
     preprocess = meta.preprocess if meta else default_preprocess(signature.inputs[0])
     return Network(info, lambda: load_onnx(file, signature), names, preprocess)
+
+
+def _labels(given: Sequence[str] | None, meta: OnnxMeta | None, classes: int) -> tuple[str, ...]:
+    """Labels from --labels, else from the file's metadata, else "class 0", "class 1" and so on."""
+    names = given or (meta.labels if meta else [f"class {index}" for index in range(classes)])
+    try:
+        return models.checked_labels(names, classes)
+    except ModelError as error:
+        kind = UsageError if given else ImportFailed
+        hint = error.hint if given else "give one label a line with --labels"
+        raise kind(error.what, found=error.found, allowed=error.allowed, hint=hint) from error
 
 
 def default_preprocess(frame: TensorSpec) -> Preprocess | None:

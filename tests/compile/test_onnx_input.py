@@ -102,6 +102,12 @@ def test_wrong_number_of_labels(tmp_path: Path) -> None:
         load(write(tmp_path / "net.onnx"), ("past", "keep"), labels=("one",))
 
 
+@pytest.mark.parametrize("label", ["\x1b]0;owned\x07", "a\x85b", "\u202egpj", " "])
+def test_a_label_that_a_terminal_would_obey(tmp_path: Path, label: str) -> None:
+    with pytest.raises(UsageError, match="Label 1 cannot be shown"):
+        load(write(tmp_path / "net.onnx"), ("past", "keep"), labels=("a", label, "c"))
+
+
 @pytest.mark.parametrize("content", [b"", b"no protobuf at all", b"\x08\x08\x12\x04abcd"])
 def test_a_file_that_is_no_onnx(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"

@@ -94,6 +94,9 @@ def test_width_rounds_up():
         ({"labels": ["a"]}, "an integer of 2..10000"),
         ({"labels": ["a", " "]}, "Label 1 cannot be shown"),
         ({"labels": ["a", "b\nc"]}, "Label 1 cannot be shown"),
+        ({"labels": ["a", "b\x9b2J"]}, "Label 1 cannot be shown"),
+        ({"labels": ["a", "b\u202e"]}, "Label 1 cannot be shown"),
+        ({"labels": ["\ud800", "b"]}, "Label 0 cannot be shown"),
         ({"labels": ["a", 2]}, "a list of texts"),
         ({"labels": "ab"}, "a list of texts"),
     ],
@@ -118,6 +121,8 @@ def test_default_labels():
     jester = models.load("tsm-mobilenetv2").labels
     assert jester == models.JESTER and len(jester) == 27 and list(jester) == sorted(jester)
     assert models.load("tsm-resnet18", classes=3).labels == ("class 0", "class 1", "class 2")
+    own = models.load("tsm-resnet18", labels=["می‌خواهم", "👩‍🚀"])
+    assert own.labels == ("می‌خواهم", "👩‍🚀")  # joiners are part of the words
     own = models.load("tsm-resnet18", labels=["wave", "clap"])
     assert own.labels == ("wave", "clap") and own.parameters["classes"] == 2
 

@@ -12,11 +12,22 @@ from collections.abc import Sequence
 
 from ..errors import UnknownName
 from . import _shipped
-from ._labels import JESTER, read_labels
+from ._labels import JESTER, checked_labels, read_labels
 from ._model import Model, Recipe, Width, make_model
 from ._net import step_module
 
-__all__ = ["JESTER", "Model", "Recipe", "Width", "load", "names", "read_labels", "shipped", "step_module"]
+__all__ = [
+    "JESTER",
+    "Model",
+    "Recipe",
+    "Width",
+    "checked_labels",
+    "load",
+    "names",
+    "read_labels",
+    "shipped",
+    "step_module",
+]
 
 
 def names() -> list[str]:

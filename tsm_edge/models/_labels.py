@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ModelError
+from ..terminal import printable
 
 #: 20BN-Jester in MIT's order, which sorts the names; mmaction2 uses the order of the official file instead
 JESTER = (
@@ -48,7 +49,7 @@ def checked_labels(labels: Sequence[str], classes: int) -> tuple[str, ...]:
     """Return the labels as a tuple.
 
     Raises:
-        ModelError: not one label for every class, or a label that is no printable, non-empty text.
+        ModelError: not one label for every class, or a label that is empty or holds control or invisible characters.
     """
     if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
         raise ModelError(
@@ -62,11 +63,11 @@ def checked_labels(labels: Sequence[str], classes: int) -> tuple[str, ...]:
             hint=f"give {classes} labels, or set the number of classes to {len(labels)}",
         )
     for index, label in enumerate(labels):
-        if not label.strip() or not label.isprintable():
+        if not label.strip() or printable(label) != label:
             raise ModelError(
                 f"Label {index} cannot be shown.",
                 found=repr(label),
-                allowed="printable text, not only spaces",
+                allowed="text without control and invisible characters, not only spaces",
             )
     return tuple(labels)
 
@@ -85,7 +86,7 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
             found=error,
             allowed="a UTF-8 text file, one label a line",
         ) from error
-    lines = text.rstrip().splitlines()
-    if not lines:
+    lines = text.rstrip().split("\n")  # not splitlines, for which some control characters end a line
+    if not lines[0]:
         raise ModelError(f"The label file '{path}' is empty.", allowed="one label a line")
     return tuple(line.strip() for line in lines)
