@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from tsm_edge.errors import FrameError, UsageError
-from tsm_edge.smoothing import Smoother, is_quiet, softmax
+from tsm_edge.smoothing import Smoother, is_quiet, probabilities_of, softmax
+from tsm_edge.smoothing import _exp as exponential
 
 
 def sure(index, classes=3):
@@ -128,6 +131,75 @@ def test_before_the_first_frames_it_was_quiet():
 def test_quiet_labels_are_known_in_any_spelling():
     assert all(map(is_quiet, ("No gesture", "no gesture ", "Doing other things", "background")))
     assert not any(map(is_quiet, ("Swiping Left", "", "gesture")))
+
+
+IDLE = ("wave", "No gesture", "Doing other things", "point")
+
+
+def test_from_one_idle_class_to_another_is_no_change():
+    smoother = Smoother(window=1, agree=2, labels=IDLE, threshold=0.5)
+    decisions = [smoother.push(sure(index, 4)) for index in (1, 2, 1, 1, 2, 2, 2, 1, 2, 1)]
+    assert [decision.changed for decision in decisions] == [True] + [False] * 9
+    assert all(decision.idle for decision in decisions)
+    # the label follows where two steps agree on it
+    assert [decision.index for decision in decisions] == [1, 1, 1, 1, 1, 2, 2, 2, 2, 2]
+
+
+def test_idle_classes_that_alternate_end_a_gesture():
+    smoother = Smoother(window=1, agree=3, labels=IDLE, threshold=0.5)
+    decisions = [smoother.push(sure(index, 4)) for index in (0, 0, 0, 1, 2, 1, 2, 0, 0, 0)]
+    assert [decision.idle for decision in decisions] == [False] * 5 + [True] * 4 + [False]
+    assert [at for at, decision in enumerate(decisions) if decision.changed] == [0, 5, 9]
+
+
+def test_gestures_that_alternate_do_not_agree():
+    smoother = Smoother(window=1, agree=2, labels=IDLE, threshold=0.5)
+    decisions = [smoother.push(sure(index, 4)) for index in (1, 0, 3, 0, 3, 0)]
+    assert not any(decision.changed for decision in decisions[1:])
+
+
+def test_idle_classes_can_be_given_by_number():
+    smoother = Smoother(window=1, agree=1, labels=("a", "b", "c"), threshold=0.9, idle=(2,))
+    assert smoother.push(np.log([0.5, 0.3, 0.2])).index == 2
+    assert Smoother(labels=IDLE, idle=()).push(sure(1, 4)).idle is False
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "sigmoid"])
+def test_probabilities_are_taken_as_they_are(kind):
+    values = np.array([0.9, 0.05, 0.05], np.float32)
+    decision = Smoother(window=1, scores=kind).push(values)
+    assert decision.probability == float(np.float32(0.9))
+
+
+def test_log_probabilities_and_logits_of_the_same_are_the_same():
+    values = np.log([0.7, 0.2, 0.1])
+    assert probabilities_of("log-probabilities", values) == pytest.approx([0.7, 0.2, 0.1], abs=1e-15)
+    assert probabilities_of("logits", values + 3) == pytest.approx([0.7, 0.2, 0.1], abs=1e-15)
+
+
+def test_a_rounding_error_beyond_the_range_is_clipped():
+    assert probabilities_of("probabilities", [1.001, -0.001]).tolist() == [1.0, 0.0]
+    assert probabilities_of("log-probabilities", [0.001, -800.0]).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("probabilities", [3.0, 0.1]), ("sigmoid", [-0.5, 0.1]), ("log-probabilities", [0.5, -1])],
+)
+def test_scores_of_another_kind_are_refused(kind, values):
+    with pytest.raises(FrameError, match="not what the model says"):
+        probabilities_of(kind, values)
+
+
+def test_an_unknown_kind_of_scores():
+    with pytest.raises(UsageError, match="kind of scores"):
+        probabilities_of("odds", [0.5])
+
+
+def test_the_exponential_is_exact_to_the_last_digits():
+    x = np.concatenate([-np.logspace(-12, math.log10(699.9), 4001), [0.0]])
+    for at, value in zip(x, exponential(x)):
+        assert value == pytest.approx(math.exp(at), rel=4e-16)
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,7 @@ def show(results: Results, *, per_op: bool) -> None:
         f"{results.timed[0].figures.runs} steps of each in {results.outcome.seconds:.1f} s; {_agreement(results)}"
     )
     if results.outcome.ended_by == "max-secs":
-        say(
-            f"stopped by --max-secs {results.rule.max_secs:g} before --min-runs and --min-secs were reached"
-        )
+        say(f"stopped by --max-secs {results.rule.max_secs:g} before --min-runs and --min-secs were reached")
     say()
     header: tuple[str, ...] = ("ms a step", "median", "p5", "p95", "min", "std dev", "open", "first", "warm")
     rows = [_row(entry) for entry in results.timed]

@@ -85,9 +85,7 @@ def synth(
     if as_json:
         print_json({"clips": clips, "split": split, "seed": seed, "labels": list(labels), "folder": str(out)})
         return
-    say(
-        f"{clips} clips of {frames} frames at {RATE_FPS:g} a second, {size} x {size} pixels: {written}"
-    )
+    say(f"{clips} clips of {frames} frames at {RATE_FPS:g} a second, {size} x {size} pixels: {written}")
     if split == "train" and not videos:
         print_next(f"tsm-edge train --data {out} --out runs/first")
     elif not videos:
