@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import colorsys
 
-from tsm_edge.smoothing import is_quiet
-
 Rgb = tuple[int, int, int]
 
 PANEL: Rgb = (20, 23, 28)
@@ -24,9 +22,9 @@ _GOLDEN = 0.6180339887498949
 _LUMINANCE = 0.165  # (0.165 + 0.05) lies 4.9 below white and 3.7 above the panel
 
 
-def class_colour(index: int, label: str) -> Rgb:
-    """Return the colour of class ``index``, whose name is ``label``."""
-    if is_quiet(label):
+def class_colour(index: int, *, idle: bool = False) -> Rgb:
+    """Return the colour of class ``index``; ``idle``: it means "nothing to report"."""
+    if idle:
         return GREY
     hue = (0.58 + index * _GOLDEN) % 1.0
     low, high = 0.0, 1.0  # the lightness at which this hue has the luminance wanted

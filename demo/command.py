@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tsm_edge.errors import ExtraMissing
+from tsm_edge.options import FiniteRange
 
 from .request import Request
 
@@ -43,11 +44,19 @@ from .request import Request
 @click.option(
     "--on-change",
     metavar="CMD",
-    help="Run CMD with the new label and its confidence as last arguments, at most once a second; no shell.",
+    help="Run CMD once for each gesture, in order, with TSM_EDGE_LABEL and TSM_EDGE_CONFIDENCE in its environment, and "
+    "as arguments, too, if CMD ends with --. No shell.",
+)
+@click.option("--on-change-idle", is_flag=True, help="Run CMD at the end of a gesture, too.")
+@click.option(
+    "--min-confidence",
+    metavar="P",
+    type=FiniteRange(0, 1),
+    help="Run CMD for gestures whose mean probability reaches P, 0 to 1, while they are shown.",
 )
 @click.option(
     "--fps",
-    type=click.FloatRange(min=0.1, max=240),
+    type=FiniteRange(min=0.1, max=240),
     help="Frames per second the model sees. Default: the rate it was made for.",
 )
 @click.option("--max-frames", type=click.IntRange(min=1), help="Stop after so many processed frames.")

@@ -15,6 +15,7 @@ class Span:
     label: str
     start_s: float
     end_s: float
+    idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Segment:
     label: str
     begin: float
     end: float
+    idle: bool = False
 
 
 class History:
@@ -34,12 +36,12 @@ class History:
         self._keep_s = keep_s
         self._spans: deque[Span] = deque()
 
-    def add(self, index: int, label: str, t_s: float) -> None:
+    def add(self, index: int, label: str, t_s: float, *, idle: bool = False) -> None:
         """Take the label shown from ``t_s`` on."""
         if self._spans:
             self._spans[-1] = replace(self._spans[-1], end_s=t_s)
         if not self._spans or self._spans[-1].index != index:
-            self._spans.append(Span(index, label, t_s, t_s))
+            self._spans.append(Span(index, label, t_s, t_s, idle))
         while self._spans[0].end_s < t_s - self._keep_s:
             self._spans.popleft()
 
@@ -63,6 +65,7 @@ def segments(spans: Sequence[Span], length_s: float) -> list[Segment]:
             span.label,
             max(0.0, (span.start_s - start_s) / length_s),
             (span.end_s - start_s) / length_s,
+            span.idle,
         )
         for span in spans
         if span.end_s > start_s

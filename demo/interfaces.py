@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .events import Event
 from .overlay import Status
 
 
@@ -44,7 +45,7 @@ class Viewers(Protocol):
 
 
 class Listener(Protocol):
-    """Another program that is told of changes (`on_change.OnChange`)."""
+    """Another program that is told of gestures (`on_change.OnChange`)."""
 
-    def tell(self, label: str, probability: float) -> None:
-        """Take the new decision; never wait."""
+    def tell(self, event: Event) -> None:
+        """Take the event; a live run never waits for it."""

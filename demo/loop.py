@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tsm_edge.errors import EdgeError, RuntimeFailure
-from tsm_edge.smoothing import Smoother
+from tsm_edge.smoothing import Decision, Smoother
 
+from .events import Events, Shown
 from .feed import Feed
 from .history import History
 from .interfaces import Listener, Recording, Screen, Stream, Viewers
@@ -49,6 +50,7 @@ class Loop:
     recorder: Recording | None = None
     viewers: Viewers | None = None
     listener: Listener | None = None
+    events: Events = field(default_factory=Events)
     progress: Progress | None = None
     note: str = ""
     channels: str = "bgr"
@@ -130,13 +132,15 @@ class Loop:
         decision = self._smoother.push(logits)
         self._count(before, now)
         label = self.labels[decision.index]
+        probability = None if decision.idle else float(decision.probability)
         top = self._top()
         result = Result(
             frame=self.frames - 1,
             t_s=frame.t_s,
             index=decision.index,
             label=label,
-            probability=float(decision.probability),
+            idle=decision.idle,
+            probability=probability,
             changed=decision.changed,
             raw_label=self.labels[decision.raw_index],
             top=top,
@@ -144,18 +148,32 @@ class Loop:
             dropped=self.feed.dropped,
         )
         self.reporter.result(result)
-        if decision.changed and self.listener is not None:
-            self.listener.tell(label, result.probability)
+        self._tell(decision, label, frame.t_s)
         fps = self._recent_fps()
         if self.progress is not None:
             self.progress.tell(self.frames, fps, result.ms, result.dropped)
-        self._history.add(decision.index, label, frame.t_s)
+        self._history.add(decision.index, label, frame.t_s, idle=decision.idle)
         self._status = Status(
-            label, result.probability, result.ms, fps, result.dropped, self.note, top, self._history.spans()
+            label, probability, result.ms, fps, result.dropped, self.note, top, self._history.spans()
         )
         self._show(image, self._status)
         if self.recorder is not None:
             self.recorder.write(render(image, self._status), frame.t_s)
+
+    def _tell(self, decision: Decision, label: str, t_s: float) -> None:
+        event = self.events.take(
+            Shown(
+                decision.index,
+                label,
+                decision.probability,
+                decision.idle,
+                decision.changed,
+                t_s,
+                self.frames - 1,
+            )
+        )
+        if event is not None and self.listener is not None:
+            self.listener.tell(event)
 
     def _preview(self, frame: Frame) -> None:
         """Show a frame the model does not see under the last result, to move as the camera's picture does."""
@@ -171,13 +189,15 @@ class Loop:
     def _forget(self) -> None:
         self.stream.reset()
         self._smoother.reset()
+        self.events.forget()
         self._history.clear()
 
     def _top(self) -> tuple[Score, ...]:
         """Return the likeliest classes of the smoothed probabilities, the first the likeliest."""
         means = self._smoother.probabilities
         best = np.argsort(-means, kind="stable")[:TOP]
-        return tuple(Score(int(index), self.labels[index], float(means[index])) for index in best)
+        idle = self._smoother.idle
+        return tuple(Score(int(i), self.labels[i], float(means[i]), int(i) in idle) for i in best)
 
     def _upright(self, frame: Frame) -> np.ndarray:
         return np.ascontiguousarray(frame.image[:, ::-1]) if self.mirror else frame.image

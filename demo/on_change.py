@@ -1,9 +1,9 @@
-"""``--on-change CMD``: another program hears of every new label, and can never hold up the demo.
+"""``--on-change CMD``: another program hears of every gesture, in order, and can never hold up a live demo.
 
-The command is split once as a shell would split it, but no shell runs it: the label and its confidence are its
-last two arguments, whatever characters they hold. A thread of its own starts it and waits for it, so that no child
-is left as a zombie. One runs at a time and at most one starts a second; of the changes in between only the newest
-is told.
+The command is split once as a shell would split it, but no shell runs it. What is told stands in its environment
+(`environment`), where no program takes a label for an option or for a command. Only a command that ends with the
+word ``--`` gets label and confidence as arguments, too: whoever writes it says that options end there. One command
+runs at a time; gestures that are decided meanwhile wait in a queue of ``ROOM`` places.
 """
 
 from __future__ import annotations
@@ -15,14 +15,20 @@ import signal
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tsm_edge.errors import ToolMissing, UsageError
-from tsm_edge.terminal import say
+from tsm_edge.terminal import printable, say
 
-EVERY_S = 1.0
+from .events import Event
+
+ROOM = 64  # gestures that wait; at two seconds for each, two minutes of them
 LONGEST_S = 30.0  # a command that runs longer is ended, or one that hangs would be the last that ever ran
-PARTING_S = 5.0  # what the last command gets when the demo ends
+PARTING_S = 5.0  # what all commands together get when the demo is stopped
+_PATIENCE_S = 2.0  # how long the end of a file waits before it says what for
+_NAMED = 5  # how many gestures are named that were not told
 
 
 def parse(command: str) -> list[str]:
@@ -36,7 +42,7 @@ def parse(command: str) -> list[str]:
         words = shlex.split(command)
     except ValueError as error:
         raise UsageError("--on-change cannot be understood.", found=f"{command!r}: {error}") from error
-    if not words:
+    if not words or not words[0]:
         raise UsageError(
             "--on-change names no command.", found=repr(command), allowed="PROGRAM [ARGUMENT ...]"
         )
@@ -45,106 +51,190 @@ def parse(command: str) -> list[str]:
             f"The command of --on-change cannot be run: '{words[0]}'.",
             found="no executable file of that name",
             hint="give its full path, and make it executable: chmod +x FILE; no shell reads the command, so a "
-            "pipe or a variable needs one: --on-change 'sh -c \"...\" sh'",
+            "pipe or a variable needs one: --on-change 'sh -c \"...\"'",
         )
     return words
 
 
+def environment(event: Event) -> dict[str, str]:
+    """Return the variables in which the command finds the event.
+
+    TSM_EDGE_LABEL and TSM_EDGE_ENDED have control characters as escapes (`tsm_edge.terminal.printable`): a program
+    that prints a label or reads it line by line is not misled. TSM_EDGE_INDEX tells classes apart in any case.
+    """
+    return {
+        "TSM_EDGE_EVENT": event.kind,
+        "TSM_EDGE_LABEL": printable(event.label),
+        "TSM_EDGE_INDEX": str(event.index),
+        "TSM_EDGE_CONFIDENCE": f"{event.probability:.4f}",
+        "TSM_EDGE_TIME": f"{event.t_s:.3f}",
+        "TSM_EDGE_FRAME": str(event.frame),
+        "TSM_EDGE_ENDED": printable(event.ended),
+    }
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of the events: ``called`` commands were started, of which ``failed`` did not end with status 0.
+
+    ``failed`` counts those that could not be started, too. ``dropped`` found the queue full, ``untold`` waited when
+    the demo was stopped.
+    """
+
+    called: int
+    failed: int
+    dropped: int
+    untold: int
+
+
 class OnChange:
-    """Runs ``words`` with a label and a confidence ("0.87") for each change. ``clock`` is for tests."""
+    """Runs ``words`` once for each event, one after the other, on a thread of its own.
+
+    Args:
+        wait: `tell` waits for a place in the queue instead of dropping the event: for a replay, which has no clock.
+        stopped: whether the user wants to end; asked while something waits.
+        room, longest_s, parting_s: as the constants above, for tests.
+        clock: seconds, for tests.
+    """
 
     def __init__(
         self,
         words: list[str],
         *,
-        every_s: float = EVERY_S,
+        wait: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
+        room: int = ROOM,
         longest_s: float = LONGEST_S,
         parting_s: float = PARTING_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.started = 0
-        self.failed = 0
         self._words = words
-        self._every_s = every_s
+        self._wait = wait
+        self._stopped = stopped
+        self._room = room
         self._longest_s = longest_s
         self._parting_s = parting_s
         self._clock = clock
+        self._called = self._failed = self._dropped = 0
+        self._queue: deque[Event] = deque()
+        self._untold: list[Event] = []
         self._news = threading.Condition()
-        self._pending: tuple[str, float] | None = None
-        self._told = ""
         self._closing = False
+        self._deadline = float("inf")  # when the last command is ended
+        self._reported = False
         self._thread = threading.Thread(target=self._work, name="tsm-edge-on-change", daemon=True)
         self._thread.start()
 
-    def tell(self, label: str, probability: float) -> None:
-        """Take a new decision; an older one that was not told yet is forgotten."""
-        with self._news:
-            self._pending = (label, probability)
-            self._news.notify_all()
+    @property
+    def told(self) -> Told:
+        """The counts so far; after `finish` they are final."""
+        return Told(self._called, self._failed, self._dropped, len(self._untold))
 
-    def close(self) -> None:
-        """Tell the last change if it was not told yet, and end; a command that takes too long is ended."""
+    def tell(self, event: Event) -> None:
+        """Take an event. Returns at once, unless it waits for a place in the queue of a replay."""
+        with self._news:
+            while self._wait and len(self._queue) >= self._room and not self._stopped():
+                self._news.wait(0.1)
+            if len(self._queue) < self._room:
+                self._queue.append(event)
+                self._news.notify_all()
+                return
+            self._dropped += 1
+        if self._dropped == 1:
+            say(
+                f"note: {self._room} gestures wait for the --on-change command, which is too slow; more are dropped "
+                "until there is room, and counted",
+                err=True,
+            )
+
+    def finish(self, *, patient: bool) -> None:
+        """End, and report what was not told. May be repeated.
+
+        ``patient``: make all calls that wait, each within its own time, until the user wants to end. Otherwise they
+        have ``parting_s`` together.
+        """
         with self._news:
             self._closing = True
             self._news.notify_all()
-        self._thread.join()
+        try:
+            if patient:
+                self._drain()
+            with self._news:
+                self._deadline = min(self._deadline, self._clock() + self._parting_s)
+            self._thread.join()
+        except BaseException:  # the second Ctrl-C: nothing is worth waiting for
+            self._deadline = self._clock()
+            raise
+        self._report()
+
+    def _drain(self) -> None:
+        """Wait until all is told or the user wants to end; say what is waited for if it takes long."""
+        began, silent = self._clock(), True
+        while self._thread.is_alive() and not self._stopped():
+            self._thread.join(0.05)
+            if silent and self._clock() - began > _PATIENCE_S and self._thread.is_alive():
+                silent = False
+                say(f"{len(self._queue) + 1} calls of --on-change are still to end; Ctrl-C gives up", err=True)
+
+    def _report(self) -> None:
+        if self._untold and not self._reported:
+            named = [f"{event.label} ({event.t_s:.2f} s)" for event in self._untold[:_NAMED]]
+            more = len(self._untold) - len(named)
+            names = ", ".join(named) + (f" and {more} more" if more else "")
+            say(f"note: the demo was stopped before the --on-change command heard of {names}", err=True)
+        self._reported = True
 
     def _work(self) -> None:
-        earliest = self._clock()
-        while (change := self._next(earliest)) is not None:
-            earliest = self._clock() + self._every_s
-            self._told = change[0]
-            self._run(*change)
+        while (event := self._next()) is not None:
+            self._run(event)
 
-    def _next(self, earliest: float) -> tuple[str, float] | None:
-        """Wait for a change that may be told; None when there will be none."""
+    def _next(self) -> Event | None:
+        """Wait for an event that may still be told; None when there will be none."""
         with self._news:
-            while True:
-                if self._pending is not None and self._pending[0] == self._told:
-                    self._pending = None  # there and back again within a second: nothing to tell
-                wait_s = earliest - self._clock()
-                if self._pending is not None and (wait_s <= 0 or self._closing):
-                    change, self._pending = self._pending, None
-                    return change
-                if self._closing:
-                    return None
-                self._news.wait(wait_s if self._pending is not None else None)
+            self._news.wait_for(lambda: self._queue or self._closing)
+            if self._clock() >= self._deadline:
+                self._untold += self._queue
+                self._queue.clear()
+            event = self._queue.popleft() if self._queue else None
+            self._news.notify_all()  # there is room again
+            return event
 
-    def _run(self, label: str, probability: float) -> None:
+    def _run(self, event: Event) -> None:
+        told = environment(event)
+        words = self._words
+        if words[-1] == "--":
+            words = [*words, told["TSM_EDGE_LABEL"], told["TSM_EDGE_CONFIDENCE"]]
         try:
             child = subprocess.Popen(
-                [*self._words, label, f"{probability:.2f}"],
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # our stderr: stdout is for the demo's own results
+                env=os.environ | told,
                 start_new_session=True,  # Ctrl-C is for the demo, which then waits for the command
             )
-        except (OSError, ValueError) as error:  # ValueError: a label with a NUL character
+        except OSError as error:
             self._fail(f"could not be started: {error}")
             return
-        self.started += 1
-        status = self._wait(child)
+        self._called += 1
+        status = self._wait_for(child)
         if status is None:
             self._fail("took too long and was ended")
         elif status != 0:
             self._fail(f"ended with status {status}" if status > 0 else f"was ended by signal {-status}")
 
-    def _wait(self, child: subprocess.Popen[bytes]) -> int | None:
+    def _wait_for(self, child: subprocess.Popen[bytes]) -> int | None:
         """Return its status; None if it had to be ended."""
         deadline = self._clock() + self._longest_s
-        parting = False
         while True:
-            with self._news:
-                if self._closing and not parting:
-                    parting, deadline = True, min(deadline, self._clock() + self._parting_s)
             try:
                 return child.wait(timeout=0.05)
             except subprocess.TimeoutExpired:
-                if self._clock() > deadline:
+                if self._clock() > min(deadline, self._deadline):
                     os.killpg(child.pid, signal.SIGKILL)  # with what it has started itself
                     child.wait()
                     return None
 
     def _fail(self, how: str) -> None:
-        self.failed += 1
-        if self.failed == 1:
+        self._failed += 1
+        if self._failed == 1:
             say(f"note: the --on-change command {how}; the demo goes on, this is said once", err=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsm_edge.terminal import say
@@ -15,6 +17,8 @@ from .web.address import choose_token, parse_address
 
 if TYPE_CHECKING:
     from .web.server import Server
+
+OWN_ENDS = ("end", "max-frames")  # of `loop.Loop.stopped`: nobody has asked to hurry
 
 
 class Outputs:
@@ -55,27 +59,37 @@ class Outputs:
             self.server = Server(self._address, self._token, self.reset.set, facts)
             say(f"live page: {self.server.url}", err=True)
 
-    def open(self, model: str, rate: float) -> None:
-        """Open the others, now that the model and its frames per second are known."""
+    def open(self, model: str, rate: float, *, replay: bool, stopped: Callable[[], bool]) -> None:
+        """Open the others, now that the model and its frames per second are known.
+
+        ``replay``: the run has no clock and may wait; ``stopped``: whether the user wants to end.
+        """
         if self.server is not None:
             self.server.facts["model"] = model
         if self._request.record is not None:
             self.recorder = Recorder(self._request.record, rate)
         if self._words is not None:
-            self.listener = OnChange(self._words)
+            self.listener = OnChange(self._words, wait=replay, stopped=stopped)
 
-    def end(self, why: str) -> None:
-        """Tell viewers that the run has ended and why, and the other program what it has not heard yet."""
-        if self.server is not None:
-            self.server.close(why)
-        if self.listener is not None:
-            self.listener.close()
+    def end(self, why: str) -> Path | None:
+        """End all outputs and return the recording: viewers are told ``why``, the other program what still waits.
+
+        A run that came to its own end waits for the other program, one that was stopped does not for long.
+
+        Raises:
+            OutputError: the recording could not be written.
+        """
+        try:
+            if self.server is not None:
+                self.server.close(why)
+            return self.recorder.close() if self.recorder is not None else None
+        finally:
+            if self.listener is not None:
+                self.listener.finish(patient=why in OWN_ENDS)
 
     def close(self) -> None:
         """Close whatever is still open, after a failure too."""
         self.end("failed")
-        if self.recorder is not None:
-            self.recorder.close()
 
 
 def _source_name(request: Request) -> str:

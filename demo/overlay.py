@@ -24,23 +24,26 @@ STRIP_S = 10.0  # seconds of the timeline
 
 @dataclass(frozen=True)
 class Score:
-    """One class with its smoothed probability."""
+    """One class with its smoothed probability; ``idle``: it means "nothing to report"."""
 
     index: int
     label: str
     probability: float
+    idle: bool = False
 
 
 @dataclass(frozen=True)
 class Status:
     """What there is to tell after a frame.
 
-    ``label`` and ``probability`` are the decision, ``top`` the likeliest classes in order, ``spans`` the labels
-    shown so far. ``ms`` is the time of the last step, ``fps`` steps per second over the last few.
+    ``label`` is the decision and ``probability`` its mean over the smoother's window, the same as in ``top``, which has
+    the likeliest classes in order; None while nothing is recognised, because then a low number would stand for a
+    certain answer. ``spans`` are the labels shown so far. ``ms`` is the time of the last step, ``fps`` steps per second
+    over the last few.
     """
 
     label: str
-    probability: float
+    probability: float | None
     ms: float
     fps: float
     dropped: int
@@ -146,6 +149,8 @@ def _cells(
 
 
 def _decision(cell: _Cell, scale: float, status: Status) -> list[Text]:
+    if status.probability is None:
+        return [_text(status.label, cell, scale, INK)]
     percent = _right(_percent(status.probability), cell, scale, INK)
     room = cell._replace(x1=max(cell.x0, percent.box[0] - 2 * percent.thickness))
     return [_text(status.label, room, scale, INK), percent]
@@ -154,7 +159,7 @@ def _decision(cell: _Cell, scale: float, status: Status) -> list[Text]:
 def _bar(cell: _Cell, scale: float, score: Score, rects: list[Rect], texts: list[Text]) -> None:
     """Add a bar that is filled from the left, with the class's name and its percentage on it."""
     filled = cell.x0 + round((cell.x1 - cell.x0) * min(1.0, max(0.0, score.probability)))
-    rects.append(Rect(cell.x0, cell.y0, filled, cell.y1, class_colour(score.index, score.label)))
+    rects.append(Rect(cell.x0, cell.y0, filled, cell.y1, class_colour(score.index, idle=score.idle)))
     inset = max(4, round(6 * scale))
     inner = cell._replace(x0=cell.x0 + inset, x1=cell.x1 - inset)
     percent = _right(_percent(score.probability), inner, 0.7 * scale, INK)
@@ -170,7 +175,7 @@ def _strip(cell: _Cell, scale: float, status: Status, rects: list[Rect], texts: 
         x0, x1 = (cell.x0 + round((cell.x1 - cell.x0) * share) for share in (segment.begin, segment.end))
         if x1 <= x0:
             continue
-        rects.append(Rect(x0, cell.y0, x1, cell.y1, class_colour(segment.index, segment.label)))
+        rects.append(Rect(x0, cell.y0, x1, cell.y1, class_colour(segment.index, idle=segment.idle)))
         rects.append(Rect(x0, cell.y0, min(x0 + 1, x1), cell.y1, PANEL))  # apart from its neighbour
         name = _text(segment.label, cell._replace(x0=x0 + inset, x1=x1 - inset), 0.6 * scale, INK)
         if name.text == text.drawable(segment.label):

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tsm_edge.options import FiniteRange
 from tsm_edge.report import print_next
 from tsm_edge.terminal import say
 
@@ -23,10 +24,10 @@ from .command import require_opencv
     "--clips", type=click.IntRange(1), default=10, show_default=True, help="How many are to be kept."
 )
 @click.option(
-    "--seconds", type=click.FloatRange(0.5, 10), default=2.0, show_default=True, help="Length of one."
+    "--seconds", type=FiniteRange(0.5, 10), default=2.0, show_default=True, help="Length of one."
 )
 @click.option(
-    "--countdown", type=click.FloatRange(0, 10), default=3.0, show_default=True, help="Seconds before."
+    "--countdown", type=FiniteRange(0, 10), default=3.0, show_default=True, help="Seconds before."
 )
 @click.option("--mirror", is_flag=True, help="Flip frames, for a camera that delivers a mirror image.")
 @click.option("--headless", is_flag=True, help="No window; what to do and what to answer is on the terminal.")

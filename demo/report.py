@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from tsm_edge.report import SCHEMA, print_facts, print_next
 from tsm_edge.terminal import say
 
+from .on_change import ROOM, Told
 from .overlay import Score
 
 
@@ -19,15 +20,17 @@ from .overlay import Score
 class Result:
     """One processed frame.
 
-    ``label`` is the smoothed decision, ``changed`` says that it is another than before (the first one is),
-    ``raw_label`` is this frame's own, ``top`` are the likeliest classes after smoothing.
+    ``label`` is the smoothed decision, ``idle`` that it means "nothing to report", ``probability`` the label's mean
+    over the smoother's window (None while idle), ``changed`` that it is another than before (the first one is).
+    ``raw_label`` is this frame's own, ``top`` are the likeliest classes by their means.
     """
 
     frame: int
     t_s: float
     index: int
     label: str
-    probability: float
+    idle: bool
+    probability: float | None
     changed: bool
     raw_label: str
     top: tuple[Score, ...]
@@ -40,6 +43,7 @@ class Summary:
     """A whole run.
 
     ``stopped``: why it ended: "end", "max-frames", "quit", "interrupted", "output-closed" or "failed".
+    ``on_change``: what became of the calls of ``--on-change``, None without it.
     ``empty_ticks``: steps that were left out because the source stood still longer than the sampler makes up
     for. ``fps``: steps per second of wall-clock time; 0 when there were fewer than two.
     """
@@ -56,6 +60,7 @@ class Summary:
     target: str
     weights: str
     recorded: Path | None = None
+    on_change: Told | None = None
 
 
 class Reporter(Protocol):
@@ -76,7 +81,7 @@ class JsonReporter:
         line: dict[str, Any] = dict(vars(result))
         line.update(
             t_s=round(result.t_s, 3),
-            probability=round(result.probability, 4),
+            probability=None if result.probability is None else round(result.probability, 4),
             top=[[score.label, round(score.probability, 4)] for score in result.top],
             ms=round(result.ms, 3),
         )
@@ -90,6 +95,7 @@ class JsonReporter:
             p95_ms=round(summary.p95_ms, 3),
             fps=round(summary.fps, 2),
             recorded=str(summary.recorded) if summary.recorded else None,
+            on_change=vars(summary.on_change) if summary.on_change else None,
         )
         say(json.dumps(line))
 
@@ -102,8 +108,9 @@ class TextReporter:
 
     def result(self, result: Result) -> None:
         """Print the frame if its label is new."""
+        share = "" if result.probability is None else f"  {100 * result.probability:.0f}%"
         if result.changed:
-            say(f"{result.t_s:8.2f} s  {result.label}  {100 * result.probability:.0f}%")
+            say(f"{result.t_s:8.2f} s  {result.label}{share}")
 
     def summary(self, summary: Summary) -> None:
         """Print the summary as names and values."""
@@ -115,11 +122,24 @@ class TextReporter:
         }
         if summary.empty_ticks:
             facts["no frame"] = f"{summary.empty_ticks} times when the model's rate asked for one"
+        if summary.on_change:
+            facts["on change"] = _calls(summary.on_change)
         if summary.recorded:
             facts["recorded"] = summary.recorded
         print_facts(facts)
         if self._next:
             print_next(self._next)
+
+
+def _calls(told: Told) -> str:
+    """Return in words what became of the calls; what did not happen is not mentioned."""
+    parts = [
+        f"called {told.called} times",
+        f"{told.failed} failed" if told.failed else "",
+        f"{told.dropped} gestures dropped while {ROOM} waited" if told.dropped else "",
+        f"{told.untold} not told before the end" if told.untold else "",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 class Progress:

@@ -21,6 +21,8 @@ class Request:
     serve: str | None = None
     token: str | None = None
     on_change: str | None = None
+    on_change_idle: bool = False
+    min_confidence: float | None = None
     record: Path | None = None
     json: bool = False
     fps: float | None = None
@@ -49,6 +51,13 @@ class Request:
                 found="--token without --serve",
                 allowed="--serve HOST:PORT --token TOKEN",
             )
+        for value, option in ((self.on_change_idle, "--on-change-idle"), (self.min_confidence, "--min-confidence")):
+            if self.on_change is None and value not in (False, None):
+                raise UsageError(
+                    "There is no command that could be told.",
+                    found=f"{option} without --on-change",
+                    allowed=f"--on-change CMD {option}",
+                )
         if (
             self.record is not None
             and self.video is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,12 +20,12 @@ from tsm_edge.terminal import say
 
 from .camera import Camera, check_camera
 from .default_bundle import default_bundle
+from .events import Events
 from .feed import Feed, Live, Replay
 from .files import ImageFolder, Repeated, VideoFile
 from .interrupt import stop_flag
 from .loop import Loop
 from .outputs import Outputs
-from .recorder import Recorder
 from .report import JsonReporter, Progress, Reporter, Summary, TextReporter
 from .request import Request
 from .screen import Window, check_display
@@ -48,9 +49,11 @@ def play(request: Request) -> None:
         folder = request.bundle or default_bundle()
         model = _open_bundle(folder, request.threads, stack)
         rate = request.fps or _rate(model)
-        outputs.open(model.manifest.model.name, rate)
+        stop = stack.enter_context(stop_flag())
+        replay = request.headless and (request.video is not None or request.images is not None)
+        outputs.open(model.manifest.model.name, rate, replay=replay, stopped=stop.is_set)
         source = file or _open_source(request, rate)  # closed by its feed, which knows when nobody reads it
-        _run(request, model, folder, source, Sampler(rate), outputs, stack)
+        _run(request, model, folder, source, Sampler(rate), outputs, stop, stack)
 
 
 def _check_source(request: Request, stack: ExitStack) -> Source | None:
@@ -116,10 +119,10 @@ def _run(
     source: Source,
     sampler: Sampler,
     outputs: Outputs,
+    stop: Event,
     stack: ExitStack,
 ) -> None:
     replay = request.headless and not source.live
-    stop = stack.enter_context(stop_flag())
     feed: Feed = Replay(source, sampler) if replay else Live(source, sampler)
     stack.callback(feed.close)
     window = None if request.headless or outputs.server is not None else Window(outputs.reset.set)
@@ -135,6 +138,7 @@ def _run(
         recorder=outputs.recorder,
         viewers=outputs.server,
         listener=outputs.listener,
+        events=Events(min_confidence=request.min_confidence or 0.0, tell_idle=request.on_change_idle),
         reset=outputs.reset,
         progress=Progress() if window is None else None,
         note=UNTRAINED if _untrained(model) else "",
@@ -146,20 +150,21 @@ def _run(
     say(f"{source.name} at {sampler.rate:g} frames per second on {folder}; Ctrl-C ends", err=True)
     failure = loop.run()
     feed.close()  # before anyone asks the source: until then it belongs to the reader's thread
-    outputs.end(loop.stopped)
-    _finish(loop, reporter, source, model, sampler, outputs.recorder)
+    if window is not None:
+        window.close()  # it would stand still while commands are waited for
+    _finish(loop, reporter, source, model, sampler, outputs)
     if failure is not None:
         raise failure
 
 
 def _finish(
-    loop: Loop, reporter: Reporter, source: Source, model: Model, sampler: Sampler, recorder: Recorder | None
+    loop: Loop, reporter: Reporter, source: Source, model: Model, sampler: Sampler, outputs: Outputs
 ) -> None:
-    """Close the recording and report the run, unless it failed before its first frame."""
+    """End the outputs and report the run, unless it failed before its first frame."""
     broken: EdgeError | None = None
     recorded: Path | None = None
     try:
-        recorded = recorder.close() if recorder is not None else None
+        recorded = outputs.end(loop.stopped)
     except EdgeError as error:
         broken = error
     for note in source.notes():
@@ -178,6 +183,7 @@ def _finish(
         target=model.manifest.target.name,
         weights=model.manifest.model.weights.source,
         recorded=recorded,
+        on_change=outputs.listener.told if outputs.listener is not None else None,
     )
     if loop.stopped == "output-closed":
         raise BrokenPipeError  # only the command line knows what to do about its own output

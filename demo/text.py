@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from tsm_edge.terminal import printable
+
 from .colours import Rgb, bgr
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -76,8 +78,11 @@ def fit(text: str, room: int, scale: float, thickness: int) -> tuple[str, float]
 
 
 def drawable(text: str) -> str:
-    """Return ``text`` on one line, in ASCII ("é" as "e", others as "?") if OpenCV's font knows no more."""
-    text = " ".join(text.split())
+    """Return ``text`` on one line, in ASCII ("é" as "e", others as "?") if OpenCV's font knows no more.
+
+    Control characters and text direction marks become escapes, as on a terminal.
+    """
+    text = printable(" ".join(text.split()))
     if _UNICODE:
         return text
     bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))

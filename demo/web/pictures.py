@@ -14,6 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from tsm_edge.terminal import printable
+
 from ..colours import class_colour, css
 from ..history import segments
 from ..overlay import Status, render
@@ -57,25 +59,25 @@ class WithState:
 def state(status: Status) -> dict[str, Any]:
     """Return what the page shows of ``status``; shares of the timeline's length are 0 to 1, 1 is now."""
     return {
-        "label": status.label,
-        "probability": round(status.probability, 4),
+        "label": printable(status.label),
+        "probability": None if status.probability is None else round(status.probability, 4),
         "ms": round(status.ms, 2),
         "fps": round(status.fps, 1),
         "dropped": status.dropped,
         "note": status.note,
         "top": [
             {
-                "label": score.label,
+                "label": printable(score.label),
                 "probability": round(score.probability, 4),
-                "colour": css(class_colour(score.index, score.label)),
+                "colour": css(class_colour(score.index, idle=score.idle)),
             }
             for score in status.top
         ],
         "strip_s": STRIP_S,
         "strip": [
             {
-                "label": segment.label,
-                "colour": css(class_colour(segment.index, segment.label)),
+                "label": printable(segment.label),
+                "colour": css(class_colour(segment.index, idle=segment.idle)),
                 "begin": round(segment.begin, 4),
                 "end": round(segment.end, 4),
             }

@@ -68,6 +68,7 @@ def test_the_sample_headless_is_the_same_every_time(run):
         "target": "local",
         "weights": "file",
         "recorded": None,
+        "on_change": None,
     }
 
 
@@ -222,6 +223,8 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
             "no good token",
         ),
         (["--video", REAL_CLIP, "--token", "a-token_of-12"], errors.UsageError, "--token without --serve"),
+        (["--on-change-idle", "--headless"], errors.UsageError, "--on-change-idle without --on-change"),
+        (["--min-confidence", "0.9"], errors.UsageError, "--min-confidence without --on-change"),
         (["--loop"], errors.UsageError, "--loop without --video"),
         (["--loop", "--video", REAL_CLIP, "--headless"], errors.UsageError, "--loop --headless"),
         (["--video", REAL_CLIP, "--headless", "--on-change", "'"], errors.UsageError, "--on-change"),
@@ -299,12 +302,16 @@ def test_without_tornado_the_extra_is_named():
 def test_another_program_is_told_of_changes(run, write_video, make, tmp_path):
     clip = write_video(15 * [make.picture((255, 0, 0))] + 45 * [make.picture((0, 0, 255))])
     script = tmp_path / "told"
-    script.write_text(f'#!/bin/sh\necho "$1 $2 $3" >> {tmp_path}/out\n')
+    script.write_text(f'#!/bin/sh\necho "$1 $TSM_EDGE_LABEL $TSM_EDGE_CONFIDENCE" >> {tmp_path}/out\n')
     script.chmod(0o755)
-    clean(run("--video", clip, "--headless", "--on-change", f"{script} 'a b'"))
+    options = ["--video", clip, "--headless", "--on-change", f"{script} 'a b'"]
+    ran = clean(run(*options, "--json"))
     first, last = (tmp_path / "out").read_text().splitlines()
-    assert first == "a b blue 1.00"
-    assert re.fullmatch(r"a b red 0\.[0-9]{2}", last)
+    assert first == "a b blue 1.0000"
+    assert re.fullmatch(r"a b red 0\.[0-9]{4}", last)
+    summary = json.loads(ran.stdout.splitlines()[-1])
+    assert summary["on_change"] == {"called": 2, "failed": 0, "dropped": 0, "untold": 0}
+    assert re.search(r"on change: +called 2 times$", clean(run(*options)).stdout, re.MULTILINE)
 
 
 def test_a_clip_can_be_repeated(run, short_clip):
@@ -330,7 +337,17 @@ def test_a_model_without_labels_numbers_its_classes(run):
 
 
 @pytest.mark.parametrize(
-    "option", [["--fps", "0"], ["--max-frames", "0"], ["--camera", "-1"], ["--threads", "65"]]
+    "option",
+    [
+        ["--fps", "nan"],
+        ["--fps", "inf"],
+        ["--min-confidence", "nan"],
+        ["--min-confidence", "1.1"],
+        ["--fps", "0"],
+        ["--max-frames", "0"],
+        ["--camera", "-1"],
+        ["--threads", "65"],
+    ],
 )
 def test_numbers_out_of_range_are_usage_errors(run, option):
     assert run(*option).result.exit_code == 2

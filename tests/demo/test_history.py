@@ -35,9 +35,9 @@ def test_old_spans_are_forgotten_and_a_long_one_is_kept_whole():
 def test_segments_are_shares_of_the_timeline():
     spans = told(History(), "aaabbc")
     assert [astuple(part) for part in segments(spans, 4.0)] == [
-        (0, "a", 0.0, 0.5),
-        (1, "b", 0.5, 1.0),
-        (2, "c", 1.0, 1.0),
+        (0, "a", 0.0, 0.5, False),
+        (1, "b", 0.5, 1.0, False),
+        (2, "c", 1.0, 1.0, False),
     ]
     young = segments(spans, 10.0)  # what lies before the beginning stays empty
     assert young[0].begin == pytest.approx(0.5)

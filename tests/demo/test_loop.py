@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tsm_edge.demo.camera import Camera
+from tsm_edge.demo.events import Events
 from tsm_edge.demo.feed import Live, Replay
 from tsm_edge.demo.files import VideoFile
 from tsm_edge.demo.loop import Loop
@@ -50,7 +51,7 @@ def test_the_lines_say_what_was_seen_and_when(clip, make, capsys):
     replayed(clip, make).run()
     out = lines(capsys)
     assert list(out[0]) == [
-        "frame", "t_s", "index", "label", "probability", "changed", "raw_label", "top", "ms", "dropped"
+        "frame", "t_s", "index", "label", "idle", "probability", "changed", "raw_label", "top", "ms", "dropped"
     ]  # fmt: skip
     assert [line["frame"] for line in out] == list(range(60))
     assert [line["t_s"] for line in out[:4]] == [0.0, 0.067, 0.167, 0.233]
@@ -114,8 +115,8 @@ class Ear:
     def __init__(self):
         self.heard = []
 
-    def tell(self, label, probability):
-        self.heard.append((label, probability))
+    def tell(self, event):
+        self.heard.append(event)
 
 
 def test_viewers_are_offered_every_frame_with_all_there_is_to_tell(clip, make, capsys):
@@ -133,8 +134,31 @@ def test_viewers_are_offered_every_frame_with_all_there_is_to_tell(clip, make, c
 def test_another_program_hears_of_changes_only(clip, make, capsys):
     ear = Ear()
     replayed(clip, make, listener=ear).run()
-    assert [label for label, _ in ear.heard] == ["blue", "red", "green"]
-    assert all(0 < probability <= 1 for _, probability in ear.heard)
+    out = lines(capsys)
+    assert [event.label for event in ear.heard] == ["blue", "red", "green"]
+    assert [event.frame for event in ear.heard] == [line["frame"] for line in out if line["changed"]]
+    for event in ear.heard:
+        line = out[event.frame]
+        assert event.probability == pytest.approx(line["probability"], abs=1e-4)
+        assert event.t_s == pytest.approx(line["t_s"], abs=1e-3)
+
+
+def test_nothing_recognised_has_no_number(clip, make, capsys):
+    """Red is a gesture, blue and green are idle: with a number of its own, idle would contradict the bars."""
+    ear, viewers = Ear(), Onlooker()
+    labels = ("No gesture", "Doing other things", "red")
+    loop = replayed(clip, make, listener=ear, viewers=viewers, events=Events(tell_idle=True))
+    loop.labels = labels
+    loop.__post_init__()
+    loop.run()
+    out = lines(capsys)
+    assert {line["idle"] for line in out} == {True, False}
+    for line, (_, status) in zip(out, viewers.seen):
+        assert line["idle"] == (line["label"] != "red")
+        assert (line["probability"] is None) == line["idle"] == (status.probability is None)
+        if not line["idle"]:
+            assert [line["label"], line["probability"]] in line["top"]
+    assert [(event.label, event.ended) for event in ear.heard] == [("red", ""), ("Doing other things", "red")]
 
 
 def test_a_reset_makes_model_and_decision_forget(clip, make, capsys):

@@ -36,7 +36,7 @@ NOTES = ["", "untrained weights: predictions mean nothing yet"]
 
 def status(label: str = "Swiping Left", note: str = "", probability: float = 0.874) -> Status:
     top = (Score(3, label, probability), Score(4, "No gesture", 0.1), Score(5, label, 0.0))
-    spans = (Span(4, "No gesture", 0, 8.2), Span(3, label, 8.2, 12.9), Span(4, "No gesture", 12.9, 13))
+    spans = (Span(4, "No gesture", 0, 8.2, True), Span(3, label, 8.2, 12.9), Span(4, "No gesture", 12.9, 13, True))
     return Status(label, probability, 1234.56, 123.4, 123456, note, top, spans)
 
 
@@ -100,7 +100,7 @@ def test_bars_are_as_long_as_their_probability(size, probability):
     plan = layout(*size, status(probability=probability))
     track, bar = plan.rects[:2]
     assert track.colour == TRACK
-    assert bar.colour == class_colour(3, "Swiping Left")
+    assert bar.colour == class_colour(3)
     assert (bar.x0, bar.y0, bar.y1) == (track.x0, track.y0, track.y1)
     assert bar.x1 - bar.x0 == pytest.approx(probability * (track.x1 - track.x0), abs=0.51)
 
@@ -118,14 +118,24 @@ def test_the_timeline_shows_the_last_ten_seconds(size):
     wide = strip.x1 - strip.x0
     parts = [r for r in plan.rects if r.y0 == strip.y0 and r.colour not in (TRACK, PANEL)]
     assert [part.colour for part in parts] == [
-        class_colour(4, "No gesture"),
-        class_colour(3, "Swiping Left"),
-        class_colour(4, "No gesture"),
+        class_colour(4, idle=True),
+        class_colour(3),
+        class_colour(4, idle=True),
     ]
     edges = [(part.x0 - strip.x0) / wide for part in parts] + [(parts[-1].x1 - strip.x0) / wide]
     assert edges == pytest.approx([0.0, 0.52, 0.99, 1.0], abs=1.5 / wide)
     row = [one.text for one in plan.texts if strip.y0 <= one.y <= strip.y1]
     assert row == ["No gesture", "Swiping Left"]  # the last part is too short for its name
+
+
+@pytest.mark.parametrize("size", [(64, 48), (320, 240), (1920, 1080)])
+def test_while_nothing_is_recognised_no_number_stands_beside_the_label(size):
+    shown = status()
+    idle = Status("No gesture", None, 1.0, 12.0, 0, "", shown.top, shown.spans)
+    with_number, without = layout(*size, shown), layout(*size, idle)
+    assert without.height == with_number.height
+    assert len(without.texts) == len(with_number.texts) - 1
+    assert without.texts[0].text == "No gesture"
 
 
 def test_a_label_that_cannot_fit_ends_in_dots():
@@ -157,25 +167,26 @@ def test_the_panels_height_depends_on_size_and_note_only(size):
 def test_every_colour_carries_white_text_and_stands_out():
     """WCAG 2: 4.5 to 1 for text, 3 to 1 for the shapes that carry meaning."""
     for index in range(200):
-        colour = class_colour(index, "")
+        colour = class_colour(index)
         assert contrast(colour, INK) >= 4.5, index
         assert contrast(colour, PANEL) >= 3, index
-    for paper in (PANEL, TRACK, WARN, class_colour(0, "No gesture")):
+    for paper in (PANEL, TRACK, WARN, class_colour(0, idle=True)):
         assert contrast(paper, INK) >= 4.5
     assert contrast(PANEL, DIM_INK) >= 4.5
     assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
 
 
 def test_neighbours_in_the_list_of_labels_look_different():
-    colours = np.array([class_colour(index, "") for index in range(12)], int)
+    colours = np.array([class_colour(index) for index in range(12)], int)
     for i in range(12):
         for j in range(i):
             assert np.abs(colours[i] - colours[j]).max() >= 24, (i, j)
-    assert class_colour(3, "Doing other things") == class_colour(9, "no gesture")
+    assert class_colour(3, idle=True) == class_colour(9, idle=True)
 
 
 def test_texts_are_one_line_and_ascii_where_the_font_knows_no_more(monkeypatch):
     monkeypatch.setattr(text, "_UNICODE", False)
     assert drawable("é\tgalopp\n手") == "e galopp ?"
+    assert drawable("\x1b[2J\u202e手") == "\\x1b[2J\\u202e?"
     monkeypatch.setattr(text, "_UNICODE", True)
     assert drawable("é\tgalopp\n手") == "é galopp 手"

@@ -85,7 +85,7 @@ class Show:
                 Score(6, "Swiping Up", 0.0),
             )
             ms = 5 + number % 3
-            told = Status(LABELS[index], 0.82, ms, 12.0, 4, "", top, self._history.spans())
+            told = Status(LABELS[index], 0.82 if index else None, ms, 12.0, 4, "", top, self._history.spans())
             self.server.offer(image, told)
             number += 1
 
@@ -172,6 +172,16 @@ def test_those_who_cannot_see_it_are_told_the_same(browser, show):
         "0s",
         "0.0s",
     )
+
+
+def test_while_nothing_is_recognised_there_is_no_number_in_the_headline(browser, show):
+    running = show()
+    running.label = 0
+    page = open_page(browser, running.server.url, label=LABELS[0])
+    assert content(page, "percent") == ""
+    assert "82%" in page.evaluate("document.getElementById('bars').innerText")
+    running.label = 1
+    page.wait("document.getElementById('percent').textContent === '82%'")
 
 
 def test_labels_are_text_and_nothing_else(browser, show):

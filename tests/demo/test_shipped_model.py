@@ -53,6 +53,37 @@ def test_every_gesture_of_the_clip_is_recognised_when_it_is_made(shipped, cues):
         assert cue["start_s"] < time < cue["end_s"] + LINGERS_S / 2
 
 
+def test_a_command_hears_of_each_gesture_once_and_in_order(shipped, cues, tmp_path):
+    """A command that takes longer than the replay between two gestures: all wait for their turn."""
+    script = tmp_path / "told"
+    script.write_text(
+        f'#!/bin/sh\nsleep 0.3\necho "$TSM_EDGE_EVENT|$TSM_EDGE_LABEL|$TSM_EDGE_ENDED" >> {tmp_path}/out\n'
+    )
+    script.chmod(0o755)
+    decisions(shipped, SAMPLE_CLIP, "--on-change", str(script))
+    assert (tmp_path / "out").read_text().splitlines() == [f"gesture|{cue['label']}|" for cue in cues]
+    (tmp_path / "out").unlink()
+    decisions(shipped, SAMPLE_CLIP, "--on-change", str(script), "--on-change-idle")
+    heard = [line.split("|") for line in (tmp_path / "out").read_text().splitlines()]
+    assert [(kind, ended or label) for kind, label, ended in heard] == [
+        (kind, cue["label"]) for cue in cues for kind in ("gesture", "idle")
+    ]
+    assert all(is_quiet(label) for kind, label, _ in heard if kind == "idle")
+
+
+def test_what_a_least_confidence_leaves_out_is_not_told(shipped, cues, tmp_path):
+    lines = tmp_path / "out"
+    command = f"sh -c 'echo \"$TSM_EDGE_LABEL|$TSM_EDGE_CONFIDENCE\" >> {lines}'"
+    decisions(shipped, SAMPLE_CLIP, "--on-change", command, "--min-confidence", "0.97")
+    heard = [line.split("|") for line in lines.read_text().splitlines()]
+    assert all(float(confidence) >= 0.97 for _, confidence in heard)
+    labels = [cue["label"] for cue in cues]
+    assert [label for label in labels if label in dict(heard)] == [label for label, _ in heard]
+    lines.unlink()
+    decisions(shipped, SAMPLE_CLIP, "--on-change", command, "--min-confidence", "1")
+    assert not lines.exists()
+
+
 def test_in_a_mirror_left_is_right(shipped, cues):
     turned = {
         "Left": "Right",

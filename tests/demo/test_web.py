@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -144,6 +145,16 @@ def test_a_picture_comes_with_all_there_is_to_tell(serve, make):
     ]
     assert [(one["begin"], one["end"]) for one in state["strip"]] == [(0.0, 0.9), (0.9, 1.0)]
     assert state["strip"][1]["colour"] == state["top"][0]["colour"]
+
+
+def test_labels_reach_the_page_without_what_a_reader_cannot_see(serve, make):
+    server = serve()
+    shown = status(label="\x1b[2J\u202eback")
+    server.offer(make.picture((0, 0, 255)), replace(shown, probability=None))
+    state, _ = unpack(ask(server, "/next?after=0")[2])
+    texts = [state["label"], state["top"][0]["label"], state["strip"][1]["label"]]
+    assert texts == ["\\x1b[2J\\u202eback"] * 3
+    assert state["probability"] is None
 
 
 def test_nothing_is_encoded_while_nobody_looks_on(serve, make):

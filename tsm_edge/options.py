@@ -1,0 +1,22 @@
+"""Types of command line options that click does not have."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers without NaN, which is neither below nor above any limit, and without infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; a usage error for what is none or lies outside."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number{self._within()}.", param, ctx)
+        return number
+
+    def _within(self) -> str:
+        return f" in the range {self._describe_range()}" if (self.min, self.max) != (None, None) else ""
