@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from tsm_edge.errors import OutputError, UnsupportedTarget, UsageError
+from tsm_edge import atomic, temporaries
+from tsm_edge.errors import UnsupportedTarget, UsageError
 from tsm_edge.target import EdgeTarget
 
 from . import lower, schedules
@@ -80,12 +79,7 @@ class Records:
     def save(self, path: Path) -> None:
         """Write the records; an older file stays whole until the new one is complete."""
         document = {"format": FORMAT, "target": self.target, "facts": self.facts, "choices": self.choices}
-        sibling = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            sibling.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            os.replace(sibling, path)
-        except OSError as error:
-            raise OutputError(f"'{path}' cannot be written.", found=error.strerror or error) from error
+        atomic.write_text(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
 
 
 @dataclass(frozen=True)
@@ -103,13 +97,7 @@ class Tuning:
         if self.write is None:
             return
         check_here(target)
-        folder = self.write.parent
-        if not folder.is_dir():
-            raise OutputError(
-                f"'{self.write}' cannot be written.",
-                found=f"no folder {folder}",
-                hint="make the folder first",
-            )
+        atomic.check_file(self.write)
 
     def choices(self, graph: Graph, target: EdgeTarget, backend: ModuleType) -> Mapping[str, str]:
         """Operator -> name of `schedules.choices`; searches and writes where that was asked for."""
@@ -178,8 +166,7 @@ def describe(op: Op, kernels: list[Kernel], times: list[float], best: int) -> st
 def measure(kernels: list[Kernel], target: EdgeTarget, backend: ModuleType) -> list[float]:
     """Median seconds of each kernel; they run in turns, and the second-level cache is cleared before each run."""
     functions = {f"k{index}": kernel.build() for index, kernel in enumerate(kernels)}
-    with tempfile.TemporaryDirectory(prefix="tsm-edge-") as name:
-        folder = Path(name)
+    with temporaries.scratch() as folder:
         (folder / "kernels.o").write_bytes(backend.build_object(functions, target))
         Compiler(target, folder).run("-shared", "-o", "kernels.so", "kernels.o", "-lm")
         library = ctypes.CDLL(str(folder / "kernels.so"))

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
-from tsm_edge import __version__, bundle
-from tsm_edge.errors import CompileError, OutputError, UnsupportedTarget, UsageError
+from tsm_edge import __version__, atomic, bundle
+from tsm_edge.errors import CompileError, UnsupportedTarget, UsageError
 from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
 from tsm_edge.signature import Preprocess
 from tsm_edge.target import EdgeTarget
@@ -74,11 +74,9 @@ class Phases:
         if self.dump is not None:
             try:
                 self.dump.mkdir(parents=True, exist_ok=True)
-                (self.dump / f"{len(self.seconds)}-{name}").write_text(text(), encoding="utf-8")
             except OSError as error:
-                raise OutputError(
-                    f"'{self.dump}' cannot be written.", found=error.strerror or error
-                ) from error
+                raise atomic.cannot_write(self.dump, error) from error
+            atomic.write_text(self.dump / f"{len(self.seconds)}-{name}", text())
 
 
 STORED = {"fp32": "float32", "fp16": "float16"}  # a precision, and what the manifest calls its numbers

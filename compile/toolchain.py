@@ -7,14 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from tsm_edge import __version__
+from tsm_edge import __version__, temporaries
 from tsm_edge.errors import CompileError, ExtraMissing, OutputError, ToolMissing
 from tsm_edge.target import EdgeTarget
 
@@ -62,18 +61,15 @@ def link(code: Code, weights: bytes, plan_c: str, target: EdgeTarget, cc: Sequen
     try:
         return _link(code, weights, plan_c, target, cc)
     except OSError as error:
-        raise OutputError(
-            "The bundle cannot be linked.",
-            found=error.strerror or error,
-            hint="look at the free space of the temporary folder, or set TMPDIR",
+        raise OutputError.of(
+            "The bundle cannot be linked.", error, hint="the folder for temporary files is named by TMPDIR"
         ) from error
 
 
 def _link(code: Code, weights: bytes, plan_c: str, target: EdgeTarget, cc: Sequence[str]) -> Linked:
     runtime = Path(str(resources.files("tsm_edge.compile"))) / "runtime"
     blobs = {"tsm_weights": weights, **code.blobs}
-    with tempfile.TemporaryDirectory(prefix="tsm-edge-") as name:
-        folder = Path(name)
+    with temporaries.scratch() as folder:
         library = [source for pattern in code.sources for source in sorted(runtime.glob(pattern))]
         command = [*sorted((runtime / "command").glob("*.c")), runtime / "cpu.c"]
         headers = [header for place in ("", "command/", "gpu/") for header in runtime.glob(f"{place}*.h")]

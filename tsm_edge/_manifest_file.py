@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from . import strict_json
@@ -13,14 +14,14 @@ FORMAT = 2
 MAX_BYTES = 1 << 20
 
 
-def read(path: Path) -> Manifest:
-    """Return the manifest in the file at ``path``.
+def read(path: Path, folder: int | None = None) -> Manifest:
+    """Return the manifest in the file at ``path``; of an open ``folder`` (a descriptor), the file of that name in it.
 
     Raises:
         BundleError: one of rules 2 to 4 is broken; the error has its name.
     """
     try:
-        with open(path, "rb") as file:
+        with open(os.open(path if folder is None else path.name, os.O_RDONLY, dir_fd=folder), "rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES} bytes")

@@ -29,7 +29,8 @@ what it does not know can never run a bundle wrongly. A new key means a new form
     compiler    {package: version}
 
 **Deterministic**: the same inputs give the same bytes. No dates, no paths and no names of the building machine.
-**Atomic**: written to a temporary sibling and renamed; a failed write leaves the older bundle, or nothing.
+**Atomic**: written to a temporary sibling that then changes places with the older bundle in one step
+(:mod:`tsm_edge.atomic`); a failed write leaves the older bundle, or nothing.
 **Checked before any code is loaded.** A reader goes through these rules in this order and refuses by these names, the
 same in Python and in C (``tests/vectors`` holds one bad bundle for each):
 
@@ -53,59 +54,131 @@ of the last three rules with 5.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Collection, Mapping
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from . import _atomic_folder, _manifest_file
+from . import _manifest_file, atomic
 from . import host as hosts
 from .errors import BundleError, OutputError
-from .manifest import FILE_NAME, Manifest, malformed
+from .manifest import FILE_NAME, FileEntry, Manifest, malformed
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
+_ATTEMPTS = 50  # of a reader beside a process that writes this bundle again and again
+_WAIT_S = 1.0  # for a writer that is between its two renames, where the file system has no exchange
+_Found = TypeVar("_Found")
 
 
 def read(folder: str | os.PathLike[str]) -> Manifest:
     """Return the manifest of the bundle in ``folder``; rules 1 to 4 are checked, the files are not looked at."""
-    path = Path(folder) / MANIFEST
-    if not os.path.isfile(path):
-        raise BundleError(
-            f"'{folder}' is not a bundle.",
-            name="not-a-bundle",
-            found="no such folder" if not os.path.isdir(folder) else f"a folder without {MANIFEST}",
-            hint="give the folder that `tsm-edge compile` wrote",
-        )
-    return _manifest_file.read(path)
+    return _of_one_folder(Path(folder), _read)
 
 
 def verify(folder: str | os.PathLike[str]) -> Manifest:
-    """Check rules 1 to 8, every size and hash included, and return the manifest."""
-    manifest = read(folder)
-    root = Path(folder)
-    present = {entry.name for entry in os.scandir(root)}
+    """Check rules 1 to 8, every size and hash included, and return the manifest.
+
+    A bundle that is replaced meanwhile is read again from the start: the answer is of the older or of the newer one.
+    """
+    return _of_one_folder(Path(folder), _verify)
+
+
+def _of_one_folder(root: Path, check: Callable[[Path, int], _Found]) -> _Found:
+    """Run a check over an opened folder, once more where the failure is that of a folder that was just replaced."""
+    for attempt in range(_ATTEMPTS):
+        with _opened(root) as folder:
+            try:
+                return check(root, folder)
+            except BundleError:
+                if attempt + 1 == _ATTEMPTS or _is_still(root, folder):
+                    raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+@contextlib.contextmanager
+def _opened(root: Path) -> Iterator[int]:
+    """The folder as a descriptor, which goes on to mean the same folder when another one takes its place."""
+    if not root.exists():
+        atomic.recover(Path(os.path.realpath(root)), _WAIT_S)
+    try:
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _not_a_bundle(root, "no such folder") from None
+    except OSError as error:
+        raise BundleError(
+            f"'{root}' cannot be read.", name="manifest-unreadable", found=error.strerror
+        ) from None
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _is_still(root: Path, folder: int) -> bool:
+    """Whether the opened folder is the one at ``root``."""
+    try:
+        return os.path.samestat(os.stat(root), os.fstat(folder))
+    except OSError:
+        return False
+
+
+def _read(root: Path, folder: int) -> Manifest:
+    if not _is_file(folder, MANIFEST):
+        raise _not_a_bundle(root, f"a folder without {MANIFEST}")
+    return _manifest_file.read(root / MANIFEST, folder)
+
+
+def _verify(root: Path, folder: int) -> Manifest:
+    manifest = _read(root, folder)
+    present = set(os.listdir(folder))
     for name in manifest.files:
-        if not os.path.isfile(root / name):
+        if not _is_file(folder, name):
             raise _broken(root, name, "file-missing", "is missing", "no regular file of this name", None)
     for name in sorted(present - set(manifest.files) - {MANIFEST}):
         raise _broken(
             root, name, "file-unlisted", "does not belong to the bundle", name, ", ".join(manifest.files)
         )
     for name, entry in manifest.files.items():
-        size = (root / name).stat().st_size
+        size = _size(folder, name)
         if size != entry.bytes:
             raise _broken(
                 root, name, "file-size", "has the wrong size", f"{size} bytes", f"{entry.bytes} bytes"
             )
     for name, entry in manifest.files.items():
         try:
-            digest = sha256_of(root / name)
+            digest = _sha256(os.open(name, os.O_RDONLY, dir_fd=folder))
         except OSError as error:
             raise _broken(root, name, "file-hash", "cannot be read", str(error.strerror), None) from None
         if digest != entry.sha256:
             raise _broken(root, name, "file-hash", "has been changed", digest, entry.sha256)
     return manifest
+
+
+def _is_file(folder: int, name: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=folder).st_mode)
+    except OSError:
+        return False
+
+
+def _size(folder: int, name: str) -> int:
+    try:
+        return os.stat(name, dir_fd=folder).st_size
+    except OSError:  # gone since it was listed
+        return -1
+
+
+def _not_a_bundle(root: Path, found: str) -> BundleError:
+    return BundleError(
+        f"'{root}' is not a bundle.",
+        name="not-a-bundle",
+        found=found,
+        hint="give the folder that `tsm-edge compile` wrote",
+    )
 
 
 def check_host(manifest: Manifest, host: hosts.Host | None = None) -> None:
@@ -166,47 +239,85 @@ def write(
     for name in files:
         if not FILE_NAME.fullmatch(name) or name == MANIFEST:
             malformed("files", name, "plain file names, and not manifest.json itself")
-    _check_replaceable(root)
+    check_replaceable(root)
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with _atomic_folder.temporary_sibling(root) as new:
-            entries = {
-                name: _atomic_folder.store(new / name, files[name], name in executable)
-                for name in sorted(files)
-            }
+        with atomic.folder(root) as new:
+            entries = {name: _store(new / name, files[name], name in executable) for name in sorted(files)}
             complete = manifest.with_files(entries)
-            _atomic_folder.store(new / MANIFEST, _manifest_file.text_of(complete).encode(), False)
-            new.chmod(0o755)
-            _atomic_folder.swap(new, root)
+            _store(new / MANIFEST, _manifest_file.text_of(complete).encode(), False)
     except OSError as error:
-        raise OutputError(
-            f"The bundle '{folder}' cannot be written.",
-            found=error.strerror or error,
-            hint="nothing was changed; look at the free space and the permissions of the folder",
+        raise OutputError.of(
+            f"The bundle '{folder}' cannot be written.", error, hint="nothing was changed"
         ) from error
     return complete
 
 
-def sha256_of(path: str | os.PathLike[str]) -> str:
-    """Return the sha256 of a file as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _broken(root: Path, name: str, rule: str, what: str, found: str, allowed: str | None) -> BundleError:
-    hint = "copy the bundle again, whole and into an empty folder"
-    return BundleError(f"'{root / name}' {what}.", name=rule, found=found, allowed=allowed, hint=hint)
-
-
-def _check_replaceable(root: Path) -> None:
-    if not root.exists() or (root.is_dir() and ((root / MANIFEST).is_file() or not any(root.iterdir()))):
-        return
+def check_replaceable(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder whose content is no bundle; OutputError says that it is left alone."""
+    root = Path(os.path.abspath(folder))
+    try:
+        if not root.exists() or (root.is_dir() and _is_ours(root)):
+            return
+    except OSError as error:
+        raise OutputError.of(f"The bundle '{folder}' cannot be written.", error) from error
     raise OutputError(
         f"'{root}' exists and is no bundle; it is left alone.",
         found="a folder with other files" if root.is_dir() else "a file",
         allowed="a new name, an empty folder or an older bundle",
         hint="give another folder with --output",
     )
+
+
+def check_output(folder: str | os.PathLike[str], needs: int = 0) -> None:
+    """Find out before any work is done for it whether a bundle can be written; ``needs``: its bytes, roughly.
+
+    Raises:
+        OutputError: something else is there, the place may not be written to, or it has too little space.
+    """
+    check_replaceable(folder)
+    atomic.check_folder(folder, needs, replaced=True)
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the sha256 of a file as 64 hexadecimal digits."""
+    return _sha256(os.open(path, os.O_RDONLY))
+
+
+def _sha256(descriptor: int) -> str:
+    digest = hashlib.sha256()
+    with open(descriptor, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _store(path: Path, content: bytes | Path, executable: bool) -> FileEntry:
+    """Write ``content``, or a copy of the file, and bring it to the disk; return its sha256 and size."""
+    digest, size = hashlib.sha256(), 0
+    mode = 0o777 if executable else 0o666  # less the umask
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as out:
+        for chunk in _chunks(content):
+            digest.update(chunk)
+            size += len(chunk)
+            out.write(chunk)
+        out.flush()
+        os.fsync(out.fileno())  # a board that loses power after the rename must not find empty files
+    return FileEntry(digest.hexdigest(), size)
+
+
+def _chunks(content: bytes | Path) -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+        return
+    with open(content, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _is_ours(root: Path) -> bool:
+    return (root / MANIFEST).is_file() or not any(root.iterdir())
+
+
+def _broken(root: Path, name: str, rule: str, what: str, found: str, allowed: str | None) -> BundleError:
+    hint = "copy the bundle again, whole and into an empty folder"
+    return BundleError(f"'{root / name}' {what}.", name=rule, found=found, allowed=allowed, hint=hint)

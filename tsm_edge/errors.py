@@ -12,6 +12,7 @@ or missing tool.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 from .terminal import printable, printable_lines
@@ -189,8 +190,41 @@ class DisplayError(EdgeError):
     exit_code = 5
 
 
+#: what to do when the operating system refuses to write
+_WRITE_HINTS = {
+    errno.ENOSPC: "the disk is full: free some space (df -h shows what there is), or choose another place",
+    errno.EDQUOT: "your disk quota is used up: remove something, or choose another place",
+    errno.EFBIG: "the file would be larger than is allowed here: see ulimit -f, or choose another file system",
+    errno.EROFS: "the file system is read-only: choose another place",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EMFILE: "this process may open no more files: raise the limit with ulimit -n",
+    errno.ENFILE: "no program of this machine may open more files: end some, or raise fs.file-max",
+    errno.EIO: "the disk failed: dmesg may say more; choose another one",
+    errno.ENOENT: "make the folder first",
+    errno.ENOTDIR: "a part of the path is a file: choose another place",
+    errno.EISDIR: "a folder of that name is in the way: choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
 class OutputError(EdgeError):
     """A result cannot be written."""
+
+    @classmethod
+    def of(cls, what: str, error: OSError, *, hint: str | None = None) -> OutputError:
+        """Build the error from the operating system's; the hint fits its number, ``hint`` comes after that."""
+        hints = [_WRITE_HINTS.get(error.errno or 0), hint]
+        return cls(what, found=error.strerror or error, hint="; ".join(filter(None, hints)) or None)
+
+    @classmethod
+    def of_system(cls, error: OSError) -> OutputError | None:
+        """Build the error for a refusal that nobody foresaw; None where the cause is not the system's."""
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO) and (
+            error.errno not in (errno.EMFILE, errno.ENFILE)
+        ):
+            return None
+        return cls.of(f"'{error.filename}' cannot be used." if error.filename else "A file cannot be used.", error)
 
 
 class ServeError(EdgeError):

@@ -7,15 +7,14 @@ depend on the model and its weights only: no paths, no dates, no versions of tor
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from . import atomic
 from ._onnx_graph import GraphWriter
-from .errors import OutputError
 from .models import Model
 from .onnx_meta import OnnxMeta
 
@@ -64,21 +63,8 @@ def write(path: str | Path, proto: Any) -> int:
     Raises:
         OutputError: the file cannot be written.
     """
-    path = Path(path)
     data: bytes = proto.SerializeToString(deterministic=True)
-    sibling = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(sibling, "xb") as file:
-            file.write(data)
-        os.replace(sibling, path)
-    except OSError as error:
-        raise OutputError(
-            f"'{path}' cannot be written.",
-            found=error.strerror or error,
-            hint="look at the folder, its permissions and the free space; an older file there is untouched",
-        ) from error
-    finally:
-        sibling.unlink(missing_ok=True)
+    atomic.write_bytes(path, data)
     return len(data)
 
 

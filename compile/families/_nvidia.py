@@ -11,11 +11,11 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NoReturn
 
+from tsm_edge import temporaries
 from tsm_edge.compile.code import Resources
 from tsm_edge.errors import CompileError, ExtraMissing
 
@@ -52,7 +52,7 @@ def to_ptx(source: str, compute_capability: int) -> str:
     """Compile CUDA C for a compute capability (53 is 5.3); CompileError with the compiler's log."""
     libraries = [wheel_file(NVRTC_WHEEL, name) for name in ("libnvrtc.so.12", "libnvrtc-builtins.so.12.6")]
     program = Path(__file__).with_name("_nvrtc.py")
-    with tempfile.TemporaryDirectory(prefix="tsm-edge-") as folder:
+    with temporaries.scratch() as folder:
         done = subprocess.run(
             [sys.executable, "-I", str(program), *map(str, libraries), str(compute_capability)],
             cwd=folder,
@@ -116,10 +116,10 @@ def assemble(ptx: str, compute_capability: int) -> dict[str, Resources]:
     program = wheel_file(NVCC_WHEEL, "ptxas")
     if not os.access(program, os.X_OK):
         _missing(f"executable {program.name}")
-    with tempfile.TemporaryDirectory(prefix="tsm-edge-") as name:
-        (Path(name) / "kernels.ptx").write_text(ptx)
+    with temporaries.scratch() as folder:
+        (folder / "kernels.ptx").write_text(ptx)
         command = [str(program), f"-arch=sm_{compute_capability}", "-v", "kernels.ptx", "-o", "kernels.cubin"]
-        done = subprocess.run(command, cwd=name, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CompileError("The PTX assembler failed.", found=(done.stderr or done.stdout).strip()[-1500:])
     return parse_report(done.stderr + done.stdout)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
+import itertools
 import json
 import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from tsm_edge import _atomic_folder, bundle
+from tsm_edge import atomic, bundle
 from tsm_edge.errors import BundleError, OutputError
 from tsm_edge.host import Host
 from tsm_edge.manifest import Manifest
@@ -62,19 +69,33 @@ def test_the_manifest_is_the_documented_json(toy):
     assert "Bewegung ↔" in text, "labels stay readable"
 
 
-def test_two_writes_give_the_same_bytes(tmp_path, manifest, files):
-    old = os.umask(0o077)
+@contextlib.contextmanager
+def umask(mask: int):
+    old = os.umask(mask)
     try:
-        bundle.write(tmp_path / "a", manifest, files)
+        yield
     finally:
         os.umask(old)
+
+
+def test_two_writes_give_the_same_bytes(tmp_path, manifest, files):
+    bundle.write(tmp_path / "a", manifest, files)
     backwards = dict(reversed(list(files.items())))
     bundle.write(tmp_path / "b", manifest, backwards)
     assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("mask", "folder", "program", "other"),
+    [(0o022, 0o755, 0o755, 0o644), (0o077, 0o700, 0o700, 0o600), (0o002, 0o775, 0o775, 0o664)],
+)
+def test_permissions_are_those_of_the_umask(tmp_path, manifest, files, mask, folder, program, other):
+    with umask(mask):
+        bundle.write(tmp_path / "a", manifest, files)
     modes = {name: mode for name, (_, mode) in snapshot(tmp_path / "a").items()}
-    assert modes.pop("tsm-edge-run") == 0o755
-    assert set(modes.values()) == {0o644}
-    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o755
+    assert modes.pop("tsm-edge-run") == program
+    assert set(modes.values()) == {other}
+    assert (tmp_path / "a").stat().st_mode & 0o777 == folder
 
 
 def test_files_may_be_paths(tmp_path, manifest, files):
@@ -113,7 +134,7 @@ def test_what_is_no_bundle_is_left_alone(tmp_path, manifest, files):
 
 
 class DiskFull:
-    """Lets the first writes through; after that the disk is full."""
+    """Lets the first calls through; after that the disk is full."""
 
     def __init__(self, store, allowed):
         self.store, self.left = store, allowed
@@ -128,9 +149,9 @@ class DiskFull:
 @pytest.mark.parametrize("allowed", range(5))
 def test_a_full_disk_leaves_nothing_or_the_older_bundle(toy, manifest, files, monkeypatch, allowed):
     before = snapshot(toy)
-    monkeypatch.setattr(_atomic_folder, "store", DiskFull(_atomic_folder.store, allowed))
+    monkeypatch.setattr(os, "fsync", DiskFull(os.fsync, allowed))
     for place in (toy, toy.parent / "new"):
-        _atomic_folder.store.left = allowed
+        os.fsync.left = allowed
         with pytest.raises(OutputError, match="No space left"):
             bundle.write(place, dataclasses.replace(manifest, threads=9), files)
     assert snapshot(toy) == before
@@ -139,6 +160,7 @@ def test_a_full_disk_leaves_nothing_or_the_older_bundle(toy, manifest, files, mo
 
 @pytest.mark.parametrize("failing", [1, 2])
 def test_an_interrupted_swap_keeps_the_older_bundle(toy, manifest, files, monkeypatch, failing):
+    """On a file system without an exchange of two folders."""
     before, real, calls = snapshot(toy), os.rename, []
 
     def rename(source, destination):
@@ -147,11 +169,92 @@ def test_an_interrupted_swap_keeps_the_older_bundle(toy, manifest, files, monkey
             raise KeyboardInterrupt
         real(source, destination)
 
+    monkeypatch.setattr(atomic, "exchange", lambda one, other: False)
     monkeypatch.setattr(os, "rename", rename)
     with pytest.raises(KeyboardInterrupt):
         bundle.write(toy, dataclasses.replace(manifest, threads=9), files)
     assert snapshot(toy) == before
     assert [path.name for path in toy.parent.iterdir()] == [toy.name], "no temporary folders"
+
+
+def test_a_bundle_is_replaced_in_one_step(toy, manifest, files, monkeypatch):
+    """No rename of the older folder is needed, so there is no moment without one."""
+    monkeypatch.setattr(os, "rename", lambda *paths: pytest.fail("two renames where one exchange does"))
+    bundle.write(toy, dataclasses.replace(manifest, threads=9), files)
+    assert bundle.verify(toy).threads == 9
+    assert [path.name for path in toy.parent.iterdir()] == [toy.name]
+
+
+@pytest.fixture
+def dead_between_renames(toy, manifest, files, tmp_path):
+    """What a writer leaves that was killed between its two renames: the older bundle under a hidden name."""
+    code = """if True:
+        import os, signal, sys
+        from tsm_edge import atomic
+        from pathlib import Path
+        real = os.rename
+        def rename(source, destination):
+            real(source, destination)
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.rename, atomic.exchange = rename, lambda one, other: False
+        with atomic.folder(sys.argv[1]) as new:
+            (new / "file").write_text("new")
+    """
+    done = subprocess.run([sys.executable, "-c", code, toy], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not toy.exists()
+    return toy
+
+
+def test_a_reader_brings_back_what_a_killed_writer_moved_away(dead_between_renames, manifest):
+    assert bundle.verify(dead_between_renames).threads == manifest.threads
+
+
+def test_a_writer_brings_back_what_a_killed_one_moved_away(dead_between_renames, manifest, files):
+    toy = dead_between_renames
+    with pytest.raises(BundleError):
+        bundle.write(toy, manifest, {"libtsm.so": b""})  # fails: the older one is there again
+    assert bundle.verify(toy).threads == manifest.threads
+    bundle.write(toy, dataclasses.replace(manifest, threads=9), files)
+    assert bundle.verify(toy).threads == 9
+    assert [path.name for path in toy.parent.iterdir()] == [toy.name], "the litter is swept"
+
+
+@pytest.mark.parametrize("has_exchange", [True, False])
+def test_a_reader_beside_a_writer_sees_the_older_or_the_newer_bundle(
+    toy, manifest, files, monkeypatch, has_exchange
+):
+    if not has_exchange:
+        monkeypatch.setattr(atomic, "exchange", lambda one, other: False)
+    stop, seen, failed = threading.Event(), set(), []
+
+    def write():
+        for threads in itertools.cycle(range(1, 65)):
+            if stop.is_set():
+                return
+            contents = {name: content + bytes([threads]) for name, content in files.items()}
+            bundle.write(toy, dataclasses.replace(manifest, threads=threads), contents)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:
+            seen.add(bundle.verify(toy).threads)
+    except BundleError as error:
+        failed.append(error)
+    finally:
+        stop.set()
+        writer.join()
+    assert not failed
+    assert len(seen) > 2, "the writer wrote"
+
+
+def test_a_link_keeps_pointing_to_the_bundle(toy, manifest, files):
+    link = toy.parent / "latest"
+    link.symlink_to(toy.name)
+    bundle.write(link, dataclasses.replace(manifest, threads=9), files)
+    assert link.is_symlink() and bundle.verify(toy).threads == 9
 
 
 def test_a_folder_that_cannot_be_made(tmp_path, manifest, files):
@@ -389,9 +492,10 @@ def test_a_static_bundle_needs_no_c_library(manifest: Manifest):
 
 
 def test_a_file_that_cannot_be_read(toy, monkeypatch):
-    def unreadable(path):
+    def unreadable(descriptor):
+        os.close(descriptor)
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(bundle, "sha256_of", unreadable)
+    monkeypatch.setattr(bundle, "_sha256", unreadable)
     error = refused(toy)
     assert (error.name, error.found) == ("file-hash", "Permission denied")

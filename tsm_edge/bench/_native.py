@@ -6,10 +6,11 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ..temporaries import scratch
 
 FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-pthread", "-xc", "-")
 
@@ -17,8 +18,8 @@ FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-pthread", "-xc", "-")
 @contextmanager
 def built(source: str) -> Iterator[Path | None]:
     """The program of a C source while the context lasts; None without a C compiler."""
-    with tempfile.TemporaryDirectory(prefix="tsm-edge-") as folder:
-        program = Path(folder) / "program"
+    with scratch() as folder:
+        program = folder / "program"
         yield program if any(_compiled(command, source, program) for command in compilers()) else None
 
 

@@ -8,7 +8,6 @@ OpenCV, a base dependency, whose fonts are ASCII only.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import OutputError
+from .. import atomic
 from .ceiling import Ceiling
 from .per_op import NOT_COMPUTED, OpTime
 
@@ -114,18 +113,7 @@ def write(path: Path, image: Image) -> None:
     """Write a PNG; OutputError when that fails. An existing file stays whole until the new one is complete."""
     import cv2
 
-    sibling = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        sibling.write_bytes(cv2.imencode(".png", image)[1].tobytes())
-        os.replace(sibling, path)
-    except OSError as error:
-        raise OutputError(
-            f"'{path}' cannot be written.",
-            found=error.strerror or error,
-            hint="look at the folder and the free space",
-        ) from error
-    finally:
-        sibling.unlink(missing_ok=True)
+    atomic.write_bytes(path, cv2.imencode(".png", image)[1].tobytes())
 
 
 def kind_of(op: OpTime) -> str:

@@ -22,10 +22,10 @@ def write_store(out: Path, rendered: Rendered, frames: int, size: int, labels: S
     """Write a store (:mod:`tsm_edge.train.store`) of so many frames in all, of these labels; return its folder."""
     from ..train.store import Writer
 
-    writer = Writer(out, frames, size)
-    for index, pixels in rendered:
-        writer.add(f"{index:06d}", labels.index(LABELS[index % len(LABELS)]), pixels)
-    writer.close(labels, RATE_FPS, "rendered by tsm-edge synth")
+    with Writer(out, frames, size) as writer:
+        for index, pixels in rendered:
+            writer.add(f"{index:06d}", labels.index(LABELS[index % len(LABELS)]), pixels)
+        writer.close(labels, RATE_FPS, "rendered by tsm-edge synth")
     return str(out)
 
 

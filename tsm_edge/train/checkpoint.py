@@ -1,18 +1,19 @@
 """What training leaves on disk: a checkpoint after every epoch, and the weights that the other verbs read.
 
-``last.pth`` holds tensors, numbers and texts only (``torch.load(weights_only=True)`` opens it) and is written beside
-and renamed, so a kill at any moment leaves a whole one. ``weights.safetensors`` is the best epoch so far; its
-metadata (:mod:`tsm_edge.weights_meta`) names the network and the classes, so `compile` and `eval` need nothing but
+``last.pth`` holds tensors, numbers and texts only (``torch.load(weights_only=True)`` opens it) and is written by
+:mod:`tsm_edge.atomic`, so a kill at any moment leaves a whole one. ``weights.safetensors`` is the best epoch so far;
+its metadata (:mod:`tsm_edge.weights_meta`) names the network and the classes, so `compile` and `eval` need nothing but
 the file.
 """
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import atomic
 from .._checkpoint_file import read_plain
 from ..errors import CheckpointError
 from ..weights_meta import WeightsMeta
@@ -24,12 +25,9 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint atomically."""
     import torch
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        torch.save(dict(content), file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    whole = io.BytesIO()  # torch words the failure of a disk in its own way, and safetensors likewise
+    torch.save(dict(content), whole)
+    atomic.write_bytes(path, whole.getbuffer())
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -46,13 +44,11 @@ def load(path: Path) -> dict[str, Any]:
 
 def save_weights(path: Path, net: Any, meta: WeightsMeta, *, half: bool = False) -> None:
     """Write the weights as safetensors with their metadata, atomically; ``half`` stores them as float16."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {
         key: (value.half() if half else value.float()).contiguous().clone()
         for key, value in net.state_dict().items()
         if not key.endswith(".num_batches_tracked")
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, temporary, metadata=meta.to_text())
-    os.replace(temporary, path)
+    atomic.write_bytes(path, save(tensors, metadata=meta.to_text()))

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .store import INDEX, Store, Writer, is_store, open_store
+from .store import Store, Writer, is_store, open_store
 
 Pixels = NDArray[np.uint8]
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
@@ -117,12 +117,8 @@ def decoded(
                 return store, [Skipped(*each) for each in facts["skipped"]]
         except (DataError, ValueError, KeyError, TypeError):
             pass  # of another version or damaged: it is only a cache
-    clips: list[Sample] = []
     skipped: list[Skipped] = []
-    cache.mkdir(parents=True, exist_ok=True)
-    (cache / INDEX).unlink(missing_ok=True)
-    lengths: list[int] = []
-    with (cache / "clips.raw").open("wb") as spool:  # lengths are known only after decoding
+    with Writer(cache, 0, side) as writer:
         for number, sample in enumerate(source.samples):
             try:
                 frames = read_clip(sample.path, side, rate_fps)
@@ -131,13 +127,11 @@ def decoded(
             except DataError as error:
                 skipped.append(Skipped(sample.name, f"{error.what}: {error.found}"))
             else:
-                spool.write(frames.tobytes())
-                clips.append(sample)
-                lengths.append(len(frames))
+                writer.add(sample.name, source.labels.index(sample.label), frames)
             if progress:
                 progress(number + 1, len(source.samples))
-    origin = json.dumps({"key": key, "skipped": [[each.name, each.why] for each in skipped]})
-    _pack(cache, source, clips, lengths, side, rate_fps, origin)
+        origin = json.dumps({"key": key, "skipped": [[each.name, each.why] for each in skipped]})
+        writer.close(source.labels, rate_fps, origin)
     return open_store(cache), skipped
 
 
@@ -280,23 +274,3 @@ def _key(source: Source, side: int, rate_fps: float, least: int) -> str:
         ]
         digest.update(json.dumps([sample.name, sample.label, str(sample.path), stats]).encode())
     return digest.hexdigest()
-
-
-def _pack(
-    cache: Path,
-    source: Source,
-    clips: list[Sample],
-    lengths: list[int],
-    side: int,
-    rate_fps: float,
-    origin: str,
-) -> None:
-    """Turn the spooled frames into a store."""
-    writer = Writer(cache, sum(lengths), side)
-    spool = cache / "clips.raw"
-    with spool.open("rb") as file:
-        for sample, length in zip(clips, lengths):
-            raw = np.frombuffer(file.read(length * side * side * 3), np.uint8)
-            writer.add(sample.name, source.labels.index(sample.label), raw.reshape(length, side, side, 3))
-    spool.unlink()
-    writer.close(source.labels, rate_fps, origin)

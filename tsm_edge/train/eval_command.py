@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ import click
 from .. import models, report
 from ..errors import AccuracyError, CheckpointError, DataError, UsageError
 from ..models import Model, read_labels
+from ..temporaries import scratch
 from ..terminal import say
 from ..weights_meta import read_meta
 from . import measure
@@ -86,8 +86,8 @@ def evaluate(
     """
     options["labels"] = read_labels(options["labels"]) if options["labels"] else None
     look = measure.Look(options["frames"] or 0, options["way"])
-    with TemporaryDirectory() as scratch:
-        options["cache"] = options["cache"] or Path(scratch)
+    with scratch() as folder:
+        options["cache"] = options["cache"] or folder
         run = _bundle if (subject / "manifest.json").is_file() else _weights
         forms = run(subject, data, look, options)
         if plot is not None:

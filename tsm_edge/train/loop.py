@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import atomic
 from ..errors import DataError
 from ..models import Model
 from ..models._net import make_net
@@ -29,7 +30,7 @@ from .loss import consensus, loss_of
 from .memory import keep_freed_memory
 from .network import Variant, clip_logits
 from .settings import Settings
-from .store import Store, write_text
+from .store import Store
 
 if TYPE_CHECKING:
     import torch
@@ -214,4 +215,4 @@ class Trainer:
             "history": self.history,
         }
         checkpoint.save(self.out / checkpoint.LAST, content)
-        write_text(self.out / METRICS, "".join(json.dumps(record) + "\n" for record in self.history))
+        atomic.write_text(self.out / METRICS, "".join(json.dumps(record) + "\n" for record in self.history))

@@ -2,24 +2,33 @@
 
 A store is a folder with two files. ``frames.npy``: uint8 [frames, side, side, 3] RGB, all clips one after the other.
 ``clips.json``: {schema, labels, rate_fps, origin, clips: [[name, label index, first frame, number of frames], ...]}.
-The second is written last and by renaming, so a folder with a ``clips.json`` is whole.
+
+The index is written last and by renaming. Where a store is written anew, its frames take the other of two names and
+the index says which (``"frames": "frames-2.npy"``), so the older store is whole until the newer one is. Frames are
+written, not mapped: on a full disk a write fails with an error, where a mapped page ends the process (SIGBUS).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import atomic
 from ..errors import DataError
+from ..temporaries import hold, remove, sibling, sweep
 
 Pixels = NDArray[np.uint8]
 FRAMES, INDEX, SCHEMA = "frames.npy", "clips.json", 1
+_OTHER_FRAMES = "frames-2.npy"
+_HEADER_BYTES = 128
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ class Store:
 
 def is_store(folder: Path) -> bool:
     """Whether there is a whole store in the folder."""
-    return (folder / INDEX).is_file() and (folder / FRAMES).is_file()
+    return (folder / INDEX).is_file() and (folder / _frames_name(folder)).is_file()
 
 
 def open_store(folder: Path) -> Store:
@@ -73,7 +82,7 @@ def open_store(folder: Path) -> Store:
         entries = tuple(Entry(*row) for row in facts["clips"])
         if facts["schema"] != SCHEMA:
             raise ValueError(f"schema {facts['schema']}")
-        frames = np.load(folder / FRAMES, mmap_mode="r")
+        frames = np.load(folder / _checked_name(facts), mmap_mode="r")
         ends = max((entry.first + entry.count for entry in entries), default=0)
         if frames.ndim != 4 or frames.dtype != np.uint8 or len(frames) < ends:
             raise ValueError(f"{FRAMES} holds {frames.dtype} {list(frames.shape)}, {ends} frames are named")
@@ -86,40 +95,103 @@ def open_store(folder: Path) -> Store:
         ) from error
 
 
-class Writer:
-    """Writes a store: ``add`` clips in order, then ``close``. ``frames`` is the number of frames there is room for."""
+class Writer(contextlib.AbstractContextManager["Writer"]):
+    """Writes a store: ``add`` clips in order, then ``close``; leaving the context without that drops what was written.
+
+    frames: how many there will be, to find out at once that the disk has no room for them; 0 when that is not known.
+
+    Raises:
+        OutputError: from each method; the disk is full or fails. An older store in the folder is untouched.
+    """
 
     def __init__(self, folder: Path, frames: int, side: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / INDEX).unlink(missing_ok=True)
-        self._folder = folder
-        self._frames = np.lib.format.open_memmap(
-            folder / FRAMES, mode="w+", dtype=np.uint8, shape=(max(1, frames), side, side, 3)
-        )
+        self._folder, self._side = folder, side
         self._entries: list[Entry] = []
         self._used = 0
+        with self._worded():
+            folder.mkdir(parents=True, exist_ok=True)
+            sweep(folder)
+            names = (FRAMES, _OTHER_FRAMES)
+            self._name = names[is_store(folder) and _frames_name(folder) == FRAMES]
+            self._temporary = sibling(folder / self._name)
+            self._file = open(self._temporary, "xb")  # noqa: SIM115
+        try:
+            with self._worded():
+                hold(self._file.fileno())
+                if frames:
+                    os.posix_fallocate(self._file.fileno(), 0, _HEADER_BYTES + frames * side * side * 3)
+                self._file.write(_header(frames, side))
+        except BaseException:
+            self._drop()
+            raise
 
     def add(self, name: str, label: int, clip: Pixels) -> None:
         """Append one clip, uint8 [T, side, side, 3] RGB."""
-        self._frames[self._used : self._used + len(clip)] = clip
+        with self._worded():
+            self._file.write(np.ascontiguousarray(clip).data)
         self._entries.append(Entry(name, label, self._used, len(clip)))
         self._used += len(clip)
 
     def close(self, labels: Sequence[str], rate_fps: float, origin: str) -> None:
         """Write the index; from here on the store is whole."""
-        self._frames.flush()
         facts = {
             "schema": SCHEMA,
             "labels": list(labels),
             "rate_fps": rate_fps,
             "origin": origin,
+            **({"frames": self._name} if self._name != FRAMES else {}),
             "clips": [[entry.name, entry.label, entry.first, entry.count] for entry in self._entries],
         }
-        write_text(self._folder / INDEX, json.dumps(facts))
+        try:
+            with self._worded():
+                self._file.seek(0)
+                self._file.write(_header(self._used, self._side))
+                self._file.truncate(_HEADER_BYTES + self._used * self._side * self._side * 3)
+                self._file.close()
+                atomic.replace(self._temporary, self._folder / self._name)
+            atomic.write_text(self._folder / INDEX, json.dumps(facts))
+        finally:
+            self._drop()
+        remove(self._folder / (_OTHER_FRAMES if self._name == FRAMES else FRAMES))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._drop()
+
+    def _drop(self) -> None:
+        with contextlib.suppress(OSError):  # what is left in the buffer is of no use
+            self._file.close()
+        remove(self._temporary)
+
+    @contextlib.contextmanager
+    def _worded(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise atomic.cannot_write(self._folder, error) from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is either the old one or the new one, whatever happens meanwhile."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+def _header(frames: int, side: int) -> bytes:
+    """The head of an .npy file, version 1.0, always of the same length: the number of frames is known at the end.
+
+    https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+    """
+    facts = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({frames}, {side}, {side}, 3), }}"
+    text = facts.ljust(_HEADER_BYTES - 11) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def _frames_name(folder: Path) -> str:
+    """The name of the frames' file as the index says it."""
+    try:
+        return _checked_name(json.loads((folder / INDEX).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return FRAMES
+
+
+def _checked_name(facts: dict[str, object]) -> str:
+    name = facts.get("frames", FRAMES)
+    if name not in (FRAMES, _OTHER_FRAMES):
+        raise ValueError(f"frames in {name!r}")
+    return str(name)
