@@ -22,10 +22,7 @@ def read(path: Path, folder: int | None = None) -> Manifest:
     """
     try:
         with open(os.open(path if folder is None else path.name, os.O_RDONLY, dir_fd=folder), "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"larger than {MAX_BYTES} bytes")
-        document = strict_json.loads(data)
+            document = strict_json.loads(file.read(MAX_BYTES + 1), MAX_BYTES)
     except (OSError, ValueError) as error:
         raise BundleError(
             f"'{path}' cannot be read.",
@@ -33,6 +30,11 @@ def read(path: Path, folder: int | None = None) -> Manifest:
             found=str(error),
             allowed=f"UTF-8 JSON of at most {MAX_BYTES} bytes",
         ) from None
+    return from_document(document)
+
+
+def from_document(document: object) -> Manifest:
+    """Return the manifest in a document that was read as JSON; BundleError when rule 3 or 4 is broken."""
     if not isinstance(document, dict):
         malformed("the document", type(document).__name__, "an object")
     number = document.pop("format", None)
@@ -46,9 +48,6 @@ def read(path: Path, folder: int | None = None) -> Manifest:
             allowed=f"format {FORMAT}",
             hint="install a newer tsm-edge on this machine, or compile the bundle with this version",
         )
-    repeated = strict_json.find_repeated(document)
-    if repeated:
-        malformed(repeated, "the key occurs twice", "once")
     return Manifest.from_json(document)
 
 

@@ -35,10 +35,11 @@ what it does not know can never run a bundle wrongly. A new key means a new form
 same in Python and in C (``tests/vectors`` holds one bad bundle for each):
 
 1.  ``not-a-bundle``         the folder or its manifest.json does not exist
-2.  ``manifest-unreadable``  it cannot be read, is larger than 1 MiB, is not UTF-8 or not JSON (RFC 8259), holds half a
-                             surrogate pair, or is nested more than 64 deep
+2.  ``manifest-unreadable``  it cannot be read, is larger than 1 MiB, is not UTF-8 or not JSON (RFC 8259), has a key
+                             twice in an object, half a surrogate pair, a number of more than 64 characters or beyond
+                             every double, more than 131072 values, or is nested more than 64 deep
 3.  ``format-newer``         ``format`` is an integer above 2
-4.  ``manifest-malformed``   a key is missing, added, repeated or of the wrong type or value
+4.  ``manifest-malformed``   a key is missing, added or of the wrong type or value
 5.  ``file-missing``         a listed file does not exist or is not a regular file
 6.  ``file-unlisted``        the folder holds something that is not listed
 7.  ``file-size``            a file has another size

@@ -17,6 +17,8 @@ from collections.abc import Iterable
 
 from .terminal import printable, printable_lines
 
+_LONGEST = 4000  # characters of a part
+
 
 def suggest(name: str, choices: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the choice nearest to ``name``, or ``""`` when none is near.
@@ -58,12 +60,17 @@ class EdgeError(Exception):
     def __str__(self) -> str:
         parts = (("found", self.found), ("allowed", self.allowed), ("hint", self.hint))
         shown = [f"  {label}: {_indented(value)}" for label, value in parts if value is not None]
-        return "\n".join([printable(self.what), *shown])
+        return "\n".join([printable(_cut(self.what)), *shown])
 
 
 def _indented(value: object) -> str:
-    """Text of a part; further lines, such as those of a compiler, stand deeper than any part does."""
-    return printable_lines(value).replace("\n", "\n    ")
+    """Text of a part, cut where it is long; further lines, as of a compiler, stand deeper than any part does."""
+    return printable_lines(_cut(str(value))).replace("\n", "\n    ")
+
+
+def _cut(text: str) -> str:
+    """A value from a file may be as long as the file."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
 
 
 class UsageError(EdgeError):

@@ -7,6 +7,7 @@ itself when it is built, so after construction nobody has to check again.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -118,7 +119,7 @@ class Signature:
             )
         names = [tensor.name for tensor in (*self.inputs, *self.outputs)]
         names += [name for pair in self.states for name in (pair.input.name, pair.output_name)]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             raise ModelError("Tensor names of a step must differ.", found="twice: " + ", ".join(twice))
 

@@ -62,7 +62,7 @@ static void json_values(void) {
     CHECK(json_member(d.values, "n")->kind == JSON_NULL && json_member(d.values, "t")->first->kind == JSON_TRUE);
     CHECK(json_member(d.values, "o")->count == 0 && json_member(d.values, "e")->kind == JSON_ARRAY);
     CHECK(json_member(d.values, "z")->text_size == 2 && !json_is(json_member(d.values, "z"), ""));
-    CHECK(json_member(d.values, "missing") == NULL && json_member(a, "a") == NULL && json_repeated(d.values) == NULL);
+    CHECK(json_member(d.values, "missing") == NULL && json_member(a, "a") == NULL);
     json_free(&d);
 }
 
@@ -101,12 +101,69 @@ static void json_prefixes(void) {
 }
 
 static void json_repeats(void) {
-    static const char text[] = "[{\"a\": 1, \"b\": {\"c\": 0, \"d\": 1, \"c\": 2}}, {\"a\": 2}]";
+    CHECK(!READS("[{\"a\": 1, \"b\": {\"c\": 0, \"d\": 1, \"c\": 2}}, {\"a\": 2}]") && strstr(error, "'c'") != NULL);
+    CHECK(!READS("{\"a\": 1, \"\\u0061\": 1}") && !READS("{\"\": 1, \"\": 1}"));
+    CHECK(READS("{\"a\": {\"a\": [{\"a\": 1}, {\"a\": 1}]}}") && READS("{\"a\": 1, \"a\\u0000\": 1, \"\": 2}"));
+}
+
+static void json_keys_in_order(void) {
+    static const char text[] = "{\"b\": 0, \"ab\": 1, \"\xc3\xa9\": 2, \"a\": 3, \"\": 4, \"a\\u0000\": 5}";
+    static const double order[] = {4, 3, 5, 1, 0, 2};
     json_document d;
     memcpy(buffer, text, sizeof text);
     CHECK(json_read(&d, buffer, sizeof text - 1, error, sizeof error));
-    CHECK(json_repeated(d.values) != NULL && strcmp(json_repeated(d.values), "c") == 0);
+    const json_value *m = d.values->first_by_key;
+    for (size_t i = 0; i < 6; i++, m = m->next_by_key) CHECK(m->number == order[i]);
+    CHECK(m == NULL && d.values->first->number == 0);
     json_free(&d);
+}
+
+static void json_numbers(void) {
+    char digits[JSON_NUMBER + 2];
+    memset(digits, '7', sizeof digits);
+    CHECK(reads(digits, JSON_NUMBER) && !reads(digits, JSON_NUMBER + 1));
+    CHECK(READS("1e308") && READS("1e-999") && !READS("1e309") && !READS("-1e999"));
+}
+
+/* Strings of a few letters in any order: sorted, and one that is there twice is found. */
+static void json_repeated_strings(void) {
+    enum { COUNT = 500 };
+    static char texts[COUNT][4];
+    static json_value values[COUNT];
+    const json_value *strings[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        const size_t number = i * 7919 % COUNT; /* 7919 is a prime: every number once */
+        texts[i][0] = (char)('a' + number % 10), texts[i][1] = (char)('a' + number / 10 % 10);
+        texts[i][2] = (char)('a' + number / 100);
+        values[i] = (json_value){.kind = JSON_STRING, .text = texts[i], .text_size = 3};
+    }
+    for (size_t count = 0; count <= COUNT; count++) {
+        for (size_t i = 0; i < count; i++) strings[i] = &values[i];
+        CHECK(json_repeated(strings, count) == NULL);
+    }
+    for (size_t i = 1; i < COUNT; i++) CHECK(memcmp(strings[i - 1]->text, strings[i]->text, 3) < 0);
+    memcpy(texts[COUNT - 1], texts[17], 3);
+    CHECK(json_is(json_repeated(strings, COUNT), texts[17]));
+}
+
+/* A document of 1 MiB of each kind that could make a reader slow; a quadratic one would take minutes here. */
+static void json_large(void) {
+    enum { SIZE = 1 << 20 };
+    char *text = malloc(SIZE + 1);
+    for (size_t at = 0, i = 0; i < 65000; i++) /* keys in falling order */
+        at += (size_t)sprintf(text + at, "%c\"%06zu\":1", i ? ',' : '{', 99999 - i);
+    memcpy(text + strlen(text), "}", 2);
+    CHECK(reads(text, strlen(text)));
+    for (size_t i = 0; i < SIZE; i++) text[i] = i % 2 ? '1' : i ? ',' : '[';
+    CHECK(!reads(text, SIZE) && strstr(error, "too many values") != NULL);
+    CHECK(!(text[2 * JSON_VALUES] = ']', reads(text, 2 * JSON_VALUES + 1)));
+    CHECK((text[2 * JSON_VALUES - 2] = ']', reads(text, 2 * JSON_VALUES - 1)));
+    memset(text, '[', SIZE);
+    CHECK(!reads(text, SIZE));
+    memset(text, '"', SIZE);
+    memset(text + 1, 'x', SIZE - 2);
+    CHECK(reads(text, SIZE));
+    free(text);
 }
 
 int main(void) {
@@ -117,5 +174,9 @@ int main(void) {
     RUN(json_depth);
     RUN(json_prefixes);
     RUN(json_repeats);
+    RUN(json_keys_in_order);
+    RUN(json_numbers);
+    RUN(json_repeated_strings);
+    RUN(json_large);
     return failures > 0;
 }

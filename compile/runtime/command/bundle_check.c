@@ -64,29 +64,27 @@ static int read_manifest(bundle *b, refusal *why) {
 
 /* -- Rules 5 to 8: the files --------------------------------------------------------------------------------------- */
 
-static int by_name(const void *a, const void *b) {
-    return strcmp((*(const json_value *const *)a)->key, (*(const json_value *const *)b)->key);
-}
-
 /* The listed files in the order of their names; the caller frees the list. */
-static const json_value **sorted_files(const bundle *b) {
-    const json_value *files = json_member(b->manifest, "files");
-    const json_value **list = calloc(files->count, sizeof *list);
+static const json_value **sorted_files(const json_value *files) {
+    const json_value **list = malloc(files->count * sizeof *list); /* the law wants at least four */
     size_t count = 0;
-    for (const json_value *m = files->first; list != NULL && m != NULL; m = m->next) list[count++] = m;
-    if (list != NULL) qsort(list, count, sizeof *list, by_name);
+    for (const json_value *m = files->first_by_key; list != NULL && m != NULL; m = m->next_by_key) list[count++] = m;
     return list;
 }
 
+static int to_name(const void *name, const void *file) {
+    return strcmp(name, (*(const json_value *const *)file)->key);
+}
+
 /* The first name, in their order, that the folder holds and the manifest does not list; "" when there is none. */
-static int find_unlisted(const bundle *b, char name[NAME_MAX + 1]) {
+static int find_unlisted(const bundle *b, const json_value **files, size_t count, char name[NAME_MAX + 1]) {
     DIR *folder = opendir(b->folder);
     name[0] = '\0';
     if (folder == NULL) return 0;
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         const char *n = entry->d_name;
         if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, "manifest.json") == 0) continue;
-        if (json_member(json_member(b->manifest, "files"), n) != NULL) continue;
+        if (bsearch(n, files, count, sizeof *files, to_name) != NULL) continue;
         if (name[0] == '\0' || strcmp(n, name) < 0) snprintf(name, NAME_MAX + 1, "%s", n);
     }
     closedir(folder);
@@ -125,8 +123,8 @@ static int check_content(const bundle *b, const json_value *file, int rule, refu
 }
 
 static int check_files(const bundle *b, refusal *why) {
-    const json_value **files = sorted_files(b);
-    const size_t count = json_member(b->manifest, "files")->count;
+    const json_value *listed = json_member(b->manifest, "files"), **files = sorted_files(listed);
+    const size_t count = listed->count;
     char unlisted[NAME_MAX + 1], shown[256];
     struct stat facts;
     int good = files != NULL || unreadable(b, "no memory for its files", why);
@@ -134,7 +132,7 @@ static int check_files(const bundle *b, refusal *why) {
         if (!is_file(b->folder, files[i]->key, &facts))
             good = refuse(why, "file-missing", "'%.200s' is missing.\n  found: no regular file of this name" COPY_AGAIN,
                           files[i]->key);
-    if (good && !find_unlisted(b, unlisted)) good = unreadable(b, strerror(errno), why);
+    if (good && !find_unlisted(b, files, count, unlisted)) good = unreadable(b, strerror(errno), why);
     if (good && unlisted[0] != '\0')
         good = refuse(why, "file-unlisted", "'%s' does not belong to the bundle.\n"
                       "  hint: remove it; write results into another folder",

@@ -2,7 +2,9 @@
 #include "json.h"
 
 #include "json_text.h"
+#include "printable.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +39,9 @@ static int read_number(json_reader *r, json_value *value) {
         if (*r->at == '+' || *r->at == '-') r->at++;
         if (digits(r) == 0) return json_wrong(r, "bad number");
     }
+    if (r->at - from > JSON_NUMBER) return json_wrong(r, "a number of too many characters");
     value->number = strtod(from, NULL);
-    return 1;
+    return isfinite(value->number) || json_wrong(r, "a number beyond every double");
 }
 
 static int read_word(json_reader *r, json_value *value) {
@@ -54,6 +57,52 @@ static int read_word(json_reader *r, json_value *value) {
         return 1;
     }
     return json_wrong(r, "no JSON value");
+}
+
+/* -- Keys in order ------------------------------------------------------------------------------------------------ */
+
+static int compare(const char *a, size_t a_size, const char *b, size_t b_size) {
+    const int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
+    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+}
+
+static int compare_keys(const json_value *a, const json_value *b) {
+    return compare(a->key, a->key_size, b->key, b->key_size);
+}
+
+static json_value *merge(json_value *a, json_value *b) {
+    json_value *first = NULL, **link = &first;
+    while (a != NULL && b != NULL) {
+        json_value **least = compare_keys(a, b) <= 0 ? &a : &b;
+        *link = *least;
+        link = &(*least)->next_by_key;
+        *least = *link;
+    }
+    *link = a != NULL ? a : b;
+    return first;
+}
+
+/* Merge sort: takes count > 0 members from *rest on and returns the first of them by key. qsort may be quadratic. */
+static json_value *sort(json_value **rest, size_t count) {
+    if (count == 1) {
+        json_value *only = *rest;
+        *rest = only->next;
+        return only;
+    }
+    json_value *half = sort(rest, count / 2);
+    return merge(half, sort(rest, count - count / 2));
+}
+
+static int sort_keys(json_reader *r, json_value *object) {
+    json_value *rest = object->first;
+    if (object->count > 0) object->first_by_key = sort(&rest, object->count);
+    for (const json_value *m = object->first_by_key; m != NULL && m->next_by_key != NULL; m = m->next_by_key) {
+        char what[96], shown[64];
+        if (compare_keys(m, m->next_by_key) != 0) continue;
+        snprintf(what, sizeof what, "the key '%s' occurs twice", printable(shown, sizeof shown, m->key));
+        return json_wrong(r, what);
+    }
+    return 1;
 }
 
 /* -- Values -------------------------------------------------------------------------------------------------------- */
@@ -76,6 +125,7 @@ static int read_members(json_reader *r, json_value *value, char close, int depth
     skip_space(r);
     if (*r->at == close) return r->at++, 1;
     for (;;) {
+        if (r->document->used >= JSON_VALUES) return json_wrong(r, "too many values");
         json_value *member = &r->document->values[r->document->used++];
         *link = member;
         link = &member->next;
@@ -84,7 +134,7 @@ static int read_members(json_reader *r, json_value *value, char close, int depth
         if (close == '}' && !read_key(r, member)) return 0;
         if (!read_value(r, member, depth + 1)) return 0;
         skip_space(r);
-        if (*r->at == close) return r->at++, 1;
+        if (*r->at == close) return r->at++, close == ']' || sort_keys(r, value);
         if (*r->at != ',') return json_wrong(r, close == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
         r->at++;
     }
@@ -108,6 +158,7 @@ int json_read(json_document *document, char *text, size_t size, char *error, siz
     json_reader r = {text, text + size, text, document, error, error_size};
     size_t most = 1; /* every value but the first follows one of these */
     for (size_t i = 0; i < size; i++) most += text[i] == ',' || text[i] == '[' || text[i] == '{';
+    if (most > JSON_VALUES) most = JSON_VALUES;
     document->used = 1;
     document->values = calloc(most, sizeof *document->values);
     if (document->values == NULL) return json_wrong(&r, "out of memory");
@@ -138,12 +189,30 @@ int json_is(const json_value *value, const char *text) {
            memcmp(value->text, text, value->text_size) == 0;
 }
 
-const char *json_repeated(const json_value *value) {
-    for (const json_value *m = value->first; m != NULL; m = m->next) {
-        for (const json_value *other = m->next; m->key != NULL && other != NULL; other = other->next)
-            if (m->key_size == other->key_size && memcmp(m->key, other->key, m->key_size) == 0) return m->key;
-        const char *inside = json_repeated(m);
-        if (inside != NULL) return inside;
+static int compare_strings(const json_value *a, const json_value *b) {
+    return compare(a->text, a->text_size, b->text, b->text_size);
+}
+
+/* Moves strings[root] down until it is the largest of its heap. */
+static void sift(const json_value **strings, size_t root, size_t count) {
+    const json_value *moved = strings[root];
+    for (size_t child; (child = 2 * root + 1) < count; root = child) {
+        if (child + 1 < count && compare_strings(strings[child], strings[child + 1]) < 0) child++;
+        if (compare_strings(moved, strings[child]) >= 0) break;
+        strings[root] = strings[child];
     }
+    strings[root] = moved;
+}
+
+const json_value *json_repeated(const json_value **strings, size_t count) {
+    for (size_t root = count / 2; root-- > 0;) sift(strings, root, count);
+    for (size_t end = count; end-- > 1;) { /* heapsort: no memory, and never quadratic */
+        const json_value *largest = strings[0];
+        strings[0] = strings[end];
+        strings[end] = largest;
+        sift(strings, 0, end);
+    }
+    for (size_t i = 1; i < count; i++)
+        if (compare_strings(strings[i - 1], strings[i]) == 0) return strings[i];
     return NULL;
 }

@@ -1,13 +1,14 @@
-/* json.h: a small strict reader of JSON (RFC 8259).
+/* json.h: a small strict reader of JSON (RFC 8259), with the limits of tsm_edge/strict_json.py.
  *
- * Refuses what the RFC refuses, and also: bytes that are not UTF-8, half a surrogate pair, nesting beyond JSON_DEPTH. A
- * key that occurs twice is kept twice; json_repeated finds it. */
+ * Refuses what the RFC refuses, and also: bytes that are not UTF-8, half a surrogate pair, a key that occurs twice in an
+ * object, a number that is longer than JSON_NUMBER characters or beyond every double, nesting beyond JSON_DEPTH, more
+ * than JSON_VALUES values. Its time is proportional to n log n of the text's bytes. */
 #ifndef TSM_JSON_H
 #define TSM_JSON_H
 
 #include <stddef.h>
 
-enum { JSON_DEPTH = 64 };
+enum { JSON_DEPTH = 64, JSON_VALUES = 1 << 17, JSON_NUMBER = 64 };
 
 typedef enum {
     JSON_NULL,
@@ -31,6 +32,7 @@ struct json_value {
     size_t count;      /* members of an array or object */
     json_value *first; /* its first member */
     json_value *next;  /* the next member of the same array or object */
+    json_value *first_by_key, *next_by_key; /* an object's members in the order of their keys' bytes */
 };
 
 typedef struct {
@@ -49,7 +51,7 @@ const json_value *json_member(const json_value *object, const char *key);
 /* 1 when value is the string `text`. */
 int json_is(const json_value *value, const char *text);
 
-/* A key that occurs twice in one object, anywhere inside value, or NULL. */
-const char *json_repeated(const json_value *value);
+/* Sorts strings[0..count), which are all JSON_STRING, by their bytes; returns one that occurs twice, or NULL. */
+const json_value *json_repeated(const json_value **strings, size_t count);
 
 #endif

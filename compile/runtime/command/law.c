@@ -138,7 +138,7 @@ static int check_members(const json_value *v, const char *key, const rule *all, 
     return 1;
 }
 
-/* All keys are there, none twice (checked before) and no other. */
+/* All keys are there and no other; json_read lets none occur twice. */
 static int check_group(const json_value *v, const char *key, const rule *members, refusal *why) {
     size_t known = 0;
     if (v->kind != JSON_OBJECT) return law_malformed(why, key, "an object");
@@ -161,8 +161,6 @@ int law_check(const json_value *document, refusal *why) {
         return refuse(why, "format-newer",
                       "This bundle was written by a newer tsm-edge.\n  found: format %.0f\n  allowed: format %d\n"
                       "  hint: copy a tsm-edge-run of the version that compiled it", format->number, BUNDLE_FORMAT);
-    const char *repeated = json_repeated(document);
-    if (repeated != NULL) return law_malformed(why, repeated, "the key once");
     const json_value *threads = json_member(document, "threads");
     return check_group(document, "the document", manifest, why) &&
            (is_integer(threads, 1) && threads->number <= 64 ? 1 : law_malformed(why, "threads", "1 to 64")) &&

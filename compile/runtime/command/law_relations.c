@@ -1,30 +1,36 @@
 /* law_relations.c: what the fields of a manifest must be to each other. Its shape was checked before. */
 #include "law.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const json_value *at(const json_value *document, const char *group, const char *key) {
     return json_member(json_member(document, group), key);
 }
 
-static int check_names(const json_value *signature_value, refusal *why) {
+/* The names of all tensors into names[0..count), or NULL to count them. */
+static size_t take_names(const json_value *signature_value, const json_value **names) {
     static const char *const lists[] = {"inputs", "states", "outputs"};
-    const json_value *names[512];
     size_t count = 0;
     for (size_t l = 0; l < 3; l++) {
         for (const json_value *m = json_member(signature_value, lists[l])->first; m != NULL; m = m->next) {
             const json_value *input = json_member(m, "input");
-            if (count + 2 > sizeof names / sizeof *names) return law_malformed(why, "signature", "at most 510 names");
-            names[count++] = json_member(input != NULL ? input : m, "name");
-            if (input != NULL) names[count++] = json_member(m, "output_name");
+            if (names != NULL) names[count] = json_member(input != NULL ? input : m, "name");
+            if (names != NULL && input != NULL) names[count + 1] = json_member(m, "output_name");
+            count += input != NULL ? 2 : 1;
         }
     }
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (names[i]->text_size == names[j]->text_size &&
-                memcmp(names[i]->text, names[j]->text, names[i]->text_size) == 0)
-                return law_malformed(why, names[i]->text, "a tensor name of its own");
-    return 1;
+    return count;
+}
+
+static int check_names(const json_value *signature_value, refusal *why) {
+    const size_t count = take_names(signature_value, NULL);
+    const json_value **names = malloc(count * sizeof *names);
+    if (names == NULL) return refuse(why, "manifest-unreadable", "out of memory for the names of the tensors");
+    take_names(signature_value, names);
+    const json_value *repeated = json_repeated(names, count);
+    free(names);
+    return repeated == NULL || law_malformed(why, repeated->text, "a tensor name of its own");
 }
 
 static int check_signature(const json_value *document, refusal *why) {

@@ -1,0 +1,15 @@
+"""Fixtures that build C programs."""
+
+from c_lab import build, command, gcc, good, library, make, plain_program, program, runtime
+
+__all__ = [
+    "build",
+    "command",
+    "gcc",
+    "good",
+    "library",
+    "make",
+    "plain_program",
+    "program",
+    "runtime",
+]
