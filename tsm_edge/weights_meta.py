@@ -53,14 +53,17 @@ class WeightsMeta:
 
 
 def read_meta(path: str | Path) -> WeightsMeta | None:
-    """Return the metadata of a .safetensors file; None for any other file or one without metadata of ours."""
+    """Return the metadata of a safetensors file, whatever its ending; None for any other or one without ours."""
     path = Path(path)
-    if path.suffix != ".safetensors" or not path.is_file():
+    if not path.is_file():
         return None
     try:
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length)) if length < _LIMIT else {}
+            start = file.read(9)
+            length = int.from_bytes(start[:8], "little")
+            if start[8:] != b"{" or length > min(_LIMIT, path.stat().st_size):
+                return None
+            header = json.loads(b"{" + file.read(length - 1))
         props = header.get("__metadata__", {}) if isinstance(header, dict) else {}
         return WeightsMeta.from_text(path, props) if isinstance(props, dict) else None
     except (

@@ -127,8 +127,9 @@ def test_every_form_loads(built, blank, tmp_path, name, form, rename, offline, w
     report = checkpoints.load_into(net, file, model)
     assert torch.equal(scores(net), scores(source))
     assert report.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert report.notes == ((checkpoints.OFFLINE,) if offline else ())
-    assert checkpoints.class_count(file) == 5
+    beside = ("no weights, left out: best_prec1",) if wrapped else ()
+    assert report.notes == (*beside, *((checkpoints.OFFLINE,) if offline else ()))
+    assert checkpoints.class_count(file, model) == 5
 
 
 def test_batch_counters_and_preprocessor_are_ignored(built, blank, tmp_path):

@@ -90,7 +90,7 @@ def model_from(
             return model
         from ..checkpoints import class_count
 
-        count = class_count(weights)
+        count = class_count(weights, model)
         say(f"{count} classes, from the head of {weights}", err=True)
         return models.load(name, width=width, size=size, classes=count)
     except ModelError as error:

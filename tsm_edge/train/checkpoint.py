@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import atomic
-from .._checkpoint_file import read_plain
+from ..checkpoints import read
 from ..errors import CheckpointError
 from ..weights_meta import WeightsMeta
 
@@ -32,7 +32,7 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
 
 def load(path: Path) -> dict[str, Any]:
     """Read what :func:`save` wrote; CheckpointError when it is damaged or something else."""
-    content = read_plain(path)
+    content = read(path)
     if not isinstance(content, dict) or not {"net", "optimizer", "epoch", "settings", "history"} <= set(
         content
     ):

@@ -237,7 +237,7 @@ def initial(path: Path, model: Model) -> dict[str, Any]:
     from ..models._net import make_net
     from ..models._walk import head
 
-    count, net = class_count(path), make_net(model.layers)
+    count, net = class_count(path, model), make_net(model.layers)
     if count == model.classes:
         load_into(net, path, model)
         return dict(net.state_dict())
