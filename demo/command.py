@@ -12,11 +12,12 @@ from tsm_edge.errors import ExtraMissing
 from tsm_edge.options import FiniteRange
 
 from .request import Request
+from .source_names import parse_camera, parse_video
 
 
 @click.command(short_help="Recognise live from a camera, a video file or a folder of images.")
-@click.option("--camera", type=click.IntRange(min=0), help="Camera number, as in /dev/videoN. Default: 0.")
-@click.option("--video", type=click.Path(path_type=Path), help="Play a video file instead.")
+@click.option("--camera", metavar="N|DEVICE", help="Camera: N for /dev/videoN, or a device file. Default: 0.")
+@click.option("--video", metavar="FILE", help="Play a video file instead.")
 @click.option(
     "--images", type=click.Path(path_type=Path), help="Play a folder of images, each one a model frame."
 )
@@ -77,6 +78,9 @@ def demo(**options: Any) -> None:
     at the model's rate (or --fps). The page of --serve is not encrypted; over a network you do not trust, leave
     it on 127.0.0.1 and go through ssh -L 8080:127.0.0.1:8080 BOARD.
     """
+    for option, parse in (("camera", parse_camera), ("video", parse_video)):
+        if options[option] is not None:
+            options[option] = parse(options[option])
     request = Request(**options)
     require_opencv()
     from .session import play
@@ -87,6 +91,8 @@ def demo(**options: Any) -> None:
 def require_opencv() -> None:
     """Import OpenCV with its own log lines off, which would stand before our messages and say less."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    # Of a camera that hangs; OpenCV's own 10 s leave no time to try it again (`camera.GIVE_UP_S`).
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "3")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2  # noqa: F401

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tsm_edge.errors import CameraError
 from tsm_edge.sampling import Sampler
 
 from .sources import Frame, Source
@@ -22,10 +21,14 @@ from .sources import Frame, Source
 
 @dataclass(frozen=True)
 class Item:
-    """One frame for the loop and how many steps the model makes on it; 0: it is only there to be shown."""
+    """One frame for the loop and how many steps the model makes on it; 0: it is only there to be shown.
+
+    ``gap_s``: for how long the source broke off before it (`sources.Frame.gap_s`).
+    """
 
     frame: Frame
     steps: int
+    gap_s: float = 0.0
 
 
 class Feed(Protocol):
@@ -54,7 +57,7 @@ class Replay:
         """Read on until the next chosen frame; None at the end. A file never waits for ``timeout_s``."""
         while (frame := self._source.read()) is not None:
             if steps := self._sampler.take(frame.t_s):
-                return Item(frame, steps)
+                return Item(frame, steps, frame.gap_s)
         self.finished = True
         return None
 
@@ -66,8 +69,8 @@ class Replay:
 class Live:
     """Frames as they come. A source that is not live (a file) is held back to its own time stamps.
 
-    ``patience_s``: how long a camera may be silent before it counts as lost. It is longer than the 10 s after
-    which OpenCV itself gives up on a V4L2 camera, so that the more exact error wins.
+    ``patience_s``: how long a source may be silent before it counts as lost. It is longer than a camera tries by
+    itself (`camera.GIVE_UP_S`), so that only a driver that hangs is met here.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class Live:
         source: Source,
         sampler: Sampler,
         *,
-        patience_s: float = 15.0,
+        patience_s: float = 20.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.dropped = 0
@@ -86,6 +89,7 @@ class Live:
         self._clock = clock
         self._news = threading.Condition()
         self._chosen: Item | None = None
+        self._gap_s = 0.0  # before the chosen frame, or one that it replaced
         self._newest: Frame | None = None
         self._error: Exception | None = None
         self._ended = False
@@ -99,7 +103,7 @@ class Live:
         with self._news:
             self._news.wait_for(lambda: self._chosen or self._newest or self._ended, timeout_s)
             if self._chosen is not None:
-                item, self._chosen = self._chosen, None
+                item, self._chosen, self._gap_s = self._chosen, None, 0.0
                 if self._newest is item.frame:
                     self._newest = None
                 return item
@@ -111,11 +115,7 @@ class Live:
                 if self._error is not None:
                     raise self._error
             elif self._clock() - self._heard > self._patience_s:
-                raise CameraError(
-                    f"The {self._source.name} went silent.",
-                    found=f"no frame for {self._patience_s:g} s",
-                    hint="look at its plug and cable, and at the last lines of dmesg",
-                )
+                raise self._source.silence(self._clock() - self._heard)
         return None
 
     def close(self) -> None:
@@ -143,7 +143,8 @@ class Live:
         with self._news:
             self._heard = self._clock()
             self._newest = frame
+            self._gap_s = frame.gap_s or self._gap_s
             if steps := self._sampler.take(frame.t_s):
                 self.dropped += self._chosen is not None
-                self._chosen = Item(frame, steps)
+                self._chosen = Item(frame, steps, self._gap_s)
             self._news.notify_all()

@@ -28,12 +28,13 @@ class VideoFile:
         self.name = str(path)
         self._read = 0
         if not path.is_file():
-            hint = (
-                "a folder of pictures is read with --images"
-                if path.is_dir()
-                else f"try the sample: {SAMPLE_CLIP}"
-            )
-            found = "a folder" if path.is_dir() else "no such file"
+            hint = f"try the sample: {SAMPLE_CLIP}"
+            if path.is_dir():
+                bundle = (path / "manifest.json").is_file()
+                hint = (
+                    "a bundle is named with --bundle" if bundle else "a folder of pictures is read with --images"
+                )
+            found = "a folder" if path.is_dir() else "no regular file" if path.exists() else "no such file"
             raise VideoError(f"'{path}' is not a video file.", found=found, hint=hint)
         self._capture = cv2.VideoCapture(str(path))
         self._next = self._decode() if self._capture.isOpened() else None
@@ -57,6 +58,10 @@ class VideoFile:
         self._read += 1
         self._next = self._decode()
         return Frame(image, self._stamps.next(stamp_s))
+
+    def silence(self, seconds: float) -> VideoError:
+        """Return the error for a read that hangs."""
+        return _silence(self.name, seconds)
 
     def notes(self) -> list[str]:
         """Say so when the frames had to be counted, and when the file ends before its own frame count."""
@@ -110,6 +115,10 @@ class Repeated:
             self._interval_s, self._last_s = t_s - self._last_s, t_s
         return Frame(frame.image, t_s)
 
+    def silence(self, seconds: float) -> VideoError:
+        """Return the error for a read that hangs."""
+        return _silence(self.name, seconds)
+
     def notes(self) -> list[str]:
         """Return those of the file."""
         return self._file.notes()
@@ -162,12 +171,24 @@ class ImageFolder:
         self._read += 1
         return frame
 
+    def silence(self, seconds: float) -> VideoError:
+        """Return the error for a read that hangs."""
+        return _silence(self.name, seconds)
+
     def notes(self) -> list[str]:
         """Return nothing: every image was read or named in an error."""
         return []
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+def _silence(name: str, seconds: float) -> VideoError:
+    return VideoError(
+        f"'{name}' cannot be read on.",
+        found=f"no frame for {seconds:.0f} s",
+        hint="look at the disk or the network drive that it lies on",
+    )
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:

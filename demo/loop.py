@@ -15,9 +15,10 @@ import numpy as np
 
 from tsm_edge.errors import EdgeError, RuntimeFailure
 from tsm_edge.smoothing import Decision, Smoother
+from tsm_edge.terminal import say
 
 from .events import Events, Shown
-from .feed import Feed
+from .feed import Feed, Item
 from .history import History
 from .interfaces import Listener, Recording, Screen, Stream, Viewers
 from .overlay import TOP, Score, Status, render
@@ -103,14 +104,10 @@ class Loop:
             self.reset.clear()
             self._forget()
         item = self.feed.take(_WAIT_S)
-        if item is None:
-            if self.feed.finished:
-                return False
-        elif item.steps == 0:
-            self._preview(item.frame)
-        else:
-            for _ in range(min(item.steps, self.max_frames - self.frames) if self.max_frames else item.steps):
-                self._process(item.frame)
+        if item is not None:
+            self._take(item)
+        elif self.feed.finished:
+            return False
         if self.screen is not None and not self.screen.poll():
             self.stopped = "quit"
             return False
@@ -118,6 +115,16 @@ class Loop:
             self.stopped = "max-frames"
             return False
         return True
+
+    def _take(self, item: Item) -> None:
+        if item.steps == 0:
+            self._preview(item.frame)
+            return
+        if item.gap_s:
+            say(f"note: no frame came for {item.gap_s:.1f} s; the model begins anew", err=True)
+            self._forget()
+        for _ in range(min(item.steps, self.max_frames - self.frames) if self.max_frames else item.steps):
+            self._process(item.frame)
 
     def _process(self, frame: Frame) -> None:
         image = self._upright(frame)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tsm_edge.terminal import say
+from tsm_edge.terminal import printable, say
 
 from .on_change import OnChange, parse
 from .recorder import Recorder
@@ -94,5 +94,7 @@ class Outputs:
 
 def _source_name(request: Request) -> str:
     """Return what viewers of the page are told; folders on this machine are none of their business."""
-    file = request.video or request.images
-    return file.name if file is not None else f"camera {request.camera or 0}"
+    if request.device is not None:
+        return Path(request.device.name).name
+    file = request.file or request.images
+    return printable(file.name) if file is not None else ""

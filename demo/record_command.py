@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from tsm_edge.report import print_next
 from tsm_edge.terminal import say
 
 from .command import require_opencv
+from .source_names import parse_camera
 
 
 @click.command(short_help="Record clips of your own gestures with a camera.")
-@click.option("--camera", type=click.IntRange(min=0), default=0, show_default=True, help="As in /dev/videoN.")
+@click.option(
+    "--camera", metavar="N|DEVICE", default="0", show_default=True, help="N for /dev/videoN, or a device file."
+)
 @click.option("--label", required=True, help="What is shown in the clips, as the model shall call it.")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of all labels."
@@ -33,7 +37,7 @@ from .command import require_opencv
 @click.option("--headless", is_flag=True, help="No window; what to do and what to answer is on the terminal.")
 @click.option("--keep-all", is_flag=True, help="Keep every clip without asking.")
 def record(
-    camera: int,
+    camera: str,
     label: str,
     out: Path,
     clips: int,
@@ -54,11 +58,12 @@ def record(
     from .screen import check_display
     from .take import Session, Terminal, WindowUi
 
-    check_camera(camera)
+    device = parse_camera(camera, plays_files=False)
+    check_camera(device)
     if not headless:
-        check_display()
+        check_display(headless="run without a window: tsm-edge record --headless")
     ui: Any = Terminal() if headless else WindowUi()
-    source = Camera(camera)
+    source = Camera(device)
     try:
         session = Session(source, ui, out, label, seconds=seconds, countdown=countdown, mirror=mirror)
         kept = session.run(clips, ask=not keep_all)
@@ -66,4 +71,6 @@ def record(
         ui.close()
         source.close()
     say(f"{len(kept)} clips of '{label}' in {session.folder}")
-    print_next(f"tsm-edge train --data {out} --out {out}-run")
+    if kept:
+        folder, run = shlex.quote(str(out)), shlex.quote(f"{out}-run")
+        print_next(f"tsm-edge train --data {folder} --out {run}")

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from tsm_edge.errors import UsageError
 
+from .source_names import Device
+
 
 @dataclass(frozen=True)
 class Request:
     """The options of ``tsm-edge demo`` by their names; None where not given."""
 
-    camera: int | None = None
-    video: Path | None = None
+    camera: Device | None = None
+    video: Path | Device | None = None
     images: Path | None = None
     bundle: Path | None = None
     headless: bool = False
@@ -39,10 +41,10 @@ class Request:
                 found=" and ".join(f"--{name}" for name in given),
                 allowed="one of --camera N, --video FILE, --images DIR; camera 0 without any",
             )
-        if self.loop and (self.video is None or self.headless):
+        if self.loop and (not isinstance(self.video, Path) or self.headless):
             raise UsageError(
                 "Only a video file that is played by its clock can be repeated.",
-                found="--loop " + ("--headless" if self.video is not None else "without --video"),
+                found="--loop " + ("--headless" if isinstance(self.video, Path) else "without a file in --video"),
                 allowed="--loop with --video FILE, in a window or with --serve",
             )
         if self.token is not None and self.serve is None:
@@ -60,7 +62,7 @@ class Request:
                 )
         if (
             self.record is not None
-            and self.video is not None
+            and isinstance(self.video, Path)
             and self.record.resolve() == self.video.resolve()
         ):
             raise UsageError(
@@ -68,3 +70,15 @@ class Request:
                 found=f"--video and --record are both '{self.video}'",
                 allowed="another name for the recording",
             )
+
+    @property
+    def file(self) -> Path | None:
+        """The video file, if one is played."""
+        return self.video if isinstance(self.video, Path) else None
+
+    @property
+    def device(self) -> Device | None:
+        """The camera, if one is read: camera 0 where nothing else was asked for."""
+        if isinstance(self.video, Device):
+            return self.video
+        return None if self.video or self.images else self.camera or Device.numbered(0)

@@ -23,17 +23,21 @@ HEADLESS = "run without a window: tsm-edge demo --headless (add --record OUT.mp4
 _PROBE = "import cv2; cv2.namedWindow('tsm-edge'); cv2.waitKey(1); cv2.destroyAllWindows()"
 
 
-def check_display(environ: Mapping[str, str] = os.environ, probe: Callable[[], str] | None = None) -> None:
+def check_display(
+    environ: Mapping[str, str] = os.environ,
+    probe: Callable[[], str] | None = None,
+    *,
+    headless: str = HEADLESS,
+) -> None:
     """Raise DisplayError when no window can be opened.
-
     ``probe`` opens one for a moment and returns what went wrong, or "" when it worked; a new process by
-    default.
+    default. ``headless``: how to do without one, for the hint.
     """
     if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
         raise DisplayError(
             "There is no display to show a window on.",
             found="neither DISPLAY nor WAYLAND_DISPLAY is set",
-            hint=f"{HEADLESS}; over ssh, ssh -X shows the window on your side",
+            hint=f"{headless}; over ssh, ssh -X shows the window on your side",
         )
     trouble = (probe or _probe)()
     if not trouble:
@@ -43,12 +47,12 @@ def check_display(environ: Mapping[str, str] = os.environ, probe: Callable[[], s
             "The installed OpenCV has no window functions.",
             found="opencv-python-headless, or an OpenCV built without a GUI",
             hint="pip uninstall opencv-python-headless; pip install --force-reinstall opencv-python; "
-            f"or {HEADLESS}",
+            f"or {headless}",
         )
     raise DisplayError(
         "A window cannot be opened on this display.",
         found=trouble,
-        hint=f"{HEADLESS}; if a system library is named above, install it",
+        hint=f"{headless}; if a system library is named above, install it",
     )
 
 

@@ -18,6 +18,7 @@ from tsm_edge.errors import EdgeError, ModelError
 from tsm_edge.sampling import Sampler
 from tsm_edge.terminal import say
 
+from . import SAMPLE_CLIP
 from .camera import Camera, check_camera
 from .default_bundle import default_bundle
 from .events import Events
@@ -50,7 +51,7 @@ def play(request: Request) -> None:
         model = _open_bundle(folder, request.threads, stack)
         rate = request.fps or _rate(model)
         stop = stack.enter_context(stop_flag())
-        replay = request.headless and (request.video is not None or request.images is not None)
+        replay = request.headless and request.device is None
         outputs.open(model.manifest.model.name, rate, replay=replay, stopped=stop.is_set)
         source = file or _open_source(request, rate)  # closed by its feed, which knows when nobody reads it
         _run(request, model, folder, source, Sampler(rate), outputs, stop, stack)
@@ -58,19 +59,22 @@ def play(request: Request) -> None:
 
 def _check_source(request: Request, stack: ExitStack) -> Source | None:
     """Look whether the source is there; return it if it is a video file, which is opened for that."""
-    if request.video is not None:
-        file = VideoFile(request.video)
+    if request.file is not None:
+        file = VideoFile(request.file)
         stack.callback(file.close)
-        return Repeated(file, request.video) if request.loop else file
+        return Repeated(file, request.file) if request.loop else file
     if request.images is not None:
         ImageFolder(request.images, 1.0)
-    else:
-        check_camera(request.camera or 0)
+    if request.device is not None:
+        check_camera(request.device, f", or play a file: --video {SAMPLE_CLIP}")
     return None
 
 
 def _open_source(request: Request, rate: float) -> Source:
-    return ImageFolder(request.images, rate) if request.images is not None else Camera(request.camera or 0)
+    if request.images is not None:
+        return ImageFolder(request.images, rate)
+    assert request.device is not None  # a file was opened by `_check_source`
+    return Camera(request.device)
 
 
 def _open_bundle(folder: Path, threads: int | None, stack: ExitStack) -> Model:

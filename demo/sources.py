@@ -11,13 +11,19 @@ from typing import Protocol
 
 import numpy as np
 
+from tsm_edge.errors import EdgeError
+
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture: uint8 BGR (H, W, 3), and when it was taken in seconds since the source's first frame."""
+    """One picture: uint8 BGR (H, W, 3), and when it was taken in seconds since the source's first frame.
+
+    ``gap_s``: the source broke off for so many seconds before it; 0 in general.
+    """
 
     image: np.ndarray
     t_s: float
+    gap_s: float = 0.0
 
 
 class Source(Protocol):
@@ -28,6 +34,9 @@ class Source(Protocol):
 
     def read(self) -> Frame | None:
         """Return the next frame, or None after the last."""
+
+    def silence(self, seconds: float) -> EdgeError:
+        """Return the error for a `read` that has not come back for ``seconds``."""
 
     def notes(self) -> list[str]:
         """Return what the user should know about how this source was read; known after the last frame."""

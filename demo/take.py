@@ -81,6 +81,9 @@ class Session:
                 return None
             if self._mirror:
                 frame = Frame(np.ascontiguousarray(frame.image[:, ::-1]), frame.t_s)
+            if frame.gap_s and begin is not None:
+                say(f"note: no frame came for {frame.gap_s:.1f} s; this clip begins anew", err=True)
+                begin, frames = None, []
             begin = frame.t_s if begin is None else begin
             waited = frame.t_s - begin
             if waited < self._countdown:

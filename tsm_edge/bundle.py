@@ -108,7 +108,8 @@ def _opened(root: Path) -> Iterator[int]:
     try:
         folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
-        raise _not_a_bundle(root, "no such folder") from None
+        is_file = root.exists()
+        raise _not_a_bundle(root, "a file, and a bundle is a folder" if is_file else "no such folder") from None
     except OSError as error:
         raise BundleError(
             f"'{root}' cannot be read.", name="manifest-unreadable", found=error.strerror

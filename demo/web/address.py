@@ -17,6 +17,7 @@ from tsm_edge.errors import ServeError, UsageError
 _ALLOWED = (
     "HOST:PORT, for example 127.0.0.1:8080 (this machine) or 0.0.0.0:8080 (everybody who has the token)"
 )
+_LAST_PORT = 65535
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{12,128}")
 _SEND_BYTES = 128 * 1024  # per viewer: about two pictures, so that a slow viewer sees few old ones
 _GIVE_UP_MS = 20_000  # how long a viewer's machine may acknowledge nothing before its connection is cut
@@ -41,11 +42,30 @@ class Address:
 
 def parse_address(text: str) -> Address:
     """Return the address that ``text`` names; UsageError if it names none."""
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@]+)):([0-9]{1,5})", text)
-    if match is None or int(match[3]) > 65535 or (match[1] and _ip(match[1]) is None):
-        hint = f"--serve 127.0.0.1:{text}" if re.fullmatch(r":?[0-9]{1,5}", text) else None
-        raise UsageError("--serve needs an address.", found=repr(text), allowed=_ALLOWED, hint=hint)
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@]+)):([0-9]+)", text)
+    if match is None or (match[1] and _ip(match[1]) is None):
+        raise UsageError("--serve needs an address.", found=repr(text), allowed=_ALLOWED, hint=_meant(text))
+    if len(match[3]) > 5 or int(match[3]) > _LAST_PORT:
+        raise UsageError(
+            "The port of --serve is out of range.",
+            found=match[3],
+            allowed=f"0 to {_LAST_PORT}; 0 lets the system choose one",
+        )
     return Address(match[1] or match[2], int(match[3]))
+
+
+def _meant(text: str) -> str | None:
+    """Return what was meant by a port, a host or an IPv6 address alone, or by the address of a page."""
+    bare = re.sub(r"/+$", "", re.sub(r"^https?://", "", text))
+    if re.fullmatch(r":?[0-9]{1,5}", bare):
+        return f"--serve 127.0.0.1:{bare.removeprefix(':')}"
+    ip, port = bare.rpartition(":")[::2]
+    if isinstance(_ip(ip), ipaddress.IPv6Address) and port.isdigit():
+        return f"--serve [{ip}]:{port}"
+    whole = f"[{bare}]" if isinstance(_ip(bare), ipaddress.IPv6Address) else bare
+    if re.fullmatch(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+", whole):
+        return f"--serve {whole}:8080"
+    return f"--serve {bare}" if bare != text else None
 
 
 def choose_token(address: Address, asked: str | None) -> str:

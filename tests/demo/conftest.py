@@ -45,12 +45,17 @@ class ColourStream:
 
 
 class FakeCapture:
-    """What cv2.VideoCapture is to a camera: delivers ``pictures`` and is then unplugged."""
+    """What cv2.VideoCapture is to a camera: delivers ``pictures`` and is then unplugged.
 
-    def __init__(self, pictures: list[np.ndarray], opened: bool = True) -> None:
+    A number among the pictures is a grab that fails after so many seconds. ``time`` is moved on by each grab.
+    """
+
+    def __init__(self, pictures: list[Any], opened: bool = True, fps: float = 12.0) -> None:
         self.pictures = list(pictures)
         self.opened = opened
         self.released = 0
+        self.time = [100.0]
+        self.interval_s = 1 / fps
 
     def isOpened(self) -> bool:
         return self.opened
@@ -59,6 +64,10 @@ class FakeCapture:
         return True
 
     def grab(self) -> bool:
+        if self.pictures and not isinstance(self.pictures[0], np.ndarray):
+            self.time[0] += self.pictures.pop(0)
+            return False
+        self.time[0] += self.interval_s if self.pictures else 0.0
         return bool(self.pictures)
 
     def retrieve(self) -> tuple[bool, np.ndarray | None]:
@@ -66,6 +75,25 @@ class FakeCapture:
 
     def release(self) -> None:
         self.released += 1
+
+
+def fake_camera(*captures: FakeCapture, device: Any = None) -> Any:
+    """Return a camera by a clock of its own that is opened as ``captures``, one after the other, the last for ever."""
+    from tsm_edge.demo.camera import Camera
+    from tsm_edge.demo.source_names import Device
+
+    time, left = [64.0], list(captures)
+
+    def open_capture(device: Device) -> FakeCapture:
+        capture = left.pop(0) if len(left) > 1 else left[0]
+        capture.time = time
+        return capture
+
+    def sleep(seconds: float) -> None:
+        time[0] += seconds
+
+    named = Device.numbered(0) if device is None else device
+    return Camera(named, open_capture=open_capture, clock=lambda: time[0], sleep=sleep)
 
 
 def fake_model(weights: str = "file", labels: tuple[str, ...] = LABELS, takes_pictures: bool = True) -> Any:
@@ -85,7 +113,7 @@ def fake_model(weights: str = "file", labels: tuple[str, ...] = LABELS, takes_pi
 def make() -> SimpleNamespace:
     """The builders above, as a fixture: the test folders are no packages to import from."""
     return SimpleNamespace(
-        picture=picture, stream=ColourStream, capture=FakeCapture, model=fake_model, labels=LABELS
+        picture=picture, stream=ColourStream, capture=FakeCapture, camera=fake_camera, model=fake_model, labels=LABELS
     )
 
 

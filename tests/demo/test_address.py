@@ -43,7 +43,7 @@ def test_addresses(text, expected, loopback):
 @pytest.mark.parametrize(
     "text",
     ["", "8080", ":8080", "localhost", "localhost:", "localhost:http", "a b:1", "::1:8080", "[::1]", "[zz]:1",
-     "1.2.3.4:65536", "http://localhost:80", "user@host:80", "host:80/path", "[1::2::3]:8"],
+     "http://localhost:80", "user@host:80", "host:80/path", "[1::2::3]:8"],
 )  # fmt: skip
 def test_what_is_no_address(text):
     with pytest.raises(UsageError, match="--serve needs an address") as caught:
@@ -51,10 +51,33 @@ def test_what_is_no_address(text):
     assert "127.0.0.1:8080" in str(caught.value)
 
 
-def test_a_port_alone_is_told_the_address_that_was_meant():
+@pytest.mark.parametrize("port", ["65536", "99999", "4294967376", "1" * 5000])
+def test_a_port_out_of_range_is_named_as_that(port):
+    with pytest.raises(UsageError, match="port of --serve is out of range") as caught:
+        parse_address(f"127.0.0.1:{port}")
+    assert caught.value.found == port
+    assert "0 to 65535" in caught.value.allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("8080", "127.0.0.1:8080"),
+        (":8080", "127.0.0.1:8080"),
+        ("0.0.0.0", "0.0.0.0:8080"),
+        ("localhost", "localhost:8080"),
+        ("::1", "[::1]:8080"),
+        ("[::1]", "[::1]:8080"),
+        ("fe80::1:9000", "[fe80::1]:9000"),
+        ("http://localhost:80/", "localhost:80"),
+        ("http://board.local", "board.local:8080"),
+    ],
+)
+def test_a_half_address_is_told_what_was_meant(text, meant):
     with pytest.raises(UsageError) as caught:
-        parse_address("8080")
-    assert caught.value.hint == "--serve 127.0.0.1:8080"
+        parse_address(text)
+    assert caught.value.hint == f"--serve {meant}"
+    parse_address(meant)
 
 
 def test_a_token_is_made_up_wherever_others_can_connect():

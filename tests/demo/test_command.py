@@ -162,10 +162,9 @@ def test_an_image_that_cannot_be_read_keeps_what_was_recorded(run, tmp_path, mak
 
 def test_a_camera_unplugged_ends_with_its_error_and_a_whole_recording(run, tmp_path, make, monkeypatch):
     capture = make.capture([make.picture((255, 0, 0))] * 3)
-    ticks = iter(range(9))  # a second between frames, so that all are the model's
-    made = session.Camera(0, open_capture=lambda number: capture, clock=lambda: float(next(ticks)))
-    monkeypatch.setattr(session, "check_camera", lambda number: None)
-    monkeypatch.setattr(session, "Camera", lambda number: made)
+    made = make.camera(capture)  # 12 a second, so that all are the model's
+    monkeypatch.setattr(session, "check_camera", lambda device, otherwise: None)
+    monkeypatch.setattr(session, "Camera", lambda device: made)
     ran = run("--headless", "--json", "--record", tmp_path / "out.mp4")
     assert isinstance(ran.error, errors.CameraError)
     assert ran.error.exit_code == 4
@@ -174,6 +173,23 @@ def test_a_camera_unplugged_ends_with_its_error_and_a_whole_recording(run, tmp_p
     assert summary["frames"] + summary["dropped"] == 3
     assert sum(1 for _ in iter(cv2.VideoCapture(str(tmp_path / "out.mp4")).grab, False)) >= 1
     assert capture.released >= 1
+
+
+def test_a_camera_that_breaks_off_is_gone_on_with_from_nothing(run, make, monkeypatch):
+    """Twelve frames, a break of three seconds, twelve more: the model forgets what was before the break."""
+    blue, red = make.picture((255, 0, 0)), make.picture((0, 0, 255))
+    captures = make.capture([blue] * 12 + [3.0]), make.capture([0.0] + [red] * 12)
+    made = make.camera(*captures)
+    monkeypatch.setattr(session, "check_camera", lambda device, otherwise: None)
+    monkeypatch.setattr(session, "Camera", lambda device: made)
+    monkeypatch.setattr(session, "Live", session.Replay)  # not a frame less on a slow machine
+    ran = run("--headless", "--json", "--camera", "/dev/v4l/by-id/usb-X")
+    assert isinstance(ran.error, errors.CameraError)
+    lines = [json.loads(line) for line in ran.result.stdout.splitlines()]
+    assert len(lines) == 24 + 1
+    assert re.search(r"^note: no frame came for 3\.[0-9] s; the model begins anew$", ran.result.stderr, re.M)
+    assert ran.model.colour_stream.resets == [12]
+    assert [line["label"] for line in lines[:-1]] == ["blue"] * 12 + ["red"] * 12
 
 
 def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
@@ -209,12 +225,17 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
         (["--video", "nowhere.mp4", "--headless"], errors.VideoError, "no such file"),
         (["--images", "nowhere", "--headless"], errors.VideoError, "no such folder"),
         (["--camera", "987", "--headless"], errors.CameraError, "no camera 987"),
+        (["--camera", "-1"], errors.UsageError, "--camera needs a camera"),
+        (["--video", "/dev/v4l/by-id/usb-X", "--headless"], errors.CameraError, "camera '/dev/v4l/by-id/usb-X'"),
+        (["--video", "rtsp://cam/live", "--headless"], errors.UsageError, "rtsp://cam/live"),
+        (["--video", "/dev/video9", "--loop"], errors.UsageError, "--loop without a file"),
         (
             ["--video", REAL_CLIP, "--headless", "--record", "no/where.mp4"],
             errors.OutputError,
             "no folder 'no'",
         ),
         (["--video", REAL_CLIP, "--headless", "--record", "out.gif"], errors.OutputError, ".mp4"),
+        (["--camera", "987", "--serve", "127.0.0.1:99999"], errors.UsageError, "0 to 65535"),
         (["--camera", "987", "--serve", "8080"], errors.UsageError, "--serve 127.0.0.1:8080"),
         (["--video", REAL_CLIP, "--serve", "192.0.2.1:8080"], errors.ServeError, "cannot be served at"),
         (
@@ -225,7 +246,7 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
         (["--video", REAL_CLIP, "--token", "a-token_of-12"], errors.UsageError, "--token without --serve"),
         (["--on-change-idle", "--headless"], errors.UsageError, "--on-change-idle without --on-change"),
         (["--min-confidence", "0.9"], errors.UsageError, "--min-confidence without --on-change"),
-        (["--loop"], errors.UsageError, "--loop without --video"),
+        (["--loop"], errors.UsageError, "--loop without a file"),
         (["--loop", "--video", REAL_CLIP, "--headless"], errors.UsageError, "--loop --headless"),
         (["--video", REAL_CLIP, "--headless", "--on-change", "'"], errors.UsageError, "--on-change"),
         (
@@ -345,7 +366,6 @@ def test_a_model_without_labels_numbers_its_classes(run):
         ["--min-confidence", "1.1"],
         ["--fps", "0"],
         ["--max-frames", "0"],
-        ["--camera", "-1"],
         ["--threads", "65"],
     ],
 )

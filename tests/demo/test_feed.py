@@ -44,6 +44,9 @@ class Scripted:
     def notes(self):
         return []
 
+    def silence(self, seconds):
+        return CameraError("The script went silent.", found=f"no frame for {seconds:g} s")
+
     def close(self):
         self.closed += 1
 
@@ -133,7 +136,7 @@ def test_a_silent_camera_is_an_error_in_time(make):
     feed = Live(source, Sampler(12), patience_s=15, clock=lambda: now[0])
     assert feed.take(0.001) is None
     now[0] = 16.0
-    with pytest.raises(CameraError, match="no frame for 15 s"):
+    with pytest.raises(CameraError, match="no frame for 16 s"):
         feed.take(0.001)
     feed._stop.set()
     source.allow(6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import cv2
 import pytest
 from click.testing import CliRunner
@@ -9,11 +11,10 @@ from click.testing import CliRunner
 from tsm_edge import cli
 from tsm_edge.demo import camera as camera_
 from tsm_edge.demo import take
-from tsm_edge.demo.camera import Camera
 from tsm_edge.errors import CameraError, UsageError
 from tsm_edge.train.data import read_clip
 
-RATE = 20.0
+RATE = 16.0
 
 
 class Person:
@@ -39,7 +40,7 @@ class Person:
 
 @pytest.fixture
 def source(make):
-    """A camera of 400 pictures whose left half grows brighter, at 20 a second by its own clock."""
+    """A camera of 400 pictures whose left half grows brighter, at 16 a second by its own clock."""
 
     def build(count=400):
         pictures = []
@@ -47,8 +48,7 @@ def source(make):
             picture = make.picture((0, 0, 0))
             picture[:, :32] = 20 + number % 200
             pictures.append(picture)
-        ticks = iter(range(10 * count))
-        return Camera(0, open_capture=lambda _: make.capture(pictures), clock=lambda: next(ticks) / RATE)
+        return make.camera(make.capture(pictures, fps=RATE))
 
     return build
 
@@ -62,8 +62,8 @@ def test_a_take_is_counted_down_and_has_the_asked_length(source, tmp_path):
     kept = session(source(), person, tmp_path).run(1)
     assert kept == [tmp_path / "wave" / "0001.mp4"]
     countdown = [text for text in person.texts if " in " in text]
-    assert [text[-1] for text in countdown] == ["2"] * 20 + ["1"] * 20
-    assert person.texts[40:] == ["wave: now"] * 21
+    assert [text[-1] for text in countdown] == ["2"] * 16 + ["1"] * 16
+    assert person.texts[32:] == ["wave: now"] * 17
     frames = person.taken[0]
     assert frames[-1].t_s - frames[0].t_s == pytest.approx(1.0)
 
@@ -85,7 +85,7 @@ def test_discarded_takes_leave_nothing_and_are_repeated(source, tmp_path):
 
 def test_quitting_keeps_what_was_kept(source, tmp_path):
     assert len(session(source(), Person(["keep", "quit"]), tmp_path).run(5)) == 1
-    assert session(source(), Person(leave_after=50), tmp_path).run(5) == []
+    assert session(source(), Person(leave_after=40), tmp_path).run(5) == []
 
 
 def test_later_recordings_go_on_counting(source, tmp_path):
@@ -103,6 +103,27 @@ def test_a_mirroring_camera_is_turned_back(source, tmp_path):
 def test_an_unplugged_camera_is_an_error(source, tmp_path):
     with pytest.raises(CameraError):
         session(source(30), Person(["keep"]), tmp_path).run(1)
+
+
+def test_a_grab_that_fails_once_does_not_end_the_session(make, tmp_path):
+    pictures = [make.picture((20 + n, 0, 0)) for n in range(100)]
+    camera = make.camera(make.capture([0.0, *pictures[:50], 0.0, *pictures[50:]], fps=RATE))
+    person = Person(["keep"])
+    session(camera, person, tmp_path).run(1)
+    assert len(person.taken[0]) == 17
+
+
+def test_a_clip_with_a_break_in_it_begins_anew(make, tmp_path, capsys):
+    pictures = [make.picture((20 + n, 0, 0)) for n in range(200)]
+    camera = make.camera(
+        make.capture([*pictures[:40], 2.5], fps=RATE), make.capture(pictures[40:], fps=RATE)
+    )
+    person = Person(["keep"])
+    session(camera, person, tmp_path).run(1)
+    assert "no frame came for 2.6 s; this clip begins anew" in capsys.readouterr().err
+    stamps = [frame.t_s for frame in person.taken[0]]
+    assert max(b - a for a, b in zip(stamps, stamps[1:])) < 0.1
+    assert person.taken[0][0].image[0, 0, 0] >= 20 + 40 + 32  # after a countdown of its own
 
 
 @pytest.mark.parametrize("label", ["", "  ", "a/b", ".hidden", "a\nb", "what?"])
@@ -130,9 +151,9 @@ def test_the_title_leaves_the_frame_alone(make):
 
 
 def test_the_command_without_a_window(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(camera_, "check_camera", lambda number: None)
+    monkeypatch.setattr(camera_, "check_camera", lambda device: None)
     made = source()
-    monkeypatch.setattr(camera_, "Camera", lambda number: made)
+    monkeypatch.setattr(camera_, "Camera", lambda device: made)
     words = ["record", "--label", "swipe left", "--out", str(tmp_path), "--clips", "2", "--seconds", "1"]
     result = CliRunner().invoke(cli.cli, [*words, "--countdown", "1", "--headless"], input="n\ny\n\n")
     assert result.exit_code == 0, result.output
@@ -146,3 +167,24 @@ def test_the_command_without_a_camera(monkeypatch, tmp_path):
     result = CliRunner().invoke(cli.cli, ["record", "--label", "a", "--out", str(tmp_path), "--headless"])
     assert result.exit_code == 4
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("trouble", ["no camera", "no permission", "no display", "a stream", "not a number"])
+def test_hints_name_options_of_record_only(monkeypatch, tmp_path, trouble):
+    known = {name for option in cli.cli.get_command(None, "record").params for name in option.opts}
+    monkeypatch.setattr(
+        camera_, "camera_devices", lambda: [] if trouble == "no camera" else ["/dev/video0"]
+    )
+    monkeypatch.setattr(camera_.os, "access", lambda path, mode: trouble != "no permission" or path != "/dev/video0")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    camera = {"a stream": "rtsp://user:secret@cam/live", "not a number": "two"}.get(trouble, "0")
+    result = CliRunner().invoke(
+        cli.cli, ["record", "--label", "a", "--out", str(tmp_path), "--camera", camera]
+    )
+    code = {"no camera": 4, "no permission": 4, "no display": 5}.get(trouble, 2)
+    assert result.exit_code == code, result.output
+    assert "  hint: " in result.stderr or trouble == "not a number"
+    ours = result.stderr.replace("BUNDLE/tsm-edge-run --raw", "")
+    assert set(re.findall(r"(?<![\w-])--[a-z-]+", ours)) <= known
+    assert "secret" not in result.output

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -9,9 +12,10 @@ import numpy as np
 import pytest
 
 from tsm_edge.demo import REAL_CLIP, SAMPLE_CLIP, camera
-from tsm_edge.demo.camera import Camera, check_camera
+from tsm_edge.demo.camera import check_camera
 from tsm_edge.demo.files import ImageFolder, Repeated, VideoFile, natural_key
-from tsm_edge.errors import CameraError, VideoError
+from tsm_edge.demo.source_names import Device, parse_camera, parse_video
+from tsm_edge.errors import CameraError, UsageError, VideoError
 
 
 def all_frames(source):
@@ -80,6 +84,12 @@ def test_a_folder_given_as_video_points_to_images(tmp_path):
         VideoFile(tmp_path)
 
 
+def test_a_bundle_given_as_video_points_to_bundle(tmp_path):
+    (tmp_path / "manifest.json").touch()
+    with pytest.raises(VideoError, match="--bundle"):
+        VideoFile(tmp_path)
+
+
 def test_a_file_given_as_folder_points_to_video():
     with pytest.raises(VideoError, match="--video"):
         ImageFolder(REAL_CLIP, 12)
@@ -121,46 +131,149 @@ def test_an_image_that_is_none_is_named(tmp_path, make):
 def test_a_missing_camera_lists_those_that_are_there(monkeypatch):
     monkeypatch.setattr(camera, "camera_devices", lambda: ["/dev/video0", "/dev/video2"])
     with pytest.raises(CameraError, match="no camera 1") as caught:
-        check_camera(1)
-    assert caught.value.found == "/dev/video0, /dev/video2"
+        check_camera(Device.numbered(1))
+    assert re.fullmatch(r"/dev/video0( \(.+\))?, /dev/video2( \(.+\))?", caught.value.found)
     assert caught.value.exit_code == 4
     monkeypatch.setattr(camera, "camera_devices", list)
     with pytest.raises(CameraError, match="no /dev/video") as caught:
-        check_camera(0)
-    assert str(SAMPLE_CLIP) in str(caught.value)
+        check_camera(Device.numbered(0), f", or play {SAMPLE_CLIP}")
+    assert caught.value.hint.endswith(f"--camera, or play {SAMPLE_CLIP}")
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/v4l/by-id/usb-none"])
+def test_a_device_file_that_is_no_camera(path):
+    with pytest.raises(CameraError, match=re.escape(f"'{path}'")):
+        check_camera(Device(path, path))
 
 
 def test_a_camera_without_permission_names_the_group(monkeypatch):
     monkeypatch.setattr(camera, "camera_devices", lambda: ["/dev/video0"])
     monkeypatch.setattr(camera.os, "access", lambda path, mode: False)
     with pytest.raises(CameraError, match="usermod -aG video"):
-        check_camera(0)
+        check_camera(Device.numbered(0))
     monkeypatch.setattr(camera.os, "access", lambda path, mode: True)
-    check_camera(0)
+    check_camera(Device.numbered(0))
 
 
 def test_a_camera_that_is_busy_is_told_apart(make):
     capture = make.capture([], opened=False)
-    with pytest.raises(CameraError, match="could not be opened") as caught:
-        Camera(3, open_capture=lambda number: capture)
+    with pytest.raises(CameraError, match="Camera 3 could not be opened") as caught:
+        make.camera(capture, device=Device.numbered(3))
     assert "other programs" in str(caught.value)
     assert capture.released == 1
 
 
-def test_a_camera_stamps_by_the_clock_from_its_first_frame_and_notices_the_plug(make):
-    ticks = iter([100.0, 100.1, 100.3, 100.4])
-    source = Camera(
-        0, open_capture=lambda number: make.capture(3 * [make.picture((1, 2, 3))]), clock=lambda: next(ticks)
-    )
-    assert [source.read().t_s for _ in range(3)] == pytest.approx([0.0, 0.1, 0.3])
-    with pytest.raises(CameraError, match="camera 0 stopped delivering frames") as caught:
+def test_a_camera_stamps_by_the_clock_from_its_first_frame(make):
+    frames = [make.picture((1, 2, 3))] * 3
+    source = make.camera(make.capture([frames[0], 0.1, *frames[1:]], fps=10))
+    first, second, third = (source.read() for _ in range(3))
+    assert [first.t_s, second.t_s, third.t_s] == pytest.approx([0.0, 0.22, 0.32])
+    assert [first.gap_s, second.gap_s, third.gap_s] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("failures", [1, 3, 8])
+def test_a_grab_that_fails_is_tried_again(make, failures):
+    """At the first frame and later, also if each failure takes as long as OpenCV waits for a camera."""
+    picture = make.picture((1, 2, 3))
+    fails = [0.0] * failures
+    source = make.camera(make.capture([*fails, picture, *fails, picture]))
+    assert source.read().t_s == 0.0
+    frame = source.read()
+    assert 0 < frame.t_s < 3
+    assert (frame.gap_s > 0) == (frame.t_s > 1.0)
+    slow = make.camera(make.capture([3.0, 3.0, picture, 3.0, picture]))
+    assert slow.read().gap_s == 0.0  # there was nothing before it
+    assert slow.read().gap_s == pytest.approx(3.1, abs=0.1)
+
+
+def test_a_camera_that_is_plugged_in_again_is_opened_again(make):
+    picture = make.picture((1, 2, 3))
+    gone, absent, back = make.capture([picture]), make.capture([], opened=False), make.capture([picture] * 2)
+    source = make.camera(gone, absent, back)
+    assert source.read() is not None
+    frame = source.read()
+    assert 4 < frame.gap_s < 12
+    assert (gone.released, absent.released, back.released) == (1, 1, 0)
+    assert source.read().gap_s == 0.0
+
+
+def test_a_camera_that_stays_away_is_given_up_in_time(make, monkeypatch):
+    for there, said in ((True, "Camera 0 stopped delivering frames."), (False, "Camera 0 was unplugged.")):
+        capture = make.capture([make.picture((1, 2, 3))] * 3)
+        source = make.camera(capture)
+        for _ in range(3):
+            source.read()
+        monkeypatch.setattr(camera.os.path, "exists", lambda path, there=there: there)
+        with pytest.raises(CameraError) as caught:
+            source.read()
+        assert caught.value.what == said
+        assert re.match(r"0\.2 s of video, then none for 1[23] s", caught.value.found)
+        assert "plug" in caught.value.hint
+
+
+def test_a_camera_that_never_gives_a_frame_names_the_likely_cause(make):
+    """A camera module whose driver hands out raw sensor data: the device opens, each grab waits in vain."""
+    source = make.camera(make.capture([3.0] * 9))
+    with pytest.raises(CameraError, match="Camera 0 opens, but gives no frame") as caught:
         source.read()
-    assert "0.4 s of video" in str(caught.value)
+    assert "libcamerify" in caught.value.hint
+    assert "plug" not in str(caught.value)
 
 
-def test_a_camera_that_never_gives_a_frame_says_so(make):
-    with pytest.raises(CameraError, match="first frame never came"):
-        Camera(0, open_capture=lambda number: make.capture([])).read()
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [
+        ("0", Device("/dev/video0", "camera 0")),
+        ("12", Device("/dev/video12", "camera 12")),
+        ("/dev/video2", Device("/dev/video2", "/dev/video2")),
+        ("/dev/v4l/by-id/usb-046d_C270", Device("/dev/v4l/by-id/usb-046d_C270", "/dev/v4l/by-id/usb-046d_C270")),
+    ],
+)
+def test_cameras_by_number_and_by_device(text, device):
+    assert parse_camera(text) == device
+    assert text.isdigit() or parse_video(text) == device
+
+
+STREAMS = [
+    ("rtsp://user:secret@10.0.0.7:554/h264?x=1@2", "rtsp://...@10.0.0.7:554/h264?x=1@2"),
+    ("http://cam/video.mjpg", "http://cam/video.mjpg"),
+    ("udp://@239.0.0.1:1234", "udp://...@239.0.0.1:1234"),
+    ("RTSP:/cam", "RTSP:/cam"),
+    ("v4l2src device=/dev/video0 ! videoconvert ! appsink", "v4l2src device=/dev/video0 ! videoconvert ! appsink"),
+]
+
+
+@pytest.mark.parametrize("parse", [parse_camera, parse_video])
+@pytest.mark.parametrize(("text", "shown"), STREAMS)
+def test_streams_are_refused_as_they_were_written_with_a_way_out(parse, text, shown):
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert caught.value.found == shown
+    assert "secret" not in str(caught.value)
+    assert "tsm-edge-run --raw" in caught.value.hint
+
+
+def test_a_file_by_its_address_is_pointed_to_its_path():
+    with pytest.raises(UsageError, match="cannot open an address") as caught:
+        parse_video("file:///a/b.mp4")
+    assert caught.value.hint == "--video /a/b.mp4"
+
+
+def test_files_keep_their_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse_video("clip.mp4") == Path("clip.mp4")
+    odd = Path("a ! b.mp4")
+    odd.write_bytes(b"x")
+    assert parse_video("a ! b.mp4") == odd
+    with pytest.raises(UsageError, match="--camera needs a camera") as caught:
+        parse_camera("a ! b.mp4")
+    assert "--video" in caught.value.hint
+
+
+def test_a_pipe_is_no_video_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(VideoError, match="no regular file"):
+        VideoFile(tmp_path / "pipe")
 
 
 def test_a_repeated_video_never_ends_and_its_stamps_go_on(write_video, make):

@@ -278,6 +278,7 @@ def test_not_a_bundle(tmp_path):
     assert refused(tmp_path).found == "a folder without manifest.json"
     (tmp_path / "file").write_bytes(b"")
     assert refused(tmp_path / "file").name == "not-a-bundle"
+    assert refused(tmp_path / "file").found == "a file, and a bundle is a folder"
 
 
 UNREADABLE = {
