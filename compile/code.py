@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tsm_edge.decision import DecisionRule
 from tsm_edge.manifest import DeviceInfo
 from tsm_edge.signature import Preprocess, Signature
 from tsm_edge.target import EdgeTarget
@@ -49,4 +50,6 @@ class About:
     labels: Sequence[str]
     signature: Signature
     preprocess: Preprocess | None
+    scores: str
+    decision: DecisionRule
     target: EdgeTarget

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tsm_edge.decision import SCORES, DecisionRule
 from tsm_edge.signature import Preprocess, TensorSpec
 
 from .code import About
@@ -15,6 +16,8 @@ MEMORY = {
     WEIGHTS: "m->weights",
     SCRATCH: "m->scratch",
 }
+#: the names of plan.h for what a network expects
+CHANNELS = {"bgr": "TSM_MODEL_BGR", "rgb": "TSM_MODEL_RGB", "grey": "TSM_MODEL_GREY"}
 
 
 def plan_c(planned: Planned, about: About) -> str:
@@ -60,6 +63,7 @@ def tables(planned: Planned, about: About) -> list[str]:
         *table("tsm_plan_tensor", "states", rows),
         *table("char *const", "labels", [text(label) for label in about.labels]),
         *table("char *const", "requires", [text(feature) for feature in about.target.cpu.requires]),
+        *table("int32_t", "idle", [str(index) for index in about.decision.idle] or ["0"]),
     ]
 
 
@@ -69,7 +73,13 @@ def names(about: About) -> list[str]:
     return [
         f"    .model = {text(about.model)}, .target = {text(target)}, .weights_note = {text(about.note)},",
         f"    .labels = labels, .label_count = {len(about.labels)},",
+        f"    .scores = {SCORES.index(about.scores)}, .decision = {decision(about.decision)},",
     ]
+
+
+def decision(rule: DecisionRule) -> str:
+    """The parameters of the decision over time."""
+    return f"{{{rule.window}, {rule.agree}, {rule.threshold!r}, idle, {len(rule.idle)}}}"
 
 
 def requirements(about: About) -> list[str]:
@@ -123,8 +133,12 @@ def pictures(preprocess: Preprocess | None) -> str:
     if preprocess is None:
         return ".has_image_input = 0,"
     mean, std = (", ".join(f"{value!r}f" for value in values) for values in (preprocess.mean, preprocess.std))
-    sizes, rgb = f"{preprocess.resize}, {preprocess.crop}", int(preprocess.color == "rgb")
-    return f".preprocess = {{{sizes}, {{{mean}}}, {{{std}}}, {rgb}}}, .has_image_input = 1,"
+    resize, crop = (", ".join(map(str, size)) for size in (preprocess.resize, preprocess.crop))
+    return (
+        f".preprocess = {{.resize = {{{resize}}}, .crop = {{{crop}}}, .stretch = {int(preprocess.fit == 'stretch')}, "
+        f".color = {CHANNELS[preprocess.color]}, .scale = {preprocess.scale!r}f, .mean = {{{mean}}}, "
+        f".std = {{{std}}}, .rate_fps = {preprocess.rate_fps!r}}}, .has_image_input = 1,"
+    )
 
 
 def table(kind: str, name: str, rows: list[str]) -> list[str]:

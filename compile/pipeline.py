@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tsm_edge import __version__, atomic, bundle
+from tsm_edge.decision import DecisionRule
 from tsm_edge.errors import CompileError, UnsupportedTarget, UsageError
 from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
 from tsm_edge.signature import Preprocess
@@ -35,6 +36,12 @@ class Network:
     load: Callable[[], Graph]
     labels: tuple[str, ...]
     preprocess: Preprocess | None
+    scores: str = "logits"  # one of tsm_edge.decision.SCORES
+
+    @property
+    def decision(self) -> DecisionRule:
+        """How its scores are decided on over time."""
+        return DecisionRule.for_labels(self.labels)
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,14 @@ def compile(
     with phases.phase("link"):
         info = network.info
         about = About(
-            info.name, info.weights.note, network.labels, graph.signature, network.preprocess, target
+            info.name,
+            info.weights.note,
+            network.labels,
+            graph.signature,
+            network.preprocess,
+            network.scores,
+            network.decision,
+            target,
         )
         plan_c = backend.plan_c(planned, code, about)
         linked = toolchain.link(code, planned.weights, plan_c, target, cc)
@@ -199,6 +213,8 @@ def describe(
         model=network.info,
         labels=network.labels,
         preprocess=network.preprocess,
+        scores=network.scores,
+        decision=network.decision,
         signature=graph.signature,
         target=TargetInfo.of(target),
         backend=target.family,

@@ -10,7 +10,7 @@ from . import strict_json
 from .errors import BundleError
 from .manifest import Manifest, malformed
 
-FORMAT = 2
+FORMAT = 3
 MAX_BYTES = 1 << 20
 
 

@@ -34,6 +34,18 @@ class TensorInfo(c.Structure):
     _fields_ = [("name", c.c_char_p), ("ndim", c.c_int32), ("shape", c.c_int32 * 4), ("bytes", c.c_size_t)]
 
 
+class DecisionRule(c.Structure):
+    """``tsm_decision_rule``."""
+
+    _fields_ = [
+        ("window", c.c_int32),
+        ("agree", c.c_int32),
+        ("threshold", c.c_double),
+        ("idle", c.POINTER(c.c_int32)),
+        ("idle_count", c.c_size_t),
+    ]
+
+
 class ModelInfo(c.Structure):
     """``tsm_model_info``."""
 
@@ -53,6 +65,9 @@ class ModelInfo(c.Structure):
         ("scratch_bytes", c.c_size_t),
         ("state_count", c.c_size_t),
         ("op_count", c.c_size_t),
+        ("rate_fps", c.c_double),
+        ("scores", c.c_int),
+        ("decision", DecisionRule),
     ]
 
 

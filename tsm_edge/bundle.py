@@ -1,4 +1,4 @@
-"""The bundle: the folder that is copied to a device. This page is its law, format 2.
+"""The bundle: the folder that is copied to a device. This page is its law, format 3.
 
 A bundle is a folder, by custom called ``<model>-<target>``, that holds exactly these regular files:
 
@@ -10,11 +10,14 @@ A bundle is a folder, by custom called ``<model>-<target>``, that holds exactly 
 at the end. No key occurs twice in an object; no key is missing and none is added, so that a reader which ignores
 what it does not know can never run a bundle wrongly. A new key means a new format number. The keys::
 
-    format      2
+    format      3
     model       name, parameters {name: scalar}, source "zoo"|"onnx",
                 weights {source "default"|"file"|"seeded"|"onnx", note (plain words), sha256 (hex or "")}
     labels      names of the classes in order, or []
-    preprocess  resize, crop, mean [3], std [3], color "rgb"|"bgr", rate_fps; or null for a network without a picture
+    preprocess  resize [height, width], crop [height, width], fit "cover"|"stretch", color "rgb"|"bgr"|"grey", scale,
+                mean and std (one number a channel), rate_fps; or null for a network without a picture
+    scores      "logits"|"probabilities"|"log-probabilities"|"sigmoid": what the first output is
+    decision    window, agree (frames, 1 to 1000), threshold (0..1), idle [indices of classes, ascending]
     signature   inputs [tensor], states [{input: tensor, output_name}], outputs [tensor];
                 tensor: name, shape [logical NCHW], dtype "float32"
     target      name, family, arch ("uname -m"), os "linux", libc "glibc"|"musl"|"bionic" (Android),
@@ -38,7 +41,7 @@ same in Python and in C (``tests/vectors`` holds one bad bundle for each):
 2.  ``manifest-unreadable``  it cannot be read, is larger than 1 MiB, is not UTF-8 or not JSON (RFC 8259), has a key
                              twice in an object, half a surrogate pair, a number of more than 64 characters or beyond
                              every double, more than 131072 values, or is nested more than 64 deep
-3.  ``format-newer``         ``format`` is an integer above 2
+3.  ``format-newer``         ``format`` is an integer above 3
 4.  ``manifest-malformed``   a key is missing, added or of the wrong type or value
 5.  ``file-missing``         a listed file does not exist or is not a regular file
 6.  ``file-unlisted``        the folder holds something that is not listed

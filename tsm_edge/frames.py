@@ -1,6 +1,6 @@
 """From a picture to the network's input, in plain numpy: the reference for the runtime's C code.
 
-The short side is resized, the centre is cut out, the bytes are scaled to 0..1 and normalised. Resizing is Pillow's
+The picture is resized, the centre is cut out, the bytes are scaled and normalised. Resizing is Pillow's
 antialiased bilinear filter, bit for bit (that is what the networks were trained with): weights in double precision,
 rounded to fixed point with 22 fractional bits, the result rounded to 8 bits after the horizontal and again after the
 vertical pass. It is written to be read, not to be fast; a step does the same inside the bundle.
@@ -22,7 +22,7 @@ PRECISION_BITS = 32 - 8 - 2
 
 
 def preprocess(frame: Pixels, how: Preprocess, *, format: str = "bgr") -> NDArray[np.float32]:
-    """Return the input tensor, float32 [1, 3, crop, crop], of ``frame``, uint8 [height, width, 3].
+    """Return the input tensor, float32 [1, channels, *crop], of ``frame``, uint8 [height, width, 3].
 
     ``format`` is the order of the channels in ``frame``. FrameError when type, shape or format are wrong.
     """
@@ -37,15 +37,21 @@ def preprocess(frame: Pixels, how: Preprocess, *, format: str = "bgr") -> NDArra
         )
     if frame.size == 0:
         raise FrameError("A frame is empty.", found=list(frame.shape), allowed="sides of 1 pixel and more")
-    ordered = frame if format == how.color else frame[:, :, ::-1]
-    width, height = fitted_size(frame.shape[1], frame.shape[0], how.resize)
-    return normalise(centre_crop(resize(ordered, width, height), how.crop), how.mean, how.std)
+    expected = "rgb" if how.color == "grey" else how.color
+    ordered = frame if format == expected else frame[:, :, ::-1]
+    width, height = fitted_size(frame.shape[1], frame.shape[0], how)
+    cropped = centre_crop(resize(ordered, width, height), how.crop)
+    return normalise(luma(cropped) if how.color == "grey" else cropped, how)
 
 
-def fitted_size(width: int, height: int, short: int) -> tuple[int, int]:
-    """Return (width, height) with the short side ``short`` and the long one in proportion, rounded down."""
-    shorter = min(width, height)
-    return short * width // shorter, short * height // shorter
+def fitted_size(width: int, height: int, how: Preprocess) -> tuple[int, int]:
+    """Return the (width, height) that a picture of ``width`` x ``height`` is resized to."""
+    tall, wide = how.resize
+    if how.fit == "stretch":
+        return wide, tall
+    if wide * height >= tall * width:
+        return wide, wide * height // width
+    return tall * width // height, tall
 
 
 def resize(image: Pixels, width: int, height: int) -> Pixels:
@@ -54,18 +60,22 @@ def resize(image: Pixels, width: int, height: int) -> Pixels:
     return _resample(narrowed, height, axis=0)
 
 
-def centre_crop(image: Pixels, size: int) -> Pixels:
-    """Return the size x size pixels in the middle; the corner is rounded half to even."""
-    top, left = (round((side - size) / 2) for side in image.shape[:2])
-    return image[top : top + size, left : left + size]
+def centre_crop(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """Return the ``size`` (height, width) pixels in the middle; the corner is rounded half to even."""
+    top, left = (round((side - crop) / 2) for side, crop in zip(image.shape[:2], size))
+    return image[top : top + size[0], left : left + size[1]]
 
 
-def normalise(
-    image: Pixels, mean: tuple[float, float, float], std: tuple[float, float, float]
-) -> NDArray[np.float32]:
-    """Return uint8 [h, w, 3] as float32 [1, 3, h, w]: (value / 255 - mean) / std."""
-    scaled = image.astype(np.float32) / np.float32(255)
-    normalised = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+def luma(image: Pixels) -> Pixels:
+    """Return RGB, uint8 [h, w, 3], as grey, uint8 [h, w, 1]: BT.601 in 16-bit fixed point, Pillow's mode "L"."""
+    weighted = image.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)
+    return ((weighted + 32768) >> 16).astype(np.uint8)[:, :, None]
+
+
+def normalise(image: Pixels, how: Preprocess) -> NDArray[np.float32]:
+    """Return uint8 [h, w, channels] as float32 [1, channels, h, w]: (value / scale - mean) / std."""
+    scaled = image.astype(np.float32) / np.float32(how.scale)
+    normalised = (scaled - np.asarray(how.mean, np.float32)) / np.asarray(how.std, np.float32)
     return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
+from .decision import SCORES, DecisionRule
 from .errors import BundleError, ModelError
 from .signature import Preprocess, Signature
 from .target import CPU_FEATURES, FAMILIES, LIBCS, LINKS, EdgeTarget
@@ -145,7 +146,7 @@ class FileEntry:
 @dataclass(frozen=True)
 class Manifest:
     """All of ``manifest.json`` but its ``format`` number. ``preprocess`` is None for a network that takes no picture;
-    ``files`` is empty until :func:`tsm_edge.bundle.write` fills it in."""
+    ``scores`` is one of ``decision.SCORES``; ``files`` is empty until :func:`tsm_edge.bundle.write` fills it in."""
 
     model: ModelInfo
     labels: tuple[str, ...]
@@ -157,6 +158,8 @@ class Manifest:
     threads: int
     plan: PlanInfo
     compiler: dict[str, str]
+    scores: str = "logits"
+    decision: DecisionRule = DecisionRule()
     device: DeviceInfo | None = None
     files: dict[str, FileEntry] = field(default_factory=dict)
 
@@ -166,7 +169,10 @@ class Manifest:
             malformed(
                 "labels", f"{len(self.labels)} labels", f"none, or one for each of the {classes} classes"
             )
+        if self.decision.idle and self.decision.idle[-1] >= classes:
+            malformed("decision.idle", self.decision.idle, f"indices below {classes}, the number of classes")
         _one_of("precision", self.precision, ("float32", "float16"))
+        _one_of("scores", self.scores, SCORES)
         if (self.device.api if self.device else "cpu") != self.target.family:
             malformed("device", self.device, "the requirements of target.family, or null for family cpu")
         if not 1 <= self.threads <= 64:
@@ -198,7 +204,7 @@ class Manifest:
             manifest = _record(cls, "", data)
             return manifest.with_files(manifest.files)
         except ModelError as error:
-            malformed("signature or preprocess", error.found, f"{error.what} {error.allowed or ''}".strip())
+            malformed("signature, preprocess or decision", error.found, f"{error.what} {error.allowed or ''}".strip())
 
 
 def _plain(value: Any) -> Any:
@@ -240,6 +246,18 @@ def _count(path: str, value: object) -> int:
     return value
 
 
+def _number(path: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        malformed(path, value, "a number")
+    return value
+
+
+def _counts(path: str, value: object) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        malformed(path, value, "a list of integers")
+    return tuple(_count(f"{path}[{i}]", item) for i, item in enumerate(value))
+
+
 def _scalar(path: str, value: object) -> Scalar:
     if not isinstance(value, (str, int, float)):
         malformed(path, value, "a string, a number or a truth value")
@@ -266,6 +284,8 @@ def _map(reader: Callable[[str, object], Any]) -> Callable[[str, object], dict[s
 _READERS: dict[str, Callable[[str, object], Any]] = {
     "str": _string,
     "int": _count,
+    "float": _number,
+    "tuple[int, ...]": _counts,
     "tuple[str, ...]": _strings,
     "dict[str, str]": _map(_string),
     "dict[str, Scalar]": _map(_scalar),
@@ -273,6 +293,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "ModelInfo": lambda path, value: _record(ModelInfo, path, value),
     "WeightsInfo": lambda path, value: _record(WeightsInfo, path, value),
     "TargetInfo": lambda path, value: _record(TargetInfo, path, value),
+    "DecisionRule": lambda path, value: _record(DecisionRule, path, value),
     "DeviceInfo | None": lambda path, value: None if value is None else _record(DeviceInfo, path, value),
     "PlanInfo": lambda path, value: _record(PlanInfo, path, value),
     "Signature": lambda path, value: Signature.from_json(_object(path, value)),

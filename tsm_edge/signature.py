@@ -16,8 +16,12 @@ from .errors import ModelError
 
 #: bytes of one element, by dtype name; the dtypes a step may use
 DTYPE_BYTES = {"float32": 4}
-#: the orders of colour channels a network may expect
+#: the orders of colour channels a frame may have
 COLORS = ("rgb", "bgr")
+#: the channels a network may expect
+MODEL_COLORS = (*COLORS, "grey")
+#: how a picture is brought to the size of ``Preprocess.resize``
+FITS = ("cover", "stretch")
 
 
 @dataclass(frozen=True)
@@ -149,52 +153,101 @@ class Signature:
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a picture becomes the input: resize the short side, cut the centre, scale to 0..1, normalise.
+    """How a picture becomes the input: resize, cut out the centre, scale and normalise.
 
-    ``resize`` and ``crop`` are pixels; ``mean`` and ``std`` are per channel in the order of ``color``, on 0..1;
-    ``rate_fps`` is the frame rate the network was trained at, in frames per second.
+    Args:
+        resize: (height, width), pixels. With ``fit`` "cover" the picture keeps its ratio and is scaled until it just
+            covers this size, the longer side rounded down; with "stretch" it gets exactly this size.
+        crop: (height, width) of the centre that is kept, the network's input; at most ``resize``.
+        mean, std: one number a channel in the order of ``color``; a value becomes (byte / ``scale`` - mean) / std.
+        color: "rgb", "bgr", or "grey": one channel, the luma of ITU-R BT.601 computed after the crop.
+        rate_fps: frames a second that the network was trained at.
+        fit: "cover" or "stretch".
+        scale: what a byte is divided by: 255 for a range of 0..1, 1 for 0..255.
 
     Raises:
-        ModelError: a size below 1, a crop larger than the resize, a std of 0, an unknown colour order.
+        ModelError: a size below 1, a crop larger than the resize, a std of 0, a number of means that is not the number
+            of channels, an unknown colour order or fit.
     """
 
-    resize: int
-    crop: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    resize: tuple[int, int]
+    crop: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     color: str
     rate_fps: float
+    fit: str = "cover"
+    scale: float = 255.0
 
     def __post_init__(self) -> None:
-        if not (_is_int(self.resize) and _is_int(self.crop) and 1 <= self.crop <= self.resize):
+        for field in ("resize", "crop"):
+            object.__setattr__(self, field, tuple(_as_list(field, getattr(self, field))))
+        sides = (*self.resize, *self.crop)
+        if len(self.resize) != 2 or len(self.crop) != 2 or not all(_is_int(side) for side in sides):
+            raise ModelError(
+                "Preprocessing: resize and crop are (height, width).",
+                found=f"resize {self.resize}, crop {self.crop}",
+                allowed="two integers each",
+            )
+        if not all(1 <= crop <= resize for crop, resize in zip(self.crop, self.resize)):
             raise ModelError(
                 "Preprocessing: crop and resize do not fit.",
                 found=f"resize {self.resize}, crop {self.crop}",
-                allowed="integers with 1 <= crop <= resize",
+                allowed="1 <= crop <= resize for height and width",
             )
+        if self.color not in MODEL_COLORS:
+            raise ModelError(
+                "Preprocessing: unknown color.", found=self.color, allowed=", ".join(MODEL_COLORS)
+            )
+        if self.fit not in FITS:
+            raise ModelError("Preprocessing: unknown fit.", found=self.fit, allowed=", ".join(FITS))
         for field in ("mean", "std"):
             values = _as_list(field, getattr(self, field))
-            if len(values) != 3 or not all(_is_finite(value) for value in values):
-                raise ModelError(f"Preprocessing: bad {field}.", found=values, allowed="3 finite numbers")
+            if len(values) != self.channels or not all(_is_finite(value) for value in values):
+                raise ModelError(
+                    f"Preprocessing: bad {field}.",
+                    found=values,
+                    allowed=f"one finite number a channel, {self.channels} for {self.color}",
+                )
             object.__setattr__(self, field, tuple(float(value) for value in values))
         if min(self.std) <= 0:
             raise ModelError("Preprocessing: std must be positive.", found=self.std, allowed="above 0")
-        if self.color not in COLORS:
-            raise ModelError("Preprocessing: unknown color.", found=self.color, allowed=", ".join(COLORS))
-        if not _is_finite(self.rate_fps) or self.rate_fps <= 0:
-            raise ModelError("Preprocessing: bad rate_fps.", found=self.rate_fps, allowed="above 0")
-        object.__setattr__(self, "rate_fps", float(self.rate_fps))
+        for field in ("rate_fps", "scale"):
+            value = getattr(self, field)
+            if not _is_finite(value) or value <= 0:
+                raise ModelError(f"Preprocessing: bad {field}.", found=value, allowed="above 0")
+            object.__setattr__(self, field, float(value))
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the network's input."""
+        return 1 if self.color == "grey" else 3
 
     def to_json(self) -> dict[str, Any]:
         """Return the preprocessing as plain JSON data."""
         return {
-            "resize": self.resize,
-            "crop": self.crop,
+            "resize": list(self.resize),
+            "crop": list(self.crop),
             "mean": list(self.mean),
             "std": list(self.std),
             "color": self.color,
             "rate_fps": self.rate_fps,
+            "fit": self.fit,
+            "scale": self.scale,
         }
+
+    @classmethod
+    def square(
+        cls,
+        resize: int,
+        crop: int,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        color: str,
+        rate_fps: float,
+    ) -> Preprocess:
+        """Short side to ``resize`` pixels, centre ``crop`` x ``crop``, mean and std of pixels in 0..1."""
+        return cls((resize, resize), (crop, crop), mean, std, color, rate_fps)
 
     @classmethod
     def imagenet(cls, size: int, rate_fps: float = 12.0) -> Preprocess:
@@ -202,14 +255,15 @@ class Preprocess:
 
         12 frames a second is the rate of Jester and Something-Something.
         """
-        return cls(
+        return cls.square(
             round(size * 256 / 224), size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", rate_fps
         )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Preprocess:
         """Read what :meth:`to_json` wrote; ModelError when anything is missing, unknown or wrong."""
-        _expect_keys("preprocess", data, ("resize", "crop", "mean", "std", "color", "rate_fps"))
+        keys = ("resize", "crop", "mean", "std", "color", "rate_fps", "fit", "scale")
+        _expect_keys("preprocess", data, keys)
         return cls(**data)
 
 

@@ -19,18 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .decision import is_quiet
 from .errors import FrameError, UsageError
 
 Floats = NDArray[np.float64]
-
-#: labels of the hand gesture data sets for "nobody means anything by it"
-QUIET = frozenset({"no gesture", "doing other things", "nothing", "background"})
-
-
-def is_quiet(label: str) -> bool:
-    """Whether a class means that there is nothing to report."""
-    return label.strip().lower() in QUIET
-
 
 @dataclass(frozen=True)
 class Decision:

@@ -1,9 +1,11 @@
 /* image.c: from an 8-bit image to the network's input.
  *
- * 1. The short side is resized to `resize`, the long one in proportion, rounded down (torchvision's Resize); the centre
- *    crop x crop is kept, its corner rounded half to even (torchvision's CenterCrop). Only that crop is computed.
- * 2. Horizontal pass, one source row an item: `between` holds crop pixels for every source row that the crop reads.
- * 3. Vertical pass, one output row an item; bytes become floats through a table of (value / 255 - mean) / std. */
+ * 1. The image is resized to cover `resize`, the longer side in proportion and rounded down (torchvision's Resize where
+ *    `resize` is square), or to exactly `resize`; the centre `crop` is kept, its corner rounded half to even
+ *    (torchvision's CenterCrop). Only that crop is computed.
+ * 2. Horizontal pass, one source row an item: `between` holds the crop's pixels of every source row that it reads.
+ * 3. Vertical pass, one output row an item; bytes become grey where the network wants it, and floats through a table of
+ *    (value / scale - mean) / std. */
 #include "image.h"
 
 #include "message.h"
@@ -25,9 +27,9 @@ tsm_image_reader *tsm_image_reader_new(const tsm_plan_preprocess *how) {
     tsm_image_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL) return NULL;
     reader->how = how;
-    for (int c = 0; c < 3; c++)
+    for (int c = 0; c < (how->color == TSM_MODEL_GREY ? 1 : 3); c++)
         for (int value = 0; value < 256; value++)
-            reader->normalised[c][value] = ((float)value / 255.0f - how->mean[c]) / how->std[c];
+            reader->normalised[c][value] = ((float)value / how->scale - how->mean[c]) / how->std[c];
     return reader;
 }
 
@@ -51,19 +53,29 @@ static int32_t corner(int32_t size, int32_t crop) {
     return half + (room % 2 == 1 && half % 2 == 1);
 }
 
+/* The size that an image of width x height is resized to. */
+static void fit(const tsm_plan_preprocess *how, int32_t width, int32_t height, int32_t *wide, int32_t *tall) {
+    *tall = how->resize[0];
+    *wide = how->resize[1];
+    if (how->stretch) return;
+    if ((int64_t)*wide * height >= (int64_t)*tall * width)
+        *tall = (int32_t)((int64_t)*wide * height / width);
+    else
+        *wide = (int32_t)((int64_t)*tall * width / height);
+}
+
 /* Makes the tables for images of width x height. Returns 0 when memory is out. */
 static int learn_size(tsm_image_reader *reader, int32_t width, int32_t height) {
-    const int32_t crop = reader->how->crop, resize = reader->how->resize;
-    const int32_t shorter = width < height ? width : height;
-    const int32_t wide = (int32_t)((int64_t)resize * width / shorter);
-    const int32_t tall = (int32_t)((int64_t)resize * height / shorter);
+    const int32_t rows = reader->how->crop[0], columns = reader->how->crop[1];
+    int32_t wide, tall;
+    fit(reader->how, width, height, &wide, &tall);
     forget_size(reader);
-    if (!tsm_axis_make(&reader->x, width, wide, corner(wide, crop), crop)) return 0;
-    if (!tsm_axis_make(&reader->y, height, tall, corner(tall, crop), crop)) return 0;
+    if (!tsm_axis_make(&reader->x, width, wide, corner(wide, columns), columns)) return 0;
+    if (!tsm_axis_make(&reader->y, height, tall, corner(tall, rows), rows)) return 0;
     reader->first_row = reader->y.start[0];
-    reader->rows = reader->y.start[crop - 1] + reader->y.taps - reader->first_row;
-    for (int32_t i = 0; i < crop; i++) reader->y.start[i] -= reader->first_row;
-    reader->pitch = (3 * (size_t)crop + TSM_BLOCK) / TSM_BLOCK * TSM_BLOCK; /* at least one byte of room at the end */
+    reader->rows = reader->y.start[rows - 1] + reader->y.taps - reader->first_row;
+    for (int32_t i = 0; i < rows; i++) reader->y.start[i] -= reader->first_row;
+    reader->pitch = (3 * (size_t)columns + TSM_BLOCK) / TSM_BLOCK * TSM_BLOCK; /* a byte of room and more at the end */
     reader->between = calloc((size_t)reader->rows, reader->pitch);
     if (reader->between == NULL) return 0;
     reader->width = width;
@@ -88,24 +100,39 @@ static void horizontal(const void *context, int32_t thread, int32_t begin, int32
                          r->between + (size_t)row * r->pitch);
 }
 
+/* Writes `count` pixels of three channels; `first` is the byte that becomes channel 0. Returns where the next goes. */
+static float *put_colour(const tsm_image_reader *r, const uint8_t *bytes, size_t count, size_t first, float *out) {
+    for (size_t i = 0; i < count; i++, bytes += 3, out += 3) {
+        out[0] = r->normalised[0][bytes[first]];
+        out[1] = r->normalised[1][bytes[1]];
+        out[2] = r->normalised[2][bytes[2 - first]];
+    }
+    return out;
+}
+
+/* The same for one channel: BT.601 luma in 16-bit fixed point (Pillow's mode "L"); `first` is the byte of red. */
+static float *put_grey(const tsm_image_reader *r, const uint8_t *bytes, size_t count, size_t first, float *out) {
+    for (size_t i = 0; i < count; i++, bytes += 3) {
+        const uint32_t sum = 19595u * bytes[first] + 38470u * bytes[1] + 7471u * bytes[2 - first];
+        *out++ = r->normalised[0][(sum + 32768u) >> 16];
+    }
+    return out;
+}
+
 static void vertical(const void *context, int32_t thread, int32_t begin, int32_t end) {
     const pass *p = context;
     const tsm_image_reader *r = p->reader;
-    const int swap = (p->image->format == TSM_RGB) != (r->how->rgb != 0);
-    const int first = swap ? 2 : 0, last = 2 - first;
-    const size_t floats = 3 * (size_t)r->how->crop;
+    const int grey = r->how->color == TSM_MODEL_GREY;
+    const int rgb = p->image->format == TSM_RGB, red_first = grey || r->how->color == TSM_MODEL_RGB;
+    const size_t first = rgb == red_first ? 0 : 2, channels = grey ? 1 : 3, columns = (size_t)r->how->crop[1];
     (void)thread;
     for (int32_t row = begin; row < end; row++) {
-        float *out = p->out + (size_t)row * floats;
-        for (size_t at = 0; at < floats; at += TSM_BLOCK) {
+        float *out = p->out + (size_t)row * columns * channels;
+        for (size_t at = 0; at < 3 * columns; at += TSM_BLOCK) {
             uint8_t bytes[TSM_BLOCK];
             tsm_resample_column(&r->y, row, r->between + at, r->pitch, bytes);
-            const size_t valid = floats - at < TSM_BLOCK ? floats - at : TSM_BLOCK;
-            for (size_t i = 0; i < valid; i += 3, out += 3) {
-                out[0] = r->normalised[0][bytes[i + (size_t)first]];
-                out[1] = r->normalised[1][bytes[i + 1]];
-                out[2] = r->normalised[2][bytes[i + (size_t)last]];
-            }
+            const size_t left = columns - at / 3, count = left < TSM_BLOCK / 3 ? left : TSM_BLOCK / 3;
+            out = grey ? put_grey(r, bytes, count, first, out) : put_colour(r, bytes, count, first, out);
         }
     }
 }
@@ -143,6 +170,6 @@ tsm_status tsm_image_read(tsm_image_reader *reader, const tsm_image *image, tsm_
     }
     const pass p = {reader, image, out};
     tsm_pool_run(pool, horizontal, &p, reader->rows);
-    tsm_pool_run(pool, vertical, &p, reader->how->crop);
+    tsm_pool_run(pool, vertical, &p, reader->how->crop[0]);
     return TSM_OK;
 }

@@ -12,7 +12,7 @@ typedef struct tsm_image_reader tsm_image_reader;
 tsm_image_reader *tsm_image_reader_new(const tsm_plan_preprocess *how);
 void tsm_image_reader_free(tsm_image_reader *reader);
 
-/* Reads `image` into out: crop * crop * 3 floats, NHWC. Error text (of error_size bytes) says what was refused;
+/* Reads `image` into out: height * width * channels floats, NHWC. Error text (of error_size bytes) says what was refused;
  * then `out` is untouched. Allocates only when the image's size differs from the last one's. */
 tsm_status tsm_image_read(tsm_image_reader *reader, const tsm_image *image, tsm_pool *pool, float *out, char *error,
                           size_t error_size);

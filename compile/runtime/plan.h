@@ -15,6 +15,8 @@
 #ifndef TSM_PLAN_H
 #define TSM_PLAN_H
 
+#include "tsm_edge.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,16 +51,24 @@ typedef struct {
     int32_t channels_last; /* 1: stored NHWC (ndim must be 4); 0: stored as the shape says */
 } tsm_plan_tensor;
 
+/* The channels that a network expects, in its order. */
+enum { TSM_MODEL_BGR = 0, TSM_MODEL_RGB = 1, TSM_MODEL_GREY = 2 };
+
 typedef struct {
-    int32_t resize, crop; /* pixels; crop <= resize */
-    float mean[3], std[3]; /* of pixels in 0..1, in the model's channel order */
-    int32_t rgb;           /* 1: the model's channel 0 is red; 0: it is blue */
+    int32_t resize[2], crop[2]; /* height, width in pixels; crop <= resize */
+    int32_t stretch;            /* 1: to exactly `resize`; 0: until the picture, its ratio kept, covers `resize` */
+    int32_t color;              /* TSM_MODEL_... */
+    float scale;                /* a value is (byte / scale - mean) / std */
+    float mean[3], std[3];      /* by channel of the model; grey has one */
+    double rate_fps;            /* frames a second that the network was trained at */
 } tsm_plan_preprocess;
 
 typedef struct {
     const char *model, *target, *weights_note;
     const char *const *labels;
     size_t label_count;
+    tsm_scores_kind scores;
+    tsm_decision_rule decision;
     tsm_plan_tensor input, output; /* in the arena */
     const tsm_plan_tensor *states; /* in the state blob */
     size_t state_count;

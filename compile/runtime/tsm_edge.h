@@ -60,6 +60,23 @@ typedef struct {
     tsm_format format;
 } tsm_image;
 
+/* What the scores are, by the network's last operation: nothing in particular, Softmax, LogSoftmax or Sigmoid. */
+typedef enum {
+    TSM_LOGITS = 0,            /* their softmax are the probabilities */
+    TSM_PROBABILITIES = 1,
+    TSM_LOG_PROBABILITIES = 2, /* natural logarithms */
+    TSM_SIGMOID = 3            /* a probability for each class by itself */
+} tsm_scores_kind;
+
+/* How the scores of successive steps become a decision. */
+typedef struct {
+    int32_t window;      /* frames whose probabilities are averaged */
+    int32_t agree;       /* successive means that must agree before the decision changes */
+    double threshold;    /* mean probability that a class must reach to be decided instead of an idle one */
+    const int32_t *idle; /* idle_count classes that mean "nothing to report", ascending */
+    size_t idle_count;
+} tsm_decision_rule;
+
 /* A float32 tensor as it goes in and out; bytes are those of the floats. shape[0..ndim) is logical: NCHW for images and
  * states. */
 typedef struct {
@@ -79,6 +96,9 @@ typedef struct {
     size_t weights_bytes;            /* shared by all streams */
     size_t scratch_bytes;            /* owned once per thread of a stream */
     size_t state_count, op_count;
+    double rate_fps; /* frames a second that the model was trained at and must be given; 0 without a picture as input */
+    tsm_scores_kind scores;
+    tsm_decision_rule decision;
 } tsm_model_info;
 
 /* One operation of the plan. */
@@ -116,8 +136,8 @@ TSM_API tsm_status tsm_stream_new(const tsm_model *model, int32_t threads, tsm_s
 /* Stops the workers and frees the stream. NULL is allowed. */
 TSM_API void tsm_stream_free(tsm_stream *stream);
 
-/* One step from an image: the short side is resized as Pillow does it (bilinear, antialiased, bit-equal), the centre
- * is cropped, then scaled and normalised as the model was trained. Nothing is allocated, with one exception:
+/* One step from an image: it is resized as Pillow does it (bilinear, antialiased, bit-equal), the centre is cropped,
+ * then turned into grey where the model wants it, scaled and normalised as the model was trained. Nothing is allocated, with one exception:
  * a step whose image size differs from the last one allocates the tables for the new size once.
  * When the step is refused, states and scores keep their values. */
 TSM_API tsm_status tsm_step_image(tsm_stream *stream, const tsm_image *image);

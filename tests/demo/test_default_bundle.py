@@ -27,7 +27,7 @@ def build(folder: Path) -> None:
     manifest = Manifest(
         model=ModelInfo(cache.MODEL, {}, WeightsInfo("seeded", "untrained", ""), "zoo"),
         labels=(),
-        preprocess=Preprocess(9, 8, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), "rgb", 12.0),
+        preprocess=Preprocess.square(9, 8, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), "rgb", 12.0),
         signature=Signature(*tensors),
         target=TargetInfo.of(target.load("x86-64")),
         backend="cpu",

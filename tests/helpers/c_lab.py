@@ -124,7 +124,7 @@ def good(repository: Path) -> dict[str, Any]:
     """A manifest that fits the plan of tiny_plan.c and this machine."""
     manifest = json.loads((repository / "tests" / "vectors" / "bundles" / "ok" / "manifest.json").read_text())
     manifest["labels"] = ["nothing", 'a "wave"\n', "café"]
-    manifest["preprocess"].update(resize=24, crop=CROP)
+    manifest["preprocess"].update(resize=[24, 24], crop=[CROP, CROP])
     manifest["signature"]["inputs"][0]["shape"] = [1, 3, CROP, CROP]
     manifest["signature"]["outputs"][0]["shape"] = [1, CLASSES]
     shapes = {"seen": [1, 3, CROP, CROP], "steps": [1, 5]}

@@ -32,7 +32,7 @@ def manifest() -> Manifest:
             "toy", {"size": 8, "width": 0.5}, WeightsInfo("seeded", "untrained, seed 0", ""), "zoo"
         ),
         labels=("Stillstand", "Bewegung ↔"),
-        preprocess=Preprocess(9, 8, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), "rgb", 12.0),
+        preprocess=Preprocess.square(9, 8, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), "rgb", 12.0),
         signature=Signature(
             (TensorSpec("frame", (1, 3, 8, 8)),),
             (StatePair(TensorSpec("cache0", (1, 2, 4, 4)), "cache0_out"),),

@@ -61,10 +61,11 @@ def test_the_manifest_is_the_documented_json(toy):
     document = json.loads(text)
     assert text == json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     keys = (
-        "backend compiler device files format labels model plan precision preprocess signature target threads"
+        "backend compiler decision device files format labels model plan precision preprocess scores signature "
+        "target threads"
     )
     assert sorted(document) == keys.split()
-    assert document["format"] == 2
+    assert document["format"] == 3
     assert document["target"]["os"] == "linux"
     assert "Bewegung ↔" in text, "labels stay readable"
 
@@ -283,11 +284,11 @@ def test_not_a_bundle(tmp_path):
 
 UNREADABLE = {
     "empty": b"",
-    "cut": b'{"format": 2',
+    "cut": b'{"format": 3',
     "not utf-8": b"\xff\xfe{}",
     "byte order mark": b"\xef\xbb\xbf{}",
     "not a number": b'{"format": NaN}',
-    "half a surrogate pair": b'{"format": 2, "a": "\\ud800"}',
+    "half a surrogate pair": b'{"format": 3, "a": "\\ud800"}',
     "format twice": b'{"format": 3, "format": 2}',
     "a key twice, one by an escape": b'{"format": 3, "a": 1, "\\u0061": 2}',
     "a number of 5000 digits": b'{"format": 3, "a": ' + b"1" * 5000 + b"}",
@@ -307,9 +308,9 @@ def test_manifest_unreadable(toy, content):
 
 
 def test_format_newer_comes_before_everything_that_a_newer_format_may_change(toy):
-    (toy / "manifest.json").write_text('{"format": 3, "brand": "new"}')
+    (toy / "manifest.json").write_text('{"format": 4, "brand": "new"}')
     error = refused(toy)
-    assert (error.name, error.found) == ("format-newer", "format 3")
+    assert (error.name, error.found) == ("format-newer", "format 4")
 
 
 @pytest.mark.parametrize(
@@ -322,7 +323,7 @@ def test_format_newer_comes_before_everything_that_a_newer_format_may_change(toy
         '"format"',
         "{}",
         '{"format": 1}',
-        '{"format": 2}',
+        '{"format": 3}',
         '{"format": 0}',
     ],
 )
@@ -349,7 +350,20 @@ def test_manifest_malformed_as_a_whole(toy, content):
         (("labels",), ["one"]),
         (("labels",), [1, 2]),
         (("labels",), "ab"),
-        (("preprocess", "crop"), 10),
+        (("preprocess", "crop"), [10, 8]),
+        (("preprocess", "crop"), 8),
+        (("preprocess", "fit"), "pad"),
+        (("preprocess", "scale"), 0),
+        (("scores",), "softmax"),
+        (("decision",), None),
+        (("decision", "window"), 0),
+        (("decision", "window"), 1001),
+        (("decision", "agree"), 1.5),
+        (("decision", "threshold"), 1.5),
+        (("decision", "idle"), [1, 0]),
+        (("decision", "idle"), [0, 0]),
+        (("decision", "idle"), [99]),
+        (("decision", "idle"), [-1]),
         (("preprocess", "mean"), 0.5),
         (("preprocess", "color"), "bgra"),
         (("signature", "states"), {}),
@@ -390,7 +404,7 @@ def test_manifest_malformed_in_one_value(toy, path, to):
 @pytest.mark.parametrize("place", ["labels", "bytes", "format"])
 def test_a_repeated_key_is_unreadable(toy, place):
     text = (toy / "manifest.json").read_text()
-    value = {"labels": "[]", "bytes": "7", "format": "2"}[place]
+    value = {"labels": "[]", "bytes": "7", "format": "3"}[place]
     (toy / "manifest.json").write_text(text.replace(f'"{place}":', f'"{place}": {value}, "{place}":', 1))
     error = refused(toy)
     assert error.name == "manifest-unreadable" and f"'{place}' occurs twice" in error.found
@@ -444,7 +458,7 @@ def test_the_order_of_the_rules(toy, files):
     assert refused(toy).name == "file-missing"
     edit(toy, "threads", to=0)
     assert refused(toy).name == "manifest-malformed"
-    edit(toy, "format", to=3)
+    edit(toy, "format", to=4)
     assert refused(toy).name == "format-newer"
 
 

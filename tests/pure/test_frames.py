@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from tsm_edge import frames
 from tsm_edge.errors import FrameError
 from tsm_edge.signature import Preprocess
 
-HOW = Preprocess(36, 32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 12.0)
+HOW = Preprocess.square(36, 32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 12.0)
+WIDE = Preprocess((30, 40), (24, 36), HOW.mean, HOW.std, "bgr", 12.0)
 
 
 def noise(height, width, seed=0):
@@ -43,7 +46,7 @@ def stripes(height, width):
 def test_resize_is_bit_equal_to_pillow(height, width, picture):
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     source = picture(height, width)
-    size = frames.fitted_size(width, height, 36)
+    size = frames.fitted_size(width, height, HOW)
     expected = np.asarray(image.fromarray(source).resize(size, image.Resampling.BILINEAR))
     found = frames.resize(source, *size)
     assert np.array_equal(found, expected)
@@ -59,19 +62,42 @@ def test_one_colour_stays_exactly_that_colour():
     [((640, 480), (341, 256)), ((480, 640), (256, 341)), ((176, 100), (450, 256)), ((256, 256), (256, 256))],
 )
 def test_the_long_side_is_rounded_down(size, fitted):
-    assert frames.fitted_size(*size, 256) == fitted
+    assert frames.fitted_size(*size, Preprocess.imagenet(224)) == fitted
+
+
+@pytest.mark.parametrize(
+    ("size", "fitted"),
+    [((640, 480), (40, 30)), ((480, 640), (40, 53)), ((1920, 1080), (53, 30)), ((40, 30), (40, 30))],
+)
+def test_a_rectangle_is_just_covered(size, fitted):
+    assert frames.fitted_size(*size, WIDE) == fitted
+    assert frames.fitted_size(*size, dataclasses.replace(WIDE, fit="stretch")) == (40, 30)
+    assert frames.preprocess(noise(*size[::-1]), WIDE).shape == (1, 3, 24, 36)
+
+
+def test_grey_is_bit_equal_to_pillow():
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    rgb = noise(24, 36)
+    assert np.array_equal(frames.luma(rgb)[:, :, 0], np.asarray(image.fromarray(rgb).convert("L")))
+    how = Preprocess((24, 36), (24, 36), (0.5,), (0.5,), "grey", 12.0, scale=1.0)
+    found = frames.preprocess(rgb, how, format="rgb")
+    assert found.shape == (1, 1, 24, 36)
+    assert np.array_equal(found[0, 0], (frames.luma(rgb)[:, :, 0].astype(np.float32) - 0.5) / 0.5)
+    assert np.array_equal(found, frames.preprocess(rgb[:, :, ::-1], how))
 
 
 @pytest.mark.parametrize(("size", "corner"), [(4, 0), (5, 0), (6, 1), (7, 2), (8, 2), (9, 2)])
 def test_the_corner_of_the_crop_is_rounded_half_to_even(size, corner):
     image = np.arange(size, dtype=np.uint8)[:, None, None].repeat(size, 1)
-    assert frames.centre_crop(image, 4)[0, 0, 0] == corner
+    assert frames.centre_crop(image, (4, 4))[0, 0, 0] == corner
 
 
 def test_normalise():
     image = np.zeros((2, 2, 3), np.uint8)
     image[..., 1] = 255
-    out = frames.normalise(image, (0.5, 0.5, 0.5), (0.25, 0.5, 1.0))
+    out = frames.normalise(
+        image, Preprocess.square(2, 2, (0.5, 0.5, 0.5), (0.25, 0.5, 1.0), "rgb", 12.0)
+    )
     assert out.shape == (1, 3, 2, 2) and out.dtype == np.float32 and out.flags.c_contiguous
     assert [float(out[0, c, 0, 0]) for c in range(3)] == [-2.0, 1.0, -0.5]
 

@@ -11,8 +11,8 @@ from tsm_edge.errors import ModelError
 from tsm_edge.signature import Preprocess, Signature, StatePair, TensorSpec
 
 GOOD = {
-    "resize": 256,
-    "crop": 224,
+    "resize": (256, 340),
+    "crop": (224, 300),
     "mean": (0.4, 0.5, 0.6),
     "std": (0.2, 0.2, 0.2),
     "color": "rgb",
@@ -103,9 +103,16 @@ def test_json_that_is_not_ours(damage):
 @pytest.mark.parametrize(
     "change",
     [
-        {"crop": 257},
-        {"crop": 0},
-        {"resize": 256.0},
+        {"crop": (257, 300)},
+        {"crop": (224, 341)},
+        {"crop": (0, 300)},
+        {"crop": 224},
+        {"crop": (224, 300, 1)},
+        {"resize": (256.0, 340)},
+        {"fit": "letterbox"},
+        {"scale": 0},
+        {"scale": math.inf},
+        {"color": "grey"},  # with three means
         {"mean": (0.1, 0.2)},
         {"mean": (0.1, 0.2, math.nan)},
         {"mean": 0.5},
@@ -114,7 +121,7 @@ def test_json_that_is_not_ours(damage):
         {"rate_fps": 0},
         {"rate_fps": math.inf},
         {"rate_fps": 10**400},
-        {"resize": 2**53},
+        {"resize": (2**53, 340)},
         {"rate_fps": "12"},
     ],
 )

@@ -88,7 +88,7 @@ def test_info(tiny):
         "tiny, 3 classes, 3 labels",
         "seeded: three numbers",
         "test (",
-        "short side to 24",
+        "images: cover 24x24, centre 20x20",
         "1x3x20x20",
     ):
         assert part in text
@@ -111,7 +111,7 @@ def test_raw_dump(tiny):
     done = run(tiny, "--raw", "41x30", "--format", "bgr", "--dump", data=pixels.tobytes())
     assert done.returncode == 0
     rows = np.frombuffer(done.stdout, "<f4").reshape(2, -1)
-    how = Preprocess(24, CROP, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 12.0)
+    how = Preprocess.square(24, CROP, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 12.0)
     for row, frame in zip(rows, pixels, strict=True):
         assert np.array_equal(row[CLASSES:-STEPS].reshape(1, *FRAME), preprocess(frame, how))
 
@@ -255,7 +255,7 @@ def test_wrong_cpu_by_the_library(make):
 
 
 def test_a_plan_that_breaks_its_promises(make):
-    refused(make("-DTINY_CROP=20", "-DTINY_RESIZE=10"), 1, "resize 10, crop 20", "crop <= resize")
+    refused(make("-DTINY_CROP=20", "-DTINY_RESIZE=10"), 1, "resize 10x10, crop 20x20", "crop <= resize")
 
 
 def test_a_library_that_is_none(make):

@@ -20,7 +20,7 @@ from tsm_edge.signature import Preprocess
 HERE = Path(__file__).resolve().parent
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 #: what tiny_plan.c says
-PREPROCESS = Preprocess(24, 20, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 12.0)
+PREPROCESS = Preprocess.square(24, 20, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 12.0)
 GLIBC = ("aarch64-linux-gnu.2.27", "arm-linux-gnueabihf.2.28", "x86_64-linux-gnu.2.17")
 needs_zig = pytest.mark.skipif(
     importlib.util.find_spec("ziglang") is None,

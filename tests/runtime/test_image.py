@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tsm_edge import frames
+from tsm_edge.signature import Preprocess
+
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 BGR, RGB = 0, 1
 
@@ -26,8 +29,9 @@ class TsmImage(ctypes.Structure):
 class Library:
     """A tiny model whose state 0 is the frame that the image path made."""
 
-    def __init__(self, path, crop, resize, threads):
+    def __init__(self, path, crop, resize, threads, shape=None):
         self.crop, self.resize = crop, resize
+        self.shape = shape or (3, crop, crop)
         self.calls = ctypes.CDLL(str(path))
         self.calls.tsm_error.restype = ctypes.c_char_p
         error, model, self.stream = ctypes.create_string_buffer(512), ctypes.c_void_p(), ctypes.c_void_p()
@@ -39,7 +43,7 @@ class Library:
         image = TsmImage(pixels.ctypes.data, width, len(pixels), stride, pixel_format)
         status = self.calls.tsm_step_image(self.stream, ctypes.byref(image))
         assert status == 0, self.calls.tsm_error(self.stream)
-        out = np.empty((3, self.crop, self.crop), np.float32)
+        out = np.empty(self.shape, np.float32)
         place, size = ctypes.c_void_p(out.ctypes.data), ctypes.c_size_t(out.size)
         assert self.calls.tsm_state_get(self.stream, ctypes.c_size_t(0), place, size) == 0
         return out
@@ -116,11 +120,32 @@ def test_extremes_keep_their_value(library_of):
 
 
 def test_a_model_that_wants_bgr(build, library):
-    path = build("libbgr.so", library, "-DTINY_RGB=0", "-shared", "-fPIC", "-fvisibility=hidden")
+    path = build("libbgr.so", library, "-DTINY_COLOR=TSM_MODEL_BGR", "-shared", "-fPIC", "-fvisibility=hidden")
     model = Library(path, 20, 24, 1)
     pixels = np.random.default_rng(3).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     found = model.read(pixels.reshape(40, 150), 50, 150, BGR)
     assert np.array_equal(found, expected(pixels, 20, 24))  # mean and std go by the model's channels
+
+
+@pytest.mark.parametrize("pixel_format", [BGR, RGB])
+@pytest.mark.parametrize("fit", ["cover", "stretch"])
+@pytest.mark.parametrize("color", ["rgb", "bgr", "grey"])
+def test_rectangles_colours_and_ranges_are_those_of_the_reference(build, library, color, fit, pixel_format):
+    """A rectangle of odd sides; a grey network with a range of 0..255 as well."""
+    channels, scale = (1, 1.0) if color == "grey" else (3, 255.0)
+    how = Preprocess(
+        (30, 47), (23, 41), tuple(MEAN.tolist())[:channels], tuple(STD.tolist())[:channels], color, 12.0, fit, scale
+    )
+    macros = [f"-DTINY_COLOR=TSM_MODEL_{color.upper()}", f"-DTINY_STRETCH={int(fit == 'stretch')}"]
+    macros += ["-DTINY_RESIZE=30", "-DTINY_RESIZE_WIDTH=47", "-DTINY_CROP=23", "-DTINY_CROP_WIDTH=41"]
+    macros += [f"-DTINY_SCALE={scale}f", "-shared", "-fPIC", "-fvisibility=hidden"]
+    model = Library(build(f"lib{color}{fit}.so", library, *macros), 0, 0, 2, (channels, 23, 41))
+    rng = np.random.default_rng(5)
+    for width, height in ((640, 480), (480, 640), (47, 30), (1, 1), (61, 17), (90, 300)):
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        found = model.read(pixels.reshape(height, 3 * width), width, 3 * width, pixel_format)
+        expected = frames.preprocess(pixels, how, format="rgb" if pixel_format == RGB else "bgr")
+        assert np.array_equal(found, expected[0]), (width, height)
 
 
 def test_no_byte_beyond_the_image_is_read(build, library):

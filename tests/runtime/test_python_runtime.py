@@ -26,7 +26,7 @@ def a_manifest(**changes) -> Manifest:
     parts = {
         "model": ModelInfo("tiny", {"size": CROP}, WeightsInfo("seeded", "three numbers", ""), "zoo"),
         "labels": ("nothing", 'a "wave"\n', "café"),
-        "preprocess": Preprocess(RESIZE, CROP, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 12.0),
+        "preprocess": Preprocess.square(RESIZE, CROP, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 12.0),
         "signature": Signature(
             (TensorSpec("frame", (1, 3, CROP, CROP)),),
             (
@@ -112,7 +112,7 @@ def test_what_the_model_says_of_itself(model):
     assert model.labels[2] == "café" and model.device.startswith("the CPU: ")
     assert model.manifest.model.name == "tiny"
     assert model.signature.inputs[0].shape == (1, 3, CROP, CROP)
-    assert model.preprocess.crop == CROP
+    assert model.preprocess.crop == (CROP, CROP)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (64, 48), (20, 20), (7, 9), (480, 641)])

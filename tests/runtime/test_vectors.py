@@ -157,9 +157,9 @@ def special(good: dict) -> Iterator[tuple[str, bytes]]:
     yield "a zero byte in a key", text.replace('"threads"', '"threads\\u0000"', 1).encode()
     yield "a zero byte in a word", text.replace('"shared"', '"shared\\u0000"', 1).encode()
     yield "a control character", text.replace("seed 0", "seed\t0", 1).encode()
-    yield "only newer", b'{"format": 3}'
-    yield "newer and twice", b'{"format": 3, "a": 1, "a": 1}'
-    yield "format is true", text.replace('"format": 2', '"format": true', 1).encode()
+    yield "only newer", b'{"format": 4}'
+    yield "newer and twice", b'{"format": 4, "a": 1, "a": 1}'
+    yield "format is true", text.replace('"format": 3', '"format": true', 1).encode()
     yield "too large", text.encode() + b" " * (1 << 20)
     yield "as large as allowed", text.encode().ljust(1 << 20)
     for name in (".hidden", "a/b", "..", "manifest.json", "", "a b", "caf\u00e9", "-dash", "a..b"):

@@ -5,7 +5,8 @@
  *     steps'  = steps + 1                            one item, a state that is not an image
  *     score_c = mean of channel c of mixed + c * steps'   one item
  *
- * Macros choose other plans: TINY_CROP, TINY_RESIZE, TINY_RGB, TINY_REQUIRES, TINY_NO_IMAGE, TINY_BEST (the class that
+ * Macros choose other plans: TINY_CROP, TINY_RESIZE (heights, and widths where TINY_CROP_WIDTH and TINY_RESIZE_WIDTH are
+ * not given), TINY_STRETCH, TINY_SCALE, TINY_COLOR (of plan.h), TINY_SCORES, TINY_IDLE, TINY_REQUIRES, TINY_NO_IMAGE, TINY_BEST (the class that
  * grows fastest), TINY_BIAS (an expression added to every score, such as NAN or tick()). */
 #include "plan.h"
 
@@ -15,8 +16,26 @@
 #ifndef TINY_RESIZE
 #define TINY_RESIZE 24
 #endif
-#ifndef TINY_RGB
-#define TINY_RGB 1
+#ifndef TINY_CROP_WIDTH
+#define TINY_CROP_WIDTH TINY_CROP
+#endif
+#ifndef TINY_RESIZE_WIDTH
+#define TINY_RESIZE_WIDTH TINY_RESIZE
+#endif
+#ifndef TINY_STRETCH
+#define TINY_STRETCH 0
+#endif
+#ifndef TINY_SCALE
+#define TINY_SCALE 255.0f
+#endif
+#ifndef TINY_COLOR
+#define TINY_COLOR TSM_MODEL_RGB
+#endif
+#ifndef TINY_SCORES
+#define TINY_SCORES TSM_LOGITS
+#endif
+#ifndef TINY_IDLE
+#define TINY_IDLE {0}
 #endif
 #ifndef TINY_BEST
 #define TINY_BEST 2
@@ -38,7 +57,8 @@ static inline float tick(void) {
 #endif
 
 #define ROUND_UP(bytes) (((bytes) + 63) / 64 * 64)
-enum { ROW = TINY_CROP * 3, FRAME_BYTES = TINY_CROP * ROW * 4, STEPS = 5, CLASSES = 3 };
+enum { CHANNELS = TINY_COLOR == TSM_MODEL_GREY ? 1 : 3, PIXELS = TINY_CROP * TINY_CROP_WIDTH };
+enum { ROW = TINY_CROP_WIDTH * CHANNELS, FRAME_BYTES = TINY_CROP * ROW * 4, STEPS = 5, CLASSES = 3 };
 enum { FRAME_AT = 0, MIXED_AT = ROUND_UP(FRAME_BYTES), SCORES_AT = 2 * ROUND_UP(FRAME_BYTES) };
 enum { SEEN_AT = 0, STEPS_AT = ROUND_UP(FRAME_BYTES) };
 
@@ -68,9 +88,9 @@ static void score(const tsm_memory *m, int32_t begin, int32_t end) {
     (void)begin, (void)end;
     for (int32_t c = 0; c < CLASSES; c++) {
         float sum = 0.0f;
-        for (int32_t i = 0; i < TINY_CROP * TINY_CROP; i++) sum += in(m->arena, MIXED_AT)[i * 3 + c];
+        for (int32_t i = 0; i < PIXELS; i++) sum += in(m->arena, MIXED_AT)[i * CHANNELS + c % CHANNELS];
         out(m->arena, SCORES_AT)[c] =
-            sum / (TINY_CROP * TINY_CROP) + weights[c] * in(m->state_out, STEPS_AT)[c] + (TINY_BIAS);
+            sum / (float)PIXELS + weights[c] * in(m->state_out, STEPS_AT)[c] + (TINY_BIAS);
     }
 }
 
@@ -81,10 +101,11 @@ static const tsm_plan_op ops[] = {
     {score, "score", "head", "plain", 1, TINY_CROP * ROW, FRAME_BYTES},
 };
 static const tsm_plan_tensor states[] = {
-    {"seen", 4, {1, 3, TINY_CROP, TINY_CROP}, SEEN_AT, FRAME_BYTES, 1},
+    {"seen", 4, {1, CHANNELS, TINY_CROP, TINY_CROP_WIDTH}, SEEN_AT, FRAME_BYTES, 1},
     {"steps", 2, {1, STEPS}, STEPS_AT, STEPS * 4, 0},
 };
 static const char *const labels[] = {"nothing", "a \"wave\"\n", "caf\xc3\xa9"};
+static const int32_t idle[] = TINY_IDLE;
 static const _Alignas(64) float weights[] = {0.0f, TINY_BEST == 1 ? 2.0f : 1.0f, TINY_BEST == 1 ? 1.0f : 2.0f};
 
 #ifdef TINY_REQUIRES
@@ -100,7 +121,7 @@ const tsm_plan tsm_the_plan = {
     .weights_note = "three numbers",
     .labels = labels,
     .label_count = CLASSES,
-    .input = {"frame", 4, {1, 3, TINY_CROP, TINY_CROP}, FRAME_AT, FRAME_BYTES, 1},
+    .input = {"frame", 4, {1, CHANNELS, TINY_CROP, TINY_CROP_WIDTH}, FRAME_AT, FRAME_BYTES, 1},
     .output = {"scores", 2, {1, CLASSES}, SCORES_AT, CLASSES * 4, 0},
     .states = states,
     .state_count = 2,
@@ -111,7 +132,16 @@ const tsm_plan tsm_the_plan = {
     .weights_bytes = sizeof weights,
     .scratch_bytes = ROW * 4,
     .weights = (const unsigned char *)weights,
-    .preprocess = {TINY_RESIZE, TINY_CROP, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}, TINY_RGB},
+    .scores = TINY_SCORES,
+    .decision = {4, 2, 0.5, idle, sizeof idle / sizeof *idle},
+    .preprocess = {.resize = {TINY_RESIZE, TINY_RESIZE_WIDTH},
+                   .crop = {TINY_CROP, TINY_CROP_WIDTH},
+                   .stretch = TINY_STRETCH,
+                   .color = TINY_COLOR,
+                   .scale = TINY_SCALE,
+                   .mean = {0.485f, 0.456f, 0.406f},
+                   .std = {0.229f, 0.224f, 0.225f},
+                   .rate_fps = 12.0},
     .has_image_input = HAS_IMAGE,
     REQUIRES,
 };

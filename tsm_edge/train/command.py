@@ -157,7 +157,7 @@ def stored(data: Path, cache: Path, model: Model, options: dict[str, Any]) -> tu
     with click.progressbar(length=len(source.samples), label="decode", file=sys.stderr) as bar:
         how = model.preprocess
         store, skipped = decoded(
-            source, cache, how.resize, how.rate_fps, least, lambda done, _: bar.update(1)
+            source, cache, how.resize[0], how.rate_fps, least, lambda done, _: bar.update(1)
         )
     if not len(store):
         raise DataError(

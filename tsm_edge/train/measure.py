@@ -98,13 +98,14 @@ def normalised(
 
     x = torch.as_tensor(clips).to(device).flatten(0, 1).permute(0, 3, 1, 2).float()
     mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (how.mean, how.std))
-    return ((x / 255 - mean) / std).unflatten(0, clips.shape[:2])
+    return ((x / how.scale - mean) / std).unflatten(0, clips.shape[:2])
 
 
 def centred(clip: Pixels, how: Preprocess) -> Pixels:
     """A stored clip as a bundle's step would see its frames: short side resized, centre cut out."""
-    if clip.shape[1] != how.resize:
-        clip = resized(clip, how.resize)
+    side, _ = how.resize  # what is trained takes squares
+    if clip.shape[1] != side:
+        clip = resized(clip, side)
     return np.stack([frames.centre_crop(frame, how.crop) for frame in clip])
 
 

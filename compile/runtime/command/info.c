@@ -32,14 +32,24 @@ static void print_cpu(const engine *e) {
     puts(required->count ? "" : " nothing beyond the architecture");
 }
 
+static void print_size(const json_value *size) {
+    printf(" %.0fx%.0f", size->first->next->number, size->first->number);
+}
+
+static void print_picture(const json_value *p) {
+    printf("; images: %s", json_member(p, "fit")->text);
+    print_size(json_member(p, "resize"));
+    printf(", centre");
+    print_size(json_member(p, "crop"));
+    printf(", %s, trained at %g frames a second", json_member(p, "color")->text, json_member(p, "rate_fps")->number);
+}
+
 static void print_input(const engine *e) {
     const json_value *p = bundle_value(e->bundle, "", "preprocess");
     const tsm_model_info *i = &e->info;
     printf("input     %dx%dx%d float32", (int)i->input_channels, (int)i->input_height, (int)i->input_width);
     if (p->kind == JSON_OBJECT)
-        printf("; images: short side to %.0f, centre %.0fx%.0f, %s, trained at %g frames a second",
-               json_member(p, "resize")->number, json_member(p, "crop")->number, json_member(p, "crop")->number,
-               json_member(p, "color")->text, json_member(p, "rate_fps")->number);
+        print_picture(p);
     putchar('\n');
 }
 

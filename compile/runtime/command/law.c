@@ -1,4 +1,4 @@
-/* law.c: what a manifest.json of format 2 must contain.
+/* law.c: what a manifest.json of format 3 must contain.
  *
  * The shape of the document is a table; the few relations between fields are in law_relations.c. A reader that ignored
  * what it does not know could run a bundle wrongly, so nothing unknown is accepted. */
@@ -50,8 +50,13 @@ static const rule model[] = {
     {"name", TEXT, NULL, NULL}, {"parameters", MAP, NULL, &any_scalar}, {"weights", GROUP, NULL, weights},
     {"source", WORD, " zoo onnx ", NULL}, {0}};
 static const rule preprocess[] = {
-    {"resize", EXTENT, NULL, NULL}, {"crop", EXTENT, NULL, NULL}, {"mean", LIST, NULL, &any_number},
-    {"std", LIST, NULL, &any_positive}, {"color", WORD, " rgb bgr ", NULL}, {"rate_fps", POSITIVE, NULL, NULL}, {0}};
+    {"resize", LIST, NULL, &any_extent}, {"crop", LIST, NULL, &any_extent}, {"mean", LIST, NULL, &any_number},
+    {"std", LIST, NULL, &any_positive}, {"color", WORD, " rgb bgr grey ", NULL}, {"rate_fps", POSITIVE, NULL, NULL},
+    {"fit", WORD, " cover stretch ", NULL}, {"scale", POSITIVE, NULL, NULL}, {0}};
+static const rule any_count = {"", COUNT, NULL, NULL};
+static const rule decision[] = {
+    {"window", EXTENT, NULL, NULL}, {"agree", EXTENT, NULL, NULL}, {"threshold", NUMBER, NULL, NULL},
+    {"idle", LIST, NULL, &any_count}, {0}};
 static const rule target[] = {
     {"name", TEXT, NULL, NULL}, {"family", WORD, " cpu cuda opencl ", NULL},
     {"arch", WORD, " x86_64 aarch64 armv7l ", NULL}, {"os", WORD, " linux ", NULL},
@@ -71,7 +76,9 @@ static const rule manifest[] = {
     {"preprocess", GROUP_OR_NULL, NULL, preprocess}, {"signature", GROUP, NULL, signature},
     {"target", GROUP, NULL, target}, {"backend", TEXT, NULL, NULL}, {"precision", WORD, " float32 float16 ", NULL},
     {"threads", COUNT, NULL, NULL}, {"plan", GROUP, NULL, plan}, {"files", MAP, NULL, &any_file},
-    {"compiler", MAP, NULL, &any_text}, {"device", GROUP_OR_NULL, NULL, device}, {0}};
+    {"compiler", MAP, NULL, &any_text},
+    {"scores", WORD, " logits probabilities log-probabilities sigmoid ", NULL}, {"decision", GROUP, NULL, decision},
+    {"device", GROUP_OR_NULL, NULL, device}, {0}};
 
 /* -- Checking the shape -------------------------------------------------------------------------------------------- */
 
@@ -147,7 +154,7 @@ static int check_group(const json_value *v, const char *key, const rule *members
         if (m == NULL) return law_malformed(why, r->key, "a value; the key is missing");
         if (!check(m, r->key, r, why)) return 0;
     }
-    return v->count == known || law_malformed(why, key, "the keys of format 2 and no others");
+    return v->count == known || law_malformed(why, key, "the keys of format 3 and no others");
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ */
@@ -156,7 +163,7 @@ int law_check(const json_value *document, refusal *why) {
     if (document->kind != JSON_OBJECT) return law_malformed(why, "the document", "an object");
     const json_value *format = json_member(document, "format");
     if (format == NULL || format->kind != JSON_INTEGER || format->number < (double)BUNDLE_FORMAT)
-        return law_malformed(why, "format", "2");
+        return law_malformed(why, "format", "3");
     if (format->number > (double)BUNDLE_FORMAT)
         return refuse(why, "format-newer",
                       "This bundle was written by a newer tsm-edge.\n  found: format %.0f\n  allowed: format %d\n"

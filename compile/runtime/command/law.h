@@ -1,10 +1,10 @@
-/* law.h: what a manifest.json of format 2 must contain (rules 3 and 4 of tsm_edge/bundle.py, which is the law). */
+/* law.h: what a manifest.json of format 3 must contain (rules 3 and 4 of tsm_edge/bundle.py, which is the law). */
 #ifndef TSM_LAW_H
 #define TSM_LAW_H
 
 #include "json.h"
 
-enum { BUNDLE_FORMAT = 2 };
+enum { BUNDLE_FORMAT = 3 };
 
 /* A broken rule: its stable name, and what to print. name == NULL: nothing was refused. */
 typedef struct {

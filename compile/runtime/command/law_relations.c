@@ -51,10 +51,33 @@ static int check_signature(const json_value *document, refusal *why) {
 
 static int check_preprocess(const json_value *p, refusal *why) {
     if (p->kind == JSON_NULL) return 1;
-    if (json_member(p, "mean")->count != 3) return law_malformed(why, "mean", "3 finite numbers");
-    if (json_member(p, "std")->count != 3) return law_malformed(why, "std", "3 numbers above 0");
-    return json_member(p, "crop")->number <= json_member(p, "resize")->number ||
+    const size_t channels = json_is(json_member(p, "color"), "grey") ? 1 : 3;
+    const json_value *resize = json_member(p, "resize"), *crop = json_member(p, "crop");
+    if (json_member(p, "mean")->count != channels) return law_malformed(why, "mean", "a number for each channel");
+    if (json_member(p, "std")->count != channels) return law_malformed(why, "std", "a number for each channel");
+    if (resize->count != 2) return law_malformed(why, "resize", "height and width");
+    if (crop->count != 2) return law_malformed(why, "crop", "height and width");
+    return (crop->first->number <= resize->first->number && crop->first->next->number <= resize->first->next->number) ||
            law_malformed(why, "crop", "at most resize");
+}
+
+static int check_decision(const json_value *document, refusal *why) {
+    static const char *const lengths[] = {"window", "agree"};
+    const json_value *d = json_member(document, "decision");
+    const json_value *outputs = json_member(json_member(document, "signature"), "outputs");
+    const json_value *classes = json_member(outputs->first, "shape")->first;
+    const double threshold = json_member(d, "threshold")->number;
+    double least = 0;
+    while (classes->next != NULL) classes = classes->next;
+    for (size_t i = 0; i < 2; i++)
+        if (json_member(d, lengths[i])->number > 1000) return law_malformed(why, lengths[i], "1 to 1000 frames");
+    if (threshold < 0 || threshold > 1) return law_malformed(why, "threshold", "0..1");
+    for (const json_value *m = json_member(d, "idle")->first; m != NULL; m = m->next, least++) {
+        if (m->number < least || m->number >= classes->number)
+            return law_malformed(why, "idle", "indices of classes, ascending");
+        least = m->number;
+    }
+    return 1;
 }
 
 /* Digits, a point, digits; one to four each. */
@@ -115,6 +138,7 @@ static int check_files(const json_value *document, refusal *why) {
 
 int law_check_relations(const json_value *document, refusal *why) {
     return check_signature(document, why) && check_preprocess(json_member(document, "preprocess"), why) &&
+           check_decision(document, why) &&
            check_target(json_member(document, "target"), why) && check_device(document, why) &&
            check_files(document, why);
 }

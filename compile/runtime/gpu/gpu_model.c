@@ -56,6 +56,9 @@ tsm_status tsm_info(const tsm_model *model, tsm_model_info *info) {
         .weights_bytes = p->weights_bytes,
         .state_count = p->state_count,
         .op_count = p->op_count,
+        .rate_fps = p->has_image_input ? p->preprocess.rate_fps : 0.0,
+        .scores = p->scores,
+        .decision = p->decision,
     };
     return TSM_OK;
 }

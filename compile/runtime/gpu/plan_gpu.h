@@ -41,6 +41,8 @@ typedef struct {
 typedef struct {
     const char *model, *target, *weights_note;
     const char *const *labels; size_t label_count;
+    tsm_scores_kind scores;
+    tsm_decision_rule decision;
     tsm_plan_tensor input, output;                 /* in the arena, float32 */
     const tsm_plan_tensor *states; size_t state_count; /* in the state blob; .bytes: as stored */
     int32_t half;                                  /* 1: states are stored as IEEE float16, 0: float32 */
