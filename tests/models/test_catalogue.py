@@ -19,6 +19,7 @@ FACTS = [
     ("tsm-mobilenetv2", {"classes": 174}, 2_446_766, 299_716_992, 10, 27_048),
     ("tsm-resnet50", {"classes": 400}, 24_327_632, 4_087_955_456, 16, 702_464),
     ("tsm-resnet50", {"classes": 174}, 23_864_558, 4_087_492_608, 16, 702_464),
+    ("tsm-resnet101", {"classes": 174}, 42_856_686, 7_799_713_792, 18, 639_744),
     ("tsm-resnet18", {"classes": 1000}, 11_689_512, 1_814_073_344, 8, 116_032),
 ]
 
@@ -48,7 +49,7 @@ def test_signature_names(name):
 
 def test_the_files_are_the_list():
     files = {path.stem.replace("_", "-") for path in Path(models.__file__).parent.glob("[!_]*.py")}
-    assert models.names() == sorted(files) == ["tsm-mobilenetv2", "tsm-resnet18", "tsm-resnet50"]
+    assert models.names() == sorted(files) == ["tsm-mobilenetv2", "tsm-resnet101", "tsm-resnet18", "tsm-resnet50"]
 
 
 def test_nothing_of_this_needs_torch():
