@@ -16,6 +16,7 @@ import click
 
 from . import __version__
 from .errors import EdgeError, ExtraMissing, UnknownName
+from .files import limit_pictures
 from .terminal import printable_lines, say, say_lines
 
 
@@ -130,6 +131,7 @@ def cli(verbose: bool) -> None:
 
 def main() -> None:
     """Entry point of the program ``tsm-edge``."""
+    limit_pictures()
     cli(prog_name="tsm-edge")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ModelError
+from ..files import MIB, read_text
 from ..terminal import printable
 
 #: 20BN-Jester in MIT's order, which sorts the names; mmaction2 uses the order of the official file instead
@@ -79,12 +80,12 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
         ModelError: the file cannot be read, is not UTF-8 or holds no label.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, MIB, "utf-8-sig")
+    except (OSError, ValueError) as error:
         raise ModelError(
             f"The label file '{path}' cannot be read.",
             found=error,
-            allowed="a UTF-8 text file, one label a line",
+            allowed="a UTF-8 text file of at most 1 MiB, one label a line",
         ) from error
     lines = text.rstrip().split("\n")  # not splitlines, for which some control characters end a line
     if not lines[0]:
