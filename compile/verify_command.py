@@ -78,7 +78,7 @@ def verify(folder: Path, frames: int, weights: Path | None, tolerance: float | N
         )
     if not as_json:
         report.print_next(
-            f"tsm-edge demo --bundle {folder} --camera 0"
+            report.shell("tsm-edge demo --bundle {} --camera 0", folder)
             if outcome.where == "this machine"
-            else f"scp -r {folder} BOARD: && ssh BOARD {folder.name}/tsm-edge-run --bench"
+            else report.run_on_board(folder)
         )

@@ -58,7 +58,7 @@ def export(
             "states": f"{len(states)}, {kib(network.signature.state_bytes)}; the file's metadata names the pairs",
         }
     )
-    print_next(f"tsm-edge compile {path} --target local")
+    print_next("tsm-edge compile {} --target local", path)
 
 
 def _range(names: list[str]) -> str:

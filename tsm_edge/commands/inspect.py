@@ -10,7 +10,7 @@ from .. import bundle as bundle_
 from ..errors import BundleError
 from ..files import MIB, read_bytes
 from ..manifest import Manifest
-from ..report import kib, print_facts, print_json, print_next, print_table
+from ..report import kib, print_facts, print_json, print_next, print_table, run_on_board
 from ..terminal import say
 
 _PLAN_LINES, _PLAN_COLUMNS, _PLAN_BYTES = 12, 120, 16 * MIB
@@ -41,10 +41,9 @@ def inspect(bundle: Path, whole_plan: bool, as_json: bool) -> None:
     _print_plan(plan, whole_plan)
     # a static bundle runs here as well, but Python has no library to load
     if runs_here and manifest.target.link == "shared":
-        print_next(f"tsm-edge demo --bundle {bundle}")
+        print_next("tsm-edge demo --bundle {}", bundle)
     else:
-        name = bundle.resolve().name
-        print_next(f"scp -r {bundle} DEVICE:{name} && ssh DEVICE {name}/tsm-edge-run --bench")
+        print_next(run_on_board(bundle))
 
 
 def _read_plan(path: Path) -> list[str]:
