@@ -17,9 +17,11 @@ from .graph import Graph
 from .pipeline import Network
 
 
-def zoo(model: models.Model, weights: Path | None = None, seed: int = 0) -> Network:
+def zoo(
+    model: models.Model, weights: Path | None = None, seed: int = 0, averaged: bool | None = None
+) -> Network:
     """A shipped model with a checkpoint's weights or seeded ones."""
-    net, origin = checkpoints.prepare(model, weights, seed)
+    net, origin = checkpoints.prepare(model, weights, seed, averaged)
 
     def load() -> Graph:
         import torch

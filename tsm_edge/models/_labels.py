@@ -50,7 +50,8 @@ def checked_labels(labels: Sequence[str], classes: int) -> tuple[str, ...]:
     """Return the labels as a tuple.
 
     Raises:
-        ModelError: not one label for every class, or a label that is empty or holds control or invisible characters.
+        ModelError: not one label for every class, two equal ones, or a label that is empty or holds control or
+            invisible characters.
     """
     if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
         raise ModelError(
@@ -63,12 +64,20 @@ def checked_labels(labels: Sequence[str], classes: int) -> tuple[str, ...]:
             allowed=f"{classes} labels, one for every class",
             hint=f"give {classes} labels, or set the number of classes to {len(labels)}",
         )
-    for index, label in enumerate(labels):
+    numbers: dict[str, int] = {}
+    for number, label in enumerate(labels, 1):
         if not label.strip() or printable(label) != label:
             raise ModelError(
-                f"Label {index} cannot be shown.",
+                f"Label {number} cannot be shown.",
                 found=repr(label),
                 allowed="text without control and invisible characters, not only spaces",
+            )
+        if numbers.setdefault(label.strip(), number) != number:
+            raise ModelError(
+                f"Labels {numbers[label.strip()]} and {number} are the same.",
+                found=repr(label),
+                allowed="a different name for every class",
+                hint="two classes of one name could not be told apart: add what differs",
             )
     return tuple(labels)
 
