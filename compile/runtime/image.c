@@ -11,6 +11,7 @@
 #include "message.h"
 #include "resample.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 struct tsm_image_reader {
@@ -151,6 +152,10 @@ static tsm_status check(const tsm_image *image, char *error, size_t error_size) 
         return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
                           "image stride too small\n  found: %zu bytes\n  allowed: at least %zu (3 x width)",
                           image->stride, 3 * (size_t)image->width);
+    const size_t most = (PTRDIFF_MAX - 3 * (size_t)image->width) / (size_t)image->height;
+    if (image->stride > most) /* the last row would not be in an object that C knows */
+        return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
+                          "image stride too large\n  found: %zu bytes\n  allowed: at most %zu", image->stride, most);
     if (image->format != TSM_BGR && image->format != TSM_RGB)
         return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
                           "unknown image format\n  found: %d\n  allowed: TSM_BGR (0), TSM_RGB (1)",

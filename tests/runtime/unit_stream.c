@@ -194,8 +194,13 @@ static void refusals(void) {
         {{pixels, 4, -1, 12, TSM_BGR}, "4x-1"},       {{pixels, 16385, 1, 49155, TSM_BGR}, "16384"},
         {{pixels, 1, 16385, 3, TSM_BGR}, "16384"},    {{pixels, 4, 4, 11, TSM_BGR}, "at least 12"},
         {{pixels, 4, 4, 12, (tsm_format)7}, "found: 7"},
+        {{pixels, 4, 4, SIZE_MAX, TSM_BGR}, "at most"},
+        {{pixels, 4, 4, (PTRDIFF_MAX - 12) / 4 + 1, TSM_BGR}, "at most"},
+        {{pixels, 2, 1, PTRDIFF_MAX - 5, TSM_BGR}, "at most"},
+        {{pixels, 1, 16384, (PTRDIFF_MAX - 3) / 16384 + 1, TSM_RGB}, "at most"},
     };
-    tsm_stream *stream = stream_of(1), *none = stream;
+    const tsm_image farthest = {pixels, 2, 1, PTRDIFF_MAX - 6, TSM_BGR}; /* the largest stride: of a single row */
+    tsm_stream *stream = stream_of(1), *other = stream_of(1), *none = stream;
     float frame[FLOATS], before[3], steps[5];
     CHECK(step(stream, 3));
     memcpy(before, tsm_scores(stream, NULL), sizeof before);
@@ -203,6 +208,8 @@ static void refusals(void) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK(tsm_step_image(stream, &bad[i].image) == TSM_E_ARGUMENT && strstr(tsm_error(stream), bad[i].says));
     CHECK(tsm_step_image(stream, NULL) == TSM_E_ARGUMENT);
+    CHECK(tsm_step_image(other, &farthest) == TSM_OK);
+    tsm_stream_free(other);
     CHECK(tsm_step_tensor(stream, NULL, FLOATS) == TSM_E_ARGUMENT);
     CHECK(tsm_step_tensor(stream, frame, FLOATS - 1) == TSM_E_ARGUMENT && strstr(tsm_error(stream), "1199"));
     CHECK(tsm_state_get(stream, 2, frame, 5) == TSM_E_ARGUMENT && strstr(tsm_error(stream), "less than 2"));
