@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import abi
-from .errors import DeviceError, FrameError, RuntimeFailure, UsageError
+from .errors import DeviceError, FrameError, RuntimeFailure
 
 Floats = NDArray[np.float32]
 FLOAT, BYTE = np.dtype(np.float32), np.dtype(np.uint8)
@@ -24,15 +24,6 @@ def check_array(name: str, value: object, dtype: np.dtype[Any], shape: tuple[int
     if not isinstance(value, np.ndarray):
         raise FrameError(f"'{name}' is no array.", found=type(value).__name__, allowed=allowed)
     raise FrameError(f"'{name}' does not fit.", found=f"{value.dtype} {list(value.shape)}", allowed=allowed)
-
-
-def check_threads(value: int) -> int:
-    """Return a stream's number of threads, 1 to 64; UsageError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= abi.MAX_THREADS:
-        raise UsageError(
-            "Bad number of threads.", found=value, allowed=f"an integer from 1 to {abi.MAX_THREADS}"
-        )
-    return value
 
 
 def address(array: NDArray[Any]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import threading
+import os
 import weakref
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import abi
-from ._marshal import BYTE, FLOAT, Floats, address, check_array, check_threads, failure_of
+from ._guard import Guard
+from ._marshal import BYTE, FLOAT, Floats, address, check_array, failure_of
 from .errors import EdgeError, FrameError, RuntimeFailure, UnknownName
 
 if TYPE_CHECKING:
@@ -31,14 +32,18 @@ class Timing(NamedTuple):
 
 
 class Stream(AbstractContextManager["Stream"]):
-    """The states of one camera. Made by :meth:`tsm_edge.runtime.Model.stream`."""
+    """The states of one camera. Made by :meth:`tsm_edge.runtime.Model.stream`.
+
+    A call in one thread refuses every other thread's, except :meth:`close`, which waits for it. A child process that
+    has inherited the stream by a fork can only close it.
+    """
 
     def __init__(self, model: Model, threads: int) -> None:
         handle = ctypes.c_void_p()
         text = ctypes.create_string_buffer(abi.ERROR_SIZE)
         library = model._library
         status = library.tsm_stream_new(
-            model._handle, check_threads(threads), ctypes.byref(handle), text, len(text)
+            model._handle, abi.check_threads(threads), ctypes.byref(handle), text, len(text)
         )
         if status != abi.OK:
             raise abi.error_from(failure_of(status), text.value)
@@ -46,11 +51,10 @@ class Stream(AbstractContextManager["Stream"]):
         self._input = model.signature.inputs[0]
         self._library = library
         self._handle = handle
-        self._busy = threading.Lock()
         count = ctypes.c_size_t()
         scores = library.tsm_scores(handle, ctypes.byref(count))  # one place for all steps of the stream
         self._scores = np.ctypeslib.as_array(scores, (count.value,))
-        self._finalizer = weakref.finalize(self, library.tsm_stream_free, handle)
+        self._guard = Guard(weakref.finalize(self, library.tsm_stream_free, handle))
 
     def step(self, frame: NDArray[np.uint8], *, format: str = "bgr") -> Floats:
         """Take one picture and return its scores.
@@ -78,7 +82,8 @@ class Stream(AbstractContextManager["Stream"]):
         height, width, _ = frame.shape
         if frame.strides[1:] != (3, 1) or frame.strides[0] < 3 * width:  # a mirrored or planar view
             frame = np.ascontiguousarray(frame)
-        image = abi.Image(address(frame), width, height, frame.strides[0], abi.FORMATS[format])
+        stride = frame.strides[0] if height > 1 else 3 * width  # of a single row numpy keeps any
+        image = abi.Image(address(frame), width, height, stride, abi.FORMATS[format])
         return self._step(self._library.tsm_step_image, ctypes.byref(image))
 
     def step_tensor(self, tensor: Floats) -> Floats:
@@ -122,18 +127,22 @@ class Stream(AbstractContextManager["Stream"]):
 
     def timings(self) -> list[Timing]:
         """Return the time of each operation in the last step that was profiled, in running order."""
-        self._occupy()
+        self._enter()
         try:
             count = ctypes.c_size_t()
             values = self._library.tsm_op_ns(self._handle, ctypes.byref(count))
             ns = [int(values[index]) for index in range(count.value)]
         finally:
-            self._busy.release()
+            self._guard.leave()
         return [Timing(op.kernel, op.layer, op.schedule, t) for op, t in zip(self.model.ops(), ns)]
 
     def close(self) -> None:
-        """Stop the workers and free the memory. A second call does nothing."""
-        self._finalizer()
+        """Stop the workers and free the memory, after the step that another thread has under way.
+
+        Called within a step of its own thread (by a signal handler), it leaves that to the end of the step. A second
+        call does nothing.
+        """
+        self._guard.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -141,32 +150,47 @@ class Stream(AbstractContextManager["Stream"]):
         self.close()
 
     def _step(self, function: Any, *arguments: Any) -> Floats:
-        self._occupy()
+        self._enter()
         try:
             self._check(FrameError, function(self._handle, *arguments))
             return self._scores.copy()
         finally:
-            self._busy.release()
+            self._guard.leave()
 
     def _call(self, refusal: type[EdgeError], function: Any, *arguments: Any) -> None:
-        self._occupy()
+        self._enter()
         try:
             self._check(refusal, function(self._handle, *arguments))
         finally:
-            self._busy.release()
+            self._guard.leave()
 
     def _check(self, refusal: type[EdgeError], status: int) -> None:
         if status != abi.OK:
             kind = refusal if status == abi.ARGUMENT else failure_of(status)
             raise abi.error_from(kind, self._library.tsm_error(self._handle))
 
-    def _occupy(self) -> None:
-        """Refuse a closed stream, and a second thread in the same stream: C would only crash."""
-        if not self._busy.acquire(blocking=False):
+    def _enter(self) -> None:
+        """Make the stream this thread's until its guard is left; C would only crash on what is refused here."""
+        guard = self._guard
+        if guard.inherited:
+            raise RuntimeFailure(
+                "The stream belongs to the process that this one was forked from.",
+                found=f"process {os.getpid()}, a child by fork",
+                hint="make a new stream in the child process",
+            )
+        if not guard.enter(wait=False):
             raise RuntimeFailure(
                 "Two threads use one stream at the same time.",
                 hint="make a stream for each with model.stream()",
             )
-        if not self._finalizer.alive:
-            self._busy.release()
-            raise RuntimeFailure("The stream is closed.", hint="make a new one with model.stream()")
+        if guard.calls == 1 and not guard.closing:
+            return
+        within = guard.calls > 1
+        guard.leave()
+        if within:
+            raise RuntimeFailure(
+                "A call of this stream is under way in this thread.",
+                found="a call by a signal handler or destructor that interrupted it",
+                hint="let the handler set a flag, and look at it between two steps",
+            )
+        raise RuntimeFailure("The stream is closed.", hint="make a new one with model.stream()")

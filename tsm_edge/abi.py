@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes as c
 from pathlib import Path
 
-from .errors import EdgeError, RuntimeFailure
+from .errors import EdgeError, RuntimeFailure, UsageError
 
-OK, ARGUMENT, MEMORY, CPU, DEVICE, THREADS = range(6)
+OK, ARGUMENT, MEMORY, CPU, DEVICE, THREADS, BUSY, FORKED = range(8)
 FORMATS = {"bgr": 0, "rgb": 1}
 ERROR_SIZE = 512
 MAX_THREADS = 64
@@ -102,6 +102,13 @@ _PROTOTYPES = {
     "tsm_op_ns": (c.POINTER(c.c_uint64), [_handle, c.POINTER(_size)]),
     "tsm_error": (c.c_char_p, [_handle]),
 }
+
+
+def check_threads(value: int) -> int:
+    """Return a stream's number of threads, 1 to 64; UsageError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_THREADS:
+        raise UsageError("Bad number of threads.", found=value, allowed=f"an integer from 1 to {MAX_THREADS}")
+    return value
 
 
 def load(path: Path) -> c.CDLL:

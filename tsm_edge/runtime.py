@@ -16,12 +16,14 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 from . import abi, bundle
+from ._guard import Guard
 from ._marshal import failure_of
 from ._stream import Stream, Timing
 from .errors import BundleError, RuntimeFailure, UnsupportedHost
@@ -52,6 +54,7 @@ def open(path: str | os.PathLike[str], threads: int | None = None) -> Model:
         threads: threads of a stream, 1 to 64; the manifest's number when None.
 
     Raises:
+        UsageError: ``threads`` is out of its range.
         BundleError: the bundle is not whole, or not for this machine; nothing of it has been loaded then, except
             for ``wrong-cpu``, which the library itself finds out.
         DeviceError: a GPU bundle, and no device or driver of this machine can run it.
@@ -61,9 +64,14 @@ def open(path: str | os.PathLike[str], threads: int | None = None) -> Model:
 
 
 class Model(AbstractContextManager["Model"]):
-    """An opened bundle. Closing it frees its streams; leaving it to the garbage collector does the same."""
+    """An opened bundle. Closing it frees its streams; leaving it to the garbage collector does the same.
+
+    In a child process by fork, a bundle for the CPU can be used on, with new streams; one for a GPU cannot.
+    """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
+        if threads is not None:
+            abi.check_threads(threads)
         self.manifest: Manifest = bundle.verify(path)
         bundle.check_host(self.manifest)
         if self.manifest.target.link == "static":
@@ -84,7 +92,7 @@ class Model(AbstractContextManager["Model"]):
             raise abi.error_from(failure_of(status), text.value)
         self._handle = handle
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
-        self._finalizer = weakref.finalize(self, self._library.tsm_close, handle)
+        self._guard = Guard(weakref.finalize(self, self._library.tsm_close, handle))
         self._check_states()
 
     @property
@@ -105,42 +113,60 @@ class Model(AbstractContextManager["Model"]):
     @property
     def device(self) -> str:
         """What the model runs on: the CPU's instruction sets, or the accelerator and its driver."""
-        self._alive()
-        text: bytes = self._library.tsm_device(self._handle)
-        return text.decode("utf-8", "replace")
+        with self._call():
+            text: bytes = self._library.tsm_device(self._handle)
+            return text.decode("utf-8", "replace")
 
     def stream(self, threads: int | None = None) -> Stream:
         """Return a new stream with zero states; ``threads`` (1 to 64) defaults to the model's."""
-        self._alive()
-        stream = Stream(self, self.threads if threads is None else threads)
-        self._streams.add(stream)
+        with self._call():
+            stream = Stream(self, self.threads if threads is None else threads)
+            self._streams.add(stream)
+        if self._guard.closing:  # meanwhile, by a signal handler
+            stream.close()
         return stream
 
     def ops(self) -> list[Operation]:
         """Return the operations of a step in running order."""
-        self._alive()
         model, info, found = abi.ModelInfo(), abi.OpInfo(), []
-        self._library.tsm_info(self._handle, ctypes.byref(model))
-        for index in range(model.op_count):
-            self._library.tsm_op(self._handle, index, ctypes.byref(info))
-            names = (info.kernel.decode(), info.layer.decode(), info.schedule.decode())
-            found.append(Operation(*names, int(info.macs), int(info.bytes)))
+        with self._call():
+            self._library.tsm_info(self._handle, ctypes.byref(model))
+            for index in range(model.op_count):
+                self._library.tsm_op(self._handle, index, ctypes.byref(info))
+                names = (info.kernel.decode(), info.layer.decode(), info.schedule.decode())
+                found.append(Operation(*names, int(info.macs), int(info.bytes)))
         return found
 
     def close(self) -> None:
-        """Free the streams and the model. A second call does nothing."""
-        for stream in list(self._streams):
+        """Free the streams, each after the step that another thread has under way, and the model.
+
+        A second call does nothing.
+        """
+        self._guard.closing = True  # no further streams
+        self._guard.enter(wait=True)
+        try:
+            streams = list(self._streams)
+        finally:
+            self._guard.leave()
+        for stream in streams:
             stream.close()
-        self._finalizer()
+        self._guard.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
-    def _alive(self) -> None:
-        if not self._finalizer.alive:
-            raise RuntimeFailure("The model is closed.", hint="open the bundle again")
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """Keep the handle from being freed for the time of a call; RuntimeFailure when the model is closed."""
+        self._guard.enter(wait=True)
+        try:
+            if self._guard.closing:
+                raise RuntimeFailure("The model is closed.", hint="open the bundle again")
+            yield
+        finally:
+            self._guard.leave()
 
     def _check_states(self) -> None:
         info = abi.ModelInfo()

@@ -15,10 +15,8 @@ PRECISIONS = ("fp16", "fp32")
 #: the largest CL_DEVICE_MEM_BASE_ADDR_ALIGN of the devices we know, 4096 bits; more than CUDA asks for
 ALIGN = 512
 LIBRARIES = ("m", "dl", "pthread")
-SHARED = tuple(
-    f"{name}.c"
-    for name in ["checks", "cpu", "feed", "image", "message", "placement", "resample", "tensor", "threads"]
-)
+_SHARED = ["checks", "cpu", "feed", "guard", "image", "message", "placement", "resample", "tensor", "threads"]
+SHARED = tuple(f"{name}.c" for name in _SHARED)
 
 
 def machine(target: EdgeTarget, precision: str) -> Machine:

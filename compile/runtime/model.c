@@ -26,13 +26,15 @@ tsm_status tsm_open(tsm_model **out, char *error, size_t error_size) {
     }
     model->plan = plan;
     model->weights = weights;
+    atomic_init(&model->users, 1);
     snprintf(model->device, sizeof model->device, "the CPU: %s", tsm_cpu_found(found, sizeof found));
     *out = model;
     return TSM_OK;
 }
 
 void tsm_close(tsm_model *model) {
-    if (model != NULL) tsm_release(model->weights, model->plan->weights_bytes);
+    if (model == NULL || atomic_fetch_sub(&model->users, 1) > 1) return;
+    tsm_release(model->weights, model->plan->weights_bytes);
     free(model);
 }
 

@@ -46,6 +46,9 @@ tsm_status tsm_stream_new(const tsm_model *model, int32_t threads, tsm_stream **
         return tsm_refuse(TSM_E_ARGUMENT, error, error_size, "tsm_stream_new: model or out is NULL");
     tsm_stream *s = calloc(1, sizeof *s);
     if (s == NULL) return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_stream_new: out of memory");
+    tsm_guard_open(&s->guard);
+    s->model = (tsm_model *)(uintptr_t)model; /* only its count of users changes */
+    atomic_fetch_add(&s->model->users, 1);
     s->plan = model->plan;
     s->weights = model->weights;
     const tsm_status status =
@@ -66,10 +69,12 @@ tsm_status tsm_stream_new(const tsm_model *model, int32_t threads, tsm_stream **
 
 void tsm_stream_free(tsm_stream *s) {
     if (s == NULL) return;
+    tsm_guard_close(&s->guard);
     tsm_feed_close(&s->feed);
     free(s->memory);
     free(s->op_ns);
     tsm_release(s->arena, block_bytes(s));
+    tsm_close(s->model);
     free(s);
 }
 
@@ -108,19 +113,25 @@ static float *input_of(const tsm_stream *s) { return (float *)(void *)(s->arena 
 
 tsm_status tsm_step_image(tsm_stream *s, const tsm_image *image) {
     if (s == NULL) return TSM_E_ARGUMENT;
+    tsm_status status = tsm_guard_enter(&s->guard, s->error);
+    if (status != TSM_OK) return status;
     tsm_pool_hold(s->feed.pool, 1);
-    const tsm_status status = tsm_feed_image(&s->feed, image, input_of(s), s->error);
+    status = tsm_feed_image(&s->feed, image, input_of(s), s->error);
     if (status == TSM_OK) run_plan(s);
     tsm_pool_hold(s->feed.pool, 0);
+    tsm_guard_leave(&s->guard);
     return status;
 }
 
 tsm_status tsm_step_tensor(tsm_stream *s, const float *nchw, size_t count) {
     if (s == NULL) return TSM_E_ARGUMENT;
+    tsm_status status = tsm_guard_enter(&s->guard, s->error);
+    if (status != TSM_OK) return status;
     tsm_pool_hold(s->feed.pool, 1);
-    const tsm_status status = tsm_feed_tensor(&s->feed, nchw, count, input_of(s), s->error);
+    status = tsm_feed_tensor(&s->feed, nchw, count, input_of(s), s->error);
     if (status == TSM_OK) run_plan(s);
     tsm_pool_hold(s->feed.pool, 0);
+    tsm_guard_leave(&s->guard);
     return status;
 }
 
@@ -128,8 +139,11 @@ tsm_status tsm_step_tensor(tsm_stream *s, const float *nchw, size_t count) {
 
 tsm_status tsm_reset(tsm_stream *s) {
     if (s == NULL) return TSM_E_ARGUMENT;
+    const tsm_status status = tsm_guard_enter(&s->guard, s->error);
+    if (status != TSM_OK) return status;
     memset(s->state[0], 0, s->plan->state_bytes);
     memset(s->state[1], 0, s->plan->state_bytes);
+    tsm_guard_leave(&s->guard);
     return TSM_OK;
 }
 
@@ -140,7 +154,10 @@ const float *tsm_scores(const tsm_stream *s, size_t *count) {
 
 tsm_status tsm_profile(tsm_stream *s, int on) {
     if (s == NULL) return TSM_E_ARGUMENT;
+    const tsm_status status = tsm_guard_enter(&s->guard, s->error);
+    if (status != TSM_OK) return status;
     s->profiling = on != 0;
+    tsm_guard_leave(&s->guard);
     return TSM_OK;
 }
 

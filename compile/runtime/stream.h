@@ -3,6 +3,7 @@
 #define TSM_STREAM_H
 
 #include "feed.h"
+#include "guard.h"
 #include "plan.h"
 #include "tsm_edge.h"
 
@@ -10,9 +11,12 @@ struct tsm_model {
     const tsm_plan *plan;
     char *weights; /* the plan's, on huge pages */
     char device[160];
+    atomic_int users; /* the opener and every stream: the last one frees it */
 };
 
 struct tsm_stream {
+    tsm_guard guard;
+    tsm_model *model;
     const tsm_plan *plan;
     const char *weights; /* the model's */
     int32_t threads;

@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     CHUNKS_PER_THREAD = 4,
@@ -67,6 +68,7 @@ typedef struct {
 
 struct tsm_pool {
     int32_t threads;
+    pid_t process; /* the workers' */
     atomic_int held; /* a step is going on */
     _Alignas(LINE) job job;
     _Alignas(LINE) atomic_int unfinished; /* chunks */
@@ -240,6 +242,7 @@ int tsm_pool_new(int32_t threads, tsm_pool **out) {
     if (posix_memalign((void **)&pool, LINE, bytes) != 0) return ENOMEM;
     memset(pool, 0, bytes);
     pool->threads = threads;
+    pool->process = getpid();
     for (int32_t i = 0; i < threads; i++) {
         pool->slots[i].pool = pool;
         pool->slots[i].index = i;
@@ -262,5 +265,9 @@ int tsm_pool_new(int32_t threads, tsm_pool **out) {
 }
 
 void tsm_pool_free(tsm_pool *pool) {
-    if (pool != NULL) end_workers(pool, pool->threads);
+    if (pool == NULL) return;
+    if (pool->process == getpid())
+        end_workers(pool, pool->threads);
+    else
+        free(pool); /* its locks may be held by threads of the parent: they are left as they are */
 }

@@ -12,7 +12,7 @@ typedef void (*tsm_task)(const void *context, int32_t thread, int32_t begin, int
 /* Starts threads - 1 workers, threads >= 2. Returns 0 and sets *out, or an errno. */
 int tsm_pool_new(int32_t threads, tsm_pool **out);
 
-/* Stops and joins the workers. NULL is allowed. */
+/* Stops and joins the workers. NULL is allowed. A forked child has no workers: there it only frees the memory. */
 void tsm_pool_free(tsm_pool *pool);
 
 /* Between hold(1) and hold(0) workers without work yield their CPU, but do not sleep: more jobs are about to come. */

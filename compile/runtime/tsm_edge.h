@@ -2,7 +2,14 @@
  *
  * A model is opened once; every camera is a stream of its own over the one copy of the weights. A step takes
  * one frame, leaves the class scores and advances the stream's states. Nothing is global: streams are
- * independent of each other, and one stream is used by one thread at a time.
+ * independent of each other, and one stream is used by one thread at a time; a second one gets TSM_E_BUSY.
+ *
+ * Fork: a child has neither the worker threads nor the GPU of its parent. What takes an inherited stream returns
+ * TSM_E_FORKED there, and tsm_stream_free and tsm_close only free memory. A CPU model can be used on: make new streams
+ * of it. A GPU bundle is opened in the child only when the parent has opened none: drivers do not survive a fork.
+ *
+ * Exit: nothing needs to be freed. A GPU bundle waits at exit for the step under way, 5 seconds at most, before its
+ * driver goes down; a step that begins later is refused with TSM_E_DEVICE.
  *
  *     char error[TSM_ERROR_SIZE];
  *     tsm_model *model;
@@ -46,13 +53,16 @@ typedef enum {
     TSM_E_MEMORY = 2,   /* an allocation failed */
     TSM_E_CPU = 3,      /* this CPU lacks an instruction set that the kernels use */
     TSM_E_DEVICE = 4,   /* no accelerator can run this, or it failed */
-    TSM_E_THREADS = 5   /* the system refused a worker thread */
+    TSM_E_THREADS = 5,  /* the system refused a worker thread */
+    TSM_E_BUSY = 6,     /* another thread is in a call of this stream, or frees it; tsm_error is that call's */
+    TSM_E_FORKED = 7    /* the stream, or a GPU's model, belongs to the process that this one was forked from */
 } tsm_status;
 
 /* Order of the three bytes of a pixel in memory. OpenCV frames are TSM_BGR. */
 typedef enum { TSM_BGR = 0, TSM_RGB = 1 } tsm_format;
 
-/* An 8-bit image, three interleaved channels. Rows start `stride` bytes apart, stride >= 3 * width. */
+/* An 8-bit image, three interleaved channels. Rows start `stride` bytes apart,
+ * 3 * width <= stride <= (PTRDIFF_MAX - 3 * width) / height. */
 typedef struct {
     const uint8_t *pixels;
     int32_t width, height; /* pixels, 1 to TSM_MAX_IMAGE_SIDE */
@@ -112,7 +122,7 @@ typedef struct {
  * On failure *out is NULL and `error` (error_size bytes, may be NULL) says what is missing. */
 TSM_API tsm_status tsm_open(tsm_model **out, char *error, size_t error_size);
 
-/* Frees the model; its streams must have been freed before. NULL is allowed. */
+/* Frees the model; one whose streams are still open is freed with the last of them. NULL is allowed. */
 TSM_API void tsm_close(tsm_model *model);
 
 /* Fills *info; its pointers stay valid until tsm_close. */
@@ -133,7 +143,9 @@ TSM_API tsm_status tsm_state_info(const tsm_model *model, size_t index, tsm_tens
 TSM_API tsm_status tsm_stream_new(const tsm_model *model, int32_t threads, tsm_stream **out, char *error,
                                   size_t error_size);
 
-/* Stops the workers and frees the stream. NULL is allowed. */
+/* Waits for the call that another thread has under way, stops the workers and frees the stream. NULL is allowed. A call
+ * that begins later is use after free, as with free(). Not for a signal handler: it would wait for the step that it
+ * interrupted. */
 TSM_API void tsm_stream_free(tsm_stream *stream);
 
 /* One step from an image: it is resized as Pillow does it (bilinear, antialiased, bit-equal), the centre is cropped,

@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* -- Controls, which tests reach with dlsym ------------------------------------------------------------------------ */
 
 int stand_in_hang = 0;
+int stand_in_polls = 2; /* questions until a command is done; STAND_IN_POLLS sets it */
 long stand_in_fail_at = 0; /* the call of this number fails, counted from 1; 0: none */
 int stand_in_fail_code = 2, stand_in_fail_forever = 0;
 long stand_in_calls = 0;
@@ -21,6 +23,22 @@ char stand_in_log[1 << 18];
 char stand_in_misuse[256];
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Where a real driver waits for ever or crashes: in a child of the process that loaded it, and once it has gone down. */
+static pid_t loaded_by;
+static volatile int gone;
+
+__attribute__((constructor)) static void load(void) {
+    const char *polls = getenv("STAND_IN_POLLS");
+    if (polls != NULL) stand_in_polls = atoi(polls);
+    loaded_by = getpid();
+}
+
+static void be_alive(const char *name) {
+    if (loaded_by == getpid() && !gone) return;
+    fprintf(stderr, "stand-in: %s %s\n", name, gone ? "after the end of the driver" : "in a forked child");
+    abort();
+}
 
 __attribute__((format(printf, 1, 2))) static void misuse(const char *format, ...) {
     va_list arguments;
@@ -31,6 +49,7 @@ __attribute__((format(printf, 1, 2))) static void misuse(const char *format, ...
 
 /* Notes a call; 0, or the code that it has to return. */
 __attribute__((format(printf, 2, 3))) static int call(const char *name, const char *format, ...) {
+    be_alive(name);
     const size_t used = strlen(stand_in_log), room = sizeof stand_in_log - used;
     const int length = snprintf(stand_in_log + used, room, "%s ", name);
     va_list arguments;
@@ -93,6 +112,7 @@ static void died(char kind, void *handle) {
 /* At the end of a program: the log, what was misused and what was left. */
 __attribute__((destructor)) static void write_log(void) {
     char kinds[64];
+    gone = 1;
     const char *path = getenv("STAND_IN_LOG");
     FILE *file = path != NULL ? fopen(path, "w") : NULL;
     if (file == NULL) return;

@@ -150,7 +150,7 @@ static void run_command(const command *c) {
 
 static void take(CUstream stream, command c, int pinned) {
     if (find('s', stream) < 0) return;
-    stream->unready = 2;
+    stream->unready = stand_in_polls;
     if (stream->captured == NULL) {
         run_command(&c);
         return;
@@ -395,7 +395,7 @@ CUresult cuGraphInstantiate(CUgraphExec *made, CUgraph graph, CUgraphNode *node,
 CUresult cuGraphLaunch(CUgraphExec made, CUstream stream) {
     CALL("cuGraphLaunch", "%s", "");
     const struct CUgraph_st *graph = (const void *)made;
-    stream->unready = 2;
+    stream->unready = stand_in_polls;
     for (int i = 0; find('x', made) >= 0 && i < graph->count; i++) run_command(&graph->commands[i]);
     END(CUDA_SUCCESS);
 }

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,8 @@ def test_views_of_a_frame(model):
         "every second column": large[:, ::2],
         "planar": np.ascontiguousarray(large.transpose(2, 0, 1)).transpose(1, 2, 0),
         "one row": large[:1],
+        "one row of a mirror": large[::-1][:1],
+        "one row, the next one far away": np.lib.stride_tricks.as_strided(large, (1, 120, 3), (2**62, 3, 1)),
     }
     for name, view in views.items():
         direct, copied = model.stream().step(view), model.stream().step(view.copy())
@@ -258,8 +261,21 @@ def test_streams_are_independent_also_in_threads(model):
 
 def test_two_threads_in_one_stream_are_refused(model):
     stream = model.stream()
-    with stream._busy, pytest.raises(RuntimeFailure, match="Two threads"):
-        stream.step(picture())
+    entered, leave = threading.Event(), threading.Event()
+
+    def call():
+        with stream._guard._lock:
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    entered.wait()
+    for refused in (lambda: stream.step(picture()), stream.states, stream.timings, stream.reset, stream.profile):
+        with pytest.raises(RuntimeFailure, match="Two threads"):
+            refused()
+    leave.set()
+    thread.join()
     stream.step(picture())
 
 
@@ -283,16 +299,20 @@ def test_a_stream_keeps_its_model(tiny):
     stream = tsm_edge.open(tiny).stream()
     gc.collect()
     assert stream.step(picture()).shape == (CLASSES,)
-    finalizer = stream.model._finalizer
+    freed = weakref.ref(stream.model)
+    release = stream.model._guard._release
     del stream
     gc.collect()
-    assert not finalizer.alive
+    assert freed() is None and not release.alive
 
 
 @pytest.mark.parametrize("threads", [0, 65, 1.5, True, "2"])
-def test_bad_thread_counts(model, threads):
+def test_bad_thread_counts(tiny, model, threads):
     with pytest.raises(UsageError, match="threads"):
         model.stream(threads=threads)
+    with pytest.raises(UsageError) as caught:
+        tsm_edge.open(tiny, threads=threads)
+    assert caught.value.allowed == "an integer from 1 to 64"
 
 
 def test_a_relative_path_and_threads(tiny, monkeypatch):

@@ -6,8 +6,16 @@
  *     score_c = mean of channel c of mixed + c * steps'   one item
  *
  * Macros choose other plans: TINY_CROP, TINY_RESIZE (heights, and widths where TINY_CROP_WIDTH and TINY_RESIZE_WIDTH are
- * not given), TINY_STRETCH, TINY_SCALE, TINY_COLOR (of plan.h), TINY_SCORES, TINY_IDLE, TINY_REQUIRES, TINY_NO_IMAGE, TINY_BEST (the class that
- * grows fastest), TINY_BIAS (an expression added to every score, such as NAN or tick()). */
+ * not given), TINY_STRETCH, TINY_SCALE, TINY_COLOR (of plan.h), TINY_SCORES, TINY_IDLE, TINY_REQUIRES, TINY_NO_IMAGE,
+ * TINY_BEST (the class that grows fastest), TINY_SLOW_MS (how long a step lasts), TINY_BIAS (an expression added to
+ * every score, such as NAN or tick()). */
+#ifdef TINY_SLOW_MS
+#define _POSIX_C_SOURCE 200809L
+#include <time.h>
+#define TAKE_TIME() nanosleep(&(struct timespec){0, (TINY_SLOW_MS) * 1000000L}, NULL)
+#else
+#define TAKE_TIME() (void)0
+#endif
 #include "plan.h"
 
 #ifndef TINY_CROP
@@ -80,6 +88,7 @@ static void mix(const tsm_memory *m, int32_t begin, int32_t end) {
 
 static void count(const tsm_memory *m, int32_t begin, int32_t end) {
     (void)begin, (void)end;
+    TAKE_TIME();
     for (int32_t i = 0; i < STEPS; i++) out(m->state_out, STEPS_AT)[i] = in(m->state_in, STEPS_AT)[i] + 1.0f;
 }
 

@@ -26,10 +26,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import strict_json
 from ..errors import DataError
-from ..files import read_picture
-from .store import MAX_INDEX_BYTES, MAX_INDEX_VALUES, Store, Writer, is_store, open_store
+from .store import Store, Writer, is_store, open_store
 
 Pixels = NDArray[np.uint8]
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
@@ -114,7 +112,7 @@ def decoded(
     if is_store(cache):
         try:
             store = open_store(cache)
-            facts = strict_json.loads(store.origin, MAX_INDEX_BYTES, MAX_INDEX_VALUES)
+            facts = json.loads(store.origin)
             if facts["key"] == key:
                 return store, [Skipped(*each) for each in facts["skipped"]]
         except (DataError, ValueError, KeyError, TypeError):
@@ -241,15 +239,17 @@ def _video(path: Path, rate_fps: float) -> Iterator[Pixels]:
 
 
 def _pictures(path: Path) -> Iterator[Pixels]:
+    import cv2
+
     names = [
         each for each in path.iterdir() if each.suffix.lower() in PICTURES and not each.name.startswith(".")
     ]
     for each in sorted(
         names, key=lambda one: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", one.name)]
     ):
-        frame = read_picture(each)
+        frame = cv2.imread(str(each), cv2.IMREAD_COLOR)
         if frame is None:
-            raise DataError("cannot be read", found=f"{each.name} is no picture, or too large")
+            raise DataError("cannot be read", found=f"{each.name} is no picture")
         yield frame[:, :, ::-1]
 
 

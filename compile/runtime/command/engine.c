@@ -14,7 +14,9 @@ static int exit_code(tsm_status status) {
     case TSM_E_CPU: return EXIT_HOST;
     case TSM_E_DEVICE: return EXIT_DEVICE;
     case TSM_E_MEMORY:
-    case TSM_E_THREADS: break;
+    case TSM_E_THREADS:
+    case TSM_E_BUSY:
+    case TSM_E_FORKED: break;
     }
     return EXIT_FAILED;
 }

@@ -1,10 +1,12 @@
 /* gpu_model.c: opening a model on a GPU and asking what is in it. */
 #include "checks.h"
+#include "gpu_process.h"
 #include "gpu_stream.h"
 #include "message.h"
 #include "tensor.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 tsm_status tsm_open(tsm_model **out, char *error, size_t error_size) {
     if (out == NULL) return tsm_refuse(TSM_E_ARGUMENT, error, error_size, "tsm_open: out is NULL");
@@ -18,22 +20,30 @@ tsm_status tsm_open(tsm_model **out, char *error, size_t error_size) {
                              &plan->input};
     char why[TSM_ERROR_SIZE];
     tsm_status status = tsm_check(&needs, why);
+    if (status == TSM_OK) status = tsm_gpu_process_open(plan, why);
     if (status != TSM_OK) return tsm_refuse(status, error, error_size, "%s", why);
     tsm_model *model = malloc(sizeof *model);
     if (model == NULL) return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_open: out of memory");
     model->plan = plan;
+    model->process = (int)getpid();
+    atomic_init(&model->users, 1);
     status = tsm_device_open(plan, &model->device, why);
     if (status != TSM_OK) {
         free(model);
         return tsm_refuse(status, error, error_size, "%s", why);
     }
+    tsm_gpu_process_opened();
     *out = model;
     return TSM_OK;
 }
 
 void tsm_close(tsm_model *model) {
-    if (model == NULL) return;
-    tsm_device_close(model->device);
+    char ignored[TSM_ERROR_SIZE];
+    if (model == NULL || atomic_fetch_sub(&model->users, 1) > 1) return;
+    if (model->process == (int)getpid() && tsm_gpu_process_enter(ignored) == TSM_OK) { /* else its driver is gone */
+        tsm_device_close(model->device);
+        tsm_gpu_process_leave();
+    }
     free(model);
 }
 

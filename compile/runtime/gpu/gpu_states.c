@@ -19,19 +19,15 @@ static tsm_status no_memory(char *error, const tsm_plan_tensor *state) {
     return tsm_refuse(TSM_E_MEMORY, error, TSM_ERROR_SIZE, "out of memory for a copy of state %s", state->name);
 }
 
-tsm_status tsm_state_get(const tsm_stream *stream, size_t index, float *nchw, size_t count) {
-    if (stream == NULL) return TSM_E_ARGUMENT;
-    /* To read a state changes nothing that the caller can see but the text of the last error. */
-    tsm_stream *s = (tsm_stream *)(uintptr_t)stream;
-    tsm_status status = tsm_tensor_find(s->plan->states, s->plan->state_count, index, nchw, count, s->error);
-    if (status == TSM_OK) status = tsm_gpu_alive(s->queue->device, s->error);
-    if (status != TSM_OK) return status;
+static tsm_status get(tsm_stream *s, size_t index, float *nchw, size_t count) {
+    const tsm_status found = tsm_tensor_find(s->plan->states, s->plan->state_count, index, nchw, count, s->error);
+    if (found != TSM_OK) return found;
     tsm_plan_tensor state = s->plan->states[index];
     uint16_t *halves;
     float *floats = room(&state, &halves);
     if (floats == NULL) return no_memory(s->error, &state);
     void *host = s->plan->half ? (void *)halves : (void *)floats;
-    status = tsm_queue_download(s->queue, s->in, state.offset, state.bytes, host, s->error);
+    tsm_status status = tsm_queue_download(s->queue, s->in, state.offset, state.bytes, host, s->error);
     if (status == TSM_OK) status = tsm_gpu_wait(s->queue, 0, s->error);
     if (status == TSM_OK) {
         for (size_t i = 0; s->plan->half && i < count; i++) floats[i] = tsm_float_from_half(halves[i]);
@@ -43,11 +39,9 @@ tsm_status tsm_state_get(const tsm_stream *stream, size_t index, float *nchw, si
     return status;
 }
 
-tsm_status tsm_state_set(tsm_stream *s, size_t index, const float *nchw, size_t count) {
-    if (s == NULL) return TSM_E_ARGUMENT;
-    tsm_status status = tsm_tensor_find(s->plan->states, s->plan->state_count, index, nchw, count, s->error);
-    if (status == TSM_OK) status = tsm_gpu_alive(s->queue->device, s->error);
-    if (status != TSM_OK) return status;
+static tsm_status set(tsm_stream *s, size_t index, const float *nchw, size_t count) {
+    const tsm_status found = tsm_tensor_find(s->plan->states, s->plan->state_count, index, nchw, count, s->error);
+    if (found != TSM_OK) return found;
     tsm_plan_tensor state = s->plan->states[index];
     const size_t offset = state.offset;
     uint16_t *halves;
@@ -57,8 +51,22 @@ tsm_status tsm_state_set(tsm_stream *s, size_t index, const float *nchw, size_t 
     tsm_tensor_store(&state, (char *)floats, nchw, 0, tsm_tensor_rows(&state));
     for (size_t i = 0; s->plan->half && i < count; i++) halves[i] = tsm_half_from_float(floats[i]);
     const void *host = s->plan->half ? (const void *)halves : (const void *)floats;
-    status = tsm_queue_upload(s->queue, s->in, offset, state.bytes, host, s->error);
+    tsm_status status = tsm_queue_upload(s->queue, s->in, offset, state.bytes, host, s->error);
     if (status == TSM_OK) status = tsm_gpu_wait(s->queue, 0, s->error);
     if (atomic_load(&s->queue->device->state) != TSM_DEVICE_HUNG) free(floats);
     return status;
+}
+
+tsm_status tsm_state_get(const tsm_stream *stream, size_t index, float *nchw, size_t count) {
+    if (stream == NULL) return TSM_E_ARGUMENT;
+    /* To read a state changes nothing that the caller can see but the text of the last error. */
+    tsm_stream *s = (tsm_stream *)(uintptr_t)stream;
+    const tsm_status status = tsm_gpu_enter(s);
+    return status == TSM_OK ? tsm_gpu_leave(s, get(s, index, nchw, count)) : status;
+}
+
+tsm_status tsm_state_set(tsm_stream *s, size_t index, const float *nchw, size_t count) {
+    if (s == NULL) return TSM_E_ARGUMENT;
+    const tsm_status status = tsm_gpu_enter(s);
+    return status == TSM_OK ? tsm_gpu_leave(s, set(s, index, nchw, count)) : status;
 }
