@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
-from tsm_edge import __version__, atomic, bundle
+from tsm_edge import __version__, abi, atomic, bundle
 from tsm_edge.decision import DecisionRule
 from tsm_edge.errors import CompileError, UnsupportedTarget, UsageError
 from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
@@ -106,13 +106,15 @@ def compile(
 ) -> Compiled:
     """Compile a network for a target and write the bundle folder `output`.
 
-    precision: one of the family's, by default its first. cc: the C compiler's command where zig's will not do.
-    tuning: records of a search by measurement to follow, or a file for those of a new one.
+    precision: one of the family's, by default its first. threads: of a stream whose user names none, 1 to 64; by
+    default one a core, 4 at most. cc: the C compiler's command where zig's will not do. tuning: records of a search by
+    measurement to follow, or a file for those of a new one.
 
-    Raises EdgeError of the cause: UnsupportedTarget, ImportFailed, CompileError, OutputError, ToolMissing.
+    Raises EdgeError of the cause: UsageError, UnsupportedTarget, ImportFailed, CompileError, OutputError, ToolMissing.
     """
     backend = backend_of(target)
     precision = precision_of(backend, precision)
+    threads = min(target.cpu.cores, 4) if threads is None else abi.check_threads(threads)
     toolchain.check_compiler(target, cc)
     tuning.check(target)
     phases = Phases(progress, dump)
@@ -152,9 +154,7 @@ def compile(
         linked = toolchain.link(code, planned.weights, plan_c, target, cc)
     phases.save("plan.c", lambda: plan_c)
     with phases.phase("bundle"):
-        manifest = describe(
-            network, graph, planned, target, threads or min(target.cpu.cores, 4), precision, code
-        )
+        manifest = describe(network, graph, planned, target, threads, precision, code)
         files: dict[str, bytes | Path] = {**linked.files, "plan.txt": planned.plan.text().encode()}
         written = bundle.write(output, manifest, files, executable={"tsm-edge-run"})
     modelled = backend.modelled(planned, code, target, precision, manifest.threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -71,4 +72,5 @@ def record(
         source.close()
     say(f"{len(kept)} clips of '{label}' in {session.folder}")
     if kept:
-        print_next("tsm-edge train --data {} --out {}", out, Path(f"{out}-run"))
+        folder, run = shlex.quote(str(out)), shlex.quote(f"{out}-run")
+        print_next(f"tsm-edge train --data {folder} --out {run}")

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsm_edge.errors import EdgeError, ModelError
-from tsm_edge.report import shell
 from tsm_edge.sampling import Sampler
 from tsm_edge.terminal import say
 
@@ -98,11 +97,8 @@ def _untrained(model: Model) -> bool:
 
 def _next_command(model: Model, folder: Path) -> str:
     if _untrained(model):
-        manifest = model.manifest
-        return shell(
-            "tsm-edge compile {} --target {} --weights FILE", manifest.model.name, manifest.target.name
-        )
-    return shell("tsm-edge inspect {}", folder)
+        return f"tsm-edge compile {model.manifest.model.name} --target {model.manifest.target.name} --weights FILE"
+    return f"tsm-edge inspect {folder}"
 
 
 def _rate(model: Model) -> float:

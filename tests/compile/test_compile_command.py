@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tsm_edge import bundle
+from tsm_edge import bundle, target
 from tsm_edge.cli import cli
+from tsm_edge.compile import pipeline
+from tsm_edge.errors import UsageError
 
 SMALL = ["--width", "0.5", "--size", "64", "--classes", "5"]
 
@@ -96,6 +98,13 @@ def test_what_bad_input_is_told(arguments: list[str], code: int, words: list[str
     assert "Traceback" not in result.output
     for word in words:
         assert word in result.stderr
+
+
+@pytest.mark.parametrize("threads", [0, 65, 2.0])
+def test_bad_thread_counts_are_refused_before_any_work(threads: object, tmp_path: Path) -> None:
+    """Through Python; the command's option has the same range."""
+    with pytest.raises(UsageError, match="number of threads"):
+        pipeline.compile(None, target.load("local"), tmp_path / "bundle", threads=threads)  # type: ignore[arg-type]
 
 
 def test_a_folder_that_is_no_bundle_is_not_overwritten(tmp_path: Path) -> None:

@@ -35,11 +35,7 @@ def built() -> Callable[..., tuple[models.Model, Any]]:
     return lambda name, size=SMALL, seed=0: _built(name, size, seed)
 
 
-#: ResNet-101 is the blocks of ResNet-50 once more; tests/models/test_plain.py has it
-_QUICK = [name for name in models.names() if name != "tsm-resnet101"]
-
-
-@pytest.fixture(params=_QUICK)
+@pytest.fixture(params=models.names())
 def name(request: pytest.FixtureRequest) -> str:
-    """The models' names in turn, without the one that takes as long as all others."""
+    """Every model's name in turn."""
     return str(request.param)
