@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tsm_edge import atomic, temporaries
+from tsm_edge import atomic, strict_json, temporaries
 from tsm_edge.errors import UnsupportedTarget, UsageError
 from tsm_edge.target import EdgeTarget
 
@@ -31,6 +31,7 @@ from .schedules._rule import Kernel
 from .toolchain import Compiler
 
 FORMAT = 1
+MAX_BYTES = 16 << 20  # of a file of records
 ROUNDS = 7  # of all candidates of one operator, in turns
 CLEARED = (
     4 << 20
@@ -49,7 +50,7 @@ class Records:
     def load(cls, path: Path, target: EdgeTarget) -> Records:
         """Read a file of `save`; UsageError where it is not one, or not for this target."""
         try:
-            records = cls.parse(json.loads(path.read_text(encoding="utf-8")))
+            records = cls.parse(strict_json.read(path, MAX_BYTES))
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"'{path}' holds no tuning records.", found=error, hint="make one with --autotune FILE"

@@ -11,13 +11,11 @@ from typing import Any
 
 import click
 
-from tsm_edge import report, target
+from tsm_edge import models, report, target
 from tsm_edge.commands.model_options import model_from, model_options
 from tsm_edge.errors import UsageError
 from tsm_edge.models import read_labels
 from tsm_edge.terminal import say
-
-DEFAULT_MODEL = "tsm-mobilenetv2"
 
 
 def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -33,7 +31,7 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
 
 
 @click.command()
-@click.argument("model", default=DEFAULT_MODEL)
+@click.argument("model", required=False)
 @click.option(
     "--target",
     "target_name",
@@ -84,9 +82,10 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the summary.")
 def compile(
-    model: str,
+    model: str | None,
     target_name: str,
     weights: Path | None,
+    averaged: bool | None,
     seed: int,
     states: tuple[tuple[str, str], ...],
     backend: str | None,
@@ -105,12 +104,14 @@ def compile(
     MODEL is a name from `tsm-edge models` or an .onnx file. Without --weights a model of the zoo gets its shipped
     weights, or seeded random ones where it has none; the summary says which.
     """
+    if model is None:
+        raise no_model(target_name)
     device = target.load(target_name)
     if backend == "cpu" and device.fallback:
         device = target.load(device.fallback)
-    refuse_strangers(model, weights, states, {**parameters, "seed": seed})
+    refuse_strangers(model, weights, states, {**parameters, "seed": seed, "ema": averaged})
     if not model.endswith(".onnx"):
-        described = model_from(model, weights=weights, **parameters)
+        described = model_from(model, weights=weights, averaged=averaged, **parameters)
     from . import networks, pipeline, summary, toolchain  # torch and TVM load here, after the cheap checks
 
     pipeline.precision_of(pipeline.backend_of(device), precision)
@@ -121,7 +122,7 @@ def compile(
             labels = parameters["labels"]
             network = networks.onnx_file(Path(model), states, labels and read_labels(labels))
         else:
-            network = networks.zoo(described, weights, seed)
+            network = networks.zoo(described, weights, seed, averaged)
         folder = output or Path(f"{network.info.name}-{device.name}")
         compiled = pipeline.compile(
             network,
@@ -138,6 +139,17 @@ def compile(
         report.print_json(summary.document(compiled))
     else:
         summary.show(compiled, Path(model) if model.endswith(".onnx") else weights)
+
+
+def no_model(target_name: str) -> UsageError:
+    """The error for a command line that names no model."""
+    trained, plain = models.shipped(), models.names()
+    return UsageError(
+        "Which model is to be compiled?",
+        found="no MODEL",
+        allowed=f"{', '.join(trained)} (trained); {', '.join(plain)} (with --weights FILE); a path of an .onnx file",
+        hint=f"tsm-edge compile {trained[0] if trained else plain[0]} --target {target_name}",
+    )
 
 
 def words(command: str | None) -> list[str]:
@@ -160,7 +172,7 @@ def refuse_strangers(
         if states:
             raise UsageError("--state is for ONNX files; a model of the zoo knows its states.", found=model)
         return
-    for option in ("width", "size", "classes"):
+    for option in ("width", "size", "classes", "ema"):
         if parameters[option] is not None:
             raise UsageError(f"--{option} is for models of the zoo; an ONNX file has its own.", found=model)
     if weights is not None:

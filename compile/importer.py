@@ -39,7 +39,7 @@ def from_torch(step: torch.nn.Module, examples: Sequence[torch.Tensor], signatur
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch warns of its own use of a deprecated class
-        program = torch.export.export(step, tuple(examples))
+        module = from_exported_program(torch.export.export(step, tuple(examples)))
     arrays = {
         name.removesuffix(".weight").removeprefix("net."): value.numpy()
         for name, value in step.state_dict().items()
@@ -47,7 +47,7 @@ def from_torch(step: torch.nn.Module, examples: Sequence[torch.Tensor], signatur
     }
     inputs = [signature.inputs[0].name, *(pair.input.name for pair in signature.states)]
     outputs = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
-    return from_relax(from_exported_program(program), signature, inputs, outputs, arrays)
+    return from_relax(module, signature, inputs, outputs, arrays)
 
 
 def from_relax(

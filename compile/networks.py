@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tsm_edge import checkpoints, models
+from tsm_edge import checkpoints, external_data, models
 from tsm_edge.errors import ImportFailed, ModelError, UsageError
 from tsm_edge.manifest import ModelInfo, WeightsInfo
 from tsm_edge.onnx_meta import OnnxMeta
@@ -17,9 +17,11 @@ from .graph import Graph
 from .pipeline import Network
 
 
-def zoo(model: models.Model, weights: Path | None = None, seed: int = 0) -> Network:
+def zoo(
+    model: models.Model, weights: Path | None = None, seed: int = 0, averaged: bool | None = None
+) -> Network:
     """A shipped model with a checkpoint's weights or seeded ones."""
-    net, origin = checkpoints.prepare(model, weights, seed)
+    net, origin = checkpoints.prepare(model, weights, seed, averaged)
 
     def load() -> Graph:
         import torch
@@ -42,7 +44,7 @@ def onnx_file(
     classes = signature.outputs[0].shape[-1]
     names = _labels(labels, meta, classes)
     note = f"from {path.name}" + (f": {meta.weights.note}" if meta else "")
-    weights = WeightsInfo("onnx", note, checkpoints.sha256(path))
+    weights = WeightsInfo("onnx", note, external_data.digest(path))
     info = ModelInfo(meta.model if meta else path.stem, meta.parameters if meta else {}, weights, "onnx")
     preprocess = meta.preprocess if meta else default_preprocess(signature.inputs[0])
     return Network(info, lambda: load_onnx(file, signature), names, preprocess)
@@ -73,6 +75,7 @@ def read_onnx(path: Path) -> Any:
         raise ImportFailed(
             f"'{path}' does not exist.", found="no such file", hint="give the path of an .onnx file"
         )
+    external_data.files(path)  # its errors have words of their own
     try:
         file = onnx.load(str(path))
         onnx.checker.check_model(file)

@@ -14,23 +14,25 @@ from tsm_edge.signature import TensorSpec
 Step = Callable[[np.ndarray, "list[np.ndarray]"], "tuple[np.ndarray, list[np.ndarray]]"]
 
 
-def step_of(manifest: Manifest, weights: Path | None) -> Step:
+def step_of(manifest: Manifest, weights: Path | None, averaged: bool | None = None) -> Step:
     """The reference step `(frame, states) -> (scores, next states)` of a bundle.
 
     weights: the checkpoint or ONNX file the bundle was compiled from; checked against the manifest's sha256.
+    averaged: which of the weights in a checkpoint; by default those that the bundle was compiled from.
     """
     origin.check_file(manifest, weights, "verify")
     if manifest.model.source == "onnx":
         assert weights is not None
         return _onnx_step(manifest, weights)
-    return _torch_step(manifest, weights)
+    return _torch_step(manifest, weights, averaged)
 
 
-def _torch_step(manifest: Manifest, weights: Path | None) -> Step:
+def _torch_step(manifest: Manifest, weights: Path | None, averaged: bool | None) -> Step:
     import torch
 
-    seed = checkpoints.seed_of(manifest.model.weights)
-    net, _ = checkpoints.prepare(origin.model_of(manifest), weights, seed)
+    info = manifest.model.weights
+    averaged = checkpoints.averaged_of(info) if averaged is None else averaged
+    net, _ = checkpoints.prepare(origin.model_of(manifest), weights, checkpoints.seed_of(info), averaged)
 
     def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         with torch.no_grad():

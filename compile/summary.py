@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import textwrap
 from collections import Counter
 from ctypes.util import find_library
@@ -76,9 +75,7 @@ def show(compiled: Compiled, origin: Path | None) -> None:
     say()
     for schedule, layers in layers_of(compiled).items():
         text = f"{schedule}: {', '.join(layers)}"
-        say(
-            textwrap.fill(text, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-        )
+        say(textwrap.fill(text, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
     generic = compiled.generic_layers()
     if generic:
         say(
@@ -87,10 +84,11 @@ def show(compiled: Compiled, origin: Path | None) -> None:
             err=True,
         )
     say()
-    again = f" --weights {shlex.quote(str(origin))}" if origin else ""
-    folder = shlex.quote(str(compiled.folder))
-    runs = can_be_run(manifest)
-    report.print_next(f"tsm-edge verify {folder}{again}" if runs else f"tsm-edge inspect {folder}")
+    again = report.shell(" --weights {}", origin) if origin else ""
+    if can_be_run(manifest):
+        report.print_next(report.shell("tsm-edge verify {}", compiled.folder) + again)
+    else:
+        report.print_next("tsm-edge inspect {}", compiled.folder)
 
 
 def can_be_run(manifest: Manifest) -> bool:

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from tsm_edge import __version__, temporaries
-from tsm_edge.errors import CompileError, ExtraMissing, OutputError, ToolMissing
+from tsm_edge.errors import CompileError, ExtraMissing, OutputError, ToolMissing, install_hint
 from tsm_edge.target import EdgeTarget
 
 from .code import Code
@@ -204,7 +204,7 @@ def zig() -> list[str]:
             "The C cross-compiler is not installed.",
             found="no module 'ziglang'",
             allowed="the extra 'compile'",
-            hint='pip install "tsm-edge[compile]"',
+            hint=install_hint("compile"),
         )
     return [sys.executable, "-m", "ziglang"]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from tsm_edge import bundle, report
-from tsm_edge.errors import VerificationError
+from tsm_edge.commands.model_options import averaged_option, check_averaged
+from tsm_edge.errors import UsageError, VerificationError
 from tsm_edge.terminal import say
 
 #: relative to the largest magnitude of each output. Float32 kernels that sum in another order stay 30 times below;
@@ -27,6 +28,7 @@ TOLERANCES = {"float32": 1e-4, "float16": 2e-2}
     type=click.Path(path_type=Path, dir_okay=False),
     help="The checkpoint or ONNX file the bundle was compiled from.",
 )
+@averaged_option
 @click.option(
     "--tolerance",
     type=float,
@@ -34,18 +36,28 @@ TOLERANCES = {"float32": 1e-4, "float16": 2e-2}
     "[default: 1e-4, 2e-2 for a bundle that stores float16]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def verify(folder: Path, frames: int, weights: Path | None, tolerance: float | None, as_json: bool) -> None:
+def verify(
+    folder: Path,
+    frames: int,
+    weights: Path | None,
+    averaged: bool | None,
+    tolerance: float | None,
+    as_json: bool,
+) -> None:
     """Compare BUNDLE with PyTorch, number by number.
 
     Runs the bundle over a moving sequence from zero states, here or under an emulator for another CPU, and compares the
     scores and every state of every frame. Exit code 3 when one of them is off.
     """
+    check_averaged(averaged, weights)
     manifest = bundle.verify(folder)
+    if averaged is not None and manifest.model.source == "onnx":
+        raise UsageError("An ONNX file holds one set of weights.", found="--ema or --no-ema", hint="leave it out")
     tolerance = TOLERANCES[manifest.precision] if tolerance is None else tolerance
     from . import reference
     from . import verify as check
 
-    outcome = check.compare(folder, manifest, reference.step_of(manifest, weights), frames)
+    outcome = check.compare(folder, manifest, reference.step_of(manifest, weights, averaged), frames)
     wrong = [difference.name for difference in outcome.differences if not difference.within(tolerance)]
     if as_json:
         document = asdict(outcome)
@@ -78,7 +90,7 @@ def verify(folder: Path, frames: int, weights: Path | None, tolerance: float | N
         )
     if not as_json:
         report.print_next(
-            f"tsm-edge demo --bundle {folder} --camera 0"
+            report.shell("tsm-edge demo --bundle {} --camera 0", folder)
             if outcome.where == "this machine"
-            else f"scp -r {folder} BOARD: && ssh BOARD {folder.name}/tsm-edge-run --bench"
+            else report.run_on_board(folder)
         )

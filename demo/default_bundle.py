@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tsm_edge import bundle
-from tsm_edge.errors import BundleError, EdgeError, ExtraMissing, OutputError
+from tsm_edge.errors import BundleError, EdgeError, ExtraMissing, OutputError, install_hint
 from tsm_edge.terminal import say
 
 from .cache_key import cache_key
@@ -28,7 +28,7 @@ MODEL = "gestures"
 TARGET = "local"
 _KEPT = 4  # entries; a developer's every edit makes one of about 10 MB
 _ELSEWHERE = (
-    "on a PC, pip install 'tsm-edge[compile]' and try again; for a board, make the bundle on a PC "
+    f"on a PC, {install_hint('compile')}, and try again; for a board, make the bundle on a PC "
     f"(tsm-edge compile {MODEL} --target TARGET; names: tsm-edge targets), copy its folder to the board, "
     "and there: tsm-edge demo --bundle FOLDER"
 )

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from tsm_edge.errors import VideoError
+from tsm_edge.files import MAX_PIXELS, read_picture
 from tsm_edge.sampling import Stamps
 
 from . import SAMPLE_CLIP
@@ -17,6 +18,17 @@ from .sources import Frame
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 ASSUMED_FPS = 25.0  # of a file that does not say its own
+
+
+def check_frame_size(capture: cv2.VideoCapture, path: Path) -> None:
+    """VideoError when an opened video declares frames that would take all memory."""
+    width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    if width * height > MAX_PIXELS:
+        raise VideoError(
+            f"The frames of '{path}' are too large.",
+            found=f"{width:.0f}x{height:.0f}",
+            allowed=f"at most {MAX_PIXELS} pixels",
+        )
 
 
 class VideoFile:
@@ -37,6 +49,7 @@ class VideoFile:
             found = "a folder" if path.is_dir() else "no regular file" if path.exists() else "no such file"
             raise VideoError(f"'{path}' is not a video file.", found=found, hint=hint)
         self._capture = cv2.VideoCapture(str(path))
+        check_frame_size(self._capture, path)
         self._next = self._decode() if self._capture.isOpened() else None
         if self._next is None:
             self._capture.release()
@@ -160,11 +173,12 @@ class ImageFolder:
         if self._read == len(self._paths):
             return None
         path = self._paths[self._read]
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = read_picture(path)
         if image is None:
             raise VideoError(
                 f"'{path}' cannot be read as an image.",
                 found=f"{path.stat().st_size} bytes",
+                allowed=f"a picture of at most {MAX_PIXELS} pixels",
                 hint="remove the file or repair it; frames are not skipped in silence",
             )
         frame = Frame(image, self._read / self._fps)

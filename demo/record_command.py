@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -72,5 +71,4 @@ def record(
         source.close()
     say(f"{len(kept)} clips of '{label}' in {session.folder}")
     if kept:
-        folder, run = shlex.quote(str(out)), shlex.quote(f"{out}-run")
-        print_next(f"tsm-edge train --data {folder} --out {run}")
+        print_next("tsm-edge train --data {} --out {}", out, Path(f"{out}-run"))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsm_edge.errors import EdgeError, ModelError
+from tsm_edge.report import shell
 from tsm_edge.sampling import Sampler
 from tsm_edge.terminal import say
 
@@ -97,8 +98,11 @@ def _untrained(model: Model) -> bool:
 
 def _next_command(model: Model, folder: Path) -> str:
     if _untrained(model):
-        return f"tsm-edge compile {model.manifest.model.name} --target {model.manifest.target.name} --weights FILE"
-    return f"tsm-edge inspect {folder}"
+        manifest = model.manifest
+        return shell(
+            "tsm-edge compile {} --target {} --weights FILE", manifest.model.name, manifest.target.name
+        )
+    return shell("tsm-edge inspect {}", folder)
 
 
 def _rate(model: Model) -> float:

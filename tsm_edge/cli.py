@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from . import __version__
-from .errors import EdgeError, ExtraMissing, UnknownName
+from . import __version__, report
+from .errors import EdgeError, ExtraMissing, UnknownName, install_hint
+from .files import limit_pictures
 from .terminal import printable_lines, say, say_lines
 
 
@@ -53,6 +54,7 @@ EXTRA_OF = {
     **dict.fromkeys(("ncnn", "onnxruntime", "openvino"), "bench"),
     "tornado": "serve",
 }
+_AS_JSON = "tsm_edge.as_json"  # in a context's meta: the verb was given --json
 _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the signal, as a shell counts
 
 
@@ -75,6 +77,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Refuse an unknown verb with its nearest neighbour."""
+        options = args[: args.index("--")] if "--" in args else args
+        ctx.meta[_AS_JSON] = "--json" in options
         if args[0] not in VERBS and not args[0].startswith("-"):
             raise UnknownName.of("command", args[0], VERBS)
         return super().resolve_command(ctx, args)
@@ -110,6 +114,7 @@ class LazyGroup(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(_BROKEN_PIPE)
         except click.ClickException as error:
+            _report_json(ctx, {"kind": type(error).__name__, "what": error.format_message()}, error.exit_code)
             raise _escaped(error) from None
         except (click.exceptions.Exit, SystemExit):
             raise
@@ -130,6 +135,10 @@ def cli(verbose: bool) -> None:
 
 def main() -> None:
     """Entry point of the program ``tsm-edge``."""
+    limit_pictures()
+    # OpenCV and its FFmpeg print the same to stderr, above our message and in other words
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     cli(prog_name="tsm-edge")
 
 
@@ -148,7 +157,7 @@ def _extra_missing(error: ImportError) -> ExtraMissing | None:
     return ExtraMissing(
         f"This command needs the Python package '{package}'.",
         found=error,
-        hint=f'pip install "tsm-edge[{EXTRA_OF[package]}]"',
+        hint=install_hint(EXTRA_OF[package]),
     )
 
 
@@ -156,6 +165,7 @@ def _fail(ctx: click.Context, error: EdgeError) -> None:
     if ctx.params.get("verbose"):
         say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
     say_lines(f"error: {error}", err=True)
+    _report_json(ctx, error.to_json(), error.exit_code)
     ctx.exit(error.exit_code)
 
 
@@ -165,4 +175,11 @@ def _crash(ctx: click.Context, error: BaseException) -> None:
         say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
     say(f"error: tsm-edge failed unexpectedly: {type(error).__name__}: {error}", err=True)
     say("  hint: run it again as `tsm-edge --verbose …` and report what it prints", err=True)
+    _report_json(ctx, {"kind": type(error).__name__, "what": str(error)}, 1)
     ctx.exit(1)
+
+
+def _report_json(ctx: click.Context, error: dict[str, Any], exit_code: int) -> None:
+    """With ``--json``, print the error as the document, in one line. A verb that has printed its own keeps to that."""
+    if ctx.meta.get(_AS_JSON) and not report.has_printed():
+        report.print_json_line({"error": {**error, "exit_code": exit_code}})

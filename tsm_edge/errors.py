@@ -17,6 +17,12 @@ from collections.abc import Iterable
 
 from .terminal import printable, printable_lines
 
+
+def install_hint(*extras: str) -> str:
+    """Return how to install the named extras of this package. It is on no registry: a clone is what pip is given."""
+    return f'in a clone of tsm-edge: pip install -c constraints.txt ".[{",".join(extras)}]"'
+
+
 _LONGEST = 4000  # characters of a part
 
 
@@ -56,6 +62,12 @@ class EdgeError(Exception):
         self.found = found
         self.allowed = allowed
         self.hint = hint
+
+    def to_json(self) -> dict[str, object]:
+        """Return the parts as plain JSON data; ``kind`` is the class, and ``name`` the rule a bundle breaks."""
+        parts = {"kind": type(self).__name__, "what": self.what, "found": self.found, "allowed": self.allowed}
+        known = {**parts, "hint": self.hint, "name": getattr(self, "name", None)}
+        return {key: _cut(str(value)) for key, value in known.items() if value is not None}
 
     def __str__(self) -> str:
         parts = (("found", self.found), ("allowed", self.allowed), ("hint", self.hint))

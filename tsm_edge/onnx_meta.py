@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import strict_json
 from .errors import EdgeError, ImportFailed
 from .manifest import FILE_NAME, WeightsInfo
 from .signature import Preprocess
@@ -81,13 +82,15 @@ class OnnxMeta:
             model = props[_PREFIX + "model"]
             if not FILE_NAME.fullmatch(model):  # it names a folder
                 raise ValueError(f"model {model!r}")
-            facts = {key: json.loads(props[_PREFIX + key]) for key in _JSON_KEYS}
+            facts = {key: strict_json.loads(props[_PREFIX + key]) for key in _JSON_KEYS}
+            if not isinstance(facts["parameters"], dict):
+                raise ValueError("parameters that are no object")
             return cls(
                 model,
-                dict(facts["parameters"]),
-                tuple(map(str, facts["labels"])),
+                facts["parameters"],
+                _texts(facts["labels"]),
                 Preprocess.from_json(facts["preprocess"]),
-                tuple((str(before), str(after)) for before, after in facts["states"]),
+                tuple((before, after) for before, after in map(_texts, facts["states"])),
                 WeightsInfo(**facts["weights"]),
             )
         except (KeyError, TypeError, ValueError, EdgeError) as error:
@@ -96,6 +99,12 @@ class OnnxMeta:
                 found=f"{type(error).__name__}: {error}",
                 hint="export the file again",
             ) from error
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("no list of texts")
+    return tuple(value)
 
 
 _JSON_KEYS = ("parameters", "labels", "preprocess", "states", "weights")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import checkpoints, models
+from . import checkpoints, external_data, models
 from .errors import ModelError, UsageError
 from .manifest import Manifest
 from .models import Model
@@ -27,12 +27,25 @@ def check_file(manifest: Manifest, weights: Path | None, verb: str) -> None:
         )
     if weights is None and info.source == "default":
         check_default(manifest)
-    if weights is not None and checkpoints.sha256(weights) != info.sha256:
-        raise UsageError(
-            f"'{weights}' is not the file this bundle was compiled from.",
-            found=f"sha256 {checkpoints.sha256(weights)[:16]}…",
-            allowed=f"sha256 {info.sha256[:16]}…" if info.sha256 else "no file: the weights are seeded",
-        )
+    if weights is not None:
+        check_hash(manifest, weights)
+
+
+def check_hash(manifest: Manifest, weights: Path) -> None:
+    """UsageError when ``weights``, with the files that hold weights of an ONNX file beside it, is another one."""
+    info = manifest.model.weights
+    onnx = info.source == "onnx"
+    found = external_data.digest(weights) if onnx else checkpoints.sha256(weights)
+    if found == info.sha256:
+        return
+    beside = ", ".join(external_data.files(weights)) if onnx else ""
+    which = f"'{weights}', or {beside} beside it, is not what" if beside else f"'{weights}' is not the file"
+    raise UsageError(
+        f"{which} this bundle was compiled from.",
+        found=f"sha256 {found[:16]}…",
+        allowed=f"sha256 {info.sha256[:16]}…" if info.sha256 else "no file: the weights are seeded",
+        hint="give the .onnx file beside the weights that it was compiled with" if beside else None,
+    )
 
 
 def check_default(manifest: Manifest) -> None:

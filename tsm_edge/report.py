@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import click
 
 from .terminal import printable, printable_json, say, say_lines
 
 #: version of the JSON documents; a key that changes its meaning or goes away makes it one higher
 SCHEMA = 1
+_PRINTED = "tsm_edge.json_printed"  # in the meta of click's context
 
 
 def print_json(document: dict[str, Any]) -> None:
     """Print one JSON document with its ``schema`` number."""
     text = json.dumps({"schema": SCHEMA, **document}, indent=2, ensure_ascii=False)
     say_lines(printable_json(text))
+    _note_printed()
+
+
+def print_json_line(document: dict[str, Any]) -> None:
+    """Print one JSON document with its ``schema`` number in a line of its own."""
+    say_lines(printable_json(json.dumps({"schema": SCHEMA, **document}, ensure_ascii=False)))
+    _note_printed()
+
+
+def has_printed() -> bool:
+    """Whether the running command has printed its JSON document."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.find_root().meta.get(_PRINTED))
+
+
+def _note_printed() -> None:
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.find_root().meta[_PRINTED] = True
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -37,9 +61,29 @@ def print_facts(facts: dict[str, object]) -> None:
         say(f"{name + ':':{width}} {value}".rstrip())
 
 
-def print_next(command: str) -> None:
-    """Print the command that comes next, as the last line."""
-    say(f"next: {command}")
+def shell(command: str, *words: object) -> str:
+    """Return ``command`` with each ``{}`` replaced by one word of ``words``, quoted for a POSIX shell.
+
+    A path that begins with "-" gets "./" before it, so that no program takes it for an option.
+    """
+    texts = (
+        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words
+    )
+    return command.format(*map(shlex.quote, texts))
+
+
+def run_on_board(bundle: Path) -> str:
+    """Return the command that copies a bundle to a board and times it there. Two shells read the second half."""
+    program = shlex.quote(f"{bundle.resolve().name}/tsm-edge-run")
+    there = f"{program} --bench"
+    return shell("scp -r {} BOARD: && ssh BOARD ", bundle) + (
+        there if "'" not in there else shlex.quote(there)
+    )
+
+
+def print_next(command: str, *words: object) -> None:
+    """Print the command that comes next, as the last line; ``words`` as for :func:`shell`."""
+    say(f"next: {shell(command, *words) if words else command}")
 
 
 def kib(count: int) -> str:

@@ -13,6 +13,8 @@ import math
 import os
 from typing import Any, NoReturn
 
+from .files import read_bytes
+
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_VALUES = 1 << 17
@@ -20,23 +22,25 @@ MAX_VALUES = 1 << 17
 MAX_NUMBER = 64
 
 
-def read(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Any:
+def read(
+    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_values: int = MAX_VALUES
+) -> Any:
     """Read a file as :func:`loads` does, and no more than ``max_bytes`` of it.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: see :func:`loads`.
     """
-    with open(path, "rb") as file:
-        return loads(file.read(max_bytes + 1), max_bytes)
+    return loads(read_bytes(path, max_bytes), max_bytes, max_values)
 
 
-def loads(data: bytes | str, max_bytes: int = MAX_BYTES) -> Any:
+def loads(data: bytes | str, max_bytes: int = MAX_BYTES, max_values: int = MAX_VALUES) -> Any:
     """Return the value of a JSON document (RFC 8259).
 
     Args:
         data: UTF-8, or text.
         max_bytes: limit on the length of ``data``.
+        max_values: limit on the number of objects, lists, texts, numbers and words.
 
     Raises:
         ValueError: the document breaks a rule of this module; the message says which, in one line.
@@ -54,7 +58,7 @@ def loads(data: bytes | str, max_bytes: int = MAX_BYTES) -> Any:
         )
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} deep") from None
-    _check_size(document)
+    _check_size(document, max_values)
     _check_surrogates(text, document)
     return document
 
@@ -92,13 +96,13 @@ def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
 
 
-def _check_size(document: object) -> None:
+def _check_size(document: object, max_values: int) -> None:
     """Count values and depth, level by level: a recursion would end with a deep document."""
     level, values, depth = [document], 0, 0
     while level:
         values += len(level)
-        if values > MAX_VALUES:
-            raise ValueError(f"more than {MAX_VALUES} values")
+        if values > max_values:
+            raise ValueError(f"more than {max_values} values")
         containers = [value for value in level if isinstance(value, (dict, list))]
         depth += bool(containers)
         if depth > MAX_DEPTH:

@@ -31,6 +31,7 @@ CPU_FEATURES = {
 FAMILIES = ("cpu", "cuda", "opencl")
 LIBCS = ("glibc", "musl", "bionic")
 LINKS = ("shared", "static")
+MAX_CHARACTERS = 1 << 16  # of a file
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ def load(name: str) -> EdgeTarget:
 def parse(name: str, text: str) -> EdgeTarget:
     """Build the target ``name`` from the text of its TOML file; UnsupportedTarget when a rule is broken."""
     try:
+        if len(text) > MAX_CHARACTERS:
+            check.refuse("the file", f"{len(text)} characters", f"at most {MAX_CHARACTERS}")
         data = tomllib.loads(text)
         if data.get("detect") is True:
             from .host import local_target
@@ -137,7 +140,7 @@ def parse(name: str, text: str) -> EdgeTarget:
             gpu = GpuFacts(**check.table("gpu.", gpu, [f.name for f in fields(GpuFacts)]))
         records = {"cpu": CpuFacts(**cpu), "emulator": emulator, "gpu": gpu}
         return EdgeTarget(**{**table, "name": name, **records})
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not TOML, a number of 5000 digits, a list in a list in a list
         raise UnsupportedTarget(f"Target '{name}': the file is not TOML.", found=error) from None
     except check.Refused as refused:
         field, found, allowed = refused.args

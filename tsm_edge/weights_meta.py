@@ -13,10 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from . import strict_json
 from .errors import CheckpointError
+from .files import MIB
 
 SCHEMA, KEY = 1, "tsm_edge"
-_LIMIT = 100_000_000  # a header beyond this is no header
+#: bytes and values of a header that is read for our entry; that of a hundred thousand tensors has as many
+_LIMIT, _VALUES = 16 * MIB, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,25 @@ class WeightsMeta:
         if KEY not in props:
             return None
         try:
-            facts = json.loads(props[KEY])
-            if facts.pop("schema") != SCHEMA:
-                raise ValueError("another schema")
-            return cls(**{**facts, "labels": tuple(facts["labels"])})
+            return cls._of(strict_json.loads(props[KEY]))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise CheckpointError(
                 f"The metadata of '{where}' cannot be understood.",
                 found=f"{type(error).__name__}: {error}",
                 hint="it was written by another version of tsm-edge, or is damaged",
             ) from error
+
+    @classmethod
+    def _of(cls, facts: Any) -> WeightsMeta:
+        if facts.pop("schema") != SCHEMA:
+            raise ValueError("another schema")
+        meta = cls(**{**facts, "labels": tuple(facts["labels"])})
+        texts = (meta.model, meta.note, *meta.labels)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(meta.parameters, dict):
+            raise ValueError("a value of a wrong type")
+        if isinstance(meta.rate_fps, bool) or not isinstance(meta.rate_fps, (int, float)) or meta.rate_fps <= 0:
+            raise ValueError(f"rate_fps {meta.rate_fps!r}")
+        return meta
 
 
 def read_meta(path: str | Path) -> WeightsMeta | None:
@@ -61,9 +73,9 @@ def read_meta(path: str | Path) -> WeightsMeta | None:
         with path.open("rb") as file:
             start = file.read(9)
             length = int.from_bytes(start[:8], "little")
-            if start[8:] != b"{" or length > min(_LIMIT, path.stat().st_size):
+            if start[8:] != b"{" or not 1 < length <= min(_LIMIT, path.stat().st_size):
                 return None
-            header = json.loads(b"{" + file.read(length - 1))
+            header = strict_json.loads(b"{" + file.read(length - 1), _LIMIT, _VALUES)
         props = header.get("__metadata__", {}) if isinstance(header, dict) else {}
         return WeightsMeta.from_text(path, props) if isinstance(props, dict) else None
     except (

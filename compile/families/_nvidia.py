@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from tsm_edge import temporaries
 from tsm_edge.compile.code import Resources
-from tsm_edge.errors import CompileError, ExtraMissing
+from tsm_edge.errors import CompileError, ExtraMissing, install_hint
 
 NVRTC_WHEEL, NVCC_WHEEL = "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvcc-cu12"
 
@@ -41,7 +41,7 @@ def _missing(what: str) -> NoReturn:
         "NVIDIA's compiler is not installed.",
         found=f"no {what}",
         allowed="the extra 'cuda'",
-        hint='pip install "tsm-edge[cuda]"',
+        hint=install_hint("cuda"),
     )
 
 

@@ -140,7 +140,7 @@ def test_a_missing_peer(bundle, invoke, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ncnn" else real(name))
     result = invoke("bench", bundle, "--against", "onnxruntime,ncnn")
     assert result.exit_code == 5 and result.stdout == ""
-    assert "'ncnn'" in result.stderr and 'pip install "tsm-edge[bench]"' in result.stderr
+    assert "'ncnn'" in result.stderr and '".[bench]"' in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_wrong_number_of_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("label", ["\x1b]0;owned\x07", "a\x85b", "\u202egpj", " "])
 def test_a_label_that_a_terminal_would_obey(tmp_path: Path, label: str) -> None:
-    with pytest.raises(UsageError, match="Label 1 cannot be shown"):
+    with pytest.raises(UsageError, match="Label 2 cannot be shown"):
         load(write(tmp_path / "net.onnx"), ("past", "keep"), labels=("a", label, "c"))
 
 

@@ -133,7 +133,7 @@ def test_without_the_wheels_the_command_names_the_extra(monkeypatch: pytest.Monk
     monkeypatch.setattr(_nvidia, "distribution", nothing)
     with pytest.raises(ExtraMissing) as caught:
         _nvidia.assemble(".version 6.4\n", 53)
-    assert caught.value.exit_code == 5 and "tsm-edge[cuda]" in str(caught.value.hint)
+    assert caught.value.exit_code == 5 and '".[cuda]"' in str(caught.value.hint)
 
 
 def test_a_gpu_target_has_both_precisions_and_no_other() -> None:

@@ -167,7 +167,7 @@ def test_without_the_compiler_it_says_how_to_get_a_bundle(monkeypatch, tmp_path)
     monkeypatch.setattr(cache.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ExtraMissing, match="Python package tvm") as caught:
         cache.compile_default(tmp_path / "bundle")
-    assert "tsm-edge[compile]" in caught.value.hint
+    assert '".[compile]"' in caught.value.hint
     assert "--bundle" in caught.value.hint
     assert caught.value.exit_code == 5
 

@@ -26,7 +26,7 @@ ALLOWED = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "ld-linux-
 FRAMES = 4
 
 pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("nvidia") is None, reason='no CUDA compiler: pip install "tsm-edge[cuda]"'
+    importlib.util.find_spec("nvidia") is None, reason='no CUDA compiler: the extra "cuda" is not installed'
 )
 
 

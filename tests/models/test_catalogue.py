@@ -19,6 +19,7 @@ FACTS = [
     ("tsm-mobilenetv2", {"classes": 174}, 2_446_766, 299_716_992, 10, 27_048),
     ("tsm-resnet50", {"classes": 400}, 24_327_632, 4_087_955_456, 16, 702_464),
     ("tsm-resnet50", {"classes": 174}, 23_864_558, 4_087_492_608, 16, 702_464),
+    ("tsm-resnet101", {"classes": 174}, 42_856_686, 7_799_713_792, 18, 639_744),
     ("tsm-resnet18", {"classes": 1000}, 11_689_512, 1_814_073_344, 8, 116_032),
 ]
 
@@ -48,7 +49,7 @@ def test_signature_names(name):
 
 def test_the_files_are_the_list():
     files = {path.stem.replace("_", "-") for path in Path(models.__file__).parent.glob("[!_]*.py")}
-    assert models.names() == sorted(files) == ["tsm-mobilenetv2", "tsm-resnet18", "tsm-resnet50"]
+    assert models.names() == sorted(files) == ["tsm-mobilenetv2", "tsm-resnet101", "tsm-resnet18", "tsm-resnet50"]
 
 
 def test_nothing_of_this_needs_torch():
@@ -92,11 +93,12 @@ def test_width_rounds_up():
         ({"width": "1"}, "found: '1'"),
         ({"classes": 3, "labels": ["a", "b"]}, "3 labels, one for every class"),
         ({"labels": ["a"]}, "an integer of 2..10000"),
-        ({"labels": ["a", " "]}, "Label 1 cannot be shown"),
-        ({"labels": ["a", "b\nc"]}, "Label 1 cannot be shown"),
-        ({"labels": ["a", "b\x9b2J"]}, "Label 1 cannot be shown"),
-        ({"labels": ["a", "b\u202e"]}, "Label 1 cannot be shown"),
-        ({"labels": ["\ud800", "b"]}, "Label 0 cannot be shown"),
+        ({"labels": ["a", " "]}, "Label 2 cannot be shown"),
+        ({"labels": ["a", "b\nc"]}, "Label 2 cannot be shown"),
+        ({"labels": ["a", "b\x9b2J"]}, "Label 2 cannot be shown"),
+        ({"labels": ["a", "b\u202e"]}, "Label 2 cannot be shown"),
+        ({"labels": ["\ud800", "b"]}, "Label 1 cannot be shown"),
+        ({"labels": ["a", "b", "a "]}, "Labels 1 and 3 are the same"),
         ({"labels": ["a", 2]}, "a list of texts"),
         ({"labels": "ab"}, "a list of texts"),
     ],

@@ -40,6 +40,12 @@ def mit_published(key: str) -> str:
     return f"module.base_model.{mit_shift(key)}"
 
 
+def mit_offline_deep(key: str) -> str:
+    """ResNet-101 has its shifts in every second block."""
+    found = re.match(r"layer\d\.(\d+)\.conv1\.", key)
+    return f"module.base_model.{key}" if found and int(found[1]) % 2 else mit_offline(key)
+
+
 def mmaction_mobilenet(key: str) -> str:
     if key.startswith("classifier."):
         return f"cls_head.fc_cls.{key.partition('.')[2]}"
@@ -84,6 +90,7 @@ FORMS = [
     *((name, "ours, and torchvision", same, False) for name in RESNETS),
     *((name, "MIT offline", mit_offline, True) for name in RESNETS),
     *((name, "mmaction2", mmaction_resnet, True) for name in RESNETS),
+    ("tsm-resnet101", "MIT offline", mit_offline_deep, True),
 ]
 
 

@@ -91,3 +91,16 @@ def test_errors(export, arguments, code, part):
     done = export(*arguments)
     assert done.exit_code == code, done.output
     assert part in done.stderr and done.stdout == ""
+
+
+def test_averaged_weights_are_asked_for(export, built):
+    plain = built("tsm-resnet18")[1].state_dict()
+    averaged = {key: value * 1.01 if value.is_floating_point() else value for key, value in plain.items()}
+    torch.save({"model": plain, "model_ema": averaged}, "both.pth")
+    sizes = (*SMALL, "--weights", "both.pth")
+    assert "plain weights in model, not the averaged ones" in export("tsm-resnet18", *sizes).stderr
+    done = export("tsm-resnet18", *sizes, "--ema", "--json")
+    assert "averaged weights in model_ema" in json.loads(done.stdout)["weights"]["note"]
+    fc = next(t for t in onnx.load("tsm-resnet18.onnx").graph.initializer if t.name.endswith("fc.bias"))
+    assert torch.equal(torch.tensor(onnx.numpy_helper.to_array(fc)), averaged["fc.bias"])
+    assert export("tsm-resnet18", *SMALL, "--ema").exit_code == 2

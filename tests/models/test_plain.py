@@ -47,16 +47,18 @@ def mobilenetv2(w, x, caches):
     return F.linear(x.mean(3).mean(2), w["classifier.weight"], w["classifier.bias"]), new
 
 
-def resnet(w, x, caches, counts, depth):
-    """torchvision's ResNet with a shift before conv1 of each block; `depth` convolutions a block."""
+def resnet(w, x, caches, counts, depth, every=1):
+    """torchvision's ResNet with a shift before conv1 of every so many blocks; `depth` convolutions a block."""
     caches, new = list(caches), []
     x = F.relu(norm(w, "bn1", F.conv2d(x, w["conv1.weight"], None, 2, 3)))
     x = F.max_pool2d(x, 3, 2, 1)
     for stage, count in enumerate(counts, 1):
         for index in range(count):
             at, stride = f"layer{stage}.{index}", 2 if stage > 1 and index == 0 else 1
-            y, cache = shifted(x, caches.pop(0))
-            new.append(cache)
+            y = x
+            if index % every == 0:
+                y, cache = shifted(x, caches.pop(0))
+                new.append(cache)
             for n in range(1, depth + 1):
                 weight = w[f"{at}.conv{n}.weight"]
                 here = stride if n == (2 if depth == 3 else 1) else 1
@@ -72,9 +74,11 @@ PLAIN = {
     "tsm-mobilenetv2": mobilenetv2,
     "tsm-resnet18": lambda w, x, caches: resnet(w, x, caches, (2, 2, 2, 2), 2),
     "tsm-resnet50": lambda w, x, caches: resnet(w, x, caches, (3, 4, 6, 3), 3),
+    "tsm-resnet101": lambda w, x, caches: resnet(w, x, caches, (3, 4, 23, 3), 3, every=2),
 }
 
 
+@pytest.mark.parametrize("name", PLAIN)
 def test_step_equals_plain_code(built, name):
     model, net = built(name)
     weights, frames = (

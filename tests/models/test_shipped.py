@@ -1,4 +1,4 @@
-"""Models that come trained: a file of weights is a model, its weights are the default, and changing it loses them."""
+"""Models that come trained: a file of weights is a model, its weights are the default, and never dropped in silence."""
 
 from __future__ import annotations
 
@@ -46,11 +46,42 @@ def test_its_weights_are_the_default(shipped):
 
 
 @pytest.mark.parametrize(
-    "change", [{"size": 64}, {"width": 0.5}, {"classes": 5}, {"labels": ("a", "b", "c")}]
+    ("change", "found"),
+    [
+        ({"size": 64}, "size 64"),
+        ({"width": 0.5}, "width 0.5"),
+        ({"classes": 5}, "classes 5"),
+        ({"labels": tuple("abcd")}, "classes 4"),
+        ({"labels": ("right", "left", "none")}, "its labels in another order"),
+    ],
 )
-def test_a_changed_model_or_a_seed_is_untrained(shipped, change):
-    assert checkpoints.prepare(models.load("waves", **change))[1].source == "seeded"
-    assert checkpoints.prepare(models.load("waves"), seed=1)[1].source == "seeded"
+def test_weights_that_do_not_fit_are_not_dropped_in_silence(shipped, change, found):
+    with pytest.raises(UsageError) as caught:
+        checkpoints.prepare(models.load("waves", **change))
+    assert caught.value.found == found
+    assert "train --init waves" in caught.value.hint and "waves --seed 1" in caught.value.hint
+    assert checkpoints.prepare(models.load("waves", **change), seed=1)[1].source == "seeded"
+
+
+def test_renamed_labels_keep_the_weights(shipped):
+    net, info = checkpoints.prepare(models.load("waves", labels=("links", "right", "nichts")))
+    assert (info.source, info.note) == ("default", "trained on nothing; labels renamed")
+    assert torch.equal(net.state_dict()["classifier.weight"], shipped.state_dict()["classifier.weight"])
+
+
+def test_compile_and_export_refuse_labels_of_another_number(shipped, tmp_path):
+    (tmp_path / "labels.txt").write_text("\n".join(models.JESTER))
+    for verb in (["compile", "--target", "x86-64"], ["export"]):
+        result = CliRunner().invoke(cli.cli, [*verb, "waves", "--labels", str(tmp_path / "labels.txt")])
+        assert result.exit_code == 2, result.output
+        assert "classes 27" in result.stderr and "train --init waves" in result.stderr
+
+
+def test_compile_asks_for_a_model(shipped):
+    result = CliRunner().invoke(cli.cli, ["compile", "--target", "local"])
+    assert result.exit_code == 2
+    assert "waves (trained); tsm-mobilenetv2, tsm-resnet101" in result.stderr
+    assert "hint: tsm-edge compile waves --target local" in result.stderr
 
 
 def test_the_list_of_models_shows_it(shipped):

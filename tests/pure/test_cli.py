@@ -8,13 +8,14 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from tsm_edge import __version__, bundle, cli, models, target
-from tsm_edge.errors import FrameError
+from tsm_edge import __version__, bundle, cli, models, report, target
+from tsm_edge.errors import AccuracyError, FrameError
 
 HEAVY = ("torch", "tvm", "cv2", "numpy", "onnx", "ziglang")
 PROGRAM = [sys.executable, "-c", "from tsm_edge.cli import main; main()"]
@@ -134,7 +135,7 @@ def test_a_missing_extra_is_named(verb, module, extra):
     verb(raising(ModuleNotFoundError(f"No module named '{module}'", name=module)))
     result = invoke("test")
     assert result.exit_code == 5
-    assert f'pip install "tsm-edge[{extra}]"' in result.stderr
+    assert f'".[{extra}]"' in result.stderr
     assert f"'{module.partition('.')[0]}'" in result.stderr
 
 
@@ -142,7 +143,7 @@ def test_a_missing_extra_is_found_when_the_verb_is_loaded(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setitem(cli.VERBS, "test", cli.Verb("torch:nothing", "A test."))
     result = invoke("test")
-    assert result.exit_code == 5 and "tsm-edge[compile]" in result.stderr
+    assert result.exit_code == 5 and '".[compile]"' in result.stderr
 
 
 def test_other_import_errors_are_no_missing_extra(verb):
@@ -292,3 +293,49 @@ def test_inspect_refuses_a_changed_bundle(toy):
     result = invoke("inspect", str(toy))
     assert result.exit_code == 3
     assert result.stderr.startswith("error: [file-hash]") and result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "kind"),
+    [
+        (["targets", "raspbery-pi-4", "--json"], 2, "UnknownName"),
+        (["inspect", "--json", "nowhere"], 3, "BundleError"),
+        (["inspect", "--json"], 2, "MissingParameter"),
+        (["models", "--json", "--wide"], 2, "NoSuchOption"),
+        (["nonsense", "--json"], 2, "UnknownName"),
+    ],
+)
+def test_an_error_is_a_json_document_where_json_was_asked_for(arguments, code, kind):
+    result = invoke(*arguments)
+    assert result.exit_code == code and result.stderr.strip()
+    document = json.loads(result.stdout)
+    assert document["schema"] == 1
+    assert (document["error"]["kind"], document["error"]["exit_code"]) == (kind, code)
+    assert document["error"]["what"]
+
+
+def test_an_error_without_json_leaves_stdout_empty():
+    assert invoke("inspect", "nowhere").stdout == ""
+
+
+def test_a_document_that_was_printed_stays_the_only_one(verb):
+    def body(as_json):
+        report.print_json({"top1": 40.0})
+        raise AccuracyError("Too few are recognised.", found="40 %")
+
+    verb(click.option("--json", "as_json", is_flag=True)(body))
+    result = invoke("test", "--json")
+    assert result.exit_code == 3 and json.loads(result.stdout) == {"schema": 1, "top1": 40.0}
+
+
+def test_the_next_command_is_quoted_for_a_shell(tmp_path):
+    for name in ("plain", "two words", "it's", "-x", "$(id)"):
+        (tmp_path / name).mkdir()
+        words = report.shell("printf '%s|' {} {}", Path(name), 7)
+        done = subprocess.run(["sh", "-c", words], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout == ("./-x" if name == "-x" else name) + "|7|"
+    here = "scp() { shift; printf '%s|' \"$@\"; }; ssh() { shift; sh -c \"printf '%s|' $*\"; }; "
+    for name in ("plain", "two words", "it's"):
+        command = report.run_on_board(tmp_path / name)
+        done = subprocess.run(["sh", "-c", here + command], capture_output=True, text=True, check=True)
+        assert done.stdout == f"{tmp_path / name}|BOARD:|{name}/tsm-edge-run|--bench|"

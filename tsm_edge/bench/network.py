@@ -62,16 +62,19 @@ def network_of(manifest: Manifest, weights: Path | None) -> Network:
         assert weights is not None
         network = Network(manifest.signature, weights.read_bytes(), None, {})
     else:
-        seed = checkpoints.seed_of(manifest.model.weights)
-        network = own_network(origin.model_of(manifest), weights, seed)
+        info = manifest.model.weights
+        chosen = checkpoints.seed_of(info), checkpoints.averaged_of(info)
+        network = own_network(origin.model_of(manifest), weights, *chosen)
     if manifest.target.family != "cuda":
         return network
     return replace(network, device="cuda", precision=manifest.precision)
 
 
-def own_network(model: Model, weights: Path | None = None, seed: int = 0) -> Network:
+def own_network(
+    model: Model, weights: Path | None = None, seed: int = 0, averaged: bool | None = None
+) -> Network:
     """Return a model of ours with the weights of a file, or those it has without one."""
-    net, source = checkpoints.prepare(model, weights, seed)
+    net, source = checkpoints.prepare(model, weights, seed, averaged)
     arrays = {key: tensor.numpy() for key, tensor in net.state_dict().items()}
     proto = onnx_model(model, arrays, OnnxMeta.of(model, source))
     return Network(model.signature, proto.SerializeToString(deterministic=True), model, arrays)

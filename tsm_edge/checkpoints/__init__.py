@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import models
 from ..bundle import sha256_of
-from ..errors import CheckpointError
+from ..errors import CheckpointError, UsageError
 from ..manifest import WeightsInfo
 from ..models import _shipped
 from ..models._net import make_net
@@ -60,30 +60,45 @@ def prepare(
     """Build the network with the weights of a file, else its shipped ones, else seeded ones; and say where they are
     from.
 
-    Shipped weights are taken when the model comes trained, none of its parameters was changed, and ``seed`` is 0.
+    Shipped weights are taken when the model comes trained and ``seed`` is 0.
 
     Raises:
         CheckpointError, ExtraMissing: see :func:`load_into`.
-        UsageError: bad seed.
+        UsageError: bad seed, or parameters or labels that the shipped weights are not for.
     """
     if path is not None:
         net = make_net(model.layers)
         return net, load_into(net, path, model, averaged).weights
-    shipped = default_file(model)
-    if shipped is not None and seed == 0:
-        net = make_net(model.layers)
-        loaded = load_into(net, shipped, model)
-        return net, WeightsInfo("default", _shipped.meta_of(model.name).note, loaded.sha256)
+    if model.name in models.shipped() and seed == 0:
+        shipped = default_file(model)
+        if shipped is None:
+            raise _not_as_shipped(model)
+        net, meta = make_net(model.layers), _shipped.meta_of(model.name)
+        note = meta.note if meta.labels == model.labels else f"{meta.note}; labels renamed"
+        return net, WeightsInfo("default", note, load_into(net, shipped, model).sha256)
     return model.build(seed), WeightsInfo("seeded", f"untrained, seed {seed}: the scores mean nothing", "")
 
 
 def default_file(model: models.Model) -> Path | None:
-    """The shipped weights of a model, when it has some and is what they were trained as."""
+    """The shipped weights of a model, when it has some and is what they were trained as; labels may be renamed."""
     if model.name not in models.shipped():
         return None
     meta = _shipped.meta_of(model.name)
-    same = dict(meta.parameters) == dict(model.parameters) and meta.labels == model.labels
-    return _shipped.path_of(model.name) if same else None
+    same = dict(meta.parameters) == dict(model.parameters)
+    moved = any(name in meta.labels and name != was for name, was in zip(model.labels, meta.labels))
+    return _shipped.path_of(model.name) if same and not moved else None
+
+
+def _not_as_shipped(model: models.Model) -> UsageError:
+    meta = _shipped.meta_of(model.name)
+    named = [f"{key} {value}" for key, value in model.parameters.items() if meta.parameters.get(key) != value]
+    return UsageError(
+        f"The trained weights of '{model.name}' are for other parameters.",
+        found=", ".join(named) or "its labels in another order",
+        allowed=", ".join(f"{key} {value}" for key, value in meta.parameters.items()) + ", labels in their order",
+        hint=f"train them on: tsm-edge train --init {model.name} --data CLIPS --out RUN; an untrained network is "
+        f"`{meta.model}`, or `{model.name} --seed 1`",
+    )
 
 
 def seed_of(weights: WeightsInfo) -> int:
@@ -125,13 +140,13 @@ def load_into(net: Any, path: str | Path, model: models.Model, averaged: bool | 
     return LoadReport(Path(path).name, sha256(path), (*notes, *_notes(taken.names, last.classes)))
 
 
-def class_count(path: str | Path, model: models.Model) -> int:
+def class_count(path: str | Path, model: models.Model, averaged: bool | None = None) -> int:
     """Return the number of classes of a checkpoint of ``model``, whose own number of classes does not matter.
 
     Raises:
         CheckpointError: the file holds no weights of this network.
     """
-    taken = choose(path, _found(path, read(path), model), None)
+    taken = choose(path, _found(path, read(path), model), averaged)
     return int(taken.tensors[f"{head(model.layers).name}.weight"].shape[0])
 
 

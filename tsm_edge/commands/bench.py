@@ -87,8 +87,10 @@ def bench(
 
 def _next(bundle: Path, compared: bool, takes_pictures: bool, known: list[str]) -> str:
     if not compared:
-        return f"tsm-edge bench {bundle} --against {','.join(known)}"
-    return f"tsm-edge demo --bundle {bundle}" if takes_pictures else f"tsm-edge inspect {bundle} --plan"
+        return report.shell("tsm-edge bench {} --against {}", bundle, ",".join(known))
+    return report.shell(
+        "tsm-edge demo --bundle {}" if takes_pictures else "tsm-edge inspect {} --plan", bundle
+    )
 
 
 def _check_plot(plot: Path | None) -> None:

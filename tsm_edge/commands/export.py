@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 def export(
-    model: str, output: Path | None, weights: Path | None, seed: int, as_json: bool, **parameters: Any
+    model: str,
+    output: Path | None,
+    weights: Path | None,
+    averaged: bool | None,
+    seed: int,
+    as_json: bool,
+    **parameters: Any,
 ) -> None:
     """Write MODEL as ONNX with its states.
 
@@ -34,8 +40,8 @@ def export(
     from ..onnx_file import OPSET, onnx_model, write
     from ..onnx_meta import OnnxMeta
 
-    network = model_from(model, weights=weights, **parameters)
-    net, source = prepare(network, weights, seed)
+    network = model_from(model, weights=weights, averaged=averaged, **parameters)
+    net, source = prepare(network, weights, seed, averaged)
     say(f"weights: {source.note}", err=True)
     arrays = {key: tensor.numpy() for key, tensor in net.state_dict().items()}
     path = output or Path(f"{network.name}.onnx")
@@ -58,7 +64,7 @@ def export(
             "states": f"{len(states)}, {kib(network.signature.state_bytes)}; the file's metadata names the pairs",
         }
     )
-    print_next(f"tsm-edge compile {path} --target local")
+    print_next("tsm-edge compile {} --target local", path)
 
 
 def _range(names: list[str]) -> str:

@@ -8,11 +8,12 @@ import click
 
 from .. import bundle as bundle_
 from ..errors import BundleError
+from ..files import MIB, read_bytes
 from ..manifest import Manifest
-from ..report import kib, print_facts, print_json, print_next, print_table
+from ..report import kib, print_facts, print_json, print_next, print_table, run_on_board
 from ..terminal import say
 
-_PLAN_LINES, _PLAN_COLUMNS = 12, 120
+_PLAN_LINES, _PLAN_COLUMNS, _PLAN_BYTES = 12, 120, 16 * MIB
 
 
 @click.command()
@@ -27,7 +28,7 @@ def inspect(bundle: Path, whole_plan: bool, as_json: bool) -> None:
         runs_here, reason = True, ""
     except BundleError as error:
         runs_here, reason = False, f"{error.what} Found {error.found}; needed {error.allowed}."
-    plan = (bundle / "plan.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    plan = _read_plan(bundle / "plan.txt")
     if as_json:
         host = {"runs_here": runs_here, "reason": reason}
         text = {"plan_text": plan} if whole_plan else {}
@@ -40,10 +41,16 @@ def inspect(bundle: Path, whole_plan: bool, as_json: bool) -> None:
     _print_plan(plan, whole_plan)
     # a static bundle runs here as well, but Python has no library to load
     if runs_here and manifest.target.link == "shared":
-        print_next(f"tsm-edge demo --bundle {bundle}")
+        print_next("tsm-edge demo --bundle {}", bundle)
     else:
-        name = bundle.resolve().name
-        print_next(f"scp -r {bundle} DEVICE:{name} && ssh DEVICE {name}/tsm-edge-run --bench")
+        print_next(run_on_board(bundle))
+
+
+def _read_plan(path: Path) -> list[str]:
+    try:
+        return read_bytes(path, _PLAN_BYTES).decode("utf-8", "replace").splitlines()
+    except ValueError as error:
+        return [f"not shown: {error}"]
 
 
 def _print_facts(manifest: Manifest, runs_here: str) -> None:

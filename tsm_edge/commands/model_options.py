@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,20 @@ from ..weights_meta import WeightsMeta, read_meta
 
 _FILE = click.Path(path_type=Path)
 
+#: of a checkpoint with plain weights and their average over the steps of the training, which is meant
+averaged_option = click.option(
+    "--ema/--no-ema",
+    "averaged",
+    default=None,
+    help="Of a checkpoint that holds both: averaged or plain weights.  [default: plain]",
+)
+
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --weights, --seed, --width, --size, --classes and --labels to a click command."""
+    """Add --weights, --ema, --seed, --width, --size, --classes and --labels to a click command."""
     options = (
         click.option("--weights", type=_FILE, help="Checkpoint of tsm-edge, MIT, mmaction2 or torchvision."),
+        averaged_option,
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of untrained weights."),
         click.option("--width", type=float, help="Factor on the channels, where the network has one."),
         click.option("--size", type=int, help="Height and width of the input in pixels.  [default: 224]"),
@@ -31,6 +41,26 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Parameters of a model that come from the command line: a bad one is an error of usage."""
+    try:
+        yield
+    except ModelError as error:
+        raise UsageError(error.what, found=error.found, allowed=error.allowed, hint=error.hint) from error
+
+
+def check_averaged(averaged: bool | None, weights: Path | None) -> None:
+    """--ema and --no-ema choose inside a file of weights; UsageError without one."""
+    if averaged is not None and weights is None:
+        option = "--ema" if averaged else "--no-ema"
+        raise UsageError(
+            f"{option} chooses between the weights of a checkpoint.",
+            found="no checkpoint",
+            hint="name it with --weights",
+        )
 
 
 def network_of(name: str) -> str:
@@ -70,6 +100,7 @@ def model_from(
     size: int | None,
     classes: int | None,
     labels: Path | None,
+    averaged: bool | None = None,
 ) -> models.Model:
     """Return the model that the options describe; what they leave out, a checkpoint may say.
 
@@ -80,7 +111,8 @@ def model_from(
         UsageError: an option is out of its range, or two options disagree.
         CheckpointError: the class count is wanted from a file that does not tell it.
     """
-    try:
+    check_averaged(averaged, weights)
+    with usage_errors():
         texts = None if labels is None else models.read_labels(labels)
         meta = None if weights is None else read_meta(weights)
         if meta is not None:
@@ -90,8 +122,6 @@ def model_from(
             return model
         from ..checkpoints import class_count
 
-        count = class_count(weights, model)
+        count = class_count(weights, model, averaged)
         say(f"{count} classes, from the head of {weights}", err=True)
         return models.load(name, width=width, size=size, classes=count)
-    except ModelError as error:
-        raise UsageError(error.what, found=error.found, allowed=error.allowed, hint=error.hint) from error

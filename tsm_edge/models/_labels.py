@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ModelError
+from ..files import MIB, read_text
 from ..terminal import printable
 
 #: 20BN-Jester in MIT's order, which sorts the names; mmaction2 uses the order of the official file instead
@@ -49,7 +50,8 @@ def checked_labels(labels: Sequence[str], classes: int) -> tuple[str, ...]:
     """Return the labels as a tuple.
 
     Raises:
-        ModelError: not one label for every class, or a label that is empty or holds control or invisible characters.
+        ModelError: not one label for every class, two equal ones, or a label that is empty or holds control or
+            invisible characters.
     """
     if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
         raise ModelError(
@@ -62,12 +64,20 @@ def checked_labels(labels: Sequence[str], classes: int) -> tuple[str, ...]:
             allowed=f"{classes} labels, one for every class",
             hint=f"give {classes} labels, or set the number of classes to {len(labels)}",
         )
-    for index, label in enumerate(labels):
+    numbers: dict[str, int] = {}
+    for number, label in enumerate(labels, 1):
         if not label.strip() or printable(label) != label:
             raise ModelError(
-                f"Label {index} cannot be shown.",
+                f"Label {number} cannot be shown.",
                 found=repr(label),
                 allowed="text without control and invisible characters, not only spaces",
+            )
+        if numbers.setdefault(label.strip(), number) != number:
+            raise ModelError(
+                f"Labels {numbers[label.strip()]} and {number} are the same.",
+                found=repr(label),
+                allowed="a different name for every class",
+                hint="two classes of one name could not be told apart: add what differs",
             )
     return tuple(labels)
 
@@ -79,12 +89,12 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
         ModelError: the file cannot be read, is not UTF-8 or holds no label.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, MIB, "utf-8-sig")
+    except (OSError, ValueError) as error:
         raise ModelError(
             f"The label file '{path}' cannot be read.",
             found=error,
-            allowed="a UTF-8 text file, one label a line",
+            allowed="a UTF-8 text file of at most 1 MiB, one label a line",
         ) from error
     lines = text.rstrip().split("\n")  # not splitlines, for which some control characters end a line
     if not lines[0]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..errors import OutputError, UnknownName
+from ..errors import OutputError, UnknownName, install_hint
 from ..report import print_json, print_next, print_table
 from ..terminal import say
 from . import FRAMES, LABELS, RATE_FPS, SPLITS, photos
@@ -61,7 +61,7 @@ def synth(
     if len(usable) < len(kind.photos):
         say(
             f"note: {len(kind.photos) - len(usable)} of {len(kind.photos)} photographs are not installed and are "
-            'replaced by drawn textures: pip install "tsm-edge[train]"',
+            f"replaced by drawn textures; {install_hint('train')}",
             err=True,
         )
     if reel is not None:
@@ -87,9 +87,9 @@ def synth(
         return
     say(f"{clips} clips of {frames} frames at {RATE_FPS:g} a second, {size} x {size} pixels: {written}")
     if split == "train" and not videos:
-        print_next(f"tsm-edge train --data {out} --out runs/first")
+        print_next("tsm-edge train --data {} --out runs/first", out)
     elif not videos:
-        print_next(f"tsm-edge eval WEIGHTS --data {out}")
+        print_next("tsm-edge eval WEIGHTS --data {}", out)
 
 
 def _chosen(only: str | None) -> tuple[str, ...]:
@@ -132,4 +132,4 @@ def _report_reel(facts: dict[str, Any], as_json: bool) -> None:
         return
     rows = [(f"{cue['start_s']:.1f} - {cue['end_s']:.1f} s", cue["label"]) for cue in facts["cues"]]
     print_table(("WHEN", "GESTURE"), rows)
-    print_next(f"tsm-edge demo --video {facts['video']}")
+    print_next("tsm-edge demo --video {}", Path(facts["video"]))

@@ -299,6 +299,6 @@ def _report(result: Any, out: Path, as_json: bool, model: str, *, online: bool) 
         }
     )
     if online:
-        report.print_next(f"tsm-edge compile {model} --target local --weights {result.weights}")
+        report.print_next("tsm-edge compile {} --target local --weights {}", model, result.weights)
     else:
-        report.print_next(f"tsm-edge eval {result.weights} --data DATA")
+        report.print_next("tsm-edge eval {} --data DATA", result.weights)

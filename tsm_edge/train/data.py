@@ -26,8 +26,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import strict_json
 from ..errors import DataError
-from .store import Store, Writer, is_store, open_store
+from ..files import read_picture
+from .store import MAX_INDEX_BYTES, MAX_INDEX_VALUES, Store, Writer, is_store, open_store
 
 Pixels = NDArray[np.uint8]
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
@@ -112,7 +114,7 @@ def decoded(
     if is_store(cache):
         try:
             store = open_store(cache)
-            facts = json.loads(store.origin)
+            facts = strict_json.loads(store.origin, MAX_INDEX_BYTES, MAX_INDEX_VALUES)
             if facts["key"] == key:
                 return store, [Skipped(*each) for each in facts["skipped"]]
         except (DataError, ValueError, KeyError, TypeError):
@@ -239,17 +241,15 @@ def _video(path: Path, rate_fps: float) -> Iterator[Pixels]:
 
 
 def _pictures(path: Path) -> Iterator[Pixels]:
-    import cv2
-
     names = [
         each for each in path.iterdir() if each.suffix.lower() in PICTURES and not each.name.startswith(".")
     ]
     for each in sorted(
         names, key=lambda one: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", one.name)]
     ):
-        frame = cv2.imread(str(each), cv2.IMREAD_COLOR)
+        frame = read_picture(each)
         if frame is None:
-            raise DataError("cannot be read", found=f"{each.name} is no picture")
+            raise DataError("cannot be read", found=f"{each.name} is no picture, or too large")
         yield frame[:, :, ::-1]
 
 

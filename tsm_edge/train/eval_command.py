@@ -226,9 +226,9 @@ def _print(forms: Forms, as_json: bool) -> None:
         [("top-1", *(f"{top:.0%}" for _, top in main.curve))],
     )
     if "bundle" in forms.found:
-        report.print_next(f"tsm-edge demo --bundle {forms.subject}")
+        report.print_next("tsm-edge demo --bundle {}", forms.subject)
     else:
-        report.print_next(f"tsm-edge compile tsm-mobilenetv2 --target local --weights {forms.subject}")
+        report.print_next("tsm-edge compile tsm-mobilenetv2 --target local --weights {}", forms.subject)
 
 
 def _draw(path: Path, forms: Forms) -> None:

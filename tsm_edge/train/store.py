@@ -17,18 +17,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import atomic
+from .. import atomic, strict_json
 from ..errors import DataError
+from ..files import MIB
 from ..temporaries import hold, remove, sibling, sweep
 
 Pixels = NDArray[np.uint8]
 FRAMES, INDEX, SCHEMA = "frames.npy", "clips.json", 1
 _OTHER_FRAMES = "frames-2.npy"
 _HEADER_BYTES = 128
+#: of the index: eight hundred thousand clips
+MAX_INDEX_BYTES, MAX_INDEX_VALUES = 64 * MIB, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,10 @@ def is_store(folder: Path) -> bool:
 def open_store(folder: Path) -> Store:
     """Open the store in a folder; DataError when it is damaged."""
     try:
-        facts = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        entries = tuple(Entry(*row) for row in facts["clips"])
+        facts = _read_index(folder)
         if facts["schema"] != SCHEMA:
             raise ValueError(f"schema {facts['schema']}")
+        entries = tuple(_entry(row, len(facts["labels"])) for row in facts["clips"])
         frames = np.load(folder / _checked_name(facts), mmap_mode="r")
         ends = max((entry.first + entry.count for entry in entries), default=0)
         if frames.ndim != 4 or frames.dtype != np.uint8 or len(frames) < ends:
@@ -185,9 +189,24 @@ def _header(frames: int, side: int) -> bytes:
 def _frames_name(folder: Path) -> str:
     """The name of the frames' file as the index says it."""
     try:
-        return _checked_name(json.loads((folder / INDEX).read_text(encoding="utf-8")))
+        return _checked_name(_read_index(folder))
     except (OSError, ValueError, TypeError, AttributeError):
         return FRAMES
+
+
+def _entry(row: Sequence[Any], labels: int) -> Entry:
+    """A clip of the index; ValueError when a number cannot be right."""
+    entry = Entry(*row)
+    numbers = (entry.label, entry.first, entry.count)
+    if not all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in numbers):
+        raise ValueError(f"clip {row}")
+    if entry.label >= labels or not isinstance(entry.name, str):
+        raise ValueError(f"clip {row} with {labels} labels")
+    return entry
+
+
+def _read_index(folder: Path) -> Any:
+    return strict_json.read(folder / INDEX, MAX_INDEX_BYTES, MAX_INDEX_VALUES)
 
 
 def _checked_name(facts: dict[str, object]) -> str:

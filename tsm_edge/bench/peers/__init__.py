@@ -13,7 +13,7 @@ import importlib.util
 import pkgutil
 from collections.abc import Sequence
 
-from ...errors import ExtraMissing, UnknownName
+from ...errors import ExtraMissing, UnknownName, install_hint
 from ..network import Network
 from ..runner import Runner
 
@@ -36,7 +36,7 @@ def check(wanted: Sequence[str]) -> None:
             raise ExtraMissing(
                 f"The comparison with {', '.join(wanted)} needs the Python package '{package}'.",
                 found="it is not installed",
-                hint='pip install "tsm-edge[bench]"',
+                hint=install_hint("bench"),
             )
 
 
