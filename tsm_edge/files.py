@@ -7,10 +7,11 @@ from taking all memory. JSON has limits of its own (:mod:`tsm_edge.strict_json`)
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MIB = 1 << 20
 #: pixels of a picture or of a video's frame: 8192 x 8192
@@ -45,6 +46,7 @@ def limit_pictures() -> None:
 def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8] | None:
     """Return a picture, uint8 [height, width, 3] BGR; None when it is no picture or too large (see limit_pictures)."""
     import cv2
+    import numpy as np
 
     try:
         image: Any = cv2.imread(os.fspath(path), cv2.IMREAD_COLOR)
