@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from tsm_edge.errors import VideoError
 from tsm_edge.files import MAX_PIXELS, read_picture
-from tsm_edge.sampling import Stamps
+from tsm_edge.video import ASSUMED_FPS, Video
 
 from . import SAMPLE_CLIP
 from .sources import Frame
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-ASSUMED_FPS = 25.0  # of a file that does not say its own
-
-
-def check_frame_size(capture: cv2.VideoCapture, path: Path) -> None:
-    """VideoError when an opened video declares frames that would take all memory."""
-    width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-    if width * height > MAX_PIXELS:
-        raise VideoError(
-            f"The frames of '{path}' are too large.",
-            found=f"{width:.0f}x{height:.0f}",
-            allowed=f"at most {MAX_PIXELS} pixels",
-        )
 
 
 class VideoFile:
@@ -38,7 +22,6 @@ class VideoFile:
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
-        self._read = 0
         if not path.is_file():
             hint = f"try the sample: {SAMPLE_CLIP}"
             if path.is_dir():
@@ -48,29 +31,12 @@ class VideoFile:
                 )
             found = "a folder" if path.is_dir() else "no regular file" if path.exists() else "no such file"
             raise VideoError(f"'{path}' is not a video file.", found=found, hint=hint)
-        self._capture = cv2.VideoCapture(str(path))
-        check_frame_size(self._capture, path)
-        self._next = self._decode() if self._capture.isOpened() else None
-        if self._next is None:
-            self._capture.release()
-            raise VideoError(
-                f"No frame could be read from '{path}'.",
-                found=f"{path.stat().st_size} bytes that OpenCV cannot decode as video",
-                hint="convert it, for example to MP4 with H.264: ffmpeg -i INPUT -pix_fmt yuv420p OUTPUT.mp4",
-            )
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self._says_fps = math.isfinite(fps) and 0 < fps <= 1000
-        self._stamps = Stamps(fps if self._says_fps else ASSUMED_FPS)
-        self._declared = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self._video = Video(path)
 
     def read(self) -> Frame | None:
         """Return the next frame, or None after the last."""
-        if self._next is None:
-            return None
-        image, stamp_s = self._next
-        self._read += 1
-        self._next = self._decode()
-        return Frame(image, self._stamps.next(stamp_s))
+        frame = self._video.read()
+        return None if frame is None else Frame(*frame)
 
     def silence(self, seconds: float) -> VideoError:
         """Return the error for a read that hangs."""
@@ -78,27 +44,11 @@ class VideoFile:
 
     def notes(self) -> list[str]:
         """Say so when the frames had to be counted, and when the file ends before its own frame count."""
-        notes = []
-        if not self._stamps.reliable:
-            how = f"{self._stamps.fps:g} frames per second" + ("" if self._says_fps else ", which is assumed")
-            notes.append(f"{self.name}: its time stamps are not usable; frames are counted at {how}")
-        declared = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        if self._next is None and declared > 1.1 * self._read + 1:
-            notes.append(
-                f"{self.name}: only {self._read} of {declared:.0f} frames could be read; it may be cut off"
-            )
-        return notes
+        return [f"{self.name}: {note}" for note in self._video.notes()]
 
     def close(self) -> None:
         """Close the file."""
-        self._capture.release()
-
-    def _decode(self) -> tuple[np.ndarray, float] | None:
-        good, image = self._capture.read()
-        # After read() this is the stamp of the frame just read, in milliseconds.
-        return (
-            (image, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0) if good and image is not None else None
-        )
+        self._video.close()
 
 
 class Repeated:

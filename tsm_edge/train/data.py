@@ -27,15 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import strict_json
-from ..errors import DataError
+from ..errors import DataError, VideoError
 from ..files import read_picture
+from ..video import ENDINGS, Video, sampled
 from .store import MAX_INDEX_BYTES, MAX_INDEX_VALUES, Store, Writer, is_store, open_store
 
 Pixels = NDArray[np.uint8]
-VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
-ASSUMED_FPS = 25.0  # of a video that does not say its own
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def find(data: Path, videos: Path | None = None, labels: Sequence[str] | None = 
     if not samples:
         raise DataError(
             f"There are no clips in '{data}'.",
-            allowed=f"<label>/<clip>, a clip being a video ({', '.join(VIDEOS)}) or a folder of pictures",
+            allowed="<label>/<clip>, a clip being a video or a folder of pictures",
         )
     names = tuple(labels) if labels else tuple(sorted({sample.label for sample in samples}))
     strangers = sorted({sample.label for sample in samples} - set(names))
@@ -174,7 +172,7 @@ def _folders(data: Path) -> list[Sample]:
         for path in sorted(folder.iterdir()):
             if path.name.startswith("."):
                 continue
-            if path.is_dir() or path.suffix.lower() in VIDEOS:
+            if path.is_dir() or path.suffix.lower() in ENDINGS:
                 samples.append(Sample(f"{folder.name}/{path.name}", folder.name, path))
     return samples
 
@@ -209,35 +207,25 @@ def _raw_frames(data: Path, lines: list[str], videos: Path, labels: Sequence[str
 
 def _clip_path(videos: Path, name: str) -> Path:
     """The clip's folder or file; a name may leave its suffix out. One that is not there fails when it is read."""
-    for candidate in (videos / name, *(videos / f"{name}{suffix}" for suffix in VIDEOS)):
+    for candidate in (videos / name, *(videos / f"{name}{suffix}" for suffix in sorted(ENDINGS))):
         if candidate.exists():
             return candidate
     return videos / name
 
 
 def _video(path: Path, rate_fps: float) -> Iterator[Pixels]:
-    """Frames nearest to the ticks of the rate; one frame serves several ticks of a rate above the file's own."""
-    import cv2
-
+    """The frames that a demo of this rate would step on."""
     if not path.is_file():
         raise DataError("cannot be read", found="no such file")
-    capture = cv2.VideoCapture(str(path))
     try:
-        if not capture.isOpened():
-            raise DataError("cannot be read", found=f"{path.stat().st_size} bytes that are no video")
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        fps = fps if np.isfinite(fps) and 0 < fps <= 1000 else ASSUMED_FPS
-        number = tick = 0
-        while True:
-            good, frame = capture.read()
-            if not good or frame is None:
-                return
-            while tick / rate_fps <= (number + 0.5) / fps + _ROUNDING:
-                yield frame[:, :, ::-1]
-                tick += 1
-            number += 1
+        video = Video(path)
+    except VideoError as error:
+        raise DataError("cannot be read", found="; ".join(filter(None, (str(error.found), error.hint)))) from error
+    try:
+        for frame, steps in sampled(video, rate_fps):
+            yield from [frame[:, :, ::-1]] * steps
     finally:
-        capture.release()
+        video.close()
 
 
 def _pictures(path: Path) -> Iterator[Pixels]:
