@@ -11,11 +11,14 @@ from typing import Any
 
 import click
 
-from tsm_edge import models, report, target
+from tsm_edge import atomic, bundle, models, report, target, temporaries
 from tsm_edge.commands.model_options import model_from, model_options
 from tsm_edge.errors import UsageError
 from tsm_edge.models import read_labels
 from tsm_edge.terminal import say
+
+#: of the weights in the folder for temporary files: as they are, as an object, in the library, in the program
+_COPIES = 4
 
 
 def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -110,20 +113,22 @@ def compile(
     if backend == "cpu" and device.fallback:
         device = target.load(device.fallback)
     refuse_strangers(model, weights, states, {**parameters, "seed": seed, "ema": averaged})
-    if not model.endswith(".onnx"):
+    is_file = model.endswith(".onnx")
+    if not is_file:
         described = model_from(model, weights=weights, averaged=averaged, **parameters)
-    from . import networks, pipeline, summary, toolchain  # torch and TVM load here, after the cheap checks
+    compiler = words(cc)
+    folder = output or Path(f"{Path(model).stem if is_file else described.name}-{device.name}")
+    check_surroundings(folder, dump, device, compiler, Path(model) if is_file else weights)
+    from . import networks, pipeline, summary  # torch and TVM load here, after the cheap checks
 
     pipeline.precision_of(pipeline.backend_of(device), precision)
-    compiler = words(cc)
-    toolchain.check_compiler(device, compiler)
     with progress(len(pipeline.PHASES)) as advance:
         if model.endswith(".onnx"):
             labels = parameters["labels"]
             network = networks.onnx_file(Path(model), states, labels and read_labels(labels))
         else:
             network = networks.zoo(described, weights, seed, averaged)
-        folder = output or Path(f"{network.info.name}-{device.name}")
+        folder = output or Path(f"{network.info.name}-{device.name}")  # a file may say its name itself
         compiled = pipeline.compile(
             network,
             device,
@@ -150,6 +155,26 @@ def no_model(target_name: str) -> UsageError:
         allowed=f"{', '.join(trained)} (trained); {', '.join(plain)} (with --weights FILE); a path of an .onnx file",
         hint=f"tsm-edge compile {trained[0] if trained else plain[0]} --target {target_name}",
     )
+
+
+def check_surroundings(
+    output: Path, dump: Path | None, device: target.EdgeTarget, cc: list[str], weights: Path | None
+) -> None:
+    """Find a place that cannot be written, or a compiler that does not work, before the minute of work.
+
+    Raises:
+        OutputError: of the bundle's folder, the one of --dump, or the one for temporary files.
+        ToolMissing, ExtraMissing, CompileError: of the C compiler.
+    """
+    from . import toolchain
+
+    size = weights.stat().st_size if weights is not None and weights.is_file() else 0
+    bundle.check_output(output, size)
+    if dump is not None:
+        atomic.check_folder(dump)
+    temporaries.check(_COPIES * size)
+    toolchain.check_compiler(device, cc)
+    toolchain.try_compiler(device, cc)
 
 
 def words(command: str | None) -> list[str]:

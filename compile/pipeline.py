@@ -116,6 +116,7 @@ def compile(
     precision = precision_of(backend, precision)
     threads = min(target.cpu.cores, 4) if threads is None else abi.check_threads(threads)
     toolchain.check_compiler(target, cc)
+    bundle.check_output(output)
     tuning.check(target)
     phases = Phases(progress, dump)
     with phases.phase("import"):

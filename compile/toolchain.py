@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from tsm_edge import __version__, temporaries
+from tsm_edge import __version__, atomic, children, temporaries
 from tsm_edge.errors import CompileError, ExtraMissing, OutputError, ToolMissing, install_hint
 from tsm_edge.target import EdgeTarget
 
@@ -61,9 +60,7 @@ def link(code: Code, weights: bytes, plan_c: str, target: EdgeTarget, cc: Sequen
     try:
         return _link(code, weights, plan_c, target, cc)
     except OSError as error:
-        raise OutputError.of(
-            "The bundle cannot be linked.", error, hint="the folder for temporary files is named by TMPDIR"
-        ) from error
+        raise _cannot_link(error) from error
 
 
 def _link(code: Code, weights: bytes, plan_c: str, target: EdgeTarget, cc: Sequence[str]) -> Linked:
@@ -144,11 +141,17 @@ class Compiler:
         self.target = target
         version = f".{target.glibc}" if target.libc == "glibc" else ""
         self.cc = list(cc) or [*zig(), "cc", "-target", f"{target.triple}{version}"]
+        self._environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", **_zig_cache(folder)}
 
     def objects(self, sources: Sequence[str], *flags: str) -> list[str]:
         """Compile files side by side; return the objects' names in the same order."""
         with ThreadPoolExecutor(MOST_COMPILERS) as pool:
-            return list(pool.map(lambda source: self.object(source, *flags), sources))
+            try:
+                return list(pool.map(lambda source: self.object(source, *flags), sources))
+            except BaseException:  # the first failure, or Ctrl-C: nobody needs the others any more
+                pool.shutdown(wait=False, cancel_futures=True)
+                children.end_all()
+                raise
 
     def object(self, source: str, *flags: str) -> str:
         """Compile one file to an object and return its name."""
@@ -177,11 +180,9 @@ class Compiler:
         self._command([*zig(), *arguments])
 
     def _command(self, command: list[str], **settings: str) -> None:
-        environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", **settings}
+        environment = {**self._environment, **settings}
         try:
-            done = subprocess.run(
-                command, cwd=self.folder, capture_output=True, text=True, env=environment, check=False
-            )
+            done = children.run(command, cwd=self.folder, text=True, env=environment)
         except (FileNotFoundError, PermissionError) as error:
             raise ToolMissing(
                 "The C compiler cannot be run.",
@@ -195,6 +196,36 @@ class Compiler:
                 found=done.stderr.strip()[-1500:] or f"exit {done.returncode}",
                 hint=f"command: {' '.join(shown)}",
             )
+
+
+def _zig_cache(folder: Path) -> dict[str, str]:
+    """Where zig keeps what it built: its own place in the user's cache, or `folder` where that cannot be written."""
+    if os.environ.get("ZIG_GLOBAL_CACHE_DIR"):
+        return {}
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ.get("HOME", ""), ".cache")
+    try:
+        if os.path.isabs(base):
+            atomic.check_folder(os.path.join(base, "zig"))
+            return {}
+    except OutputError:
+        pass  # no home folder, as of a service, or one on a full or read-only disk
+    return {"ZIG_GLOBAL_CACHE_DIR": str(folder / "zig-cache")}
+
+
+def try_compiler(target: EdgeTarget, cc: Sequence[str] = ()) -> None:
+    """Compile one line of C, to find now what would fail after a minute: the compiler, its folders, its cache."""
+    try:
+        with temporaries.scratch() as folder:
+            (folder / "try.c").write_text("int tsm_try(void) { return 0; }\n", encoding="utf-8")
+            Compiler(target, folder, cc).run("-c", "try.c", "-o", "try.o")
+    except OSError as error:
+        raise _cannot_link(error) from error
+
+
+def _cannot_link(error: OSError) -> OutputError:
+    return OutputError.of(
+        "The bundle cannot be linked.", error, hint="the folder for temporary files is named by TMPDIR"
+    )
 
 
 def zig() -> list[str]:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tsm_edge import bundle
+from tsm_edge import bundle, children
 from tsm_edge.errors import BundleError, EdgeError, ExtraMissing, OutputError, install_hint
 from tsm_edge.terminal import say
 
@@ -26,6 +26,7 @@ from .cache_key import cache_key
 
 MODEL = "gestures"
 TARGET = "local"
+_PATIENCE_S = 10.0  # for the compiler to clean up after Ctrl-C
 _KEPT = 4  # entries; a developer's every edit makes one of about 10 MB
 _ELSEWHERE = (
     f"on a PC, {install_hint('compile')}, and try again; for a board, make the bundle on a PC "
@@ -93,11 +94,11 @@ def compile_default(folder: Path) -> None:
         )
     command = f"compile {MODEL} --target {TARGET} --output".split() + [str(folder)]
     say(f"compiling {MODEL} for this machine, once", err=True)
-    done = subprocess.run(
+    done = children.run(
         [sys.executable, "-m", "tsm_edge", *command],
-        check=False,
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,  # its report names the temporary folder; its progress and errors are on stderr
+        stderr=None,
+        patience_s=_PATIENCE_S,
     )
     if done.returncode != 0:
         raise EdgeError(

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a flag, so that a run ends between two frames and not while one is written."""
+"""Ctrl-C, SIGTERM and SIGHUP as a flag, so that a run ends between two frames and not while one is written."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def stop_flag() -> Iterator[threading.Event]:
-    """Give an event that the first Ctrl-C or SIGTERM sets; the second acts as if nobody listened.
+    """Give an event that the first Ctrl-C, SIGTERM or SIGHUP sets; the second acts as if nobody listened.
 
     Off the main thread, where Python allows no signal handlers, the event is simply never set.
     """
@@ -32,6 +32,8 @@ def stop_flag() -> Iterator[threading.Event]:
         restore()
 
     for number in _SIGNALS:
+        if number == signal.SIGHUP and previous[number] == signal.SIG_IGN:
+            continue  # nohup
         signal.signal(number, handle)
     try:
         yield event

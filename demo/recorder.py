@@ -1,21 +1,22 @@
 """Recording to an MP4 file that is whole or not there.
 
-The video is written to a temporary sibling; `close` finishes it, looks whether it can be played, and renames
-it. So an old recording is replaced only by a playable one, and whoever stops the demo early keeps what was
-recorded.
+An old recording is replaced only by a playable one (:mod:`tsm_edge.mp4`), whoever stops the demo early keeps what was
+recorded, and a disk that fills up ends the recording while there is room for the end of the file.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from tsm_edge import atomic, mp4
 from tsm_edge.errors import OutputError
 
 from .timeline import Timeline
+
+_LOOK_EVERY = 32  # pictures between two looks at the free space
 
 
 class Recorder:
@@ -23,18 +24,17 @@ class Recorder:
 
     Raises:
         OutputError: from the constructor when ``path`` cannot be written (before any work was done for it);
-            later when the encoder fails.
+            later when the disk fills up or the encoder fails.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
         self.path = path
         check_path(path)
-        self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
-        self._create()
         self._fps = fps
         self._timeline = Timeline(fps)
-        self._writer: cv2.VideoWriter | None = None
+        self._writer: mp4.Mp4Writer | None = None
         self._previous: np.ndarray | None = None
+        self._pictures = 0
         self._closed = False
 
     def write(self, picture: np.ndarray, t_s: float) -> None:
@@ -42,13 +42,14 @@ class Recorder:
         height, width = picture.shape[:2]
         if self._writer is None:
             self._size = (width // 2 * 2, height // 2 * 2)  # the encoder halves the colour planes
-            self._writer = self._open()
+            self._writer = mp4.Mp4Writer(self.path, self._fps, self._size)
         if (width // 2 * 2, height // 2 * 2) != self._size:
             picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
         picture = np.ascontiguousarray(picture[: self._size[1], : self._size[0]])
         repeats = self._timeline.repeats(t_s)
         if repeats is None:
             return
+        self._look(self._writer)
         if self._previous is not None:
             for _ in range(repeats):
                 self._writer.write(self._previous)
@@ -57,49 +58,23 @@ class Recorder:
 
     def close(self) -> Path | None:
         """Finish the file and return its path; None, and no file, if nothing was written. May be repeated."""
-        if not self._closed:
-            self._finish()
-            self._closed = True  # only now: a close that was interrupted can be repeated
+        if not self._closed and self._writer is not None:
+            try:
+                self._writer.close()
+            except OutputError:
+                self._closed, self._writer = True, None
+                raise
+        self._closed = True  # only now: a close that was interrupted can be repeated
         return self.path if self._writer is not None else None
 
-    def _create(self) -> None:
-        try:
-            self._temporary.touch()
-        except OSError as error:
+    def _look(self, writer: mp4.Mp4Writer) -> None:
+        self._pictures += 1
+        if self._pictures % _LOOK_EVERY == 0 and not writer.has_room():
             raise OutputError(
-                f"The recording cannot be written to '{self.path}'.",
-                found=error.strerror or str(error),
-                hint="choose a folder that you may write to",
-            ) from error
-
-    def _finish(self) -> None:
-        if self._writer is None:
-            self._temporary.unlink(missing_ok=True)
-            return
-        self._writer.release()
-        if playable(self._temporary):
-            os.replace(self._temporary, self.path)
-            return
-        self._temporary.unlink(missing_ok=True)
-        self._closed = True
-        self._writer = None
-        raise OutputError(
-            f"The recording '{self.path}' could not be written.",
-            found="a file that cannot be played back; it was removed",
-            hint=f"is the disk full? look with: df -h {self.path.parent}",
-        )
-
-    def _open(self) -> cv2.VideoWriter:
-        fourcc = cv2.VideoWriter.fourcc(*"mp4v")  # the one MP4 codec that every OpenCV wheel brings
-        writer = cv2.VideoWriter(str(self._temporary), fourcc, self._fps, self._size)
-        if not writer.isOpened():
-            self._temporary.unlink(missing_ok=True)
-            raise OutputError(
-                f"OpenCV cannot encode '{self.path}'.",
-                found=f"no MPEG-4 encoder for {self._size[0]}x{self._size[1]} at {self._fps:g} FPS",
-                hint="the opencv-python and opencv-python-headless packages from PyPI have one",
+                f"The disk of '{self.path}' is nearly full, so the recording ends here.",
+                found=f"{(atomic.free_bytes(self.path.parent) or 0) / 2**20:.1f} MiB free",
+                hint="what was recorded before is kept",
             )
-        return writer
 
 
 def check_path(path: Path) -> None:
@@ -114,12 +89,5 @@ def check_path(path: Path) -> None:
             found=f"there is no folder '{path.parent}'",
             hint=f"make it first: mkdir -p '{path.parent}'",
         )
-
-
-def playable(path: Path) -> bool:
-    """Return whether the first frame of the video at ``path`` can be read back."""
-    capture = cv2.VideoCapture(str(path))
-    try:
-        return bool(capture.isOpened() and capture.read()[0])
-    finally:
-        capture.release()
+    atomic.check_file(path)
+    mp4.check_room(path)

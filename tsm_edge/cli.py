@@ -6,16 +6,18 @@ the one place where an ``EdgeError`` becomes a message and an exit code.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
 import traceback
 from typing import Any, NamedTuple
 
 import click
 
-from . import __version__, report
-from .errors import EdgeError, ExtraMissing, UnknownName, install_hint
+from . import __version__, interrupts, report
+from .errors import EdgeError, ExtraMissing, OutputError, UnknownName, install_hint
 from .files import limit_pictures
 from .terminal import printable_lines, say, say_lines
 
@@ -55,7 +57,7 @@ EXTRA_OF = {
     "tornado": "serve",
 }
 _AS_JSON = "tsm_edge.as_json"  # in a context's meta: the verb was given --json
-_INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the signal, as a shell counts
+_BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell counts
 
 
 class LazyGroup(click.Group):
@@ -98,7 +100,9 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a verb; turn what goes wrong into a message on stderr and an exit code."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            _flush_stdout()
+            return result
         except EdgeError as error:
             _fail(ctx, error)
         except ImportError as error:
@@ -108,11 +112,12 @@ class LazyGroup(click.Group):
             else:
                 _fail(ctx, missing)
         except (KeyboardInterrupt, click.Abort):
-            say("interrupted", err=True)
-            ctx.exit(_INTERRUPTED)
+            _end(ctx)
         except BrokenPipeError:  # the reader of our output (head, less) has gone: nobody is left to be told
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _give_up_stdout()
             ctx.exit(_BROKEN_PIPE)
+        except OSError as error:
+            _fail_or_crash(ctx, error)
         except click.ClickException as error:
             _report_json(ctx, {"kind": type(error).__name__, "what": error.format_message()}, error.exit_code)
             raise _escaped(error) from None
@@ -129,17 +134,24 @@ def cli(verbose: bool) -> None:
     """Compile an online TSM video network into one small native bundle for an edge device.
 
     Results go to stdout, progress and errors to stderr. Exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed,
-    4 camera or device unreachable, 5 unsupported target or host or a missing tool.
+    4 camera or device unreachable, 5 unsupported target or host or a missing tool, 130 ended by Ctrl-C, 143 by
+    SIGTERM.
     """
 
 
 def main() -> None:
     """Entry point of the program ``tsm-edge``."""
+    interrupts.listen()
     limit_pictures()
     # OpenCV and its FFmpeg print the same to stderr, above our message and in other words
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    cli(prog_name="tsm-edge")
+    try:
+        cli(prog_name="tsm-edge")
+    except OSError as error:  # the help, behind which the disk is full
+        say_lines(f"error: {OutputError.of('The output cannot be written.', error)}", err=True)
+        _give_up_stdout()
+        sys.exit(OutputError.exit_code)
 
 
 def _escaped(error: click.ClickException) -> click.ClickException:
@@ -161,7 +173,42 @@ def _extra_missing(error: ImportError) -> ExtraMissing | None:
     )
 
 
+def _end(ctx: click.Context) -> None:
+    """Ctrl-C or SIGTERM: everything is cleaned up by now."""
+    word, code = interrupts.outcome()
+    say(word, err=True)
+    ctx.exit(code)
+
+
+def _flush_stdout() -> None:
+    """Find a full disk behind stdout here, and not after the exit code is decided."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError.of("The output cannot be written.", error) from error
+
+
+def _give_up_stdout() -> None:
+    """Let what is left of our output go nowhere, so that the interpreter does not complain about it at its end."""
+    with contextlib.suppress(OSError, ValueError):  # a closed or a made-up stdout has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail_or_crash(ctx: click.Context, error: OSError) -> None:
+    """A refusal of the system's that the verb did not foresee: a full disk, no more files."""
+    worded = OutputError.of_system(error)
+    if worded is None:
+        _crash(ctx, error)
+    else:
+        worded.__cause__ = error
+        _fail(ctx, worded)
+
+
 def _fail(ctx: click.Context, error: EdgeError) -> None:
+    if interrupts.received():
+        _end(ctx)
     if ctx.params.get("verbose"):
         say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
     say_lines(f"error: {error}", err=True)
@@ -171,6 +218,8 @@ def _fail(ctx: click.Context, error: EdgeError) -> None:
 
 def _crash(ctx: click.Context, error: BaseException) -> None:
     """An error that nobody foresaw is a fault of tsm-edge, and says so."""
+    if interrupts.received():
+        _end(ctx)
     if ctx.params.get("verbose"):
         say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
     say(f"error: tsm-edge failed unexpectedly: {type(error).__name__}: {error}", err=True)
@@ -182,4 +231,5 @@ def _crash(ctx: click.Context, error: BaseException) -> None:
 def _report_json(ctx: click.Context, error: dict[str, Any], exit_code: int) -> None:
     """With ``--json``, print the error as the document, in one line. A verb that has printed its own keeps to that."""
     if ctx.meta.get(_AS_JSON) and not report.has_printed():
-        report.print_json_line({"error": {**error, "exit_code": exit_code}})
+        with contextlib.suppress(OutputError):  # a full disk behind stdout: stderr has the words
+            report.print_json_line({"error": {**error, "exit_code": exit_code}})

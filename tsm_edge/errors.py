@@ -239,11 +239,12 @@ class OutputError(EdgeError):
     @classmethod
     def of_system(cls, error: OSError) -> OutputError | None:
         """Build the error for a refusal that nobody foresaw; None where the cause is not the system's."""
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO) and (
-            error.errno not in (errno.EMFILE, errno.ENFILE)
-        ):
+        unwritten = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+        unopened = (errno.EMFILE, errno.ENFILE)
+        if error.errno not in unwritten + unopened:
             return None
-        return cls.of(f"'{error.filename}' cannot be used." if error.filename else "A file cannot be used.", error)
+        what = "No more files can be opened." if error.errno in unopened else "The output cannot be written."
+        return cls.of(f"'{error.filename}' cannot be used." if error.filename else what, error)
 
 
 class ServeError(EdgeError):

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import platform
 import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import abi, target
+from . import abi, children, target
 from .errors import DeviceError, RuntimeFailure, ToolMissing
 from .manifest import Manifest
 
@@ -71,9 +70,7 @@ def dump(
         RuntimeFailure: the command failed otherwise, or its answer has another size.
     """
     parts = [frame.tobytes() for frame in frames]
-    done = subprocess.run(
-        [*command, *words, "--dump"], input=b"".join(parts), capture_output=True, check=False
-    )
+    done = children.run([*command, *words, "--dump"], input=b"".join(parts))
     if done.returncode == DeviceError.exit_code:  # the command's own words say what is wrong with the device
         raise abi.error_from(DeviceError, done.stderr.rpartition(b"tsm-edge-run: ")[2])
     if done.returncode:

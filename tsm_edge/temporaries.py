@@ -35,6 +35,7 @@ _NAME = re.compile(
 )
 _LONGEST = 120  # bytes of the target's name that go into ours; file systems end at 255
 _ABANDONED_S = 3600.0
+_PROBE = 4096  # bytes
 
 
 def sibling(path: Path, suffix: str = PART) -> Path:
@@ -61,6 +62,28 @@ def scratch() -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check(needs: int = 0) -> None:
+    """Find out before the work whether temporary files can be written; ``needs``: how many bytes, roughly.
+
+    Raises:
+        OutputError: no folder for them can be used, or it has too little space.
+    """
+    with scratch() as folder:
+        try:
+            (folder / "probe").write_bytes(bytes(_PROBE))
+            facts = os.statvfs(folder)
+        except OSError as error:
+            raise _no_scratch(folder.parent, error) from error
+        free = facts.f_bavail * facts.f_frsize
+        if facts.f_blocks and free < needs:
+            raise OutputError(
+                f"There is too little space for temporary files in '{folder.parent}'.",
+                found=f"{free / 2**20:.0f} MiB free",
+                allowed=f"{needs / 2**20:.0f} MiB and more",
+                hint="free some space, or name another folder in TMPDIR",
+            )
 
 
 def scratch_place() -> Path:

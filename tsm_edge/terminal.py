@@ -46,17 +46,35 @@ def printable_json(text: str) -> str:
 
 def say(text: object = "", *, err: bool = False) -> None:
     """Print one line on stdout, or on stderr."""
-    click.echo(printable(text), err=err)
+    _print(printable(text), err=err)
 
 
 def say_lines(text: object, *, err: bool = False) -> None:
     """Print text of several lines on stdout, or on stderr."""
-    click.echo(printable_lines(text), err=err)
+    _print(printable_lines(text), err=err)
 
 
 def say_over(text: object, *, last: bool) -> None:
     """Print a line on stderr over the one before, which is at most 70 columns wide; ``last`` ends it."""
-    click.echo(f"\r{printable(text):70}", nl=last, err=True)
+    _print(f"\r{printable(text):70}", err=True, nl=last)
+
+
+def _print(text: str, *, err: bool, nl: bool = True) -> None:
+    """Print, or say why a result cannot be; progress that nobody can read is no reason to end.
+
+    Raises:
+        OutputError: the disk behind stdout is full or fails.
+        BrokenPipeError: whoever read stdout has gone.
+    """
+    try:
+        click.echo(text, err=err, nl=nl)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from .errors import OutputError  # whose messages are escaped by this module
+
+        if not err:
+            raise OutputError.of("The output cannot be written.", error) from error
 
 
 def _escape(match: re.Match[str]) -> str:

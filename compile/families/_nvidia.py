@@ -9,13 +9,12 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NoReturn
 
-from tsm_edge import temporaries
+from tsm_edge import children, temporaries
 from tsm_edge.compile.code import Resources
 from tsm_edge.errors import CompileError, ExtraMissing, install_hint
 
@@ -53,14 +52,12 @@ def to_ptx(source: str, compute_capability: int) -> str:
     libraries = [wheel_file(NVRTC_WHEEL, name) for name in ("libnvrtc.so.12", "libnvrtc-builtins.so.12.6")]
     program = Path(__file__).with_name("_nvrtc.py")
     with temporaries.scratch() as folder:
-        done = subprocess.run(
+        done = children.run(
             [sys.executable, "-I", str(program), *map(str, libraries), str(compute_capability)],
             cwd=folder,
             env={},
             input=source.encode(),
-            capture_output=True,
             preexec_fn=_fixed_addresses,
-            check=False,
         )
     if done.returncode:
         log = done.stderr.decode(errors="replace").strip()[-1500:]
@@ -119,7 +116,7 @@ def assemble(ptx: str, compute_capability: int) -> dict[str, Resources]:
     with temporaries.scratch() as folder:
         (folder / "kernels.ptx").write_text(ptx)
         command = [str(program), f"-arch=sm_{compute_capability}", "-v", "kernels.ptx", "-o", "kernels.cubin"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = children.run(command, cwd=folder, text=True)
     if done.returncode:
         raise CompileError("The PTX assembler failed.", found=(done.stderr or done.stdout).strip()[-1500:])
     return parse_report(done.stderr + done.stdout)

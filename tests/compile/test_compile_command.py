@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from tsm_edge import bundle, target
 from tsm_edge.cli import cli
-from tsm_edge.compile import pipeline
+from tsm_edge.compile import pipeline, toolchain
 from tsm_edge.errors import UsageError
 
 SMALL = ["--width", "0.5", "--size", "64", "--classes", "5"]
@@ -115,3 +118,54 @@ def test_a_folder_that_is_no_bundle_is_not_overwritten(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert (precious / "chapter1.txt").read_text() == "words"
     assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "output", "words"),
+    [
+        ({"TMPDIR": "/proc/none"}, "bundle", ["TMPDIR"]),
+        ({}, "file/bundle", ["Not a directory"]),
+        ({}, "photos", ["is no bundle", "left alone"]),
+        ({}, "/proc/bundle", ["cannot be written"]),
+    ],
+)
+def test_a_bad_place_is_found_before_the_work(tmp_path, environment, output, words) -> None:
+    """Before torch and TVM are loaded, too: see what is imported."""
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "1.jpg").write_text("x")
+    code = (
+        "import sys\nfrom tsm_edge import cli\n"
+        "try: cli.main()\nexcept SystemExit as end: print('tvm' in sys.modules); raise"
+    )
+    command = [sys.executable, "-c", code, "compile", "tsm-mobilenetv2", *SMALL, "--target", "local"]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path / output)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert done.stdout.strip() == "False"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["1.jpg", "file", "photos"]
+
+
+def test_a_broken_compiler_is_found_before_the_work(tmp_path) -> None:
+    fake = tmp_path / "cc"
+    fake.write_text("#!/bin/sh\necho no licence >&2\nexit 3\n")
+    fake.chmod(0o755)
+    result = run("tsm-mobilenetv2", *SMALL, "--target", "local", "--cc", fake, "--output", tmp_path / "b")
+    assert result.exit_code == 1 and "no licence" in result.stderr
+    assert "import " not in result.stderr, "no phase was begun"
+
+
+@pytest.mark.parametrize("home", [None, "/proc/nobody"])
+def test_the_compiler_works_without_a_home(tmp_path, monkeypatch, home) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "ZIG_GLOBAL_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    toolchain.try_compiler(target.load("x86-64"))

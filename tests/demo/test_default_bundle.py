@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -179,7 +178,7 @@ def test_the_compiler_is_run_as_a_command_and_its_failure_is_ours(monkeypatch, t
         ran.append((command, options))
         return SimpleNamespace(returncode=5)
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(cache.children, "run", run)
     monkeypatch.setattr(cache.importlib.util, "find_spec", lambda name: object())
     with pytest.raises(EdgeError, match="status 5"):
         cache.compile_default(tmp_path / "a bundle; with spaces")

@@ -7,9 +7,11 @@ import subprocess
 import sys
 
 import cv2
+import numpy as np
 import pytest
 
-from tsm_edge.demo.recorder import Recorder, playable
+from tsm_edge import atomic
+from tsm_edge.demo.recorder import Recorder
 from tsm_edge.errors import OutputError
 
 
@@ -73,13 +75,45 @@ def test_a_recording_that_cannot_be_played_replaces_nothing(tmp_path, make, monk
     path.write_bytes(b"older")
     recorder = Recorder(path, 12.0)
     recorder.write(make.picture((1, 2, 3)), 0.0)
-    recorder._writer.release()
-    recorder._temporary.write_bytes(b"the disk was full")
-    with pytest.raises(OutputError, match="disk full"):
+    monkeypatch.setattr(recorder._writer, "_is_whole", lambda: False)
+    with pytest.raises(OutputError, match="cannot be played back"):
         recorder.close()
     assert path.read_bytes() == b"older"
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
-    assert not playable(path)
+
+
+def test_a_picture_that_the_disk_did_not_take_is_noticed(tmp_path, make):
+    recorder = Recorder(tmp_path / "out.mp4", 12.0)
+    for n in range(3):
+        recorder.write(make.picture((1, 2, 3)), n / 12)
+    recorder._writer._written += 1
+    with pytest.raises(OutputError, match="cannot be played back"):
+        recorder.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def disk_with(monkeypatch, free):
+    monkeypatch.setattr(atomic, "free_bytes", lambda folder: free[0])
+
+
+def test_a_disk_that_is_full_already_is_found_at_once(tmp_path, monkeypatch):
+    disk_with(monkeypatch, [1 << 20])
+    with pytest.raises(OutputError, match="1.0 MiB are free") as caught:
+        Recorder(tmp_path / "out.mp4", 12.0)
+    assert "the disk is full" in caught.value.hint
+
+
+def test_a_disk_that_fills_up_ends_the_recording_and_keeps_it(tmp_path, make, monkeypatch):
+    free = [1 << 30]
+    disk_with(monkeypatch, free)
+    recorder = Recorder(tmp_path / "out.mp4", 12.0)
+    with pytest.raises(OutputError, match="nearly full"):
+        for n in range(100):
+            recorder.write(make.picture((n, n, n)), n / 12)
+            free[0] -= 1 << 26
+    recorder.close()
+    frames, _ = frames_of(tmp_path / "out.mp4")
+    assert 1 <= len(frames) < 100
 
 
 @pytest.mark.parametrize(
@@ -93,11 +127,11 @@ def test_a_path_that_cannot_be_written_is_refused_at_once(tmp_path, name, said):
 
 
 def test_a_folder_without_permission_is_refused_at_once(tmp_path, monkeypatch):
-    def refuse(self, *args, **kwargs):
+    def refuse(place):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(
-        "pathlib.Path.touch", refuse
+        atomic, "_probe", refuse
     )  # root, who runs the tests in a container, may write anywhere
     with pytest.raises(OutputError, match="Permission denied") as caught:
         Recorder(tmp_path / "out.mp4", 12.0)
@@ -159,6 +193,10 @@ def test_a_killed_run_leaves_the_old_recording(tmp_path):
     process.kill()
     process.communicate(timeout=20)
     assert path.read_bytes() == b"older"
+    recorder = Recorder(path, 12.0)
+    recorder.write(np.zeros((48, 64, 3), np.uint8), 0.0)
+    recorder.close()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"], "the next run sweeps"
 
 
 def test_the_second_interrupt_is_pythons_own(tmp_path):

@@ -119,9 +119,7 @@ def test_a_killed_run_leaves_nothing_in_the_folder_for_temporary_files(tmp_path,
 
 
 def test_what_a_running_process_writes_is_never_swept(tmp_path):
-    code = (
-        "from tsm_edge import atomic\nwith atomic.file('a') as out:\n    print(flush=True); input(); out.write(b'x')"
-    )
+    code = "from tsm_edge import atomic\nwith atomic.file('a') as out:\n    print(flush=True); input(); out.write(b'x')"
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
@@ -144,7 +142,9 @@ def test_litter_of_another_system_goes_after_an_hour_without_a_lock(tmp_path):
     os.utime(foreign[1])
     with temporaries.held(foreign[2]):
         temporaries.sweep(tmp_path)
-        assert names(tmp_path) == [path.name for path in foreign[1:]], "young or locked: somebody may write it"
+        assert names(tmp_path) == [path.name for path in foreign[1:]], (
+            "young or locked: somebody may write it"
+        )
     temporaries.sweep(tmp_path)
     assert names(tmp_path) == [foreign[1].name]
 
@@ -180,7 +180,12 @@ def test_an_exchange(tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("no/a", "no folder"), ("folder", "Is a directory"), ("file/a", "Not a directory"), ("n" * 300, "too long")],
+    [
+        ("no/a", "no folder"),
+        ("folder", "Is a directory"),
+        ("file/a", "Not a directory"),
+        ("n" * 300, "too long"),
+    ],
 )
 def test_a_file_that_cannot_be_written_is_found_before_the_work(tmp_path, path, words):
     (tmp_path / "folder").mkdir()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tsm_edge import __version__, bundle, cli, models, report, target
+from tsm_edge import __version__, bundle, cli, interrupts, models, report, target
 from tsm_edge.errors import AccuracyError, FrameError
 
 HEAVY = ("torch", "tvm", "cv2", "numpy", "onnx", "ziglang")
@@ -36,6 +39,89 @@ def verb(monkeypatch):
         monkeypatch.setitem(cli.VERBS, "test", cli.Verb(f"{module.__name__}:verb", "A test."))
 
     return add
+
+
+SLEEPS = """
+import click, sys, time
+from pathlib import Path
+from tsm_edge import atomic, cli, temporaries
+
+def body():
+    with temporaries.scratch(), atomic.file("result") as out:
+        out.write(b"half")
+        print(flush=True)
+        try:
+            time.sleep(30)
+        except BaseException as error:
+            if "hides" in sys.argv:
+                raise ValueError("a library took the signal for an error of its own") from error
+            raise
+
+module = type(sys)("tsm_edge_test_verb")
+module.verb = click.command("test")(click.argument("how")(lambda how: body()))
+sys.modules[module.__name__] = module
+cli.VERBS["test"] = cli.Verb("tsm_edge_test_verb:verb", "A test.")
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("how", ["plain", "hides"])
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "terminated: the terminal is gone"),
+    ],
+)
+def test_a_signal_cleans_up_and_decides_the_exit_code(tmp_path, number, code, word, how):
+    if (number, how) == (signal.SIGINT, "hides"):
+        pytest.skip("Ctrl-C is Python's own and keeps no record")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLEEPS, "test", how],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    )
+    process.stdout.readline()
+    assert len(list(tmp_path.iterdir())) == 2
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (code, word + "\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nohup_is_respected(monkeypatch):
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        interrupts.listen()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def test_a_full_disk_behind_stdout(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "targets"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: The output cannot be written.\n  found: No space left on device\n")
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"), [(errno.ENOSPC, "the disk is full"), (errno.EMFILE, "ulimit -n"), (errno.EIO, "dmesg")]
+)
+def test_a_refusal_of_the_system_that_no_verb_foresaw(verb, number, hint):
+    verb(raising(OSError(number, os.strerror(number), "/some/file")))
+    result = invoke("test")
+    assert result.exit_code == 1 and result.stderr.startswith("error: '/some/file' cannot be used.")
+    assert hint in result.stderr and "unexpectedly" not in result.stderr
 
 
 def raising(error):

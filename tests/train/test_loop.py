@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,7 +41,7 @@ def invoke(*words):
 
 def curve(out) -> list[dict]:
     """Metrics of every epoch, but the time it took."""
-    records = [json.loads(line) for line in (out / loop.METRICS).read_text().splitlines()]
+    records = [json.loads(line) for line in (out / checkpoint.METRICS).read_text().splitlines()]
     return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
 
 
@@ -56,7 +59,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(small_store, train
     program = [sys.executable, "-c", "from tsm_edge.cli import main; main()", *words]
     with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 120
-        while not (tmp_path / loop.METRICS).is_file():
+        while not (tmp_path / checkpoint.METRICS).is_file():
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
@@ -68,6 +71,46 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(small_store, train
     assert curve(tmp_path) == curve(trained[0])
     weights = [(folder / checkpoint.WEIGHTS).read_bytes() for folder in (tmp_path, trained[0])]
     assert weights[0] == weights[1]
+
+
+def test_a_training_is_overwritten_only_when_that_is_asked_for(small_store, trained, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(trained[0], out)
+    older = {path.name: path.read_bytes() for path in out.iterdir()}
+    refused = invoke(*arguments(small_store, out, "--epochs", 1))
+    assert refused.exit_code == 1
+    assert "--resume" in refused.stderr and "--overwrite" in refused.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == older
+    assert invoke(*arguments(small_store, out, "--resume", "--overwrite")).exit_code == 2
+    result = invoke(*arguments(small_store, out, "--epochs", 1, "--overwrite"))
+    assert result.exit_code == 0, result.output
+    assert len(curve(out)) == 1
+
+
+def test_weights_that_are_better_than_the_checkpoint_knows_are_kept(small_store, trained, tmp_path):
+    """A run that was killed between its weights and its checkpoint, whose repetition comes out worse."""
+    out = tmp_path / "run"
+    shutil.copytree(trained[0], out)
+    path = out / checkpoint.WEIGHTS
+    meta = read_meta(path)
+    better = dataclasses.replace(meta, note=re.sub(r"[01]\.\d+$", "1.0000", meta.note))
+    net = models.load("tsm-mobilenetv2", width=0.25, size=32, classes=3).build(0)
+    checkpoint.save_weights(path, net, better)
+    content = checkpoint.load(out / checkpoint.LAST)
+    content["settings"]["epochs"] = 4
+    checkpoint.save(out / checkpoint.LAST, content)
+    before = path.read_bytes()
+    result = invoke(*arguments(small_store, out, "--epochs", 4, "--resume"))
+    assert result.exit_code == 0, result.output
+    assert len(curve(out)) == 4
+    assert max(record["top1"] for record in curve(out)) < 1.0, "else nothing is shown"
+    assert path.read_bytes() == before
+
+
+def test_an_output_that_cannot_be_written_is_found_before_clips_are_read(tmp_path):
+    (tmp_path / "file").write_text("x")
+    result = invoke(*arguments(tmp_path / "no-data", tmp_path / "file" / "run"))
+    assert result.exit_code == 1 and "Not a directory" in result.stderr
 
 
 def test_what_a_training_leaves(trained):

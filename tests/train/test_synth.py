@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import cv2
 import numpy as np
@@ -13,7 +15,7 @@ from tsm_edge import cli, synth
 from tsm_edge.errors import UnknownName
 from tsm_edge.models import JESTER
 from tsm_edge.synth import families, motion, photos, shapes, textures
-from tsm_edge.train.store import open_store
+from tsm_edge.train.store import Writer, open_store
 
 OPPOSITES = (
     ("Swiping Left", "Swiping Right"),
@@ -143,6 +145,63 @@ def test_the_command_writes_a_store(tmp_path):
     assert (len(store), store.side, store.labels) == (13, 40, synth.LABELS)
     assert store.targets.tolist() == [*range(11), 0, 1]
     assert (store.clip(12) == synth.render("train", 0, 12, size=40).frames).all()
+
+
+def listing(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", [[], ["--videos"], ["--reel", "Swiping Left"]], ids=["store", "videos", "reel"])
+def test_older_clips_are_replaced_only_when_that_is_asked_for(tmp_path, kind):
+    words = ["synth", "--out", str(tmp_path / "clips"), "--clips", "2", "--size", "32", *kind]
+    assert CliRunner().invoke(cli.cli, words).exit_code == 0
+    older = listing(tmp_path)
+    refused = CliRunner().invoke(cli.cli, [*words, "--seed", "1"])
+    assert refused.exit_code == 1 and "--overwrite" in refused.stderr
+    assert listing(tmp_path) == older
+    result = CliRunner().invoke(cli.cli, [*words, "--seed", "1", "--overwrite"])
+    assert result.exit_code == 0, result.output
+    newer = listing(tmp_path)
+    assert newer != older and len(newer) == len(older), "nothing of the older clips is left"
+    if not kind:
+        assert (open_store(tmp_path / "clips").clip(1) == synth.render("train", 1, 1, size=32).frames).all()
+
+
+def test_a_store_that_is_not_finished_leaves_the_older_one(tmp_path):
+    words = ["synth", "--out", str(tmp_path), "--clips", "2", "--size", "32"]
+    assert CliRunner().invoke(cli.cli, words).exit_code == 0
+    older, mapped = listing(tmp_path), open_store(tmp_path)
+    pixels = np.ones((3, 32, 32, 3), np.uint8)
+    with pytest.raises(ZeroDivisionError), Writer(tmp_path, 30, 32) as writer:
+        writer.add("a", 0, pixels)
+        raise ZeroDivisionError
+    assert listing(tmp_path) == older
+    for _ in range(3):
+        with Writer(tmp_path, 30, 32) as writer:
+            writer.add("a", 0, pixels)
+            writer.close(("x",), 12.0, "test")
+        assert (open_store(tmp_path).clip(0) == 1).all() and len(open_store(tmp_path)) == 1
+        assert len(listing(tmp_path)) == 2
+    assert mapped.clip(1).mean() != 1, "who has the older store open keeps it"
+
+
+def test_a_store_without_clips_can_be_opened(tmp_path):
+    with Writer(tmp_path, 0, 32) as writer:
+        writer.close(("x",), 12.0, "test")
+    assert len(open_store(tmp_path)) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs posix_fallocate")
+@pytest.mark.parametrize("call", ["posix_fallocate", "fsync"])
+def test_a_full_disk_is_an_error_and_no_signal(tmp_path, monkeypatch, call):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, call, full)
+    words = ["synth", "--out", str(tmp_path / "clips"), "--clips", "2", "--size", "32"]
+    result = CliRunner().invoke(cli.cli, words)
+    assert result.exit_code == 1 and "the disk is full" in result.stderr
+    assert listing(tmp_path) == {}
 
 
 def test_only_some_classes(tmp_path):

@@ -71,7 +71,11 @@ def gflop_per_s(processes: int) -> float | None:
         running = [
             subprocess.Popen([str(program)], stdout=subprocess.PIPE, text=True) for _ in range(processes)
         ]
-        lines = [process.communicate()[0] for process in running]
+        try:
+            lines = [process.communicate()[0] for process in running]
+        finally:
+            for process in running:
+                process.kill()  # nothing, where it has ended
         if any(
             process.returncode for process in running
         ):  # made for another processor than the one it ran on

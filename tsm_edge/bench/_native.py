@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .. import children
 from ..temporaries import scratch
 
 FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-pthread", "-xc", "-")
@@ -33,5 +33,5 @@ def compilers() -> list[list[str]]:
 
 def _compiled(command: list[str], source: str, program: Path) -> bool:
     arguments = [*command, *FLAGS, "-o", str(program)]
-    done = subprocess.run(arguments, input=source, capture_output=True, text=True, check=False)
+    done = children.run(arguments, input=source, text=True)
     return done.returncode == 0 and program.is_file()

@@ -8,7 +8,6 @@ best of one second, for a roof is what is possible. The report says which method
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import children
 from ..errors import RuntimeFailure
 from . import _fma
 
@@ -66,9 +66,7 @@ def sgemm_gflop_per_s() -> float:
 
 def _sgemm(threads: int) -> float:
     environment = {**os.environ, **dict.fromkeys(_BLAS_THREADS, str(threads))}
-    done = subprocess.run(
-        [sys.executable, "-m", __name__], env=environment, capture_output=True, text=True, check=False
-    )
+    done = children.run([sys.executable, "-m", __name__], env=environment, text=True)
     if done.returncode:
         raise RuntimeFailure("The machine's peak cannot be measured.", found=done.stderr.strip()[-500:])
     return float(done.stdout)

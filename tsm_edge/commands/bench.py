@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import report
-from ..errors import OutputError, UsageError
+from .. import atomic, report
+from ..errors import UsageError
 from ..terminal import say
 
 if TYPE_CHECKING:
@@ -99,10 +99,7 @@ def _check_plot(plot: Path | None) -> None:
         return
     if plot.suffix.lower() != ".png":
         raise UsageError("--plot writes a PNG.", found=plot, allowed="a name that ends in .png")
-    if not plot.parent.is_dir():
-        raise OutputError(
-            f"'{plot}' cannot be written.", found=f"no folder {plot.parent}", hint="make the folder first"
-        )
+    atomic.check_file(plot)
 
 
 def _plot(path: Path, results: Results) -> None:

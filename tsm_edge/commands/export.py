@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .. import atomic
 from ..report import kib, print_facts, print_json, print_next
 from ..terminal import say
 from .model_options import model_from, model_options
@@ -36,15 +37,18 @@ def export(
     The file takes one frame and the caches of the frame before, and returns the scores and the caches for the next
     frame. The caches of a stream start at zero.
     """
-    from ..checkpoints import prepare, sha256
     from ..onnx_file import OPSET, onnx_model, write
     from ..onnx_meta import OnnxMeta
 
     network = model_from(model, weights=weights, averaged=averaged, **parameters)
+    path = output or Path(f"{network.name}.onnx")
+    atomic.check_file(path)
+
+    from ..checkpoints import prepare, sha256  # torch loads here, after the cheap checks
+
     net, source = prepare(network, weights, seed, averaged)
     say(f"weights: {source.note}", err=True)
     arrays = {key: tensor.numpy() for key, tensor in net.state_dict().items()}
-    path = output or Path(f"{network.name}.onnx")
     size = write(path, onnx_model(network, arrays, OnnxMeta.of(network, source)))
     if as_json:
         written = {"file": str(path), "bytes": size, "sha256": sha256(path), "opset": OPSET}

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .. import atomic, mp4
 from ..errors import OutputError
 from ._clip import Pixels
 from .motion import LABELS, RATE_FPS
 from .reel import Reel
 
+REEL = "reel.mp4"
 #: numbered clips, as they are drawn
 Rendered = Iterable[tuple[int, Pixels]]
+
+
+def older_clips(out: Path, labels: Sequence[str], *, videos: bool, reel: bool) -> list[Path]:
+    """Return what is in ``out`` that would be replaced: a reel, the videos of these labels, or a store."""
+    if reel:
+        return [path for path in (out / REEL, (out / REEL).with_suffix(".json")) if path.exists()]
+    if videos:
+        return [path for label in labels for path in sorted((out / label).glob("*.mp4"))]
+    from ..train.store import INDEX, is_store
+
+    return [out / INDEX] if is_store(out) else []
+
+
+def refuse_older(out: Path, older: Sequence[Path]) -> None:
+    """Leave older clips alone; OutputError names one."""
+    if older:
+        raise OutputError(
+            f"'{out}' holds clips already; they are left alone.",
+            found=", ".join(map(str, older[:3])),
+            hint="give another --out, or replace them with --overwrite",
+        )
 
 
 def write_store(out: Path, rendered: Rendered, frames: int, size: int, labels: Sequence[str]) -> str:
@@ -40,7 +62,7 @@ def write_videos(out: Path, rendered: Rendered) -> str:
 
 def write_reel(out: Path, take: Reel) -> dict[str, Any]:
     """Write OUT/reel.mp4, and beside it as JSON what happens when; return that."""
-    video = out / "reel.mp4"
+    video = out / REEL
     facts = {
         "rate_fps": take.rate_fps,
         "frames": len(take.frames),
@@ -49,20 +71,20 @@ def write_reel(out: Path, take: Reel) -> dict[str, Any]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_video(video, take.frames, take.rate_fps)
-        video.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"'{out}' cannot be written.", found=error.strerror or error) from error
+        raise atomic.cannot_write(out, error) from error
+    atomic.write_text(video.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
     return {"video": str(video), **facts}
 
 
 def write_video(path: Path, pixels: Pixels, rate_fps: float) -> None:
     """Write uint8 [T, H, W, 3] RGB as MPEG-4; OutputError when that cannot be."""
-    import cv2
-
-    code, (height, width) = cv2.VideoWriter_fourcc(*"mp4v"), pixels.shape[1:3]
-    file = cv2.VideoWriter(os.fspath(path), code, rate_fps, (width, height))
-    if not file.isOpened():
-        raise OutputError(f"'{path}' cannot be written.", found="no file, or no video encoder for it")
-    for frame in pixels:
-        file.write(frame[:, :, ::-1].copy())
-    file.release()
+    height, width = pixels.shape[1:3]
+    file = mp4.Mp4Writer(path, rate_fps, (width, height))
+    try:
+        for frame in pixels:
+            file.write(frame[:, :, ::-1].copy())
+    except BaseException:
+        file.drop()
+        raise
+    file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -11,12 +12,14 @@ from typing import Any
 
 import click
 
-from ..errors import OutputError, UnknownName, install_hint
+from .. import atomic
+from ..children import end_with_parent
+from ..errors import UnknownName, install_hint
 from ..report import print_json, print_next, print_table
 from ..terminal import say
 from . import FRAMES, LABELS, RATE_FPS, SPLITS, photos
 from ._clip import Pixels, render
-from ._files import write_reel, write_store, write_videos
+from ._files import older_clips, refuse_older, write_reel, write_store, write_videos
 from .reel import render_reel
 
 CHUNK = 32
@@ -36,6 +39,7 @@ CHUNK = 32
 @click.option("--videos", is_flag=True, help="Write <label>/<name>.mp4 instead of a store.")
 @click.option("--only", metavar="LABEL,…", help="Only clips of these classes.  [default: all eleven]")
 @click.option("--reel", metavar="LABEL,…", help="One take of these gestures instead: OUT/reel.mp4 and .json.")
+@click.option("--overwrite", is_flag=True, help="Replace the clips that OUT holds already.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 def synth(
@@ -48,6 +52,7 @@ def synth(
     videos: bool,
     only: str | None,
     reel: str | None,
+    overwrite: bool,
     jobs: int,
     as_json: bool,
 ) -> None:
@@ -56,6 +61,10 @@ def synth(
     The same options give the same clips. `train` and `test` share no shapes (but hands), textures, photographs or
     speeds. Left, right and clockwise are those of the person in front of a camera that does not mirror.
     """
+    labels = _chosen(only)
+    if not overwrite:
+        refuse_older(out, older_clips(out, labels, videos=videos, reel=reel is not None))
+    atomic.check_folder(out)
     kind = SPLITS[split]
     usable = photos.available(kind.photos)
     if len(usable) < len(kind.photos):
@@ -67,7 +76,6 @@ def synth(
     if reel is not None:
         _report_reel(write_reel(out, render_reel(split, seed, reel.split(","), size=size)), as_json)
         return
-    labels = _chosen(only)
     indices = [
         len(LABELS) * (at // len(labels)) + LABELS.index(labels[at % len(labels)]) for at in range(clips)
     ]
@@ -81,7 +89,7 @@ def synth(
             else:
                 written = write_store(out, rendered, clips * frames, size, labels)
     except OSError as error:
-        raise OutputError(f"'{out}' cannot be written.", found=error.strerror or error) from error
+        raise atomic.cannot_write(out, error) from error
     if as_json:
         print_json({"clips": clips, "split": split, "seed": seed, "labels": list(labels), "folder": str(out)})
         return
@@ -108,8 +116,15 @@ def _rendered(
         results = map(_render_piece, pieces)
         yield from _counted(zip(pieces, results), bar)
         return
-    with ProcessPoolExecutor(min(jobs, len(pieces)), mp_context=get_context("spawn")) as pool:
-        yield from _counted(zip(pieces, pool.map(_render_piece, pieces)), bar)
+    context, most = get_context("spawn"), min(jobs, len(pieces))
+    with ProcessPoolExecutor(
+        most, mp_context=context, initializer=end_with_parent, initargs=(os.getpid(),)
+    ) as pool:
+        try:
+            yield from _counted(zip(pieces, pool.map(_render_piece, pieces)), bar)
+        except BaseException:  # a full disk, Ctrl-C: what is still to be drawn is for nobody
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _counted(results: Iterator[tuple[tuple, list[Pixels]]], bar: object) -> Iterator[tuple[int, Pixels]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from ..weights_meta import WeightsMeta
+from ..weights_meta import WeightsMeta, read_meta
 from . import checkpoint
 from .settings import Settings
+
+_TOP1 = "held-out top-1 "
 
 
 def checkpoint_of(out: Path, settings: Settings) -> dict[str, Any]:
@@ -36,12 +39,19 @@ def checkpoint_of(out: Path, settings: Settings) -> dict[str, Any]:
     return content
 
 
+def top1_of(weights: Path) -> float:
+    """Return what the held-out top-1 of a file of weights is at least, 0 where it says nothing or is not there."""
+    meta = read_meta(weights)
+    found = re.search(_TOP1 + r"([01]\.\d+)$", meta.note) if meta is not None else None
+    return float(found[1]) - 0.00005 if found else 0.0  # it is said with four digits
+
+
 def weights_meta(settings: Settings, record: Mapping[str, Any]) -> WeightsMeta:
     """Return what the weights say of their training; ``record``: the metrics of the epoch that they are of."""
     used, kind = settings, settings.variant
     note = (
         f"trained on {used.data}: epoch {record['epoch']} of {used.epochs}, {used.frames} frames ({used.way}), shift "
         f"{kind.direction} {kind.proportion:g} {kind.place} {kind.padding}, seed {used.seed}; "
-        f"held-out top-1 {record['top1']:.4f}"
+        f"{_TOP1}{record['top1']:.4f}"
     )
     return WeightsMeta(used.model, dict(used.parameters), used.labels, used.rate_fps, note)

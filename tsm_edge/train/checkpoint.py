@@ -18,7 +18,9 @@ from ..checkpoints import read
 from ..errors import CheckpointError
 from ..weights_meta import WeightsMeta
 
-LAST, WEIGHTS = "last.pth", "weights.safetensors"
+LAST, WEIGHTS, METRICS = "last.pth", "weights.safetensors", "metrics.jsonl"
+#: what makes a folder one that holds a training
+RUN_FILES = (WEIGHTS, LAST, METRICS)
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:

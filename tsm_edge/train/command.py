@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from .. import models, report
-from ..errors import DataError, DeviceError, UsageError
+from .. import atomic, models, report
+from ..errors import DataError, DeviceError, OutputError, UsageError
 from ..models import Model, read_labels
 from ..terminal import say, say_over
+from . import checkpoint
 from .data import Skipped, decoded, find, split
 from .labels import permutation, read_pairs, reversal
 from .network import PADDINGS, PLACES, Variant
@@ -88,8 +89,11 @@ _QUIET_S = 30  # between two lines of progress where there is no terminal
 )
 @click.option("--half", is_flag=True, help="Write the weights as float16, half the size.")
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT.")
+@click.option("--overwrite", is_flag=True, help="Begin anew in an OUT that holds a training; its weights are lost.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
-def train(data: Path, out: Path, resume: bool, init: Path | None, as_json: bool, **options: Any) -> None:
+def train(
+    data: Path, out: Path, resume: bool, overwrite: bool, init: Path | None, as_json: bool, **options: Any
+) -> None:
     """Train an online network on your clips.
 
     The default shift sees the past only, so the weights run as they are in a bundle. After every epoch OUT holds a
@@ -105,6 +109,7 @@ def train(data: Path, out: Path, resume: bool, init: Path | None, as_json: bool,
         raise UsageError(
             "--init begins a training, --resume goes on with one.", found="both", allowed="one of them"
         )
+    check_out(out, resume=resume, overwrite=overwrite)
     model, train_clips, held_out = _clips(data, out, options)
     trainer = _trainer(
         model,
@@ -121,6 +126,24 @@ def train(data: Path, out: Path, resume: bool, init: Path | None, as_json: bool,
         trainer.start_from(initial(init, model))
     result = trainer.run(Progress(trainer.settings.epochs))
     _report(result, out, as_json, model.name, online=trainer.settings.variant.online)
+
+
+def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to begin where a training would be lost, or where nothing can be written, before clips are read.
+
+    Raises:
+        UsageError: both options. OutputError: OUT holds a training and neither is given, or it cannot be written.
+    """
+    if resume and overwrite:
+        raise UsageError("--resume goes on with a training, --overwrite drops it.", found="both")
+    older = [name for name in checkpoint.RUN_FILES if (out / name).exists()]
+    if older and not (resume or overwrite):
+        raise OutputError(
+            f"'{out}' holds a training already; it is left alone.",
+            found=", ".join(older),
+            hint="go on with --resume, give another --out, or drop the older one with --overwrite",
+        )
+    atomic.check_folder(out)
 
 
 def _clips(data: Path, out: Path, options: dict[str, Any]) -> tuple[Model, Store, Store]:

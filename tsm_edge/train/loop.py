@@ -24,7 +24,7 @@ from ..models._net import make_net
 from . import checkpoint, measure
 from ._initial import add_dropout, initialise
 from ._optimizer import blend, learning_rate, parameter_groups
-from ._provenance import checkpoint_of, weights_meta
+from ._provenance import checkpoint_of, top1_of, weights_meta
 from .batches import Batches
 from .loss import consensus, loss_of
 from .memory import keep_freed_memory
@@ -35,7 +35,6 @@ from .store import Store
 if TYPE_CHECKING:
     import torch
 
-METRICS = "metrics.jsonl"
 _CLIP_NORM = 5.0
 #: called after every step with (epoch, step, steps of an epoch, mean loss so far, seconds so far)
 Progress = Callable[[int, int, int, float, float], None]
@@ -78,6 +77,7 @@ class Trainer:
                 hint="record more, or take a smaller --batch",
             )
         keep_freed_memory()
+        atomic.check_folder(out)
         self.half, self.device = half, torch.device(device)
         self.settings, self.model, self.held_out, self.out = settings, model, held_out, out
         self.seen = measure.prepared(held_out, model.preprocess, measure.Look(settings.frames, settings.way))
@@ -91,6 +91,7 @@ class Trainer:
             parameter_groups(self.net, model, settings.weight_decay), lr=settings.lr
         )
         self.history: list[dict[str, Any]] = []
+        self.kept_top1 = 0.0  # of the weights that are in the folder when a training is resumed
         self.batches = Batches(settings, model, train, self.device)
         self.steps = self.batches.steps
 
@@ -110,6 +111,7 @@ class Trainer:
         self.average = {key: value.to(self.device) for key, value in content["average"].items()}
         self.optimizer.load_state_dict(content["optimizer"])
         self.history = list(content["history"])
+        self.kept_top1 = top1_of(self.out / checkpoint.WEIGHTS)
         return int(content["epoch"])
 
     def run(self, progress: Progress | None = None) -> Result:
@@ -198,8 +200,16 @@ class Trainer:
         }
 
     def _keep(self) -> None:
-        """Weights before checkpoint before metrics: what a later file says, the earlier ones hold."""
-        if self.history[-1]["top1"] >= max(record["top1"] for record in self.history):
+        """Weights before checkpoint before metrics: what a later file says, the earlier ones hold.
+
+        The first epoch of a training that overwrites another one takes that one's checkpoint away first, or
+        --resume would go on with it beside the weights of this one. Weights of a run that was killed before their
+        checkpoint was written may be better than its repetition, and are kept then.
+        """
+        if len(self.history) == 1:
+            for name in (checkpoint.LAST, checkpoint.METRICS):
+                (self.out / name).unlink(missing_ok=True)
+        if self.history[-1]["top1"] >= max(self.kept_top1, *(record["top1"] for record in self.history)):
             checkpoint.save_weights(
                 self.out / checkpoint.WEIGHTS,
                 self.averaged(),
@@ -215,4 +225,4 @@ class Trainer:
             "history": self.history,
         }
         checkpoint.save(self.out / checkpoint.LAST, content)
-        atomic.write_text(self.out / METRICS, "".join(json.dumps(record) + "\n" for record in self.history))
+        atomic.write_text(self.out / checkpoint.METRICS, "".join(json.dumps(record) + "\n" for record in self.history))
