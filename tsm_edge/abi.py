@@ -71,6 +71,33 @@ class ModelInfo(c.Structure):
     ]
 
 
+class Sampler(c.Structure):
+    """``tsm_sampler``."""
+
+    _fields_ = [
+        ("rate_fps", c.c_double),
+        ("missed", c.c_double),
+        ("repeated", c.c_uint64),
+        ("stalls", c.c_uint64),
+        ("start", c.c_double),
+        ("previous", c.c_double),
+        ("tick", c.c_double),
+        ("begun", c.c_int32),
+    ]
+
+
+class Decided(c.Structure):
+    """``tsm_decided``."""
+
+    _fields_ = [
+        ("index", c.c_int32),
+        ("raw_index", c.c_int32),
+        ("probability", c.c_double),
+        ("changed", c.c_int32),
+        ("idle", c.c_int32),
+    ]
+
+
 class OpInfo(c.Structure):
     """``tsm_op_info``."""
 
@@ -101,6 +128,18 @@ _PROTOTYPES = {
     "tsm_profile": (c.c_int, [_handle, c.c_int]),
     "tsm_op_ns": (c.POINTER(c.c_uint64), [_handle, c.POINTER(_size)]),
     "tsm_error": (c.c_char_p, [_handle]),
+    "tsm_sampler_init": (c.c_int, [c.POINTER(Sampler), c.c_double]),
+    "tsm_sampler_take": (c.c_int32, [c.POINTER(Sampler), c.c_double]),
+    "tsm_probabilities": (c.c_int, [c.c_int, _floats, _size, c.POINTER(c.c_double)]),
+    "tsm_decision_new": (
+        c.c_int,
+        [c.POINTER(DecisionRule), c.c_int, c.c_int32, c.POINTER(_handle), c.c_char_p, _size],
+    ),
+    "tsm_decision_free": (None, [_handle]),
+    "tsm_decision_push": (c.c_int, [_handle, _floats, _size, c.POINTER(Decided)]),
+    "tsm_decision_probabilities": (c.POINTER(c.c_double), [_handle, c.POINTER(_size)]),
+    "tsm_decision_reset": (None, [_handle]),
+    "tsm_decision_error": (c.c_char_p, [_handle]),
 }
 
 

@@ -89,7 +89,7 @@ def _of_logits(row: Floats) -> Floats:
 
 def _of_probabilities(row: Floats) -> Floats:
     _check_range(row, -_SLACK, 1 + _SLACK, "probabilities, 0..1")
-    return np.clip(row, 0.0, 1.0)
+    return np.clip(row, 0.0, 1.0) + 0.0  # no negative zero
 
 
 def _of_log_probabilities(row: Floats) -> Floats:

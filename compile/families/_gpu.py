@@ -15,8 +15,10 @@ PRECISIONS = ("fp16", "fp32")
 #: the largest CL_DEVICE_MEM_BASE_ADDR_ALIGN of the devices we know, 4096 bits; more than CUDA asks for
 ALIGN = 512
 LIBRARIES = ("m", "dl", "pthread")
-_SHARED = ["checks", "cpu", "feed", "guard", "image", "message", "placement", "resample", "tensor", "threads"]
-SHARED = tuple(f"{name}.c" for name in _SHARED)
+SHARED = (
+    *("checks.c", "cpu.c", "decision.c", "feed.c", "guard.c", "image.c", "message.c", "placement.c"),
+    *("resample.c", "sampler.c", "tensor.c", "threads.c"),
+)
 
 
 def machine(target: EdgeTarget, precision: str) -> Machine:

@@ -1,8 +1,8 @@
 /* tsm_edge.h: the public C interface of a tsm-edge bundle (libtsm.so or libtsm.a).
  *
- * A model is opened once; every camera is a stream of its own over the one copy of the weights. A step takes
- * one frame, leaves the class scores and advances the stream's states. Nothing is global: streams are
- * independent of each other, and one stream is used by one thread at a time; a second one gets TSM_E_BUSY.
+ * A model is opened once; every camera is a stream of its own over the one copy of the weights. A step takes one frame,
+ * leaves the class scores and advances the stream's states. Nothing is global: streams are independent of each other,
+ * and one stream is used by one thread at a time; a second one gets TSM_E_BUSY.
  *
  * Fork: a child has neither the worker threads nor the GPU of its parent. What takes an inherited stream returns
  * TSM_E_FORKED there, and tsm_stream_free and tsm_close only free memory. A CPU model can be used on: make new streams
@@ -11,16 +11,32 @@
  * Exit: nothing needs to be freed. A GPU bundle waits at exit for the step under way, 5 seconds at most, before its
  * driver goes down; a step that begins later is refused with TSM_E_DEVICE.
  *
+ * Time belongs to the model: it learned how much happens between two of its frames, so it must step `rate_fps` times a
+ * second, whatever the camera delivers. A sampler says for each frame, by its time stamp, how many steps it is worth.
+ * A decision turns the flickering scores into an answer that changes when the gesture does.
+ *
  *     char error[TSM_ERROR_SIZE];
  *     tsm_model *model;
+ *     tsm_model_info info;
  *     tsm_stream *stream;
- *     if (tsm_open(&model, error, sizeof error) != TSM_OK) ...                    // error says why
+ *     tsm_decision *decision;
+ *     tsm_sampler sampler;
+ *     if (tsm_open(&model, error, sizeof error) != TSM_OK) ...                        // error says why
+ *     tsm_info(model, &info);
  *     if (tsm_stream_new(model, 4, &stream, error, sizeof error) != TSM_OK) ...
- *     while (camera has a frame) {
+ *     if (tsm_decision_new(&info.decision, info.scores, info.classes, &decision, error, sizeof error) != TSM_OK) ...
+ *     tsm_sampler_init(&sampler, info.rate_fps);
+ *     while (camera has a frame, taken at t_s seconds) {
  *         tsm_image image = {pixels, 640, 480, 640 * 3, TSM_BGR};
- *         if (tsm_step_image(stream, &image) != TSM_OK) puts(tsm_error(stream));
- *         const float *scores = tsm_scores(stream, NULL);                          // one logit a class
+ *         for (int32_t n = tsm_sampler_take(&sampler, t_s); n > 0; n--) {              // mostly 0 or 1
+ *             tsm_decided now;
+ *             if (tsm_step_image(stream, &image) != TSM_OK) puts(tsm_error(stream));
+ *             else if (tsm_decision_push(decision, tsm_scores(stream, NULL), info.classes, &now) != TSM_OK)
+ *                 puts(tsm_decision_error(decision));
+ *             else if (now.changed && !now.idle) printf("%s %.2f\n", info.labels[now.index], now.probability);
+ *         }
  *     }
+ *     tsm_decision_free(decision);
  *     tsm_stream_free(stream);
  *     tsm_close(model);
  *
@@ -41,11 +57,14 @@ extern "C" {
 enum {
     TSM_ERROR_SIZE = 512,       /* bytes that hold every message of this library */
     TSM_MAX_THREADS = 64,       /* most threads a stream may have */
-    TSM_MAX_IMAGE_SIDE = 16384  /* widest and tallest image a step takes, in pixels */
+    TSM_MAX_IMAGE_SIDE = 16384, /* widest and tallest image a step takes, in pixels */
+    TSM_MAX_STEPS = 6,          /* most steps that a sampler makes on one frame */
+    TSM_MAX_WINDOW = 1000       /* most steps of a decision's window and agree */
 };
 
 typedef struct tsm_model tsm_model;
 typedef struct tsm_stream tsm_stream;
+typedef struct tsm_decision tsm_decision;
 
 typedef enum {
     TSM_OK = 0,
@@ -178,6 +197,73 @@ TSM_API const uint64_t *tsm_op_ns(const tsm_stream *stream, size_t *count);
 
 /* The text of this stream's last error; "" when there was none. Never NULL. */
 TSM_API const char *tsm_error(const tsm_stream *stream);
+
+/* -- Time: on which frames to step --------------------------------------------------------------------------------- */
+
+/* A sampler is plain memory of the caller: nothing to free, and a copy is a sampler of its own. Read its fields, and let
+ * only the functions below write them. */
+typedef struct {
+    double rate_fps;   /* steps a second */
+    double missed;     /* ticks lost in stalls, at most 2^53 */
+    uint64_t repeated; /* steps beyond the first of a frame, because the source is slower than rate_fps */
+    uint64_t stalls;   /* how often time began again */
+    double start, previous, tick; /* private */
+    int32_t begun;                /* private */
+} tsm_sampler;
+
+/* Begins anew at `rate_fps` steps a second (info.rate_fps). TSM_E_ARGUMENT when that is not positive and finite; such a
+ * sampler answers 0 to every frame. */
+TSM_API tsm_status tsm_sampler_init(tsm_sampler *sampler, double rate_fps);
+
+/* The number of steps that the frame taken at `t_s` seconds is worth: 0 skip it, 1 step, n step n times on it. Call it
+ * once a frame, in order. Time is cut into ticks of 1 / rate_fps seconds, counted from the first frame; a frame serves
+ * the ticks after the last served one up to half an interval after its own stamp, which is the nearest frame to each
+ * tick as far as that can be known without waiting for the next. Stamps may have any origin and be uneven.
+ * - A stamp that is not finite, or does not advance, is worth 0.
+ * - A gap of more than TSM_MAX_STEPS ticks is a stall: one step, and time begins again; the ticks between are counted in
+ *   `missed` and not made up for, so that no burst of stale steps follows it.
+ * - A stamp of more than TSM_MAX_STEPS ticks before an earlier one means that the clock was set back: as a stall. */
+TSM_API int32_t tsm_sampler_take(tsm_sampler *sampler, double t_s);
+
+/* -- Decision: from scores to an answer ---------------------------------------------------------------------------- */
+
+/* What is decided after a step. */
+typedef struct {
+    int32_t index;      /* the decided class */
+    int32_t raw_index;  /* the best class of this step alone */
+    double probability; /* of the decided class, 0..1: tsm_decision_probabilities()[index] */
+    int32_t changed;    /* 1: this step changed the decision. The first one does; from one idle class to another is no
+                           change */
+    int32_t idle;       /* 1: the decided class is one that means "nothing to report" */
+} tsm_decided;
+
+/* The probabilities of the scores of one step, `count` doubles. TSM_E_ARGUMENT, and `out` untouched, when a score is not
+ * finite or cannot be what `kind` says. */
+TSM_API tsm_status tsm_probabilities(tsm_scores_kind kind, const float *scores, size_t count, double *out);
+
+/* Makes the decision state of one stream: the mean of the probabilities over the last `window` steps, the class that
+ * `agree` successive means agree on, an idle class while no other is as likely as `threshold`. `rule` is copied.
+ * tsm_decision_new(&info.decision, info.scores, info.classes, ...) takes what the model was made for. On failure *out is
+ * NULL and `error` (error_size bytes, may be NULL) says why. */
+TSM_API tsm_status tsm_decision_new(const tsm_decision_rule *rule, tsm_scores_kind scores, int32_t classes,
+                                    tsm_decision **out, char *error, size_t error_size);
+
+/* Frees it. NULL is allowed. */
+TSM_API void tsm_decision_free(tsm_decision *decision);
+
+/* Takes the scores of the next step and fills *out. Never allocates. When the scores are refused (not finite, not what
+ * the model says they are), nothing changes and tsm_decision_error says why. */
+TSM_API tsm_status tsm_decision_push(tsm_decision *decision, const float *scores, size_t count, tsm_decided *out);
+
+/* The mean probabilities that the last decision was made from, *count of them (count may be NULL); zeros before the
+ * first. Valid until the next push. */
+TSM_API const double *tsm_decision_probabilities(const tsm_decision *decision, size_t *count);
+
+/* Forgets all steps, as for a new stream; call it with tsm_reset. */
+TSM_API void tsm_decision_reset(tsm_decision *decision);
+
+/* The text of the last error; "" when there was none. Never NULL. */
+TSM_API const char *tsm_decision_error(const tsm_decision *decision);
 
 #ifdef __cplusplus
 }
