@@ -204,7 +204,11 @@ class Manifest:
             manifest = _record(cls, "", data)
             return manifest.with_files(manifest.files)
         except ModelError as error:
-            malformed("signature, preprocess or decision", error.found, f"{error.what} {error.allowed or ''}".strip())
+            malformed(
+                "signature, preprocess or decision",
+                error.found,
+                f"{error.what} {error.allowed or ''}".strip(),
+            )
 
 
 def _plain(value: Any) -> Any:

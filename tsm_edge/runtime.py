@@ -3,9 +3,12 @@
 ::
 
     with tsm_edge.open("jester-mobilenetv2-local") as model:
-        stream = model.stream()
-        for frame in camera:  # uint8 [height, width, 3], BGR as OpenCV gives it
-            scores = stream.step(frame)  # float32 [classes], logits
+        stream, sampler, smoother = model.stream(), model.sampler(), model.smoother()
+        for frame, t_s in camera:  # uint8 [height, width, 3], BGR as OpenCV gives it, and when it was taken
+            for _ in range(sampler.take(t_s)):  # mostly 0 or 1: the model steps at its own rate
+                decision = smoother.push(stream.step(frame))  # of float32 [classes]
+                if decision.changed and not decision.idle:
+                    print(decision.label, decision.probability)
 
 The weights exist once, in the model; every camera is a stream with its own states. Streams are independent and may run
 in different threads; one stream is used by one thread at a time.
@@ -28,7 +31,9 @@ from ._marshal import failure_of
 from ._stream import Stream, Timing
 from .errors import BundleError, RuntimeFailure, UnsupportedHost
 from .manifest import Manifest
+from .sampling import Sampler
 from .signature import Preprocess, Signature
+from .smoothing import Smoother
 
 __all__ = ["Model", "Operation", "Stream", "Timing", "open"]
 
@@ -109,6 +114,23 @@ class Model(AbstractContextManager["Model"]):
     def preprocess(self) -> Preprocess | None:
         """What a step does to a picture first; None for a network that takes no picture."""
         return self.manifest.preprocess
+
+    @property
+    def rate_fps(self) -> float:
+        """Frames per second that the model was trained at and must be stepped at; 0 for one that takes no picture."""
+        return self.preprocess.rate_fps if self.preprocess is not None else 0.0
+
+    def sampler(self) -> Sampler:
+        """Return a sampler at the model's rate: on which frames to step, and how often.
+
+        Raises:
+            UsageError: the network takes no picture, so that nobody knows its rate.
+        """
+        return Sampler(self.rate_fps)
+
+    def smoother(self) -> Smoother:
+        """Return the decision over time that the model was made for; one for each stream."""
+        return Smoother.of(self.manifest)
 
     @property
     def device(self) -> str:

@@ -15,14 +15,19 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .decision import is_quiet
+from .decision import SCORES, DecisionRule
 from .errors import FrameError, UsageError
 
+if TYPE_CHECKING:
+    from .manifest import Manifest
+
 Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -63,8 +68,8 @@ def probabilities_of(scores: str, values: ArrayLike) -> Floats:
         UsageError: an unknown kind.
     """
     row = np.asarray(values, np.float64)
-    if scores not in _KINDS:
-        raise UsageError("Unknown kind of scores.", found=repr(scores), allowed=", ".join(_KINDS))
+    if scores not in SCORES:
+        raise UsageError("Unknown kind of scores.", found=repr(scores), allowed=", ".join(SCORES))
     finite = bool(np.isfinite(row).all())
     if row.ndim != 1 or row.size == 0 or not finite:
         raise FrameError(
@@ -132,49 +137,32 @@ _INVERSE_FACTORIALS = tuple(1.0 / math.factorial(n) for n in range(14))
 
 
 class Smoother:
-    """Keeps the last probabilities of one stream.
+    """Keeps the last probabilities of one stream, and decides.
 
     Args:
-        window: number of steps that are averaged, 1 and more.
-        agree: number of successive means that must agree before the decision changes, 1 and more.
-        labels: names of the classes, or nothing.
-        threshold: mean probability, 0..1, that a class must reach to be decided instead of an idle one; steps before
-            the first count as idle. Without idle classes it has no meaning.
-        idle: indices of the classes that mean "nothing to report"; None: those whose label is one of `is_quiet`.
+        rule: the parameters of the decision; None: those for ``labels``. Steps before the first count as idle; without
+            idle classes the threshold has no meaning.
         scores: what the network's output is, as for `probabilities_of`.
+        labels: names of the classes, or nothing.
 
-    With the defaults the shipped model gives 0.7 false alarms a minute of real footage (`benchmarks/false_alarms.py`,
-    `benchmarks/results/false_alarms.json`).
+    With the default rule the shipped model gives 0.7 false alarms a minute of real footage
+    (`benchmarks/false_alarms.py`, `benchmarks/results/false_alarms.json`).
     """
 
     def __init__(
-        self,
-        window: int = 8,
-        agree: int = 2,
-        labels: Sequence[str] = (),
-        threshold: float = 0.75,
-        *,
-        idle: Sequence[int] | None = None,
-        scores: str = "logits",
+        self, rule: DecisionRule | None = None, scores: str = "logits", labels: Sequence[str] = ()
     ) -> None:
-        for name, value in (("window", window), ("agree", agree)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UsageError(f"Smoothing: bad {name}.", found=value, allowed="an integer of 1 and more")
-        if not 0 <= threshold <= 1:
-            raise UsageError("Smoothing: bad threshold.", found=threshold, allowed="0..1")
-        self.window = window
-        self.agree = agree
         self.labels = tuple(labels)
-        self.threshold = threshold
+        self.rule = rule or DecisionRule.for_labels(self.labels)
         self.scores = scores
-        self.idle = (
-            tuple(index for index, label in enumerate(self.labels) if is_quiet(label))
-            if idle is None
-            else tuple(idle)
-        )
-        self._recent: deque[Floats] = deque(maxlen=window)
-        self._winners: deque[int] = deque(maxlen=agree)
+        self._recent: deque[Floats] = deque(maxlen=self.rule.window)
+        self._winners: deque[int] = deque(maxlen=self.rule.agree)
         self._decided: int | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Smoother:
+        """Return one that decides as the model of ``manifest`` was made to."""
+        return cls(manifest.decision, manifest.scores, manifest.labels)
 
     def push(self, scores: ArrayLike) -> Decision:
         """Take the scores [classes] of the next step and return what is decided.
@@ -197,7 +185,9 @@ class Smoother:
         assert self._decided is not None  # the first step always decides
         index = self._decided
         label = self.labels[index] if self.labels else ""
-        return Decision(index, label, float(mean[index]), changed, int(values.argmax()), index in self.idle)
+        return Decision(
+            index, label, float(mean[index]), changed, int(values.argmax()), index in self.rule.idle
+        )
 
     @property
     def probabilities(self) -> Floats:
@@ -217,11 +207,11 @@ class Smoother:
 
     def _winner(self, mean: Floats) -> int:
         """The likeliest class, or the likeliest idle one where no other is likely enough."""
-        best = int(mean.argmax())
-        likely = mean[best] * len(self._recent) / self.window >= self.threshold
-        if not self.idle or best in self.idle or likely or best == self._decided:
+        idle, best = self.rule.idle, int(mean.argmax())
+        likely = mean[best] * len(self._recent) / self.rule.window >= self.rule.threshold
+        if not idle or best in idle or likely or best == self._decided:
             return best
-        return max(self.idle, key=lambda index: mean[index])
+        return max(idle, key=lambda index: mean[index])
 
     def _accept(self) -> bool:
         """Make the last winner the decision if the last ``agree`` of them agree; return whether that is a change.
@@ -233,9 +223,9 @@ class Smoother:
         if self._decided is None:
             self._decided = winner
             return True
-        full = len(self._winners) == self.agree
+        full = len(self._winners) == self.rule.agree
         same_class = full and len(set(self._winners)) == 1
-        same_state = same_class or (full and all(index in self.idle for index in self._winners))
+        same_state = same_class or (full and all(index in self.rule.idle for index in self._winners))
         changed = same_state and self._state(winner) != self._state(self._decided)
         if changed or same_class:
             self._decided = winner
@@ -243,4 +233,4 @@ class Smoother:
 
     def _state(self, index: int) -> int:
         """The class, or -1 for all idle ones."""
-        return -1 if index in self.idle else index
+        return -1 if index in self.rule.idle else index

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from tsm_edge import abi
+from tsm_edge.decision import SCORES
 from tsm_edge.errors import FrameError
 from tsm_edge.smoothing import Decision
-
-SCORES = ("logits", "probabilities", "log-probabilities", "sigmoid")  # by tsm_scores_kind
 
 
 def number(value: float | str) -> float:

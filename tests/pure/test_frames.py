@@ -95,9 +95,7 @@ def test_the_corner_of_the_crop_is_rounded_half_to_even(size, corner):
 def test_normalise():
     image = np.zeros((2, 2, 3), np.uint8)
     image[..., 1] = 255
-    out = frames.normalise(
-        image, Preprocess.square(2, 2, (0.5, 0.5, 0.5), (0.25, 0.5, 1.0), "rgb", 12.0)
-    )
+    out = frames.normalise(image, Preprocess.square(2, 2, (0.5, 0.5, 0.5), (0.25, 0.5, 1.0), "rgb", 12.0))
     assert out.shape == (1, 3, 2, 2) and out.dtype == np.float32 and out.flags.c_contiguous
     assert [float(out[0, c, 0, 0]) for c in range(3)] == [-2.0, 1.0, -0.5]
 

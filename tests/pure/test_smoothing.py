@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tsm_edge.errors import FrameError, UsageError
-from tsm_edge.smoothing import Smoother, is_quiet, probabilities_of, softmax
+from tsm_edge.decision import DecisionRule, is_quiet
+from tsm_edge.errors import FrameError, ModelError, UsageError
+from tsm_edge.smoothing import Smoother, probabilities_of, softmax
 from tsm_edge.smoothing import _exp as exponential
+
+
+def smoother_of(labels=(), scores="logits", **rule):
+    """One with the default rule for the labels, but for what is given."""
+    return Smoother(replace(DecisionRule.for_labels(labels), **rule), scores, labels)
 
 
 def sure(index, classes=3):
@@ -27,17 +34,17 @@ def test_softmax():
 
 
 def test_the_first_frame_decides():
-    decision = Smoother(labels=("a", "b", "c")).push(sure(1))
+    decision = smoother_of(labels=("a", "b", "c")).push(sure(1))
     assert (decision.index, decision.label, decision.changed, decision.raw_index) == (1, "b", True, 1)
     assert decision.probability == pytest.approx(1)
 
 
 def test_one_odd_frame_changes_nothing():
-    assert shown(Smoother(window=1), [0, 0, 1, 0, 0]) == [0, 0, 0, 0, 0]
+    assert shown(smoother_of(window=1), [0, 0, 1, 0, 0]) == [0, 0, 0, 0, 0]
 
 
 def test_two_that_agree_change_the_decision():
-    smoother = Smoother(window=1)
+    smoother = smoother_of(window=1)
     assert shown(smoother, [0, 1]) == [0, 0]
     decision = smoother.push(sure(1))
     assert (decision.index, decision.changed) == (1, True)
@@ -45,22 +52,22 @@ def test_two_that_agree_change_the_decision():
 
 
 def test_two_that_disagree_with_each_other_change_nothing():
-    assert shown(Smoother(window=1), [0, 1, 2, 1, 2]) == [0] * 5
+    assert shown(smoother_of(window=1), [0, 1, 2, 1, 2]) == [0] * 5
 
 
 def test_agree_one_follows_every_mean():
-    assert shown(Smoother(window=1, agree=1), [0, 1, 2]) == [0, 1, 2]
+    assert shown(smoother_of(window=1, agree=1), [0, 1, 2]) == [0, 1, 2]
 
 
 def test_the_window_is_a_mean_of_probabilities():
-    smoother = Smoother(window=4, agree=1)
+    smoother = smoother_of(window=4, agree=1)
     assert shown(smoother, [0, 0, 0, 0, 1, 1]) == [0] * 6
     decision = smoother.push(sure(1))
     assert decision.index == 1 and decision.probability == pytest.approx(0.75, abs=1e-6)
 
 
 def test_the_mean_can_be_looked_at():
-    smoother = Smoother(window=4)
+    smoother = smoother_of(window=4)
     assert smoother.probabilities.size == 0
     for index in (0, 0, 1, 2):
         decision = smoother.push(sure(index))
@@ -71,20 +78,20 @@ def test_the_mean_can_be_looked_at():
 
 
 def test_old_frames_leave_the_window():
-    smoother = Smoother(window=2, agree=1)
+    smoother = smoother_of(window=2, agree=1)
     shown(smoother, [0, 0, 0, 0, 1])
     assert smoother.push(sure(1)).probability == pytest.approx(1, abs=1e-6)
 
 
 def test_a_loud_frame_counts_no_more_than_a_sure_one():
-    smoother = Smoother(window=3, agree=1)
+    smoother = smoother_of(window=3, agree=1)
     smoother.push(sure(0))
     smoother.push(sure(0))
     assert smoother.push(sure(1) * 1000).index == 0
 
 
 def test_the_shown_probability_is_that_of_the_shown_class():
-    smoother = Smoother(window=2, agree=3)
+    smoother = smoother_of(window=2, agree=3)
     smoother.push(sure(0))
     smoother.push(sure(1))
     decision = smoother.push(sure(1))
@@ -93,7 +100,7 @@ def test_the_shown_probability_is_that_of_the_shown_class():
 
 
 def test_reset_forgets_everything():
-    smoother = Smoother(window=5)
+    smoother = smoother_of(window=5)
     shown(smoother, [0, 0, 0])
     smoother.reset()
     decision = smoother.push(sure(2))
@@ -105,16 +112,16 @@ QUIET = ("Nothing", "wave", "point")
 
 def test_a_class_must_be_likely_to_follow_a_quiet_one():
     """With a threshold of 0.6 of a window of four: three sure frames, and another one that agrees."""
-    smoother = Smoother(window=4, threshold=0.6, labels=QUIET)
+    smoother = smoother_of(window=4, threshold=0.6, labels=QUIET)
     assert shown(smoother, [0, 0, 0, 0, 1, 1, 1, 1]) == [0, 0, 0, 0, 0, 0, 0, 1]
     weak = np.log([0.3, 0.4, 0.3])
     smoother.reset()
     assert [smoother.push(weak).index for _ in range(9)] == [0] * 9
-    assert [Smoother(window=1, agree=1).push(weak).index] == [1]
+    assert [smoother_of(window=1, agree=1).push(weak).index] == [1]
 
 
 def test_what_is_shown_stays_until_something_else_is_likelier():
-    smoother = Smoother(window=2, agree=1, threshold=0.9, labels=QUIET)
+    smoother = smoother_of(window=2, agree=1, threshold=0.9, labels=QUIET)
     assert shown(smoother, [0, 1, 1]) == [0, 0, 1]
     assert smoother.push(np.log([0.4, 0.59, 0.01])).label == "wave"  # its mean is 0.8
     assert smoother.push(np.log([0.55, 0.44, 0.01])).label == "wave"  # 0.52
@@ -122,7 +129,7 @@ def test_what_is_shown_stays_until_something_else_is_likelier():
 
 
 def test_before_the_first_frames_it_was_quiet():
-    smoother = Smoother(window=4, agree=1, threshold=0.7, labels=("wave", "point", "doing other things"))
+    smoother = smoother_of(window=4, agree=1, threshold=0.7, labels=("wave", "point", "doing other things"))
     decisions = [smoother.push(sure(0)) for _ in range(3)]
     assert [decision.label for decision in decisions] == ["doing other things"] * 2 + ["wave"]
     assert decisions[0].changed and decisions[2].changed
@@ -137,7 +144,7 @@ IDLE = ("wave", "No gesture", "Doing other things", "point")
 
 
 def test_from_one_idle_class_to_another_is_no_change():
-    smoother = Smoother(window=1, agree=2, labels=IDLE, threshold=0.5)
+    smoother = smoother_of(window=1, agree=2, labels=IDLE, threshold=0.5)
     decisions = [smoother.push(sure(index, 4)) for index in (1, 2, 1, 1, 2, 2, 2, 1, 2, 1)]
     assert [decision.changed for decision in decisions] == [True] + [False] * 9
     assert all(decision.idle for decision in decisions)
@@ -146,28 +153,28 @@ def test_from_one_idle_class_to_another_is_no_change():
 
 
 def test_idle_classes_that_alternate_end_a_gesture():
-    smoother = Smoother(window=1, agree=3, labels=IDLE, threshold=0.5)
+    smoother = smoother_of(window=1, agree=3, labels=IDLE, threshold=0.5)
     decisions = [smoother.push(sure(index, 4)) for index in (0, 0, 0, 1, 2, 1, 2, 0, 0, 0)]
     assert [decision.idle for decision in decisions] == [False] * 5 + [True] * 4 + [False]
     assert [at for at, decision in enumerate(decisions) if decision.changed] == [0, 5, 9]
 
 
 def test_gestures_that_alternate_do_not_agree():
-    smoother = Smoother(window=1, agree=2, labels=IDLE, threshold=0.5)
+    smoother = smoother_of(window=1, agree=2, labels=IDLE, threshold=0.5)
     decisions = [smoother.push(sure(index, 4)) for index in (1, 0, 3, 0, 3, 0)]
     assert not any(decision.changed for decision in decisions[1:])
 
 
 def test_idle_classes_can_be_given_by_number():
-    smoother = Smoother(window=1, agree=1, labels=("a", "b", "c"), threshold=0.9, idle=(2,))
+    smoother = smoother_of(window=1, agree=1, labels=("a", "b", "c"), threshold=0.9, idle=(2,))
     assert smoother.push(np.log([0.5, 0.3, 0.2])).index == 2
-    assert Smoother(labels=IDLE, idle=()).push(sure(1, 4)).idle is False
+    assert smoother_of(labels=IDLE, idle=()).push(sure(1, 4)).idle is False
 
 
 @pytest.mark.parametrize("kind", ["probabilities", "sigmoid"])
 def test_probabilities_are_taken_as_they_are(kind):
     values = np.array([0.9, 0.05, 0.05], np.float32)
-    decision = Smoother(window=1, scores=kind).push(values)
+    decision = smoother_of(window=1, scores=kind).push(values)
     assert decision.probability == float(np.float32(0.9))
 
 
@@ -206,13 +213,13 @@ def test_the_exponential_is_exact_to_the_last_digits():
     "bad", [{"threshold": 1.5}, {"window": 0}, {"agree": 0}, {"window": 1.5}, {"agree": True}]
 )
 def test_bad_settings(bad):
-    with pytest.raises(UsageError, match=next(iter(bad))):
-        Smoother(**bad)
+    with pytest.raises(ModelError, match=next(iter(bad))):
+        smoother_of(**bad)
 
 
 @pytest.mark.parametrize("logits", [[], [[1, 2, 3]], [1, 2], [1, 2, float("nan")], [1, 2, float("inf")]])
 def test_bad_scores(logits):
-    smoother = Smoother()
+    smoother = smoother_of()
     smoother.push(sure(0))
     with pytest.raises(FrameError):
         smoother.push(logits)
@@ -221,4 +228,4 @@ def test_bad_scores(logits):
 
 def test_scores_must_match_the_labels_from_the_first_frame_on():
     with pytest.raises(FrameError):
-        Smoother(labels=("a", "b")).push(sure(0))
+        smoother_of(labels=("a", "b")).push(sure(0))

@@ -120,7 +120,9 @@ def test_extremes_keep_their_value(library_of):
 
 
 def test_a_model_that_wants_bgr(build, library):
-    path = build("libbgr.so", library, "-DTINY_COLOR=TSM_MODEL_BGR", "-shared", "-fPIC", "-fvisibility=hidden")
+    path = build(
+        "libbgr.so", library, "-DTINY_COLOR=TSM_MODEL_BGR", "-shared", "-fPIC", "-fvisibility=hidden"
+    )
     model = Library(path, 20, 24, 1)
     pixels = np.random.default_rng(3).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     found = model.read(pixels.reshape(40, 150), 50, 150, BGR)
@@ -134,7 +136,14 @@ def test_rectangles_colours_and_ranges_are_those_of_the_reference(build, library
     """A rectangle of odd sides; a grey network with a range of 0..255 as well."""
     channels, scale = (1, 1.0) if color == "grey" else (3, 255.0)
     how = Preprocess(
-        (30, 47), (23, 41), tuple(MEAN.tolist())[:channels], tuple(STD.tolist())[:channels], color, 12.0, fit, scale
+        (30, 47),
+        (23, 41),
+        tuple(MEAN.tolist())[:channels],
+        tuple(STD.tolist())[:channels],
+        color,
+        12.0,
+        fit,
+        scale,
     )
     macros = [f"-DTINY_COLOR=TSM_MODEL_{color.upper()}", f"-DTINY_STRETCH={int(fit == 'stretch')}"]
     macros += ["-DTINY_RESIZE=30", "-DTINY_RESIZE_WIDTH=47", "-DTINY_CROP=23", "-DTINY_CROP_WIDTH=41"]

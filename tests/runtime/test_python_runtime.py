@@ -27,7 +27,9 @@ def a_manifest(**changes) -> Manifest:
     parts = {
         "model": ModelInfo("tiny", {"size": CROP}, WeightsInfo("seeded", "three numbers", ""), "zoo"),
         "labels": ("nothing", 'a "wave"\n', "café"),
-        "preprocess": Preprocess.square(RESIZE, CROP, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 12.0),
+        "preprocess": Preprocess.square(
+            RESIZE, CROP, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 12.0
+        ),
         "signature": Signature(
             (TensorSpec("frame", (1, 3, CROP, CROP)),),
             (

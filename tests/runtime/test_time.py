@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from time_lab import SCORES, CSampler, CSmoother, number, uneven, walk
+from time_lab import CSampler, CSmoother, number, uneven, walk
 
 from tsm_edge import abi
+from tsm_edge.decision import SCORES, DecisionRule
 from tsm_edge.errors import FrameError
 from tsm_edge.sampling import Sampler
 from tsm_edge.smoothing import Smoother, probabilities_of
@@ -62,7 +63,7 @@ def sampler(implementation) -> Callable[[float], Any]:
 @pytest.fixture
 def smoother(implementation) -> Iterator[Callable[..., Any]]:
     if implementation is None:
-        yield lambda classes, scores, **rule: Smoother(labels=("",) * classes, scores=scores, **rule)
+        yield lambda classes, scores, **rule: Smoother(DecisionRule(**rule), scores, ("",) * classes)
         return
     made = []
 
@@ -95,7 +96,7 @@ def fields(decision: Any) -> list[Any]:
 
 @pytest.mark.parametrize("case", vectors("decision.json"))
 def test_vectors_of_the_decision(smoother, case):
-    rule = {key: case[key] for key in ("window", "agree", "threshold", "idle")}
+    rule = {key: case[key] for key in ("window", "agree", "threshold")} | {"idle": tuple(case["idle"])}
     one = smoother(case["classes"], case["scores"], **rule)
     for row, expected in zip(case["rows"], case["decisions"], strict=True):
         if expected is None:
@@ -131,9 +132,9 @@ def test_random_scores_give_the_same_decisions(compiled):
             "window": int(rng.integers(1, 12)),
             "agree": int(rng.integers(1, 5)),
             "threshold": float(rng.choice([0, 0.25, 0.5, 0.75, rng.random()])),
-            "idle": idle,
+            "idle": tuple(idle),
         }
-        ours = Smoother(labels=("",) * classes, scores=scores, **rule)
+        ours = Smoother(DecisionRule(**rule), scores, ("",) * classes)
         other = CSmoother(compiled, classes, scores, **rule)
         for at, row in enumerate(walk(rng, 120, classes, scores)):
             if at == 90:
