@@ -124,7 +124,7 @@ def test_tensor_lines(tiny):
     softmax /= softmax.sum(1, keepdims=True)
     assert [line["frame"] for line in lines] == [0, 1, 2]
     for line, row in zip(lines, softmax, strict=True):
-        assert set(line) == {"frame", "index", "label", "score", "ms"} and line["ms"] >= 0
+        assert set(line) == {"frame", "t_s", "index", "label", "score", "ms"} and line["ms"] >= 0
         assert line["index"] == row.argmax() and line["score"] == pytest.approx(row.max(), abs=1e-5)
         assert line["label"] == "café"
 
@@ -135,7 +135,7 @@ def test_raw_knows_the_order_of_colours(tiny):
     pixels[..., 0] = 255
     scores = []
     for name in ("bgr", "rgb"):
-        done = run(tiny, "--raw", "24x24", "--format", name, data=pixels.tobytes())
+        done = run(tiny, "--raw", "24x24", "--format", name, "--fps", "12", data=pixels.tobytes())
         assert done.returncode == 0
         scores.append(json.loads(done.stdout)["score"])
     assert scores[0] > 0.8 > scores[1]  # blue is channel 2, the class that leads anyway
@@ -186,7 +186,7 @@ def test_bench_of_a_network_without_an_image(make):
 
 def test_a_frame_cut_off(tiny):
     data = bytes(24 * 24 * 3) * 2 + bytes(100)
-    done = run(tiny, "--raw", "24x24", "--format", "bgr", data=data)
+    done = run(tiny, "--raw", "24x24", "--format", "bgr", "--fps", "12", data=data)
     assert done.returncode == 1 and done.stdout.count(b"\n") == 2
     assert b"frame 2 is cut off\n  found: 100 bytes\n  allowed: 1728" in done.stderr
 

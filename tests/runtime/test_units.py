@@ -59,11 +59,13 @@ def test_formats(build, runtime):
     assert run(program).count("ok ") == 11
 
 
-def test_the_example_recognises(build, library):
+def test_the_example_announces(build, library):
+    """Two seconds at 30 frames a second: 24 steps, and the class whose weight grows with the steps once."""
     program = build("example", [HERE / "example.c", *library])
-    frames = bytes(480 * 640 * 3) + b"\x40" * (480 * 640 * 3)
-    done = subprocess.run([program], input=frames, capture_output=True, check=True)
-    assert done.stdout.decode().splitlines() == ["café", "café"]  # its weight grows with the steps
+    frames = bytes(480 * 640 * 3) * 60
+    done = subprocess.run([program, "30"], input=frames, capture_output=True, check=True)
+    assert done.stdout.decode() == "0.23 s  café  88 %\n" and done.stderr == b""
+    assert subprocess.run([program], capture_output=True, check=False).returncode == 2
 
 
 def test_only_the_interface_is_visible(build, library, runtime):

@@ -7,8 +7,8 @@
  *
  * Macros choose other plans: TINY_CROP, TINY_RESIZE (heights, and widths where TINY_CROP_WIDTH and TINY_RESIZE_WIDTH are
  * not given), TINY_STRETCH, TINY_SCALE, TINY_COLOR (of plan.h), TINY_SCORES, TINY_IDLE, TINY_REQUIRES, TINY_NO_IMAGE,
- * TINY_BEST (the class that grows fastest), TINY_SLOW_MS (how long a step lasts), TINY_BIAS (an expression added to
- * every score, such as NAN or tick()). */
+ * TINY_BEST (the class that grows fastest), TINY_WEIGHTS (how fast each grows), TINY_SLOW_MS (how long a step lasts),
+ * TINY_BIAS (an expression added to every score, such as NAN or tick(); `c` is the class, `sum` that of its channel). */
 #ifdef TINY_SLOW_MS
 #define _POSIX_C_SOURCE 200809L
 #include <time.h>
@@ -115,7 +115,10 @@ static const tsm_plan_tensor states[] = {
 };
 static const char *const labels[] = {"nothing", "a \"wave\"\n", "caf\xc3\xa9"};
 static const int32_t idle[] = TINY_IDLE;
-static const _Alignas(64) float weights[] = {0.0f, TINY_BEST == 1 ? 2.0f : 1.0f, TINY_BEST == 1 ? 1.0f : 2.0f};
+#ifndef TINY_WEIGHTS
+#define TINY_WEIGHTS 0.0f, TINY_BEST == 1 ? 2.0f : 1.0f, TINY_BEST == 1 ? 1.0f : 2.0f
+#endif
+static const _Alignas(64) float weights[] = {TINY_WEIGHTS};
 
 #ifdef TINY_REQUIRES
 static const char *const requires[] = {TINY_REQUIRES};

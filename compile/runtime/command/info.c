@@ -41,7 +41,7 @@ static void print_picture(const json_value *p) {
     print_size(json_member(p, "resize"));
     printf(", centre");
     print_size(json_member(p, "crop"));
-    printf(", %s, trained at %g frames a second", json_member(p, "color")->text, json_member(p, "rate_fps")->number);
+    printf(", %s", json_member(p, "color")->text);
 }
 
 static void print_input(const engine *e) {
@@ -51,6 +51,21 @@ static void print_input(const engine *e) {
     if (p->kind == JSON_OBJECT)
         print_picture(p);
     putchar('\n');
+}
+
+static void print_time(const engine *e) {
+    const tsm_model_info *i = &e->info;
+    const tsm_decision_rule *rule = &i->decision;
+    if (i->rate_fps > 0.0) printf("rate      %g frames a second: the model steps so often, whatever the camera delivers\n", i->rate_fps);
+    printf("scores    %s\n", text(e, "", "scores"));
+    printf("decision  mean of %d steps, %d that agree, probability %g to leave idle; idle:", (int)rule->window,
+           (int)rule->agree, rule->threshold);
+    for (size_t n = 0; n < rule->idle_count; n++) {
+        fputs(n > 0 ? ", " : " ", stdout);
+        if (i->label_count > 0) put_text(i->labels[rule->idle[n]]);
+        else printf("%d", (int)rule->idle[n]);
+    }
+    puts(rule->idle_count > 0 ? "" : " none");
 }
 
 static void print_states(const engine *e) {
@@ -78,6 +93,7 @@ int run_info(const engine *e) {
     put_name(", ", text(e, "", "backend"));
     puts(")");
     print_input(e);
+    print_time(e);
     print_states(e);
     printf("memory    weights %.1f KiB; a stream: arena %.1f KiB, states 2 x %.1f KiB, scratch %.1f KiB a thread\n",
            kib(i->weights_bytes), kib(i->arena_bytes), kib(i->state_bytes), kib(i->scratch_bytes));

@@ -4,6 +4,7 @@
 #include "output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,8 +63,14 @@ static int run_bundle(const options *o) {
     return code;
 }
 
+/* Where stdin is closed, the next file or pipe would get its number. What takes its place cannot be read. */
+static void keep_stdin(void) {
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0 && open("/dev/null", O_WRONLY) > STDIN_FILENO) _exit(EXIT_FAILED);
+}
+
 int main(int argc, char **argv) {
     options o;
+    keep_stdin();
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is seen, and taken quietly, where output is flushed */
     if (!options_read(&o, argc, argv)) return EXIT_USAGE;
     if (o.mode == MODE_HELP || o.mode == MODE_VERSION) {

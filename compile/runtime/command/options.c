@@ -12,8 +12,8 @@
 const char usage_text[] =
     "usage: tsm-edge-run --info\n"
     "       tsm-edge-run --bench [--frames N] [--per-op] [--threads N]\n"
-    "       tsm-edge-run --raw WxH --format bgr|rgb [--dump] [--threads N] < frames\n"
-    "       tsm-edge-run --tensor [--dump] [--threads N] < tensors\n"
+    "       tsm-edge-run --raw WxH --format bgr|rgb [--fps RATE] [--decide | --dump] [--threads N] < frames\n"
+    "       tsm-edge-run --tensor [--fps RATE] [--decide | --dump] [--threads N] < tensors\n"
     "       tsm-edge-run --help | --version\n"
     "\n"
     "Runs the model of the bundle that this program lies in. Checks the whole bundle first.\n"
@@ -22,20 +22,29 @@ const char usage_text[] =
     "  --bench       time steps on made-up input; one JSON document on stdout\n"
     "    --frames N  number of timed steps, 1 to 1000000 (default 100)\n"
     "    --per-op    also time each operation\n"
-    "  --raw WxH     read 8-bit frames of W x H pixels, 3 bytes a pixel, from stdin; print one JSON line a frame:\n"
-    "                class index, label, score (softmax of this frame alone) and milliseconds\n"
+    "  --raw WxH     read 8-bit frames of W x H pixels, 3 bytes a pixel, from stdin; step at the model's rate (--info)\n"
+    "                and print one JSON line a step: frame, time, class index, label, score (probability in this\n"
+    "                step alone) and milliseconds\n"
     "    --format F  order of the bytes of a pixel: bgr or rgb\n"
     "  --tensor      read preprocessed frames from stdin: float32, NCHW order; print the same lines\n"
+    "  --fps RATE    the frames were taken RATE times a second, such as 30, 29.97 or 30000/1001: skip or repeat them\n"
+    "                to the model's rate. Without it, frames of --raw are timed as they arrive, for a live camera;\n"
+    "                with --tensor or --dump each frame is one step\n"
+    "  --decide      print the decision over time instead: label, its mean probability, whether it changed with this\n"
+    "                step, and whether it is one that means that nothing is to report\n"
     "  --dump        print bytes instead: little-endian float32, all scores, then every state in order (NCHW)\n"
     "  --threads N   threads of the stream, 1 to 64 (default: what the bundle was compiled for)\n"
     "\n"
     "exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed, 4 device, 5 this machine cannot run the bundle\n"
-    "example: ffmpeg -i clip.mp4 -f rawvideo -pix_fmt bgr24 -s 640x480 - | ./tsm-edge-run --raw 640x480 --format bgr\n";
+    "example: ffmpeg -i clip.mp4 -f rawvideo -pix_fmt bgr24 -r 30 -s 640x480 - |\n"
+    "         ./tsm-edge-run --raw 640x480 --format bgr --fps 30 --decide\n";
 
 enum { MAX_FRAMES = 1000000 };
+static const double LEAST_FPS = 0.001, MOST_FPS = 100000.0;
 
 static const char *const names[] = {"--info", "--bench", "--frames", "--per-op", "--raw", "--format",
-                                    "--tensor", "--dump", "--threads", "--help", "--version"};
+                                    "--tensor", "--dump", "--threads", "--help", "--version",
+                                    "--fps", "--decide"};
 
 /* A word of the command line in a message; valid until the next call. */
 static const char *quoted(const char *word) {
@@ -101,6 +110,28 @@ static int format(const char *text, options *o) {
     return 0;
 }
 
+/* Digits with at most one point between or behind them; returns where they end, or NULL. */
+static const char *decimal(const char *text, double *out) {
+    const size_t whole = strspn(text, "0123456789");
+    const size_t size = text[whole] == '.' ? whole + 1 + strspn(text + whole + 1, "0123456789") : whole;
+    if (whole == 0 || size > 15) return NULL;
+    *out = strtod(text, NULL); /* the locale is "C": nobody calls setlocale */
+    return text + size;
+}
+
+static int rate(const char *text, double *out) {
+    double above = 0.0, below = 1.0;
+    const char *end = text == NULL ? NULL : decimal(text, &above);
+    if (end != NULL && *end == '/') end = decimal(end + 1, &below);
+    if (end != NULL && *end == '\0' && above > 0.0 && below > 0.0) {
+        *out = above / below;
+        if (*out >= LEAST_FPS && *out <= MOST_FPS) return 1;
+    }
+    complain("bad value for --fps\n  found: %s\n  allowed: frames a second, %g to %g, such as 30, 29.97 or 30000/1001",
+             quoted(text), LEAST_FPS, MOST_FPS);
+    return 0;
+}
+
 static int set_mode(options *o, run_mode mode) {
     if (o->mode == MODE_NONE || o->mode == mode) return o->mode = mode, 1;
     complain("choose one of --info, --bench, --raw, --tensor\n  hint: see tsm-edge-run --help");
@@ -109,15 +140,20 @@ static int set_mode(options *o, run_mode mode) {
 
 /* Options that only one mode has. */
 static int check_together(const options *o, int frames_given) {
+    const int streams = o->mode == MODE_TENSOR || o->mode == MODE_RAW;
     const char *stray = frames_given && o->mode != MODE_BENCH   ? "--frames"
                         : o->per_op && o->mode != MODE_BENCH    ? "--per-op"
-                        : o->dump && o->mode != MODE_TENSOR && o->mode != MODE_RAW ? "--dump"
+                        : o->dump && !streams                   ? "--dump"
+                        : o->decide && !streams                 ? "--decide"
+                        : o->fps > 0.0 && !streams              ? "--fps"
                         : o->format >= 0 && o->mode != MODE_RAW ? "--format"
                                                                 : NULL;
     if (o->mode == MODE_NONE)
         complain("nothing to do\n  allowed: one of --info, --bench, --raw, --tensor\n  hint: see tsm-edge-run --help");
     else if (stray != NULL)
         complain("%s does not go with this mode\n  hint: see tsm-edge-run --help", stray);
+    else if (o->dump && o->decide)
+        complain("choose one of --dump and --decide");
     else if (o->mode == MODE_RAW && o->format < 0)
         complain("--raw needs --format\n  allowed: bgr (OpenCV, V4L2 BGR3), rgb (Pillow, ffmpeg rgb24)");
     else
@@ -137,6 +173,8 @@ int options_read(options *o, int argc, char **argv) {
         else if (strcmp(word, "--tensor") == 0) good = set_mode(o, MODE_TENSOR);
         else if (strcmp(word, "--per-op") == 0) o->per_op = 1;
         else if (strcmp(word, "--dump") == 0) o->dump = 1;
+        else if (strcmp(word, "--decide") == 0) o->decide = 1;
+        else if (strcmp(word, "--fps") == 0) good = rate(value, &o->fps), i++;
         else if (strcmp(word, "--raw") == 0) good = set_mode(o, MODE_RAW) && size(value, o), i++;
         else if (strcmp(word, "--format") == 0) good = format(value, o), i++;
         else if (strcmp(word, "--threads") == 0) good = number(word, value, 1, TSM_MAX_THREADS, &o->threads), i++;

@@ -11,6 +11,8 @@ typedef struct {
     int per_op;  /* --bench */
     int width, height, format; /* --raw; format: a tsm_format, -1 not given */
     int dump;    /* --raw, --tensor */
+    int decide;  /* --raw, --tensor */
+    double fps;  /* --raw, --tensor; 0: not given */
 } options;
 
 extern const char usage_text[];
