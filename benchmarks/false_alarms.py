@@ -24,11 +24,11 @@ import _common
 import numpy as np
 
 import tsm_edge
+from tsm_edge.decision import QUIET
 from tsm_edge.demo.files import VideoFile
 from tsm_edge.errors import UsageError
 from tsm_edge.report import print_table
 from tsm_edge.sampling import Sampler
-from tsm_edge.smoothing import QUIET, Smoother, is_quiet
 
 VIEWS = ("left", "middle", "right")
 
@@ -37,7 +37,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run the views until the minutes are full."""
     with tsm_edge.open(options.bundle, threads=options.threads) as model:
         preprocess = model.manifest.preprocess
-        if preprocess is None or not any(map(is_quiet, model.manifest.labels)):
+        if preprocess is None or not model.manifest.decision.idle:
             raise UsageError("This bundle has no class for rest.", allowed=", ".join(sorted(QUIET)))
         rows, left = [], 60 * options.minutes
         for path, view, mirrored in passes(options.videos):
@@ -65,14 +65,14 @@ def watch(
 ) -> tuple[float, Counter[str]]:
     """Seconds of the video that the model saw, and the gestures that were announced."""
     stream, sampler, alarms, seconds = model.stream(), Sampler(rate), Counter[str](), 0.0
-    smoother, file = Smoother(labels=model.manifest.labels), VideoFile(path)
+    smoother, file = model.smoother(), VideoFile(path)
     try:
         while seconds < limit_s and (frame := file.read()) is not None:
             seconds = frame.t_s
             image = square(frame.image[:, ::-1] if mirrored else frame.image, view)
             for _ in range(sampler.take(seconds)):
                 decision = smoother.push(stream.step(image))
-                if decision.changed and not is_quiet(decision.label):
+                if decision.changed and not decision.idle:
                     alarms[decision.label] += 1
     finally:
         file.close()

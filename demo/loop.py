@@ -37,6 +37,7 @@ class Loop:
     Args:
         channels: the order in which ``stream`` is told the frame's channels are. Frames are BGR, so "bgr" gives
             the model what it was trained on; "rgb" feeds it blue as red, as the demo of 2019 did.
+        smoother: the decision over time; None for that of networks with logits and these labels.
         mirror: flip each frame left to right before anything else, for cameras that deliver a mirror image.
         max_frames: stop after so many processed frames; 0 for no limit.
         stop: asked between two frames; True ends the run.
@@ -53,6 +54,7 @@ class Loop:
     listener: Listener | None = None
     events: Events = field(default_factory=Events)
     progress: Progress | None = None
+    smoother: Smoother | None = None
     note: str = ""
     channels: str = "bgr"
     mirror: bool = False
@@ -72,7 +74,7 @@ class Loop:
     _status: Status | None = None
 
     def __post_init__(self) -> None:
-        self._smoother = Smoother(labels=self.labels)
+        self._smoother = self.smoother or Smoother(labels=self.labels)
 
     def run(self) -> EdgeError | None:
         """Run until the source, the user or a limit ends it; return the error that ended it, if one did.
@@ -203,7 +205,7 @@ class Loop:
         """Return the likeliest classes of the smoothed probabilities, the first the likeliest."""
         means = self._smoother.probabilities
         best = np.argsort(-means, kind="stable")[:TOP]
-        idle = self._smoother.idle
+        idle = self._smoother.rule.idle
         return tuple(Score(int(i), self.labels[i], float(means[i]), int(i) in idle) for i in best)
 
     def _upright(self, frame: Frame) -> np.ndarray:

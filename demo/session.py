@@ -141,6 +141,7 @@ def _run(
         stream=stack.enter_context(model.stream()),
         feed=feed,
         labels=_labels(model),
+        smoother=model.smoother(),
         reporter=reporter,
         screen=window,
         recorder=outputs.recorder,

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tsm_edge.smoothing import Smoother
+
 LABELS = ("blue", "green", "red")
 
 
@@ -106,7 +108,13 @@ def fake_model(weights: str = "file", labels: tuple[str, ...] = LABELS, takes_pi
         preprocess=SimpleNamespace(rate_fps=12.0) if takes_pictures else None,
         signature=SimpleNamespace(outputs=(SimpleNamespace(shape=(1, 3)),)),
     )
-    return SimpleNamespace(manifest=manifest, stream=lambda: stream, close=lambda: None, colour_stream=stream)
+    return SimpleNamespace(
+        manifest=manifest,
+        stream=lambda: stream,
+        smoother=lambda: Smoother(labels=labels),
+        close=lambda: None,
+        colour_stream=stream,
+    )
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from tsm_edge import bundle
 from tsm_edge.demo import REAL_CLIP
 from tsm_edge.demo.default_bundle import default_bundle
 from tsm_edge.sampling import Sampler
-from tsm_edge.smoothing import Smoother
 
 COMMAND = [sys.executable, "-m", "tsm_edge", "demo", "--headless", "--video", str(REAL_CLIP)]
 
@@ -51,7 +50,7 @@ def test_the_demo_sees_what_the_python_api_sees(local_bundle):
     lines, _ = run(local_bundle)
     capture, sampler = cv2.VideoCapture(str(REAL_CLIP)), Sampler(12)
     with tsm_edge.open(local_bundle) as model, model.stream() as stream:
-        smoother, decisions = Smoother(labels=model.manifest.labels), []
+        smoother, decisions = model.smoother(), []
         while True:
             good, image = capture.read()
             if not good:

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
+from tsm_edge.decision import is_quiet
 from tsm_edge.demo import REAL_CLIP, SAMPLE_CLIP
 from tsm_edge.demo.default_bundle import MODEL, default_bundle
-from tsm_edge.smoothing import is_quiet
 
 #: the mean of the last second decides, so a label stays until its frames have left the window
 LINGERS_S = 1.6
