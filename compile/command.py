@@ -17,6 +17,8 @@ from tsm_edge.errors import UsageError
 from tsm_edge.models import read_labels
 from tsm_edge.terminal import say
 
+from . import picture_options
+
 #: of the weights in the folder for temporary files: as they are, as an object, in the library, in the program
 _COPIES = 4
 
@@ -51,6 +53,7 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
     metavar="IN:OUT",
     help="State of an ONNX file: the input and the output that becomes it. Repeat for each.",
 )
+@picture_options.add
 @click.option(
     "--backend",
     type=click.Choice(["cpu"]),
@@ -112,23 +115,27 @@ def compile(
     device = target.load(target_name)
     if backend == "cpu" and device.fallback:
         device = target.load(device.fallback)
-    refuse_strangers(model, weights, states, {**parameters, "seed": seed, "ema": averaged})
+    pictures = {name: parameters.pop(name) for name in picture_options.NAMES}
+    refuse_strangers(model, weights, states, {**parameters, "seed": seed, "ema": averaged}, pictures)
     is_file = model.endswith(".onnx")
     if not is_file:
         described = model_from(model, weights=weights, averaged=averaged, **parameters)
     compiler = words(cc)
     folder = output or Path(f"{Path(model).stem if is_file else described.name}-{device.name}")
     check_surroundings(folder, dump, device, compiler, Path(model) if is_file else weights)
-    from . import networks, pipeline, summary  # torch and TVM load here, after the cheap checks
+    # torch and TVM load here, after the cheap checks
+    from . import networks, pipeline, preprocessing, summary
 
     pipeline.precision_of(pipeline.backend_of(device), precision)
+    if is_file:
+        labels = parameters["labels"] and read_labels(parameters["labels"])
+        network = networks.onnx_file(Path(model), states, labels, preprocessing.Given(**pictures))
+    else:
+        network = networks.zoo(described, weights, seed, averaged)
+    for note in network.notes:
+        say(note, err=True)
+    folder = output or Path(f"{network.info.name}-{device.name}")  # a file may say its name itself
     with progress(len(pipeline.PHASES)) as advance:
-        if model.endswith(".onnx"):
-            labels = parameters["labels"]
-            network = networks.onnx_file(Path(model), states, labels and read_labels(labels))
-        else:
-            network = networks.zoo(described, weights, seed, averaged)
-        folder = output or Path(f"{network.info.name}-{device.name}")  # a file may say its name itself
         compiled = pipeline.compile(
             network,
             device,
@@ -188,7 +195,11 @@ def words(command: str | None) -> list[str]:
 
 
 def refuse_strangers(
-    model: str, weights: Path | None, states: tuple[tuple[str, str], ...], parameters: dict[str, Any]
+    model: str,
+    weights: Path | None,
+    states: tuple[tuple[str, str], ...],
+    parameters: dict[str, Any],
+    pictures: dict[str, Any],
 ) -> None:
     """Options that the kind of model does not have; nothing is ignored in silence."""
     if parameters.pop("seed") and (weights is not None or model.endswith(".onnx")):
@@ -196,6 +207,11 @@ def refuse_strangers(
     if not model.endswith(".onnx"):
         if states:
             raise UsageError("--state is for ONNX files; a model of the zoo knows its states.", found=model)
+        for option in (name for name, value in pictures.items() if value is not None):
+            raise UsageError(
+                f"--{option} is for ONNX files; a model of the zoo knows how its pictures are prepared.",
+                found=model,
+            )
         return
     for option in ("width", "size", "classes", "ema"):
         if parameters[option] is not None:

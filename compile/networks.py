@@ -10,9 +10,9 @@ from tsm_edge import checkpoints, external_data, models
 from tsm_edge.errors import ImportFailed, ModelError, UsageError
 from tsm_edge.manifest import ModelInfo, WeightsInfo
 from tsm_edge.onnx_meta import OnnxMeta
-from tsm_edge.signature import Preprocess, Signature, StatePair, TensorSpec
+from tsm_edge.signature import Signature, StatePair, TensorSpec
 
-from . import importer
+from . import importer, preprocessing, tails
 from .graph import Graph
 from .pipeline import Network
 
@@ -35,7 +35,10 @@ def zoo(
 
 
 def onnx_file(
-    path: Path, states: Sequence[tuple[str, str]] = (), labels: Sequence[str] | None = None
+    path: Path,
+    states: Sequence[tuple[str, str]] = (),
+    labels: Sequence[str] | None = None,
+    pictures: preprocessing.Given = preprocessing.NOTHING,
 ) -> Network:
     """An ONNX file; pairs, labels and preprocessing come from the arguments or from the file's own metadata."""
     file = read_onnx(path)
@@ -46,8 +49,17 @@ def onnx_file(
     note = f"from {path.name}" + (f": {meta.weights.note}" if meta else "")
     weights = WeightsInfo("onnx", note, external_data.digest(path))
     info = ModelInfo(meta.model if meta else path.stem, meta.parameters if meta else {}, weights, "onnx")
-    preprocess = meta.preprocess if meta else default_preprocess(signature.inputs[0])
-    return Network(info, lambda: load_onnx(file, signature), names, preprocess)
+    decided = preprocessing.decide(signature.inputs[0], pictures, meta.preprocess if meta else None)
+    scores = tails.scores_kind(file, signature.outputs[0].name, shapes_of(file).get)
+    notes = (decided.text, f"scores: {scores}, {tails.WHY[scores]}")
+    return Network(info, lambda: load_onnx(file, signature), names, decided.preprocess, scores, notes)
+
+
+def shapes_of(file: Any) -> dict[str, tuple[int, ...]]:
+    """The static shapes that a file with inferred shapes tells, by the name of the value."""
+    graph = file.graph
+    dims = {v.name: v.type.tensor_type.shape.dim for v in (*graph.input, *graph.output, *graph.value_info)}
+    return {name: tuple(dim.dim_value for dim in shape) for name, shape in dims.items()}
 
 
 def _labels(given: Sequence[str] | None, meta: OnnxMeta | None, classes: int) -> tuple[str, ...]:
@@ -59,12 +71,6 @@ def _labels(given: Sequence[str] | None, meta: OnnxMeta | None, classes: int) ->
         kind = UsageError if given else ImportFailed
         hint = error.hint if given else "give one label a line with --labels"
         raise kind(error.what, found=error.found, allowed=error.allowed, hint=hint) from error
-
-
-def default_preprocess(frame: TensorSpec) -> Preprocess | None:
-    """ImageNet preprocessing for a square RGB frame; None for an input that is no picture."""
-    square = len(frame.shape) == 4 and frame.shape[:2] == (1, 3) and frame.shape[2] == frame.shape[3]
-    return Preprocess.imagenet(frame.shape[2]) if square else None
 
 
 def read_onnx(path: Path) -> Any:

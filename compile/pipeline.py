@@ -37,6 +37,7 @@ class Network:
     labels: tuple[str, ...]
     preprocess: Preprocess | None
     scores: str = "logits"  # one of tsm_edge.decision.SCORES
+    notes: tuple[str, ...] = ()  # what was assumed, a line each, to be said before anything is compiled
 
     @property
     def decision(self) -> DecisionRule:

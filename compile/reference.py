@@ -72,3 +72,15 @@ def moving_frames(spec: TensorSpec, count: int, seed: int = 0) -> Iterator[np.nd
     texture += np.roll(texture, 1, axis=3) + np.roll(texture, 1, axis=2)
     for t in range(count):
         yield np.ascontiguousarray(texture[:, :, 2 * t : 2 * t + height, t : t + width]) * np.float32(0.6)
+
+
+def moving_pictures(size: tuple[int, int], count: int, seed: int = 0) -> Iterator[np.ndarray]:
+    """`count` pictures, uint8 [height, width, 3]: smooth, with all values of a byte, each moved a little further."""
+    height, width = size
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    waves = [(rng.uniform(0.02, 0.2, 2), rng.uniform(0, 6, 2)) for _ in range(3)]
+    for t in range(count):
+        channels = [np.sin(a * x + p + t) + np.cos(b * y + q - t) for (a, b), (p, q) in waves]
+        noise = rng.integers(-20, 21, (height, width, 3))
+        yield np.clip(np.stack(channels, 2) * 64 + 128 + noise, 0, 255).astype(np.uint8)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tsm_edge import frames as pixels
 from tsm_edge import native
 from tsm_edge.manifest import Manifest
+from tsm_edge.signature import Preprocess
 
-from .reference import Step, moving_frames
+from .reference import Step, moving_frames, moving_pictures
 
 
 @dataclass(frozen=True)
@@ -37,20 +40,57 @@ class Outcome:
     top1: int  # frames whose best class agrees
 
 
+PICTURES = 2  # that the way from pixels to the input is compared with
+
+
 def compare(folder: Path, manifest: Manifest, step: Step, frames: int) -> Outcome:
-    """Run both over the same frames from zero states and compare every output of every frame."""
+    """Run both over the same frames from zero states and compare every output of every frame.
+
+    A network that takes pictures gets some, too: what the bundle makes of pixels is compared with
+    `tsm_edge.frames.preprocess` before the step.
+    """
     signature = manifest.signature
-    inputs = list(moving_frames(signature.inputs[0], frames))
     command, where = native.runner(folder, manifest)
+    inputs = list(moving_frames(signature.inputs[0], frames))
+    left = run(command, ("--tensor",), inputs, manifest)
+    differences, top1 = differing(manifest, step, inputs, left)
+    if manifest.preprocess is not None:
+        differences += (differing_on_pictures(command, manifest, step, manifest.preprocess),)
+    return Outcome(where, frames, differences, top1)
+
+
+def differing_on_pictures(command: list[str], manifest: Manifest, step: Step, how: Preprocess) -> Difference:
+    """The difference of the scores over a few pictures of another size and ratio than the network's."""
+    size = (how.resize[0] * 3 // 2 + 1, how.resize[1] * 5 // 4 + 3)
+    pictures = list(moving_pictures(size, PICTURES))
+    words = ("--raw", f"{size[1]}x{size[0]}", "--format", "rgb")
+    left = run(command, words, pictures, manifest)
+    inputs = [pixels.preprocess(picture, how, format="rgb") for picture in pictures]
+    scores = differing(manifest, step, inputs, left)[0][0]
+    return replace(scores, name=f"{scores.name}, of pictures")
+
+
+def run(
+    command: list[str], words: tuple[str, ...], inputs: list[np.ndarray], manifest: Manifest
+) -> NDArray[np.float32]:
+    """What the bundle left after each input, float32 [inputs, values]: scores, then every state."""
+    signature = manifest.signature
+    floats = signature.outputs[0].size + sum(pair.input.size for pair in signature.states)
+    return native.dump(command, ("--threads", "2", *words), inputs, floats)
+
+
+def differing(
+    manifest: Manifest, step: Step, inputs: list[np.ndarray], left: NDArray[np.float32]
+) -> tuple[tuple[Difference, ...], int]:
+    """The differences of scores and states over all inputs, and how often the best class agrees."""
+    signature = manifest.signature
     specs = [signature.outputs[0], *(pair.input for pair in signature.states)]
-    floats = sum(spec.size for spec in specs)
-    got = native.dump(command, ("--threads", "2", "--tensor"), inputs, floats)
     names = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
     worst = np.zeros(len(specs))
     largest = np.full(len(specs), np.finfo(np.float32).tiny)
     top1 = 0
     states = [np.zeros(pair.input.shape, np.float32) for pair in signature.states]
-    for frame, row in zip(inputs, got, strict=True):
+    for frame, row in zip(inputs, left, strict=True):
         scores, states = step(frame, states)
         at = 0
         for index, (spec, wanted) in enumerate(zip(specs, [scores, *states], strict=True)):
@@ -60,8 +100,5 @@ def compare(folder: Path, manifest: Manifest, step: Step, frames: int) -> Outcom
             largest[index] = max(largest[index], np.abs(wanted).max())
             at += spec.size
         top1 += int(row[: specs[0].size].argmax() == scores.argmax())
-    differences = tuple(
-        Difference(name, spec.shape, float(w), float(w / m))
-        for name, spec, w, m in zip(names, specs, worst, largest, strict=True)
-    )
-    return Outcome(where, frames, differences, top1)
+    rows = zip(names, specs, worst, largest, strict=True)
+    return tuple(Difference(name, spec.shape, float(w), float(w / m)) for name, spec, w, m in rows), top1

@@ -48,7 +48,7 @@ def test_a_good_bundle(local_bundle: Path) -> None:
     first, head, *rows, best, following = result.stdout.splitlines()
     assert first == f"{manifest.model.name} for local, 3 frames on this machine"
     assert head.split() == ["output", "shape", "max", "difference", "relative"]
-    assert [row.split()[0] for row in rows] == names(manifest)
+    assert [row.partition("  ")[0] for row in rows] == names(manifest)
     assert {row.split()[-1] for row in rows} == {"ok"}
     assert best == "same best class: 3 of 3 frames"
     assert following == f"next: tsm-edge demo --bundle {local_bundle} --camera 0"
@@ -57,7 +57,8 @@ def test_a_good_bundle(local_bundle: Path) -> None:
 def names(manifest: Manifest) -> list[str]:
     """What is compared."""
     signature = manifest.signature
-    return [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
+    scores = signature.outputs[0].name
+    return [scores, *(pair.output_name for pair in signature.states), f"{scores}, of pictures"]
 
 
 def test_json(local_bundle: Path) -> None:
@@ -255,5 +256,5 @@ def test_an_onnx_file_and_odd_names(tmp_path: Path) -> None:
     folder = pipeline.compile(network, target.load("local"), tmp_path / "bundle").folder
     result = run(folder, *FRAMES, "--weights", path, "--json")
     assert result.exit_code == 0, result.output
-    assert [entry["name"] for entry in document(result)["differences"]] == ["scores", "now"]
+    assert [entry["name"] for entry in document(result)["differences"]] == ["scores", "now", "scores, of pictures"]
     assert run(folder).exit_code == 2  # needs the file

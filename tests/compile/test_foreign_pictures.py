@@ -1,0 +1,127 @@
+"""Networks of other makers from pictures: rectangles, grey, other ranges, and scores that are probabilities already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_lab
+import onnxruntime
+import pytest
+from click.testing import CliRunner
+from onnx import helper
+
+import tsm_edge
+from tsm_edge import bundle, frames, smoothing
+from tsm_edge.cli import cli
+from tsm_edge.compile.reference import moving_pictures
+from tsm_edge.signature import Preprocess
+
+node = helper.make_node
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network's input and last operator, options of compile, and what the manifest must say."""
+
+    channels: int
+    tail: str
+    options: tuple[str, ...]
+    scores: str
+    preprocess: Preprocess
+
+
+CASES = {
+    "rectangle": Case(
+        3, "Softmax", ("--color", "bgr", "--fit", "stretch", "--rate", "8"), "probabilities",
+        Preprocess((24, 36), (24, 36), (0.406, 0.456, 0.485), (0.225, 0.224, 0.229), "bgr", 8.0, "stretch"),
+    ),
+    "grey": Case(
+        1, "LogSoftmax", ("--range", "-1..1", "--resize", "30x40"), "log-probabilities",
+        Preprocess((30, 40), (24, 36), (1.0,), (1.0,), "grey", 12.0, scale=127.5),
+    ),
+    "bytes": Case(
+        3, "Sigmoid", ("--range", "0..255", "--mean", "127.5", "--std", "60,61,62"), "sigmoid",
+        Preprocess((27, 41), (24, 36), (127.5,) * 3, (60.0, 61.0, 62.0), "rgb", 12.0, scale=1.0),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Built:
+    path: Path
+    folder: Path
+    output: str
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
+    """Every case, compiled by the command."""
+    return {name: compiled(case, tmp_path_factory.mktemp(name)) for name, case in CASES.items()}
+
+
+def compiled(case: Case, folder: Path) -> Built:
+    rng = np.random.default_rng(0)
+    maps = (1, 8, 24, 36)
+    path = onnx_lab.save(
+        folder / "net.onnx",
+        [
+            node("Conv", ["x", "w"], ["maps"], "conv", pads=[1] * 4),
+            node("Add", ["maps", "past"], ["now"]),
+            node("GlobalAveragePool", ["now"], ["mean"]),
+            node("Flatten", ["mean"], ["flat"]),
+            node("MatMul", ["flat", "head"], ["logits"], "head"),
+            node(case.tail, ["logits"], ["scores"], "tail"),
+        ],
+        {"x": (1, case.channels, 24, 36), "past": maps},
+        {"scores": (1, 5), "now": maps},
+        {
+            "w": rng.standard_normal((8, case.channels, 3, 3)).astype(np.float32) / 8,
+            "head": rng.standard_normal((8, 5)).astype(np.float32) * 3,
+        },
+    )
+    words = ["--state", "past:now", "--target", "local", "--output", str(folder / "bundle")]
+    result = CliRunner().invoke(cli, ["compile", str(path), *words, *case.options])
+    assert result.exit_code == 0, result.output
+    return Built(path, folder / "bundle", result.output)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_manifest_says_how(name: str, built: dict[str, Built]) -> None:
+    manifest = bundle.read(built[name].folder)
+    assert (manifest.scores, manifest.preprocess) == (CASES[name].scores, CASES[name].preprocess)
+    lines = built[name].output.splitlines()
+    assert [line.partition(":")[0] for line in lines[:2]] == ["preprocessing", "scores"]
+    assert CASES[name].scores in lines[1]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pictures_give_the_networks_own_probabilities(name: str, built: dict[str, Built]) -> None:
+    case = CASES[name]
+    session = onnxruntime.InferenceSession(built[name].path)
+    past = np.zeros((1, 8, 24, 36), np.float32)
+    with tsm_edge.open(built[name].folder) as model, model.stream() as stream:
+        for picture in moving_pictures((50, 61), 3):
+            x = frames.preprocess(picture, case.preprocess, format="bgr")
+            wanted, past = session.run(None, {"x": x, "past": past})
+            got = stream.step(picture)
+            np.testing.assert_allclose(got, wanted[0], rtol=1e-4, atol=1e-5)
+            own = np.exp(wanted[0]) if case.tail == "LogSoftmax" else wanted[0]
+            shown = smoothing.probabilities_of(model.manifest.scores, got)
+            np.testing.assert_allclose(shown, own, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_verify_looks_at_pictures_too(
+    name: str, built: dict[str, Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["verify", str(built[name].folder), "--weights", str(built[name].path), "--frames", "2"]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    assert "scores, of pictures" in result.output
+    plain = frames.normalise
+    monkeypatch.setattr(frames, "normalise", lambda image, how: plain(image, how) * np.float32(1.01))
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 3, result.output
+    assert "differs from its reference in scores, of pictures." in result.stderr
