@@ -1,6 +1,6 @@
 """What an exported ONNX file says about itself in its metadata: the one home of the keys, for writer and reader.
 
-    tsm_edge.schema      "1"
+    tsm_edge.schema      "2"
     tsm_edge.model       the model's name
     tsm_edge.parameters  JSON: {"size": 224, "classes": 27, …}
     tsm_edge.labels      JSON: ["…", …], one a class
@@ -26,7 +26,7 @@ from .signature import Preprocess
 if TYPE_CHECKING:
     from .models import Model
 
-SCHEMA = 1
+SCHEMA = 2  # 1 knew squares only
 _PREFIX = "tsm_edge."
 
 

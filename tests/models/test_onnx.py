@@ -99,7 +99,7 @@ def test_metadata_round_trips_through_the_file(built, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "part"),
     [
-        ("schema", "2", "another version"),
+        ("schema", "1", "another version"),
         ("model", None, "is damaged"),
         ("labels", "[", "is damaged"),
         ("labels", "7", "is damaged"),
