@@ -1,5 +1,6 @@
 # make demo    compile the default bundle and run it on a clip; writes out/demo.mp4
 # make test    everything that CI checks: the installed wheel against ruff, mypy and pytest
+# make abuse   the long forms of tests/abuse: fuzzing, mutated manifests; hours, docs/reliability.md has the figures
 # make lint    ruff and mypy alone
 # make bench   the side-by-side measurements; JSON files in out/
 #
@@ -14,9 +15,12 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 SOURCES := $(shell find tsm_edge compile demo targets -type f -not -name '*.pyc')
 EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross pocl-opencl-icd ocl-icd-libopencl1 \
-  opencl-c-headers llvm-19
+  opencl-c-headers llvm-19 clang-19 libclang-rt-19-dev
 
-.PHONY: demo test lint bench clean
+FUZZ_TARGETS := manifest bundle resample image_step api command
+FUZZ_RUNS ?= 1000000
+
+.PHONY: demo test abuse lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/wheel.stamp
@@ -27,6 +31,12 @@ demo: $(VENV)/wheel.stamp
 # Run from tests/, so that the checkout is not on Python's path: what is tested is the installed wheel.
 test: lint $(VENV)/emulators.stamp $(VENV)/browser.stamp
 	cd tests && TSM_EDGE_TEST_WHEEL=1 $(abspath $(BIN))/pytest -q -rs $(PYTEST_ARGS)
+
+# Each program goes on from what the last run kept in out/fuzz, and leaves the input that ends it in this folder.
+abuse: $(VENV)/test.stamp $(VENV)/emulators.stamp
+	for target in $(FUZZ_TARGETS); do \
+	  $(BIN)/python tests/helpers/fuzz_lab.py $$target $(FUZZ_RUNS) --corpus out/fuzz/$$target || exit 1; done
+	cd tests && TSM_ABUSE_MANIFESTS=200000 $(abspath $(BIN))/pytest -q abuse/test_manifest_readers.py
 
 # mypy reads the installed wheel: in the checkout three of its packages stand elsewhere (see pyproject.toml).
 lint: $(VENV)/test.stamp
@@ -64,13 +74,13 @@ $(VENV)/bench.stamp: $(VENV)/wheel.stamp
 $(VENV)/emulators.stamp: $(VENV)/torch.stamp
 	@if command -v qemu-aarch64 >/dev/null && command -v qemu-arm >/dev/null \
 	  && [ -d /usr/aarch64-linux-gnu ] && [ -d /usr/arm-linux-gnueabihf ] && [ -e /etc/OpenCL/vendors/pocl.icd ] \
-	  && command -v llvm-mca-19 >/dev/null \
+	  && command -v llvm-mca-19 >/dev/null && command -v clang-19 >/dev/null \
 	  && [ -e /usr/include/CL/cl.h ]; \
 	then touch $@; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(EMULATOR_PACKAGES) >/dev/null \
 	  && touch $@; \
-	else echo "the emulated tests will be skipped; they need: $(EMULATOR_PACKAGES)" >&2; fi
+	else echo "tests will be skipped or shortened; they need: $(EMULATOR_PACKAGES)" >&2; fi
 
 # The live page of the demo is tested in a browser.
 $(VENV)/browser.stamp: $(VENV)/torch.stamp
