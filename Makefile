@@ -32,7 +32,7 @@ demo: $(VENV)/wheel.stamp
 test: lint $(VENV)/emulators.stamp $(VENV)/browser.stamp
 	cd tests && TSM_EDGE_TEST_WHEEL=1 $(abspath $(BIN))/pytest -q -rs $(PYTEST_ARGS)
 
-# Each program goes on from what the last run kept in out/fuzz, and leaves the input that ends it in this folder.
+# Each program goes on from what the last run kept in out/fuzz, and leaves an input that ends it beside that.
 abuse: $(VENV)/test.stamp $(VENV)/emulators.stamp
 	for target in $(FUZZ_TARGETS); do \
 	  $(BIN)/python tests/helpers/fuzz_lab.py $$target $(FUZZ_RUNS) --corpus out/fuzz/$$target || exit 1; done

@@ -24,6 +24,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 HERE = REPOSITORY / "tests" / "abuse" / "fuzz"
 RUNTIME = REPOSITORY / "compile" / "runtime"
 TINY_PLAN = REPOSITORY / "tests" / "runtime" / "tiny_plan.c"
+#: where the long form leaves inputs that ended a target
+FOUND = REPOSITORY / "out" / "fuzz"
 CLANG = ("clang-19", "clang-20", "clang-18", "clang")
 SANITIZED = ("-g", "-O1", "-std=gnu11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 LIBRARIES = ("-lm", "-ldl", "-lpthread")
@@ -175,8 +177,10 @@ def main() -> int:
         keep = options.corpus or folder / "kept"
         result = run(program, options.target, folder, options.runs, options.seed, compiler, keep.resolve())
         for path in [*folder.glob("crash-*"), *folder.glob("timeout-*"), *folder.glob("leak-*"), *folder.glob("oom-*")]:
-            shutil.copy(path, Path.cwd() / f"{options.target}-{path.name}")
-            print(f"input: {options.target}-{path.name}")
+            kept = FOUND / f"{options.target}-{path.name}"
+            FOUND.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, kept)
+            print(f"input: {kept}")
     engine = "gcc and driver.c" if compiler is None else f"{Path(compiler).name} and libFuzzer"
     print(f"{options.target}: {result.executions} executions in {result.seconds:.0f} s, {engine}, exit {result.code}")
     if result.code != 0:
