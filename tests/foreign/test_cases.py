@@ -1,4 +1,4 @@
-"""The ONNX package's node cases through import, passes, plan and kernels: right, or refused with a hint.
+"""The ONNX package's node cases, and operators inside networks, through the compiler: right, or refused with a hint.
 
 classes.tsv says which. What is "wrong" there is a known fault: the test fails when it is mended, so that the table is
 written again by `python docs/onnx_table.py --judge`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import around_cases
 import foreign_lab
 import foreign_table
 import node_cases
@@ -21,11 +22,12 @@ ROWS = {row.name: row for row in foreign_table.read()}
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
     """All cases, judged; TVM writes a line to stderr for many of them."""
+    steps = [*node_cases.steps(), *around_cases.steps()]
     with open(os.devnull, "wb") as nowhere:
         stderr = os.dup(2)
         os.dup2(nowhere.fileno(), 2)
         try:
-            return foreign_lab.judge(node_cases.steps(), tmp_path_factory.mktemp("nodes"))
+            return foreign_lab.judge(steps, tmp_path_factory.mktemp("cases"))
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
