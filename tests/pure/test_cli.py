@@ -337,6 +337,9 @@ def test_inspect(toy):
         "glibc 2.17",
         "cache0",
         "[1, 2, 4, 4]",
+        "rate:      12 frames per second",
+        "scores:    logits",
+        "decision:  mean of 8 steps, 2 that agree, probability 0.8 to leave idle (no idle class)",
     ):
         assert part in result.stdout
     for part in ("MEMORY", "4.0 KiB", "libtsm.so", "1 conv", "whole: every size"):
@@ -348,6 +351,8 @@ def test_inspect_as_json(toy):
     document = json.loads(invoke("inspect", str(toy), "--json").stdout)
     assert document["schema"] == 1 and document["checked"] is True
     assert document["manifest"] == bundle.read(toy).to_json()
+    assert document["manifest"]["preprocess"]["rate_fps"] == 12.0
+    assert document["manifest"]["decision"] == {"window": 8, "agree": 2, "threshold": 0.8, "idle": []}
     assert "plan_text" not in document
     assert json.loads(invoke("inspect", str(toy), "--json", "--plan").stdout)["plan_text"] == ["1 conv"]
 

@@ -62,6 +62,7 @@ def _print_facts(manifest: Manifest, runs_here: str) -> None:
             "model": f"{model.name} ({parameters})",
             "weights": f"{model.weights.note} ({model.weights.source})",
             "labels": ", ".join(manifest.labels) or "none",
+            **_time(manifest),
             "target": f"{target.name} ({manifest.backend}, {target.arch}, {libc})",
             "requires": ", ".join(target.requires) or "nothing special",
             "precision": manifest.precision,
@@ -72,6 +73,19 @@ def _print_facts(manifest: Manifest, runs_here: str) -> None:
             "files": "whole: every size and sha256 is right",
         }
     )
+
+
+def _time(manifest: Manifest) -> dict[str, str]:
+    """How often the model steps, and how its scores become decisions."""
+    rule = manifest.decision
+    names = [manifest.labels[index] if manifest.labels else f"class {index}" for index in rule.idle]
+    rate = manifest.preprocess.rate_fps if manifest.preprocess is not None else 0.0
+    return {
+        "rate": f"{rate:g} frames per second" if rate else "unknown: the network takes no picture",
+        "scores": manifest.scores,
+        "decision": f"mean of {rule.window} steps, {rule.agree} that agree, "
+        f"probability {rule.threshold:g} to leave idle ({', '.join(names) or 'no idle class'})",
+    }
 
 
 def _device(manifest: Manifest) -> dict[str, str]:
