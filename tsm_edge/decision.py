@@ -41,7 +41,7 @@ class DecisionRule:
 
     window: int = 8
     agree: int = 2
-    threshold: float = 0.75
+    threshold: float = 0.8
     idle: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

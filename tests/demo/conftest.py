@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tsm_edge.demo import SAMPLE_CLIP
+from tsm_edge.demo.default_bundle import default_bundle
 from tsm_edge.smoothing import Smoother
 
 LABELS = ("blue", "green", "red")
@@ -121,7 +124,12 @@ def fake_model(weights: str = "file", labels: tuple[str, ...] = LABELS, takes_pi
 def make() -> SimpleNamespace:
     """The builders above, as a fixture: the test folders are no packages to import from."""
     return SimpleNamespace(
-        picture=picture, stream=ColourStream, capture=FakeCapture, camera=fake_camera, model=fake_model, labels=LABELS
+        picture=picture,
+        stream=ColourStream,
+        capture=FakeCapture,
+        camera=fake_camera,
+        model=fake_model,
+        labels=LABELS,
     )
 
 
@@ -140,3 +148,17 @@ def write_video(tmp_path: Path) -> Any:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle that the demo makes of the shipped model, compiled once for all tests that watch clips."""
+    pytest.importorskip("tvm", reason="compiling needs the extra 'compile'")
+    return default_bundle(environ={"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))})
+
+
+@pytest.fixture(scope="session")
+def cues() -> list[dict[str, Any]]:
+    """What is done in the sample clip, and when."""
+    found: list[dict[str, Any]] = json.loads(SAMPLE_CLIP.with_suffix(".json").read_text())["cues"]
+    return found

@@ -6,25 +6,12 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from tsm_edge.decision import is_quiet
 from tsm_edge.demo import REAL_CLIP, SAMPLE_CLIP
-from tsm_edge.demo.default_bundle import MODEL, default_bundle
+from tsm_edge.demo.default_bundle import MODEL
 
 #: the mean of the last second decides, so a label stays until its frames have left the window
 LINGERS_S = 1.6
-
-
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory):
-    pytest.importorskip("tvm", reason="compiling needs the extra 'compile'")
-    return default_bundle(environ={"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))})
-
-
-@pytest.fixture(scope="module")
-def cues():
-    return json.loads(SAMPLE_CLIP.with_suffix(".json").read_text())["cues"]
 
 
 def decisions(folder, clip, *options):
