@@ -13,12 +13,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tsm_edge import bundle, children
+from tsm_edge import bundle, children, temporaries
 from tsm_edge.errors import BundleError, EdgeError, ExtraMissing, OutputError, install_hint
 from tsm_edge.terminal import say
 
@@ -64,9 +63,9 @@ def default_bundle(
                 _prune(home, entry)
                 ready = _usable(entry)
     except OSError as error:
-        raise OutputError(
+        raise OutputError.of(
             f"The cache folder '{home}' cannot be used.",
-            found=error.strerror or str(error),
+            error,
             hint="name another one in XDG_CACHE_HOME, or compile a bundle yourself and pass it with --bundle",
         ) from error
     if ready is None:
@@ -79,7 +78,14 @@ def default_bundle(
 def cache_home(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of all cached bundles; a relative XDG_CACHE_HOME is ignored, as its law says."""
     named = environ.get("XDG_CACHE_HOME", "")
-    base = Path(named) if os.path.isabs(named) else Path.home() / ".cache"
+    try:
+        base = Path(named) if os.path.isabs(named) else Path.home() / ".cache"
+    except RuntimeError as error:  # HOME is not set, and this user has no entry in /etc/passwd
+        raise OutputError(
+            "There is no place for the compiled default model.",
+            found="no XDG_CACHE_HOME and no home folder",
+            hint="name a folder in XDG_CACHE_HOME, or compile a bundle yourself and pass it with --bundle",
+        ) from error
     return base / "tsm-edge" / "bundles"
 
 
@@ -118,17 +124,18 @@ def _usable(entry: Path) -> Path | None:
 
 
 def _make(entry: Path, build: Callable[[Path], None]) -> None:
-    """Build into a temporary sibling of ``entry`` and put it in its place."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{entry.name[:12]}-", dir=entry.parent))
+    """Build beside ``entry`` and put it in its place."""
+    temporaries.sweep(entry.parent)
+    new = temporaries.sibling(entry)
     try:
-        build(temporary / f"{MODEL}-{TARGET}")
-        if (
-            _usable(entry) is None
-        ):  # else locks do not work here (some network file systems) and another was faster
-            shutil.rmtree(entry, ignore_errors=True)
-            temporary.rename(entry)
+        new.mkdir()
+        with temporaries.held(new):
+            build(new / f"{MODEL}-{TARGET}")
+            if _usable(entry) is None:  # else locks do not work here, and another process was faster
+                temporaries.remove(entry)
+                new.rename(entry)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        temporaries.remove(new)
 
 
 @contextlib.contextmanager

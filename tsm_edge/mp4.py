@@ -42,8 +42,8 @@ class Mp4Writer:
             self._raise_refusal()
             raise OutputError(
                 f"OpenCV cannot encode '{path}'.",
-                found=f"no MPEG-4 encoder for {size[0]}x{size[1]} at {fps:g} FPS",
-                hint="the opencv-python and opencv-python-headless packages from PyPI have one",
+                found=f"no MPEG-4 encoder for {size[0]}x{size[1]} at {fps:g} FPS, or a disk that failed for a moment",
+                hint="the opencv-python and opencv-python-headless packages from PyPI have an encoder",
             )
 
     def write(self, picture: NDArray[np.uint8]) -> None:

@@ -12,8 +12,6 @@ from ..weights_meta import WeightsMeta, read_meta
 from . import checkpoint
 from .settings import Settings
 
-_TOP1 = "held-out top-1 "
-
 
 def checkpoint_of(out: Path, settings: Settings) -> dict[str, Any]:
     """Return the content of the checkpoint in the folder ``out``.
@@ -39,19 +37,24 @@ def checkpoint_of(out: Path, settings: Settings) -> dict[str, Any]:
     return content
 
 
-def top1_of(weights: Path) -> float:
-    """Return what the held-out top-1 of a file of weights is at least, 0 where it says nothing or is not there."""
+def weights_meta(settings: Settings, record: Mapping[str, Any]) -> WeightsMeta:
+    """Return what the weights say of their training; ``record``: the metrics of the epoch that they are of."""
+    note = _note(settings, record["epoch"], f"{record['top1']:.4f}")
+    return WeightsMeta(settings.model, dict(settings.parameters), settings.labels, settings.rate_fps, note)
+
+
+def top1_of(weights: Path, settings: Settings) -> float:
+    """Return what the held-out top-1 of a file of weights is at least; 0 where it is of another training."""
     meta = read_meta(weights)
-    found = re.search(_TOP1 + r"([01]\.\d+)$", meta.note) if meta is not None else None
+    form = re.escape(_note(settings, "\0", "\1")).replace("\0", r"\d+").replace("\1", r"([01]\.\d+)")
+    found = re.fullmatch(form, meta.note) if meta is not None else None
     return float(found[1]) - 0.00005 if found else 0.0  # it is said with four digits
 
 
-def weights_meta(settings: Settings, record: Mapping[str, Any]) -> WeightsMeta:
-    """Return what the weights say of their training; ``record``: the metrics of the epoch that they are of."""
-    used, kind = settings, settings.variant
-    note = (
-        f"trained on {used.data}: epoch {record['epoch']} of {used.epochs}, {used.frames} frames ({used.way}), shift "
+def _note(used: Settings, epoch: object, top1: str) -> str:
+    kind = used.variant
+    return (
+        f"trained on {used.data}: epoch {epoch} of {used.epochs}, {used.frames} frames ({used.way}), shift "
         f"{kind.direction} {kind.proportion:g} {kind.place} {kind.padding}, seed {used.seed}; "
-        f"{_TOP1}{record['top1']:.4f}"
+        f"held-out top-1 {top1}"
     )
-    return WeightsMeta(used.model, dict(used.parameters), used.labels, used.rate_fps, note)

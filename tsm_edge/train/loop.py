@@ -111,7 +111,9 @@ class Trainer:
         self.average = {key: value.to(self.device) for key, value in content["average"].items()}
         self.optimizer.load_state_dict(content["optimizer"])
         self.history = list(content["history"])
-        self.kept_top1 = top1_of(self.out / checkpoint.WEIGHTS)
+        self.kept_top1 = top1_of(self.out / checkpoint.WEIGHTS, self.settings)
+        if len(self.history) == 1 and not self.kept_top1:
+            self._save_weights()
         return int(content["epoch"])
 
     def run(self, progress: Progress | None = None) -> Result:
@@ -202,20 +204,23 @@ class Trainer:
     def _keep(self) -> None:
         """Weights before checkpoint before metrics: what a later file says, the earlier ones hold.
 
-        The first epoch of a training that overwrites another one takes that one's checkpoint away first, or
-        --resume would go on with it beside the weights of this one. Weights of a run that was killed before their
-        checkpoint was written may be better than its repetition, and are kept then.
+        The first epoch begins with its checkpoint: where a training overwrites another one, the checkpoint of that one
+        must not meet the weights of this one. Weights of a run that was killed before their checkpoint was written may
+        be better than its repetition, and are kept then.
         """
         if len(self.history) == 1:
-            for name in (checkpoint.LAST, checkpoint.METRICS):
-                (self.out / name).unlink(missing_ok=True)
+            self._save_checkpoint()
         if self.history[-1]["top1"] >= max(self.kept_top1, *(record["top1"] for record in self.history)):
-            checkpoint.save_weights(
-                self.out / checkpoint.WEIGHTS,
-                self.averaged(),
-                weights_meta(self.settings, self.history[-1]),
-                half=self.half,
-            )
+            self._save_weights()
+        if len(self.history) > 1:
+            self._save_checkpoint()
+        atomic.write_text(self.out / checkpoint.METRICS, "".join(json.dumps(record) + "\n" for record in self.history))
+
+    def _save_weights(self) -> None:
+        meta = weights_meta(self.settings, self.history[-1])
+        checkpoint.save_weights(self.out / checkpoint.WEIGHTS, self.averaged(), meta, half=self.half)
+
+    def _save_checkpoint(self) -> None:
         content = {
             "net": self.net.state_dict(),
             "average": self.average,
@@ -225,4 +230,3 @@ class Trainer:
             "history": self.history,
         }
         checkpoint.save(self.out / checkpoint.LAST, content)
-        atomic.write_text(self.out / checkpoint.METRICS, "".join(json.dumps(record) + "\n" for record in self.history))

@@ -153,7 +153,11 @@ class Writer(contextlib.AbstractContextManager["Writer"]):
                 self._file.truncate(_HEADER_BYTES + self._used * self._side * self._side * 3)
                 self._file.close()
                 atomic.replace(self._temporary, self._folder / self._name)
-            atomic.write_text(self._folder / INDEX, json.dumps(facts))
+            try:
+                atomic.write_text(self._folder / INDEX, json.dumps(facts))
+            except BaseException:
+                remove(self._folder / self._name)  # no index names it
+                raise
         finally:
             self._drop()
         remove(self._folder / (_OTHER_FRAMES if self._name == FRAMES else FRAMES))

@@ -1,0 +1,503 @@
+"""What tests/abuse does to a verb: run it in a child of a warm process, refuse it a write, kill it, look at the rest.
+
+A scene is a verb with a small job. Its `prepare` leaves the older result in a folder, its `act` writes the newer one
+over it. After a failure every file is the older or the newer one (of scenes that are `one` artefact, all of them the
+same), and nothing else is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ABUSE = Path(__file__).resolve().parents[1] / "abuse"
+VECTORS = ABUSE.parent / "vectors" / "bundles"
+CLIPS = ["--clips", "6", "--size", "32", "--frames", "4"]
+MODEL = ["tsm-mobilenetv2", "--width", "0.25", "--size", "32", "--classes", "5"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A verb and its job.
+
+    one: all files are one artefact, so an older one beside a newer one is a failure. given: made once for all runs,
+    in the folder `given` beside the job's. digest: what tells an older file from a newer one; raises for a broken one.
+    warm: imports and the like, which the children share. dead: files that no reader looks at any more.
+    """
+
+    name: str
+    prepare: Callable[[Path], None]
+    act: Callable[[Path], None]
+    one: bool = False
+    given: Callable[[Path], None] = lambda folder: None
+    digest: Callable[[Path], str] = lambda path: hashlib.sha256(path.read_bytes()).hexdigest()
+    warm: Callable[[Path], None] = lambda folder: None
+    dead: Callable[[Path], list[Path]] = lambda folder: []
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a child ended. code: exit code, or minus the signal. text: stdout and stderr. refused: the call, or ""."""
+
+    code: int
+    text: str
+    calls: int
+    refused: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The nth call that changes the disk fails, and with `stays` all later ones that take space."""
+
+    nth: int
+    stays: bool
+    number: int
+
+
+def verb(*words: object) -> None:
+    """Run the command line in this process; SystemExit at its end."""
+    from tsm_edge import cli
+
+    sys.argv = ["tsm-edge", *map(str, words)]
+    cli.main()
+
+
+# -- Children ----------------------------------------------------------------------------------------------------------
+
+
+def start(folder: Path, act: Callable[[Path], None], refusal: Refusal | None = None) -> tuple[int, int]:
+    """Fork a child that acts in `folder`; return its PID and the reading end of its report."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(writing)
+        return pid, reading
+    code = 70
+    try:
+        os.close(reading)
+        log = os.open(folder.parent / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        sys.stdout, sys.stderr = (os.fdopen(os.dup(log), "w", buffering=1) for _ in range(2))
+        os.environ["TMPDIR"] = str(folder.parent / "tmp")
+        tempfile.tempdir = None
+        os.chdir(folder)
+        library = preloaded()
+        if library is not None:
+            below = f"{folder}:{folder.parent / 'tmp'}:".encode()
+            job = refusal or Refusal(0, False, 0)
+            library.refuse_arm(ctypes.c_long(job.nth), int(job.stays), job.number, below)
+        code = _acted(folder, act)
+        if library is not None:
+            report = json.dumps([library.refuse_count(), library.refuse_what().decode()])
+            os.write(writing, report.encode())
+    finally:
+        os._exit(code)
+
+
+def _acted(folder: Path, act: Callable[[Path], None]) -> int:
+    from tsm_edge.errors import EdgeError
+
+    try:
+        act(folder)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except EdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BaseException:
+        traceback.print_exc()
+        return 71
+    return 0
+
+
+def finish(folder: Path, pid: int, reading: int) -> Outcome:
+    """Wait for a child."""
+    with os.fdopen(reading) as pipe:
+        report = pipe.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    calls, refused = json.loads(report) if report else (0, "")
+    return Outcome(status, (folder.parent / "log").read_text(errors="replace"), calls, refused)
+
+
+def run(folder: Path, act: Callable[[Path], None], refusal: Refusal | None = None) -> Outcome:
+    """Act in a child and wait for it."""
+    return finish(folder, *start(folder, act, refusal))
+
+
+def preloaded() -> ctypes.CDLL | None:
+    """The library of refuse.c where this process has it preloaded."""
+    with contextlib.suppress(AttributeError):
+        library = ctypes.CDLL(None)
+        library.refuse_count.restype = ctypes.c_long
+        library.refuse_what.restype = ctypes.c_char_p
+        return library
+    return None
+
+
+def preload() -> None:
+    """Build refuse.c and start this program again with it preloaded; programs that this one starts are without it."""
+    if preloaded() is not None:
+        shutil.rmtree(Path(os.environ.pop("LD_PRELOAD")).parent)  # it stays mapped
+        return
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        sys.exit("no C compiler to build refuse.c with: apt install gcc")
+    library = Path(tempfile.mkdtemp(prefix="abuse-")) / "refuse.so"
+    command = [compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(ABUSE / "refuse.c"), "-ldl"]
+    if os.spawnvp(os.P_WAIT, compiler, command) != 0:
+        sys.exit("refuse.c cannot be built")
+    os.environ["LD_PRELOAD"] = str(library)
+    os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
+# -- States ------------------------------------------------------------------------------------------------------------
+
+
+class Stage:
+    """A scene's folders: `work` with the older result, whose `older` and `newer` states are known."""
+
+    def __init__(self, scene: Scene, place: Path) -> None:
+        self.scene = scene
+        self.work, self.first = place / "work", place / "first"
+        for folder in (place, self.work, place / "tmp", place / "given"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.run_well(place / "given", scene.given)
+        scene.warm(self.work)
+        self.run_well(self.work, scene.prepare)
+        self.older = self.state()
+        shutil.copytree(self.work, self.first, symlinks=True)
+        begin = time.monotonic()
+        self.calls = self.run_well(self.work, scene.act).calls
+        self.seconds = time.monotonic() - begin
+        self.newer = self.state()
+        assert self.newer != self.older, f"{scene.name} changes nothing"
+
+    def run_well(self, folder: Path, act: Callable[[Path], None]) -> Outcome:
+        """Run without trouble."""
+        outcome = run(folder, act)
+        assert outcome.code == 0, outcome
+        return outcome
+
+    def again(self) -> None:
+        """Put the older result back."""
+        shutil.rmtree(self.work)
+        shutil.copytree(self.first, self.work, symlinks=True)
+        for left in (self.work.parent / "tmp").iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    def state(self) -> dict[str, str]:
+        """What every file of the result holds."""
+        files = sorted(path for path in self.work.rglob("*") if path.is_file())
+        dead = self.scene.dead(self.work)
+        named = {path.relative_to(self.work).as_posix(): path for path in files if path not in dead}
+        return {name: self.scene.digest(path) for name, path in named.items() if not _is_litter(name)}
+
+    def fault(self, *, litter: bool = False) -> str:
+        """What is wrong with what is there, "" for nothing; `litter`: a killed writer's temporaries are allowed."""
+        from tsm_edge import temporaries
+
+        try:
+            now = self.state()
+        except Exception as error:
+            return f"a broken file: {type(error).__name__}: {error}"
+        for name, digest in now.items():
+            if digest not in (self.older.get(name), self.newer.get(name)):
+                return f"{name} is neither the older nor the newer one"
+        gone = sorted(set(self.older) & set(self.newer) - set(now))
+        if gone:
+            return f"{gone[0]} is gone"
+        if self.scene.one and now not in (self.older, self.newer):
+            return "older and newer files are mixed"
+        left = [path for path in self.leftovers() if temporaries._NAME.fullmatch(path.name) is None or not litter]
+        return f"litter: {left[0]}" if left else ""
+
+    def leftovers(self) -> list[Path]:
+        """Temporaries of the scene's folder and all that is in the folder for temporary files."""
+        hidden = [path for path in self.work.rglob(".*") if _is_litter(path.name)]
+        scratch = [path for path in (self.work.parent / "tmp").iterdir() if not _is_torchs(path.name)]
+        return [*hidden, *scratch]
+
+
+def _is_torchs(name: str) -> bool:
+    """PyTorch's cache, which it makes where temporary files are and keeps."""
+    return name.startswith("torchinductor")
+
+
+def _is_litter(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+@contextlib.contextmanager
+def stage(scene: Scene) -> Iterator[Stage]:
+    """A scene's folders while the context lasts."""
+    with tempfile.TemporaryDirectory(prefix=f"abuse-{scene.name}-") as place:
+        yield Stage(scene, Path(place).resolve())
+
+
+# -- Scenes ------------------------------------------------------------------------------------------------------------
+
+
+def write_bundle(folder: Path, threads: int) -> None:
+    """Write a bundle without code; every file of it depends on the number of threads."""
+    from tsm_edge import bundle
+
+    read = bundle.read(VECTORS / "ok")
+    files = {name: (VECTORS / "ok" / name).read_bytes() + bytes([threads]) * 20_000 for name in read.files}
+    bundle.write(folder, dataclasses.replace(read, threads=threads), files)
+
+
+def _bundle(threads: int) -> Callable[[Path], None]:
+    return lambda folder: write_bundle(folder / "toy", threads)
+
+
+def _train(epochs: int, *more: str) -> Callable[[Path], None]:
+    words = ["--width", "0.25", "--size", "32", "--frames", "4", "--batch", "4", "--threads", "1", *more]
+    data = "../given/clips"
+    return lambda folder: verb(
+        "train", "--data", data, "--held-out", data, "--out", "run", "--epochs", epochs, *words
+    )
+
+
+def _trained(path: Path) -> str:
+    """The epoch that a file of a training is of; raises for a broken one."""
+    import cv2
+
+    from tsm_edge.train import checkpoint
+    from tsm_edge.weights_meta import read_meta
+
+    if path.name == checkpoint.LAST:
+        return str(checkpoint.load(path)["epoch"])
+    if path.suffix == ".jsonl":
+        return str([json.loads(line)["epoch"] for line in path.read_text().splitlines()])
+    if path.suffix == ".png":
+        assert cv2.imread(str(path)) is not None
+        return "picture"
+    meta = read_meta(path)
+    assert meta is not None
+    from safetensors.numpy import load_file
+
+    load_file(path)
+    return "weights"
+
+
+def _record(folder: Path) -> None:
+    """Two clips of a stand-in camera: the code of `tsm-edge record` below its command line."""
+    import numpy as np
+
+    from tsm_edge.demo import take
+    from tsm_edge.demo.sources import Frame
+
+    class Camera:
+        live, count = True, 0
+
+        def read(self) -> Frame:
+            self.count += 1
+            return Frame(np.full((48, 64, 3), self.count % 256, np.uint8), self.count / 16)
+
+    session = take.Session(Camera(), take.Terminal(), folder, "wave", seconds=1.0, countdown=0.0)
+    session.run(2, ask=False)
+
+
+def _demo(frames: int) -> Callable[[Path], None]:
+    words = ["--bundle", "../given/bundle", "--video", _clip(), "--headless", "--max-frames", frames]
+    return lambda folder: verb("demo", *words, "--record", "out.mp4")
+
+
+def _clip() -> Path:
+    import tsm_edge.demo
+
+    return Path(tsm_edge.demo.__file__).parent / "data" / "gestures.mp4"
+
+
+def _default_bundle(threads: int) -> Callable[[Path], None]:
+    """The demo's own cache of bundles, with the toy bundle for a compiled one."""
+
+    def write(folder: Path) -> None:
+        from tsm_edge.demo import default_bundle
+
+        default_bundle.cache_key = lambda model, target: f"{threads:064d}"
+        default_bundle.default_bundle(
+            lambda place: write_bundle(place, threads), {"XDG_CACHE_HOME": str(folder)}
+        )
+
+    return write
+
+
+def _heavy(folder: Path) -> None:
+    import cv2
+    import safetensors.torch
+    import torch
+    import torch._dynamo
+
+    import tsm_edge.train.loop
+
+    for module in (cv2, safetensors.torch, torch, torch._dynamo, tsm_edge.train.loop):
+        assert module
+    torch.set_num_threads(1)
+
+
+def _compiler(folder: Path) -> None:
+    """Generate the kernels once: LLVM takes seconds for them, and a run in a child takes the same again."""
+    _heavy(folder)
+    from tsm_edge.compile.families import cpu
+
+    build, known = cpu.tvm.get_global_func, {}
+
+    def cached(name: str) -> Callable[..., object]:
+        def generate(module: object, target: object) -> object:
+            key = str(target)
+            if key not in known:
+                known[key] = build(name)(module, target)
+            return known[key]
+
+        return generate
+
+    cpu.tvm = _Replaced(cpu.tvm, get_global_func=cached)
+    from tsm_edge import cli
+
+    with tempfile.TemporaryDirectory() as place, contextlib.suppress(SystemExit):
+        cli.cli(_compile_words(f"{place}/b", 1), standalone_mode=True)
+
+
+class _Replaced:
+    """A module with some names of its own."""
+
+    def __init__(self, module: object, **names: object) -> None:
+        self.__dict__.update(names)
+        self._module = module
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._module, name)
+
+
+def _compile_words(output: str, threads: int) -> list[str]:
+    return ["compile", *MODEL, "--target", "x86-64", "--threads", str(threads), "--output", output]
+
+
+def _compile(threads: int) -> Callable[[Path], None]:
+    return lambda folder: verb(*_compile_words("bundle", threads))
+
+
+def _synth(seed: int, *more: object) -> Callable[[Path], None]:
+    return lambda folder: verb("synth", "--out", "clips", *CLIPS, "--seed", seed, *more)
+
+
+def _export(seed: int) -> Callable[[Path], None]:
+    return lambda folder: verb("export", *MODEL, "--seed", seed, "-o", "model.onnx")
+
+
+def _plot(*words: object) -> tuple[Callable[[Path], None], Callable[[Path], None]]:
+    """A verb that draws: the older picture is another one."""
+
+    def older(folder: Path) -> None:
+        (folder / "plot.png").write_bytes(b"older")
+
+    return older, lambda folder: verb(*words, "--plot", "plot.png")
+
+
+def _given_model(folder: Path) -> None:
+    verb(*_compile_words("bundle", 1)[:-2], "--output", "bundle")
+
+
+def _given_clips(folder: Path) -> None:
+    verb("synth", "--out", "clips", "--clips", "16", "--size", "32", "--frames", "4")
+
+
+def _picture(path: Path) -> str:
+    """"older" or "newer" for a picture that can be read."""
+    import cv2
+
+    if path.read_bytes() == b"older":
+        return "older"
+    assert cv2.imread(str(path)) is not None, "a broken picture"
+    return "newer"
+
+
+def _given_weights(folder: Path) -> None:
+    with contextlib.suppress(SystemExit):
+        _given_clips(folder)
+    from tsm_edge import models
+    from tsm_edge.train import checkpoint
+    from tsm_edge.train.store import open_store
+    from tsm_edge.weights_meta import WeightsMeta
+
+    labels = open_store(folder / "clips").labels
+    model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=labels)
+    meta = WeightsMeta(model.name, dict(model.parameters), labels, 12.0, "untrained")
+    checkpoint.save_weights(folder / "w.safetensors", model.build(0), meta)
+
+
+def _unnamed_frames(folder: Path) -> list[Path]:
+    """The frames of a store that its index does not name; the next writer takes their place."""
+    from tsm_edge.train import store
+
+    place = folder / "clips"
+    return [path for path in place.glob("frames*.npy") if path.name != store._frames_name(place)]
+
+
+_EVAL = _plot("eval", "../given/w.safetensors", "--data", "../given/clips", "--clips", "2", "--threads", "1")
+_BENCH = _plot("bench", "../given/bundle", "--min-runs", "1", "--min-secs", "0.01", "--max-secs", "0.1")
+
+SCENES = (
+    Scene("bundle", _bundle(1), _bundle(2), one=True),
+    Scene("default-bundle", _default_bundle(1), _default_bundle(2)),
+    Scene("synth", _synth(0), _synth(1, "--overwrite"), one=True, warm=_heavy, dead=_unnamed_frames),
+    Scene("synth-videos", _synth(0, "--videos"), _synth(1, "--videos", "--overwrite"), warm=_heavy),
+    Scene(
+        "synth-reel",
+        _synth(0, "--reel", "Swiping Left"),
+        _synth(1, "--reel", "Swiping Left", "--overwrite"),
+        warm=_heavy,
+    ),
+    Scene("record", _record, _record, warm=_heavy),
+    Scene("export", _export(0), _export(1), one=True, warm=_heavy),
+    Scene("train", _train(1), _train(2, "--overwrite"), given=_given_clips, digest=_trained, warm=_heavy),
+    Scene("eval", *_EVAL, given=_given_weights, digest=_picture, warm=_heavy),
+    Scene("demo", _demo(4), _demo(12), one=True, given=_given_model, warm=_heavy),
+    Scene("bench", *_BENCH, given=_given_model, digest=_picture, warm=_heavy),
+    Scene("compile", _compile(1), _compile(2), one=True, warm=_compiler),
+)
+#: light ones, for `make test`
+LIGHT = ("bundle", "default-bundle", "synth", "record", "export")
+
+
+def chosen(names: str) -> list[Scene]:
+    """The scenes of a comma-separated list."""
+    known = {scene.name: scene for scene in SCENES}
+    return [known[name] for name in names.split(",")]
+
+
+def spread(count: int, sample: int) -> list[int]:
+    """1 to `count`, or so many of them with the first and the last, evenly spread; `sample` 0 for all."""
+    if not sample or sample >= count:
+        return list(range(1, count + 1))
+    steps = {1 + round(at * (count - 1) / (sample - 1)) for at in range(sample)}
+    return sorted(steps)
+
+
+def kill(pid: int) -> None:
+    """End a child without a word."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def table(rows: list[tuple[object, ...]]) -> None:
+    """Print aligned columns."""
+    widths = [max(len(str(cell)) for cell in column) for column in itertools.zip_longest(*rows, fillvalue="")]
+    for row in rows:
+        print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths)).rstrip(), flush=True)
