@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import command_lab
+import cv2
 import numpy as np
 import onnx_lab
 import onnxruntime
@@ -125,3 +128,29 @@ def test_verify_looks_at_pictures_too(
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 3, result.output
     assert "differs from its reference in scores, of pictures." in result.stderr
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_demo_and_command_show_the_networks_own_probabilities(
+    name: str, built: dict[str, Built], repository: Path
+) -> None:
+    """Of the first frame of the shipped clip: one frame alone is the mean of its window."""
+    case, clip = CASES[name], repository / "demo" / "data" / "gestures.mp4"
+    picture = cv2.VideoCapture(str(clip)).read()[1]
+    height, width = picture.shape[:2]
+    x = frames.preprocess(picture, case.preprocess, format="bgr")
+    past = np.zeros((1, 8, 24, 36), np.float32)
+    (scores,) = onnxruntime.InferenceSession(built[name].path).run(["scores"], {"x": x, "past": past})
+    own = np.exp(scores[0]) if case.tail == "LogSoftmax" else scores[0]
+    words = ["demo", "--bundle", str(built[name].folder), "--video", str(clip), "--headless", "--json"]
+    result = CliRunner().invoke(cli, [*words, "--max-frames", "1"])
+    assert result.exit_code == 0, result.output
+    shown = json.loads(result.stdout.splitlines()[0])
+    assert shown["index"] == own.argmax()
+    expected = sorted(own, reverse=True)[: len(shown["top"])]
+    assert [share for _, share in shown["top"]] == pytest.approx(expected, abs=1e-4)
+    rate = str(case.preprocess.rate_fps)
+    raw = ("--raw", f"{width}x{height}", "--format", "bgr", "--fps", rate, "--decide")
+    done = command_lab.run(built[name].folder, *raw, data=picture.tobytes())
+    decided = json.loads(done.stdout.splitlines()[0])
+    assert (decided["index"], decided["probability"]) == (own.argmax(), pytest.approx(own.max(), abs=1e-4))
