@@ -145,7 +145,7 @@ class Smoother:
         scores: what the network's output is, as for `probabilities_of`.
         labels: names of the classes, or nothing.
 
-    With the default rule the shipped model gives 0.7 false alarms a minute of real footage
+    With the default rule the shipped model gives 0.2 false alarms a minute of real footage
     (`benchmarks/false_alarms.py`, `benchmarks/results/false_alarms.json`).
     """
 

@@ -16,6 +16,7 @@ import pytest
 
 from tsm_edge import models, target
 from tsm_edge.errors import VerificationError
+from tsm_edge.smoothing import Smoother
 
 NAMES = [
     "ablations",
@@ -138,7 +139,7 @@ def test_false_alarms_are_changes_to_a_gesture(program, monkeypatch, tmp_path):
 
     labels = ("Doing other things", "No gesture", "Swiping Left")
     stream = SimpleNamespace(step=step, close=lambda: None)
-    model = SimpleNamespace(stream=lambda: stream, manifest=SimpleNamespace(labels=labels))
+    model = SimpleNamespace(stream=lambda: stream, smoother=lambda: Smoother(labels=labels))
     seconds, alarms = module.watch(model, tmp_path / "v.avi", "left", False, 12.0, 10**6)
     assert seconds == pytest.approx(71 / 12) and alarms == {"Swiping Left": 1}
     seconds, alarms = module.watch(model, tmp_path / "v.avi", "left", True, 12.0, 1.5)
