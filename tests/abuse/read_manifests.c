@@ -1,6 +1,6 @@
 /* read_manifests.c: reads manifests from stdin, each after its size (4 bytes, little-endian), and prints the rule that
  * each breaks, "ok" when none, one a line. */
-#include "law.h"
+#include "manifest_rules.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ int main(void) {
         if (!json_read(&d, text, size, error, sizeof error)) {
             refuse(&why, "manifest-unreadable", "%s", error);
         } else {
-            law_check(d.values, &why);
+            manifest_check(d.values, &why);
             json_free(&d);
         }
         puts(why.name == NULL ? "ok" : why.name);

@@ -24,7 +24,7 @@ from tsm_edge.errors import BundleError
 HERE = Path(__file__).resolve().parent
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 COUNT = int(os.environ.get("TSM_ABUSE_MANIFESTS", "3000"))
-READER = ("law", "json", "printable")
+READER = ("manifest", "refusal", "json", "printable")
 
 
 @pytest.fixture(scope="module")

@@ -46,9 +46,10 @@ class Run(NamedTuple):
 def sources(target: str) -> list[Path]:
     """The C files that a target is linked with."""
     command, library = RUNTIME / "command", [*sorted(RUNTIME.glob("*.c")), TINY_PLAN]
+    rules = ["manifest_*.c", "refusal.c", "json*.c", "printable.c"]
     parts = {
-        "manifest": ["law*.c", "json*.c", "printable.c"],
-        "bundle": ["bundle_check.c", "machine_check.c", "law*.c", "json*.c", "printable.c", "sha256.c", "../cpu.c"],
+        "manifest": rules,
+        "bundle": [*rules, "bundle_check.c", "machine_check.c", "sha256.c", "../cpu.c"],
         "resample": ["../resample.c"],
         "image_step": [f"../{name}.c" for name in ("image", "resample", "message", "threads", "placement")],
         "api": [],

@@ -36,7 +36,7 @@ NAMES = (
 )
 #: what stands in the place of a good value
 OTHERS = (None, True, 0, 1, -1, 3, 65, 1.5, 2**53, 10**400, "", "x", "2.17", "a" * 64, [], [1], {}, {"a": 1})
-READER = ("bundle", "machine", "law", "json", "printable", "sha256")
+READER = ("bundle", "machine", "manifest", "refusal", "json", "printable", "sha256")
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 

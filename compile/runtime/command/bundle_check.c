@@ -59,14 +59,14 @@ static int read_manifest(bundle *b, refusal *why) {
     b->text[size] = '\0';
     if (!json_read(&b->json, b->text, size, error, sizeof error)) return unreadable(b, error, why);
     b->manifest = b->json.values;
-    return law_check(b->manifest, why);
+    return manifest_check(b->manifest, why);
 }
 
 /* -- Rules 5 to 8: the files --------------------------------------------------------------------------------------- */
 
 /* The listed files in the order of their names; the caller frees the list. */
 static const json_value **sorted_files(const json_value *files) {
-    const json_value **list = malloc(files->count * sizeof *list); /* the law wants at least four */
+    const json_value **list = malloc(files->count * sizeof *list); /* the rules want at least four */
     size_t count = 0;
     for (const json_value *m = files->first_by_key; list != NULL && m != NULL; m = m->next_by_key) list[count++] = m;
     return list;

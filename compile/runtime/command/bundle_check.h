@@ -3,7 +3,7 @@
 #define TSM_BUNDLE_CHECK_H
 
 #include "json.h"
-#include "law.h"
+#include "manifest_rules.h"
 
 enum { BUNDLE_PATH = 4096 }; /* bytes of the longest path, NUL included */
 
@@ -22,7 +22,7 @@ void bundle_free(bundle *b);
 /* Rules 9 to 11 alone. */
 int bundle_check_machine(const bundle *b, refusal *why);
 
-/* Text or number of a key in one of the manifest's groups ("" : in the manifest itself). The law holds: it is there. */
+/* Text or number of a key in one of the manifest's groups, "" for the manifest itself. The rules hold: it is there. */
 const json_value *bundle_value(const bundle *b, const char *group, const char *key);
 
 #endif

@@ -189,6 +189,13 @@ int json_is(const json_value *value, const char *text) {
            memcmp(value->text, text, value->text_size) == 0;
 }
 
+int json_is_word(const json_value *v, const char *words) {
+    char between[32];
+    if (v->kind != JSON_STRING || v->text_size + 3 > sizeof between || strpbrk(v->text, " ") != NULL) return 0;
+    const int size = snprintf(between, sizeof between, " %s ", v->text);
+    return (size_t)size == v->text_size + 2 && strstr(words, between) != NULL;
+}
+
 static int compare_strings(const json_value *a, const json_value *b) {
     return compare(a->text, a->text_size, b->text, b->text_size);
 }

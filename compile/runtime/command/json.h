@@ -1,8 +1,8 @@
 /* json.h: a small strict reader of JSON (RFC 8259), with the limits of tsm_edge/strict_json.py.
  *
- * Refuses what the RFC refuses, and also: bytes that are not UTF-8, half a surrogate pair, a key that occurs twice in an
- * object, a number that is longer than JSON_NUMBER characters or beyond every double, nesting beyond JSON_DEPTH, more
- * than JSON_VALUES values. Its time is proportional to n log n of the text's bytes. */
+ * Refuses what the RFC refuses, and also: bytes that are not UTF-8, half a surrogate pair, a key that occurs twice in
+ * an object, a number that is longer than JSON_NUMBER characters or beyond every double, nesting beyond JSON_DEPTH,
+ * more than JSON_VALUES values. Its time is proportional to n log n of the text's bytes. */
 #ifndef TSM_JSON_H
 #define TSM_JSON_H
 
@@ -50,6 +50,9 @@ const json_value *json_member(const json_value *object, const char *key);
 
 /* 1 when value is the string `text`. */
 int json_is(const json_value *value, const char *text);
+
+/* 1 when value is a string that is one of the words, which stand between blanks: " red blue ". */
+int json_is_word(const json_value *value, const char *words);
 
 /* Sorts strings[0..count), which are all JSON_STRING, by their bytes; returns one that occurs twice, or NULL. */
 const json_value *json_repeated(const json_value **strings, size_t count);

@@ -10,7 +10,8 @@
 #include <math.h>
 #include <pthread.h>
 
-enum { SIDE = 20, FLOATS = 3 * SIDE * SIDE, COUNTS = 5, CLASSES = 3, STREAMS = 4, MOST_CALLS = 24, MOST_BYTES = 1 << 14 };
+enum { SIDE = 20, FLOATS = 3 * SIDE * SIDE, COUNTS = 5, CLASSES = 3 }; /* of tiny_plan.c */
+enum { STREAMS = 4, MOST_CALLS = 24, MOST_BYTES = 1 << 14 };
 
 typedef struct {
     tsm_stream *stream;
@@ -25,10 +26,14 @@ static tsm_model *model;
 static void open_stream(source *s, camera *c) {
     char error[TSM_ERROR_SIZE];
     const unsigned kind = take_byte(s);
-    const int32_t threads = kind < 160 ? 1 : kind < 200 ? (int32_t)(1 + kind % 3) : (int32_t)take_edge(s, INT32_MIN, INT32_MAX);
+    const int32_t few = kind < 160 ? 1 : (int32_t)(1 + kind % 3);
+    const int32_t threads = kind < 200 ? few : (int32_t)take_edge(s, INT32_MIN, INT32_MAX);
     if (threads > 3 && threads <= TSM_MAX_THREADS) return; /* many threads are slow, and tested elsewhere */
-    const tsm_status status = tsm_stream_new(take_byte(s) % 16 ? model : NULL, threads, take_byte(s) % 16 ? &c->stream : NULL,
-                                             take_byte(s) % 4 ? error : NULL, take_byte(s) % 4 ? sizeof error : 0);
+    const tsm_model *of = take_byte(s) % 16 ? model : NULL;
+    tsm_stream **out = take_byte(s) % 16 ? &c->stream : NULL;
+    char *text = take_byte(s) % 4 ? error : NULL;
+    const size_t room = take_byte(s) % 4 ? sizeof error : 0;
+    const tsm_status status = tsm_stream_new(of, threads, out, text, room);
     ALWAYS((status == TSM_OK) == (c->stream != NULL));
     c->count = 0.0f;
     c->known = 1;
@@ -49,15 +54,17 @@ static void stepped(camera *c, tsm_status status) {
 
 static void step_image(source *s, camera *c) {
     const unsigned kind = take_byte(s);
-    tsm_image image = {NULL, (int32_t)take_edge(s, kind < 8 ? INT32_MIN : 1, kind < 8 ? INT32_MAX : 64),
-                       (int32_t)take_edge(s, kind < 16 ? INT32_MIN : 1, kind < 16 ? INT32_MAX : 64), 0,
-                       (tsm_format)(take_byte(s) % (kind < 24 ? 8 : 2))};
+    tsm_image image = {NULL};
+    image.width = (int32_t)take_edge(s, kind < 8 ? INT32_MIN : 1, kind < 8 ? INT32_MAX : 64);
+    image.height = (int32_t)take_edge(s, kind < 16 ? INT32_MIN : 1, kind < 16 ? INT32_MAX : 64);
+    image.format = (tsm_format)(take_byte(s) % (kind < 24 ? 8 : 2));
     image.stride = kind < 32 ? (size_t)take(s, INT64_MIN, INT64_MAX) : 3 * (size_t)image.width + (size_t)take(s, 0, 9);
     const int sound = image.width >= 1 && image.height >= 1 && image.width <= TSM_MAX_IMAGE_SIDE &&
                       image.height <= TSM_MAX_IMAGE_SIDE && image.stride >= 3 * (size_t)image.width &&
                       image.stride <= MOST_BYTES && image.stride * (size_t)image.height <= MOST_BYTES;
     uint8_t *pixels = NULL, dummy = 0;
-    if (sound) image.pixels = pixels = take_block(s, image.stride * (size_t)(image.height - 1) + 3 * (size_t)image.width);
+    if (sound)
+        image.pixels = pixels = take_block(s, image.stride * (size_t)(image.height - 1) + 3 * (size_t)image.width);
     if (!sound && kind % 2 == 0) image.pixels = &dummy;
     /* A sound image that is too large to be made here: every byte of it would be read. */
     const int too_large = !sound && image.pixels != NULL && image.width >= 1 && image.height >= 1 &&
@@ -166,7 +173,8 @@ static void sample(source *s, camera *c) {
         ALWAYS((tsm_sampler_init(&c->sampler, rate) == TSM_OK) == (isfinite(rate) && rate > 0.0));
     }
     for (unsigned n = take_byte(s) % 8; n > 0; n--) {
-        const int32_t steps = tsm_sampler_take(take_byte(s) % 32 ? &c->sampler : NULL, take_double(s));
+        tsm_sampler *sampler = take_byte(s) % 32 ? &c->sampler : NULL;
+        const int32_t steps = tsm_sampler_take(sampler, take_double(s));
         ALWAYS(steps >= 0 && steps <= TSM_MAX_STEPS && c->sampler.missed >= 0.0 && isfinite(c->sampler.missed));
     }
 }
@@ -174,15 +182,21 @@ static void sample(source *s, camera *c) {
 static void new_decision(source *s, camera *c) {
     char error[TSM_ERROR_SIZE];
     int32_t idle[4];
-    tsm_decision_rule rule = {(int32_t)take_edge(s, -1, TSM_MAX_WINDOW + 2), (int32_t)take_edge(s, -1, TSM_MAX_WINDOW + 2),
-                              take_byte(s) % 4 ? 0.75 : take_double(s), take_byte(s) % 16 ? idle : NULL, take_byte(s) % 5};
+    tsm_decision_rule rule = {0};
+    rule.window = (int32_t)take_edge(s, -1, TSM_MAX_WINDOW + 2);
+    rule.agree = (int32_t)take_edge(s, -1, TSM_MAX_WINDOW + 2);
+    rule.threshold = take_byte(s) % 4 ? 0.75 : take_double(s);
+    rule.idle = take_byte(s) % 16 ? idle : NULL;
+    rule.idle_count = take_byte(s) % 5;
     for (size_t i = 0; i < 4; i++) idle[i] = (int32_t)take_edge(s, take_byte(s) % 8 ? 0 : -2, 3);
     const unsigned kind = take_byte(s);
     const int32_t classes = kind < 224 ? CLASSES : (int32_t)take_edge(s, -2, kind < 250 ? 8 : INT32_MAX);
     if (classes > 1000) return; /* gigabytes, which an allocation may refuse */
     tsm_decision_free(c->decision);
-    const tsm_status status = tsm_decision_new(take_byte(s) % 32 ? &rule : NULL, (tsm_scores_kind)(take_byte(s) % 6), classes,
-                                               &c->decision, error, take_byte(s) % 4 ? sizeof error : 8);
+    const tsm_decision_rule *by = take_byte(s) % 32 ? &rule : NULL;
+    const tsm_scores_kind scores = (tsm_scores_kind)(take_byte(s) % 6);
+    const size_t room = take_byte(s) % 4 ? sizeof error : 8;
+    const tsm_status status = tsm_decision_new(by, scores, classes, &c->decision, error, room);
     ALWAYS((status == TSM_OK) == (c->decision != NULL));
 }
 
@@ -198,7 +212,8 @@ static void decide(source *s, camera *c) {
         for (size_t i = 0; i < count; i++) scores[i] = take_float(s);
         const tsm_status status = tsm_decision_push(c->decision, scores, count, &now);
         if (status == TSM_OK) {
-            ALWAYS(now.index >= 0 && now.index < (int32_t)classes && now.raw_index >= 0 && now.raw_index < (int32_t)classes);
+            ALWAYS(now.index >= 0 && now.index < (int32_t)classes);
+            ALWAYS(now.raw_index >= 0 && now.raw_index < (int32_t)classes);
             ALWAYS(now.probability >= 0.0 && now.probability <= 1.0 + 1e-9 && now.probability == means[now.index]);
             ALWAYS((now.changed | 1) == 1 && (now.idle | 1) == 1);
         } else {

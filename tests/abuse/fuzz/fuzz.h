@@ -46,8 +46,8 @@ static inline int64_t take_edge(source *s, int64_t least, int64_t most) {
     return take(s, least, span < 64 ? most : least + 64);
 }
 
-/* `size` bytes in a block of its own, so that the address sanitizer sees one that is read beyond its end. When the input
- * has no more bytes, those that it had are repeated. */
+/* `size` bytes in a block of its own, so that the address sanitizer sees one that is read beyond its end. When the
+ * input has no more bytes, those that it had are repeated. */
 static inline uint8_t *take_block(source *s, size_t size) {
     const size_t left = (size_t)(s->end - s->at), have = left < size ? left : size;
     uint8_t *block = malloc(size > 0 ? size : 1);

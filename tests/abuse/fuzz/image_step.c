@@ -1,4 +1,4 @@
-/* image_step.c: images of any size, stride and format, read for any preprocessing; refused, or read within their bytes. */
+/* image_step.c: images of any size, stride and format, for any preprocessing: refused, or read within their bytes. */
 #include "fuzz.h"
 #include "image.h"
 
@@ -29,16 +29,18 @@ static size_t bytes_of(const tsm_image *image) {
 static int is_good(const tsm_image *i) {
     return i->pixels != NULL && i->width >= 1 && i->width <= TSM_MAX_IMAGE_SIDE && i->height >= 1 &&
            i->height <= TSM_MAX_IMAGE_SIDE && i->stride >= 3 * (size_t)i->width &&
-           i->stride <= ((size_t)PTRDIFF_MAX - 3 * (size_t)i->width) / (size_t)i->height && (i->format == TSM_BGR || i->format == TSM_RGB);
+           i->stride <= ((size_t)PTRDIFF_MAX - 3 * (size_t)i->width) / (size_t)i->height &&
+           (i->format == TSM_BGR || i->format == TSM_RGB);
 }
 
 /* The bytes of an image that is sound and small enough to be made; NULL pixels otherwise. */
 static uint8_t *take_image(source *s, tsm_image *image) {
     static uint8_t one;
     const unsigned kind = take_byte(s);
-    *image = (tsm_image){.width = (int32_t)take_edge(s, kind < 16 ? INT32_MIN : 1, kind < 16 ? INT32_MAX : TSM_MAX_IMAGE_SIDE),
-                         .height = (int32_t)take_edge(s, kind < 32 ? INT32_MIN : 1, kind < 32 ? INT32_MAX : TSM_MAX_IMAGE_SIDE),
-                         .format = (tsm_format)(take_byte(s) % (kind < 48 ? 4 : 2))};
+    *image = (tsm_image){.pixels = NULL};
+    image->width = (int32_t)take_edge(s, kind < 16 ? INT32_MIN : 1, kind < 16 ? INT32_MAX : TSM_MAX_IMAGE_SIDE);
+    image->height = (int32_t)take_edge(s, kind < 32 ? INT32_MIN : 1, kind < 32 ? INT32_MAX : TSM_MAX_IMAGE_SIDE);
+    image->format = (tsm_format)(take_byte(s) % (kind < 48 ? 4 : 2));
     const size_t least = image->width > 0 ? 3 * (size_t)image->width : 0;
     image->stride = kind < 64 ? (size_t)take_edge(s, INT64_MIN, INT64_MAX) : least + (size_t)take(s, 0, 67);
     image->pixels = kind % 16 == 15 ? NULL : &one;
@@ -51,7 +53,8 @@ static uint8_t *take_image(source *s, tsm_image *image) {
 static void check_values(const tsm_plan_preprocess *how, const float *out, size_t count, size_t channels) {
     for (size_t i = 0; i < count; i++) {
         const size_t c = i % channels;
-        const float least = (0.0f - how->mean[c]) / how->std[c], most = (255.0f / how->scale - how->mean[c]) / how->std[c];
+        const float least = (0.0f - how->mean[c]) / how->std[c];
+        const float most = (255.0f / how->scale - how->mean[c]) / how->std[c];
         ALWAYS(out[i] >= least && out[i] <= most);
     }
 }
@@ -59,7 +62,8 @@ static void check_values(const tsm_plan_preprocess *how, const float *out, size_
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     source s = {data, data + size};
     const tsm_plan_preprocess how = take_preprocess(&s);
-    const size_t channels = how.color == TSM_MODEL_GREY ? 1 : 3, count = (size_t)how.crop[0] * (size_t)how.crop[1] * channels;
+    const size_t channels = how.color == TSM_MODEL_GREY ? 1 : 3;
+    const size_t count = (size_t)how.crop[0] * (size_t)how.crop[1] * channels;
     float *out = malloc(count * sizeof *out);
     tsm_image_reader *reader = tsm_image_reader_new(&how);
     ALWAYS(out != NULL && reader != NULL);

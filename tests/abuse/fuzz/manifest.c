@@ -1,6 +1,6 @@
 /* manifest.c: any bytes as a manifest: the JSON reader, the rules, and what a refusal says. */
 #include "fuzz.h"
-#include "law.h"
+#include "manifest_rules.h"
 #include "printable.h"
 
 /* Walks through a document: every pointer and size is looked at. Returns the number of its values. */
@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (json_read(&d, text, size, error, sizeof error)) {
         size_t bytes = 0;
         ALWAYS(walk(d.values, &bytes) == d.used && d.used <= JSON_VALUES);
-        const int good = law_check(d.values, &why);
+        const int good = manifest_check(d.values, &why);
         ALWAYS(good == (why.name == NULL));
         ALWAYS(good || strcmp(why.name, "manifest-malformed") == 0 || strcmp(why.name, "format-newer") == 0);
         ALWAYS(good || (why.text[0] != '\0' && strlen(why.text) < sizeof why.text));

@@ -1,5 +1,5 @@
-/* law_relations.c: what the fields of a manifest must be to each other. Its shape was checked before. */
-#include "law.h"
+/* manifest_relations.c: what the fields of a manifest must be to each other. Its shape was checked before. */
+#include "manifest_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,22 +30,22 @@ static int check_names(const json_value *signature_value, refusal *why) {
     take_names(signature_value, names);
     const json_value *repeated = json_repeated(names, count);
     free(names);
-    return repeated == NULL || law_malformed(why, repeated->text, "a tensor name of its own");
+    return repeated == NULL || refuse_value(why, repeated->text, "a tensor name of its own");
 }
 
 static int check_signature(const json_value *document, refusal *why) {
     const json_value *s = json_member(document, "signature"), *labels = json_member(document, "labels");
     const json_value *groups[] = {json_member(s, "inputs"), json_member(s, "outputs"), json_member(s, "states")};
     if (groups[0]->count == 0 || groups[1]->count == 0)
-        return law_malformed(why, "signature", "an input and an output");
+        return refuse_value(why, "signature", "an input and an output");
     for (size_t g = 0; g < 3; g++)
         for (const json_value *m = groups[g]->first; m != NULL; m = m->next)
             if (json_member(g == 2 ? json_member(m, "input") : m, "shape")->count == 0)
-                return law_malformed(why, "shape", "one or more extents");
+                return refuse_value(why, "shape", "one or more extents");
     const json_value *classes = json_member(groups[1]->first, "shape")->first;
     while (classes->next != NULL) classes = classes->next;
     if (labels->count != 0 && (double)labels->count != classes->number)
-        return law_malformed(why, "labels", "none, or one for each class");
+        return refuse_value(why, "labels", "none, or one for each class");
     return check_names(s, why);
 }
 
@@ -53,12 +53,12 @@ static int check_preprocess(const json_value *p, refusal *why) {
     if (p->kind == JSON_NULL) return 1;
     const size_t channels = json_is(json_member(p, "color"), "grey") ? 1 : 3;
     const json_value *resize = json_member(p, "resize"), *crop = json_member(p, "crop");
-    if (json_member(p, "mean")->count != channels) return law_malformed(why, "mean", "a number for each channel");
-    if (json_member(p, "std")->count != channels) return law_malformed(why, "std", "a number for each channel");
-    if (resize->count != 2) return law_malformed(why, "resize", "height and width");
-    if (crop->count != 2) return law_malformed(why, "crop", "height and width");
+    if (json_member(p, "mean")->count != channels) return refuse_value(why, "mean", "a number for each channel");
+    if (json_member(p, "std")->count != channels) return refuse_value(why, "std", "a number for each channel");
+    if (resize->count != 2) return refuse_value(why, "resize", "height and width");
+    if (crop->count != 2) return refuse_value(why, "crop", "height and width");
     return (crop->first->number <= resize->first->number && crop->first->next->number <= resize->first->next->number) ||
-           law_malformed(why, "crop", "at most resize");
+           refuse_value(why, "crop", "at most resize");
 }
 
 static int check_decision(const json_value *document, refusal *why) {
@@ -70,11 +70,11 @@ static int check_decision(const json_value *document, refusal *why) {
     double least = 0;
     while (classes->next != NULL) classes = classes->next;
     for (size_t i = 0; i < 2; i++)
-        if (json_member(d, lengths[i])->number > 1000) return law_malformed(why, lengths[i], "1 to 1000 frames");
-    if (threshold < 0 || threshold > 1) return law_malformed(why, "threshold", "0..1");
+        if (json_member(d, lengths[i])->number > 1000) return refuse_value(why, lengths[i], "1 to 1000 frames");
+    if (threshold < 0 || threshold > 1) return refuse_value(why, "threshold", "0..1");
     for (const json_value *m = json_member(d, "idle")->first; m != NULL; m = m->next, least++) {
         if (m->number < least || m->number >= classes->number)
-            return law_malformed(why, "idle", "indices of classes, ascending");
+            return refuse_value(why, "idle", "indices of classes, ascending");
         least = m->number;
     }
     return 1;
@@ -96,11 +96,11 @@ static int check_target(const json_value *t, refusal *why) {
     };
     const json_value *glibc = json_member(t, "glibc");
     if (json_is(json_member(t, "libc"), "glibc") ? !is_version(glibc->text, glibc->text_size) : glibc->text_size != 0)
-        return law_malformed(why, "glibc", "a version like \"2.27\" for glibc, otherwise nothing");
+        return refuse_value(why, "glibc", "a version like \"2.27\" for glibc, otherwise nothing");
     for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
         if (!json_is(json_member(t, "arch"), features[i][0])) continue;
         for (const json_value *m = json_member(t, "requires")->first; m != NULL; m = m->next)
-            if (!law_is_word(m, features[i][1])) return law_malformed(why, "requires", features[i][1] + 1);
+            if (!json_is_word(m, features[i][1])) return refuse_value(why, "requires", features[i][1] + 1);
     }
     return 1;
 }
@@ -110,16 +110,16 @@ static int check_device(const json_value *document, refusal *why) {
     static const char *const of_cuda[] = {"compute_capability", "ptx_isa", "driver_cuda"};
     const json_value *d = json_member(document, "device"), *family = at(document, "target", "family");
     if (d->kind == JSON_NULL)
-        return json_is(family, "cpu") || law_malformed(why, "device", "the requirements of target.family");
+        return json_is(family, "cpu") || refuse_value(why, "device", "the requirements of target.family");
     const json_value *api = json_member(d, "api");
-    if (!json_is(family, api->text)) return law_malformed(why, "device", "null, or an api that is target.family");
+    if (!json_is(family, api->text)) return refuse_value(why, "device", "null, or an api that is target.family");
     for (size_t i = 0; i < sizeof of_cuda / sizeof *of_cuda; i++)
         if ((json_member(d, of_cuda[i])->number > 0) != json_is(api, "cuda"))
-            return law_malformed(why, of_cuda[i], "above 0 for cuda, otherwise 0");
+            return refuse_value(why, of_cuda[i], "above 0 for cuda, otherwise 0");
     return 1;
 }
 
-int law_is_file_name(const char *name, size_t size) {
+static int is_file_name(const char *name, size_t size) {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.";
     return size > 0 && name[0] != '.' && strspn(name, letters) == size && strcmp(name, "manifest.json") != 0;
 }
@@ -129,14 +129,14 @@ static int check_files(const json_value *document, refusal *why) {
     const int is_static = json_is(at(document, "target", "link"), "static");
     const char *const expected[] = {is_static ? "libtsm.a" : "libtsm.so", "tsm-edge-run", "tsm_edge.h", "plan.txt"};
     for (const json_value *m = files->first; m != NULL; m = m->next)
-        if (!law_is_file_name(m->key, m->key_size))
-            return law_malformed(why, "files", "plain file names, and not manifest.json itself");
+        if (!is_file_name(m->key, m->key_size))
+            return refuse_value(why, "files", "plain file names, and not manifest.json itself");
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
-        if (json_member(files, expected[i]) == NULL) return law_malformed(why, "files", expected[i]);
+        if (json_member(files, expected[i]) == NULL) return refuse_value(why, "files", expected[i]);
     return 1;
 }
 
-int law_check_relations(const json_value *document, refusal *why) {
+int manifest_check_relations(const json_value *document, refusal *why) {
     return check_signature(document, why) && check_preprocess(json_member(document, "preprocess"), why) &&
            check_decision(document, why) &&
            check_target(json_member(document, "target"), why) && check_device(document, why) &&

@@ -1,24 +1,10 @@
-/* law.c: what a manifest.json of format 3 must contain.
+/* manifest_shape.c: which keys a manifest.json of format 3 has, and of which kind their values are: a table.
  *
- * The shape of the document is a table; the few relations between fields are in law_relations.c. A reader that ignored
- * what it does not know could run a bundle wrongly, so nothing unknown is accepted. */
-#include "law.h"
-
-#include "printable.h"
+ * A reader that ignored what it does not know could run a bundle wrongly, so nothing unknown is accepted. */
+#include "manifest_parts.h"
 
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-
-int refuse(refusal *r, const char *name, const char *format, ...) {
-    va_list arguments;
-    r->name = name;
-    va_start(arguments, format);
-    vsnprintf(r->text, sizeof r->text, format, arguments);
-    va_end(arguments);
-    return 0;
-}
 
 /* -- The shape ----------------------------------------------------------------------------------------------------- */
 
@@ -82,13 +68,6 @@ static const rule manifest[] = {
 
 /* -- Checking the shape -------------------------------------------------------------------------------------------- */
 
-int law_malformed(refusal *why, const char *key, const char *allowed) {
-    char shown[256];
-    return refuse(why, "manifest-malformed",
-                  "manifest.json: bad value of '%s'.\n  allowed: %s\n  hint: compile the bundle again",
-                  printable(shown, sizeof shown, key), allowed);
-}
-
 static int is_integer(const json_value *v, double least) {
     return v->kind == JSON_INTEGER && v->number >= least && v->number < 9007199254740992.0; /* 2^53 */
 }
@@ -101,42 +80,34 @@ static int is_hash(const json_value *v) {
     return v->kind == JSON_STRING && v->text_size == 64 && strspn(v->text, "0123456789abcdef") == 64;
 }
 
-/* 1 when v is one of the words; a word has no blank in it. */
-int law_is_word(const json_value *v, const char *words) {
-    char between[32];
-    if (v->kind != JSON_STRING || v->text_size + 3 > sizeof between || strpbrk(v->text, " ") != NULL) return 0;
-    const int size = snprintf(between, sizeof between, " %s ", v->text);
-    return (size_t)size == v->text_size + 2 && strstr(words, between) != NULL;
-}
-
 static int check_group(const json_value *v, const char *key, const rule *members, refusal *why);
 
 static int check_members(const json_value *v, const char *key, const rule *all, refusal *why);
 
 static int check(const json_value *v, const char *key, const rule *r, refusal *why) {
     switch (r->kind) {
-    case TEXT: return v->kind == JSON_STRING || law_malformed(why, key, "a string");
-    case NAME: return (v->kind == JSON_STRING && v->text_size > 0) || law_malformed(why, key, "a string, not empty");
-    case WORD: return law_is_word(v, r->words) || law_malformed(why, key, r->words + 1);
-    case HASH: return is_hash(v) || law_malformed(why, key, "64 hexadecimal digits");
+    case TEXT: return v->kind == JSON_STRING || refuse_value(why, key, "a string");
+    case NAME: return (v->kind == JSON_STRING && v->text_size > 0) || refuse_value(why, key, "a string, not empty");
+    case WORD: return json_is_word(v, r->words) || refuse_value(why, key, r->words + 1);
+    case HASH: return is_hash(v) || refuse_value(why, key, "64 hexadecimal digits");
     case HASH_OR_NOTHING:
-        return is_hash(v) || json_is(v, "") || law_malformed(why, key, "64 hexadecimal digits or nothing");
-    case COUNT: return is_integer(v, 0) || law_malformed(why, key, "an integer from 0 to 2^53 - 1");
-    case EXTENT: return is_integer(v, 1) || law_malformed(why, key, "an integer from 1 to 2^53 - 1");
-    case NUMBER: return is_number(v, -INFINITY) || law_malformed(why, key, "a finite number");
-    case POSITIVE: return is_number(v, 0) || law_malformed(why, key, "a finite number above 0");
+        return is_hash(v) || json_is(v, "") || refuse_value(why, key, "64 hexadecimal digits or nothing");
+    case COUNT: return is_integer(v, 0) || refuse_value(why, key, "an integer from 0 to 2^53 - 1");
+    case EXTENT: return is_integer(v, 1) || refuse_value(why, key, "an integer from 1 to 2^53 - 1");
+    case NUMBER: return is_number(v, -INFINITY) || refuse_value(why, key, "a finite number");
+    case POSITIVE: return is_number(v, 0) || refuse_value(why, key, "a finite number above 0");
     case SCALAR:
         return (v->kind != JSON_NULL && v->kind != JSON_ARRAY && v->kind != JSON_OBJECT) ||
-               law_malformed(why, key, "a string, a number or a truth value");
+               refuse_value(why, key, "a string, a number or a truth value");
     case GROUP_OR_NULL: return v->kind == JSON_NULL || check_group(v, key, r->members, why);
     case GROUP: return check_group(v, key, r->members, why);
     case MAP:
-        return v->kind == JSON_OBJECT ? check_members(v, key, r->members, why) : law_malformed(why, key, "an object");
+        return v->kind == JSON_OBJECT ? check_members(v, key, r->members, why) : refuse_value(why, key, "an object");
     case LIST:
-        return v->kind == JSON_ARRAY ? check_members(v, key, r->members, why) : law_malformed(why, key, "a list");
+        return v->kind == JSON_ARRAY ? check_members(v, key, r->members, why) : refuse_value(why, key, "a list");
     case END: break;
     }
-    return law_malformed(why, key, "nothing");
+    return refuse_value(why, key, "nothing");
 }
 
 static int check_members(const json_value *v, const char *key, const rule *all, refusal *why) {
@@ -148,28 +119,17 @@ static int check_members(const json_value *v, const char *key, const rule *all, 
 /* All keys are there and no other; json_read lets none occur twice. */
 static int check_group(const json_value *v, const char *key, const rule *members, refusal *why) {
     size_t known = 0;
-    if (v->kind != JSON_OBJECT) return law_malformed(why, key, "an object");
+    if (v->kind != JSON_OBJECT) return refuse_value(why, key, "an object");
     for (const rule *r = members; r->kind != END; r++, known++) {
         const json_value *m = json_member(v, r->key);
-        if (m == NULL) return law_malformed(why, r->key, "a value; the key is missing");
+        if (m == NULL) return refuse_value(why, r->key, "a value; the key is missing");
         if (!check(m, r->key, r, why)) return 0;
     }
-    return v->count == known || law_malformed(why, key, "the keys of format 3 and no others");
+    return v->count == known || refuse_value(why, key, "the keys of format 3 and no others");
 }
 
-/* ------------------------------------------------------------------------------------------------------------------ */
-
-int law_check(const json_value *document, refusal *why) {
-    if (document->kind != JSON_OBJECT) return law_malformed(why, "the document", "an object");
-    const json_value *format = json_member(document, "format");
-    if (format == NULL || format->kind != JSON_INTEGER || format->number < (double)BUNDLE_FORMAT)
-        return law_malformed(why, "format", "3");
-    if (format->number > (double)BUNDLE_FORMAT)
-        return refuse(why, "format-newer",
-                      "This bundle was written by a newer tsm-edge.\n  found: format %.0f\n  allowed: format %d\n"
-                      "  hint: copy a tsm-edge-run of the version that compiled it", format->number, BUNDLE_FORMAT);
+int manifest_check_shape(const json_value *document, refusal *why) {
     const json_value *threads = json_member(document, "threads");
     return check_group(document, "the document", manifest, why) &&
-           (is_integer(threads, 1) && threads->number <= 64 ? 1 : law_malformed(why, "threads", "1 to 64")) &&
-           law_check_relations(document, why);
+           (is_integer(threads, 1) && threads->number <= 64 ? 1 : refuse_value(why, "threads", "1 to 64"));
 }
