@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from tsm_edge.errors import OutputError, UsageError
+from tsm_edge.models import is_label
 from tsm_edge.terminal import say
 
 from .recorder import Recorder
@@ -107,12 +108,7 @@ class Session:
 
 def checked(label: str) -> str:
     """Return the label; UsageError when no folder can be called that."""
-    if (
-        not label.strip()
-        or label.startswith(".")
-        or not label.isprintable()
-        or re.search(r'[/\\:*?"<>|]', label)
-    ):
+    if not is_label(label) or label.startswith(".") or re.search(r'[/\\:*?"<>|]', label):
         raise UsageError(
             "A label becomes the name of a folder.",
             found=repr(label),

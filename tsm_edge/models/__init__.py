@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ..errors import UnknownName
 from . import _shipped
-from ._labels import JESTER, checked_labels, read_labels
+from ._labels import JESTER, checked_labels, is_label, read_labels
 from ._model import Model, Recipe, Width, make_model
 from ._net import step_module
 
@@ -22,6 +22,7 @@ __all__ = [
     "Recipe",
     "Width",
     "checked_labels",
+    "is_label",
     "load",
     "names",
     "read_labels",

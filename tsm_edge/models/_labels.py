@@ -46,6 +46,11 @@ def default_labels(classes: int) -> tuple[str, ...]:
     return JESTER if classes == len(JESTER) else tuple(f"class {index}" for index in range(classes))
 
 
+def is_label(text: str) -> bool:
+    """Whether a text can name a class: not only spaces, and nothing in it that a terminal would obey or hide."""
+    return bool(text.strip()) and printable(text) == text
+
+
 def checked_labels(labels: Sequence[str], classes: int) -> tuple[str, ...]:
     """Return the labels as a tuple.
 
@@ -66,7 +71,7 @@ def checked_labels(labels: Sequence[str], classes: int) -> tuple[str, ...]:
         )
     numbers: dict[str, int] = {}
     for number, label in enumerate(labels, 1):
-        if not label.strip() or printable(label) != label:
+        if not is_label(label):
             raise ModelError(
                 f"Label {number} cannot be shown.",
                 found=repr(label),
