@@ -12,7 +12,7 @@ from tsm_edge import cli
 from tsm_edge.demo import camera as camera_
 from tsm_edge.demo import take
 from tsm_edge.errors import CameraError, UsageError
-from tsm_edge.train.data import read_clip
+from tsm_edge.train import clips
 
 RATE = 16.0
 
@@ -70,7 +70,7 @@ def test_a_take_is_counted_down_and_has_the_asked_length(source, tmp_path):
 
 def test_the_file_is_what_training_reads(source, tmp_path):
     (path,) = session(source(), Person(["keep"]), tmp_path).run(1)
-    clip = read_clip(path, 40, 12.0)
+    clip = clips.read(path, 40, 12.0).frames
     assert 11 <= len(clip) <= 14
     left = [float(frame[:, :10].mean()) for frame in clip]
     assert left == sorted(left) and left[-1] > left[0]  # in order, the left side on the left

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tsm_edge.errors import DataError
-from tsm_edge.train import data, store
+from tsm_edge.train import clips, data, store
 
 SHADES = [20, 60, 100, 140, 180, 220]
 
@@ -74,7 +74,6 @@ def test_raw_frame_list(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
-        ("list.csv", "100,Swiping Left\n", "Line 1"),
         ("list.csv", "1;a\n2;\n", "Line 2"),
         ("list.txt", "a b c\n", "Line 1"),
         ("list.txt", "a 6 2\n", "Line 1"),  # there are two labels
@@ -127,7 +126,7 @@ def test_a_clip_that_is_not_there(tmp_path):
 )
 def test_frames_are_picked_by_time(tmp_path, write_video, fps, expected):
     path = write_video(tmp_path / "a.mp4", SHADES, fps)
-    clip = data.read_clip(path, 40, 12.0)
+    clip = clips.read(path, 40, 12.0).frames
     assert abs(len(clip) - len(expected)) <= 1
     assert np.allclose(shades_of(clip)[: len(expected)], expected[: len(clip)], atol=6)
 
@@ -139,7 +138,7 @@ def test_the_cache_is_used_until_a_file_changes(tmp_path, write_video, monkeypat
     _, first = decode(source, tmp_path / "cache")
     reads = []
     monkeypatch.setattr(
-        data, "read_clip", lambda *args: reads.append(args) or np.zeros((4, 40, 40, 3), np.uint8)
+        clips, "read", lambda *args: reads.append(args) or clips.Clip(np.zeros((4, 40, 40, 3), np.uint8))
     )
     again, skipped = decode(source, tmp_path / "cache")
     assert (reads, skipped, len(again)) == ([], first, 1)

@@ -13,7 +13,7 @@ from tsm_edge.demo.feed import Replay
 from tsm_edge.demo.files import VideoFile
 from tsm_edge.errors import DataError, VideoError
 from tsm_edge.sampling import Sampler
-from tsm_edge.train import data
+from tsm_edge.train import clips
 
 VIDEOS = Path(__file__).parent.parent / "vectors" / "videos"
 READABLE = ("uneven.mp4", "thousand.webm", "browser.webm", "portrait.mp4", "raw.h264")
@@ -30,7 +30,7 @@ def of_demo(path: Path, rate: float) -> list[np.ndarray]:
 
 
 def of_training(path: Path, rate: float, side: int = 48) -> list[np.ndarray]:
-    return list(data.read_clip(path, side, rate))
+    return list(clips.read(path, side, rate).frames)
 
 
 def same_frames(path: Path, rate: float) -> int:
@@ -107,7 +107,7 @@ def test_a_codec_that_opencv_cannot_decode_is_named():
     except VideoError as error:
         assert "the codec AV1" in error.found and "libx264" in error.hint
         with pytest.raises(DataError) as caught:
-            data.read_clip(VIDEOS / "av1.mp4", 48, 12.0)
+            clips.read(VIDEOS / "av1.mp4", 48, 12.0)
         assert "the codec AV1" in caught.value.found and "libx264" in caught.value.found
     else:  # this machine's GPU decodes it
         assert opened.read() is not None

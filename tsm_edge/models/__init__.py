@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import UnknownName
 from . import _shipped
@@ -27,6 +28,7 @@ __all__ = [
     "names",
     "read_labels",
     "shipped",
+    "shipped_file",
     "step_module",
 ]
 
@@ -40,6 +42,11 @@ def names() -> list[str]:
 def shipped() -> list[str]:
     """Return the names of the models that come trained, sorted; each is one of the networks with all its parameters."""
     return _shipped.names()
+
+
+def shipped_file(name: str) -> Path:
+    """Return the file of weights of a model that comes trained."""
+    return _shipped.path_of(name)
 
 
 def load(

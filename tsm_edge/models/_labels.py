@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from .. import strict_json
 from ..errors import ModelError
 from ..files import MIB, read_text
 from ..terminal import printable
+
+CLASSES_IN_A_FILE = 20_000
 
 #: 20BN-Jester in MIT's order, which sorts the names; mmaction2 uses the order of the official file instead
 JESTER = (
@@ -90,6 +93,8 @@ def checked_labels(labels: Sequence[str], classes: int) -> tuple[str, ...]:
 def read_labels(path: str | Path) -> tuple[str, ...]:
     """Read a UTF-8 text file with one label a line; empty lines at its end are ignored.
 
+    A ``.json`` file is a list of labels, or an object that numbers them from 0, as Something-Something V2 has it.
+
     Raises:
         ModelError: the file cannot be read, is not UTF-8 or holds no label.
     """
@@ -101,7 +106,26 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
             found=error,
             allowed="a UTF-8 text file of at most 1 MiB, one label a line",
         ) from error
+    if Path(path).suffix == ".json":
+        return _labels_of_json(path, text)
     lines = text.rstrip().split("\n")  # not splitlines, for which some control characters end a line
     if not lines[0]:
         raise ModelError(f"The label file '{path}' is empty.", allowed="one label a line")
     return tuple(line.strip() for line in lines)
+
+
+def _labels_of_json(path: str | Path, text: str) -> tuple[str, ...]:
+    try:
+        document = strict_json.loads(text.encode(), MIB, CLASSES_IN_A_FILE)
+        if isinstance(document, dict):
+            numbers = {int(number): name for name, number in document.items()}
+            document = [numbers[index] for index in range(len(document))]
+        if not isinstance(document, list) or not document or not all(isinstance(name, str) for name in document):
+            raise ValueError("no list of texts")
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"The label file '{path}' cannot be read.",
+            found=f"{type(error).__name__}: {error}",
+            allowed='a JSON list of labels, or an object that numbers them from 0: {"first": 0, "second": 1}',
+        ) from error
+    return tuple(name.strip() for name in document)

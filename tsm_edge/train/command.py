@@ -10,16 +10,18 @@ from typing import Any
 import click
 
 from .. import atomic, models, report
+from ..commands.model_options import averaged_option, usage_errors
 from ..errors import DataError, DeviceError, OutputError, UsageError
 from ..models import Model, read_labels
 from ..terminal import say, say_over
+from ..weights_meta import read_meta
 from . import checkpoint
-from .data import Skipped, decoded, find, split
-from .labels import permutation, read_pairs, reversal
-from .network import PADDINGS, PLACES, Variant
+from .clip_sets import concerns, guessing, is_chance, labels_in, opened
+from .data import split
+from .network import PADDINGS, PLACES
+from .request import Request
 from .sampling import WAYS
-from .settings import Settings
-from .store import Store, is_store, open_store
+from .store import Store
 
 _FOLDER, _FILE = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path)
 _QUIET_S = 30  # between two lines of progress where there is no terminal
@@ -27,7 +29,7 @@ _QUIET_S = 30  # between two lines of progress where there is no terminal
 
 @click.command()
 @click.option(
-    "--data", required=True, type=_FILE, help="Store, folder of label folders, .csv, or raw frame list."
+    "--data", required=True, type=_FILE, help="Store, folder of label folders, or annotation file."
 )
 @click.option("--out", required=True, type=_FOLDER, help="Folder for checkpoint, weights and metrics.")
 @click.option(
@@ -36,12 +38,12 @@ _QUIET_S = 30  # between two lines of progress where there is no terminal
 @click.option("--labels", type=_FILE, help="Text file, one class a line, in the order of the scores.")
 @click.option("--held-out", type=_FILE, help="Data to measure on.  [default: a tenth of --data]")
 @click.option("--cache", type=_FOLDER, help="Folder for the decoded clips.  [default: OUT/clips]")
-@click.option("--model", "name", default="tsm-mobilenetv2", show_default=True, help="Network of the zoo.")
-@click.option("--width", type=float, help="Factor on the channels, where the network has one.")
-@click.option("--size", type=int, default=128, show_default=True, help="Side of the input in pixels.")
+@click.option("--model", help="Network of the zoo.  [default: as in --init, or tsm-mobilenetv2]")
+@click.option("--width", type=float, help="Factor on the channels.  [default: as in --init, or 1]")
+@click.option("--size", type=int, help="Side of the input in pixels.  [default: as in --init, or 128]")
 @click.option("--frames", type=click.IntRange(2, 64), default=8, show_default=True, help="Frames of a clip.")
 @click.option(
-    "--sampling", "way", type=click.Choice(WAYS), default="segments", show_default=True, help="How."
+    "--sampling", type=click.Choice(WAYS), default="segments", show_default=True, help="How."
 )
 @click.option(
     "--epochs", type=click.IntRange(1), default=20, show_default=True, help="Times through the data."
@@ -50,7 +52,12 @@ _QUIET_S = 30  # between two lines of progress where there is no terminal
 @click.option(
     "--lr", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True, help="Learning rate."
 )
-@click.option("--init", type=_FILE, help="Begin with the weights of a file; its head only where it fits.")
+@click.option(
+    "--init",
+    type=_FILE,
+    help="Begin with the weights of a file, or of a trained model (gestures); the head only where it fits.",
+)
+@averaged_option
 @click.option("--tsn", is_flag=True, help="No shift: every frame for itself, to see what time brings.")
 @click.option(
     "--shift", type=click.Choice(("uni", "bi")), default="uni", show_default=True, help="Past, or both."
@@ -91,9 +98,7 @@ _QUIET_S = 30  # between two lines of progress where there is no terminal
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT.")
 @click.option("--overwrite", is_flag=True, help="Begin anew in an OUT that holds a training; its weights are lost.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
-def train(
-    data: Path, out: Path, resume: bool, overwrite: bool, init: Path | None, as_json: bool, **options: Any
-) -> None:
+def train(**options: Any) -> None:
     """Train an online network on your clips.
 
     The default shift sees the past only, so the weights run as they are in a bundle. After every epoch OUT holds a
@@ -103,29 +108,21 @@ def train(
     import torch
 
     cv2.setNumThreads(1)
-    if options["threads"]:
-        torch.set_num_threads(options["threads"])
-    if resume and init:
-        raise UsageError(
-            "--init begins a training, --resume goes on with one.", found="both", allowed="one of them"
-        )
-    check_out(out, resume=resume, overwrite=overwrite)
-    model, train_clips, held_out = _clips(data, out, options)
-    trainer = _trainer(
-        model,
-        train_clips,
-        held_out,
-        out,
-        _settings(model, train_clips, data, options),
-        half=options["half"],
-        device=training_device(options["device"]),
-    )
-    if resume:
+    asked = Request(**options)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    init = asked.init_file
+    check_out(asked.out, resume=asked.resume, overwrite=asked.overwrite)
+    model, train_clips, held_out = _clips(asked)
+    for concern in concerns(train_clips, held_out):
+        say(f"warning: {concern}", err=True)
+    trainer = _trainer(asked, model, train_clips, held_out)
+    if asked.resume:
         say(f"going on after epoch {trainer.resume()}", err=True)
     elif init:
-        trainer.start_from(initial(init, model))
+        trainer.start_from(initial(init, model, asked.averaged))
     result = trainer.run(Progress(trainer.settings.epochs))
-    _report(result, out, as_json, model.name, online=trainer.settings.variant.online)
+    _report(result, asked, model.name, held_out)
 
 
 def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -146,20 +143,18 @@ def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
     atomic.check_folder(out)
 
 
-def _clips(data: Path, out: Path, options: dict[str, Any]) -> tuple[Model, Store, Store]:
+def _clips(asked: Request) -> tuple[Model, Store, Store]:
     """The model, which needs the labels, and the clips, which need the model's size and rate."""
-    labels = read_labels(options["labels"]) if options["labels"] else None
-    if labels is None:
-        is_ready = data.is_dir() and is_store(data)
-        labels = open_store(data).labels if is_ready else find(data, options["videos"]).labels
-    model = models.load(options["name"], width=options["width"], size=options["size"], labels=labels)
-    store, skipped = stored(data, options["cache"] or out / "clips", model, options)
-    report_skipped(skipped)
-    if options["held_out"] is None:
+    with usage_errors():
+        labels = read_labels(asked.labels) if asked.labels else None
+    model = asked.network(labels or labels_in(asked.data, asked.videos))
+    least = max(2, asked.frames // 2)
+    store = opened(asked.data, asked.cache or asked.out / "clips", model, videos=asked.videos, least=least)
+    if asked.held_out is None:
         train_clips, held_out = split(store, 0.1)
         return model, train_clips, held_out
-    held_out, skipped = stored(options["held_out"], (options["cache"] or out) / "held-out", model, options)
-    report_skipped(skipped)
+    beside = (asked.cache or asked.out) / "held-out"
+    held_out = opened(asked.held_out, beside, model, videos=asked.videos, least=least)
     for each in (store, held_out):
         if each.labels != model.labels:
             raise DataError(
@@ -171,74 +166,17 @@ def _clips(data: Path, out: Path, options: dict[str, Any]) -> tuple[Model, Store
     return model, store, held_out
 
 
-def stored(data: Path, cache: Path, model: Model, options: dict[str, Any]) -> tuple[Store, list[Skipped]]:
-    """Open a store, or decode what is no store into one in ``cache``."""
-    if data.is_dir() and is_store(data):
-        return open_store(data), []
-    source = find(data, options["videos"], model.labels)
-    least = max(2, (options["frames"] or 4) // 2)
-    with click.progressbar(length=len(source.samples), label="decode", file=sys.stderr) as bar:
-        how = model.preprocess
-        store, skipped = decoded(
-            source, cache, how.resize[0], how.rate_fps, least, lambda done, _: bar.update(1)
-        )
-    if not len(store):
-        raise DataError(
-            f"No clip of '{data}' can be used.", found=f"{len(skipped)} skipped: {skipped[0].why}"
-        )
-    return store, skipped
-
-
-def report_skipped(skipped: list[Skipped]) -> None:
-    """Name every clip that is left out; nothing is skipped in silence."""
-    for each in skipped:
-        say(f"skipped {each.name}: {each.why}", err=True)
-    if skipped:
-        say(f"{len(skipped)} clips are left out", err=True)
-
-
-def _settings(model: Model, store: Store, data: Path, options: dict[str, Any]) -> Settings:
-    names = list(model.labels)
-    direction = "none" if options["tsn"] else options["shift"]
-    variant = Variant(direction, options["shift_share"], options["shift_place"], options["shift_padding"])
-    mirrored = () if options["no_flip"] else tuple(permutation(names, read_pairs(options["mirrored"])))
-    return Settings(
-        model=model.name,
-        parameters=dict(model.parameters),
-        labels=model.labels,
-        frames=options["frames"],
-        way=options["way"],
-        epochs=options["epochs"],
-        batch=options["batch"],
-        lr=options["lr"],
-        mirrored=mirrored,
-        reversed_=tuple(reversal(names)) if options["reverse"] else (),
-        rested=options["rested"],
-        variant=variant,
-        seed=options["seed"],
-        rate_fps=model.preprocess.rate_fps,
-        data=f"{len(store)} clips of {data.name}",
-    )
-
-
-def _trainer(
-    model: Model,
-    train_clips: Store,
-    held_out: Store,
-    out: Path,
-    settings: Settings,
-    *,
-    half: bool,
-    device: str,
-) -> Any:
+def _trainer(asked: Request, model: Model, train_clips: Store, held_out: Store) -> Any:
     from .loop import Trainer
 
+    device = training_device(asked.device)
     say(
         f"{len(train_clips)} clips to train on, {len(held_out)} held out, {len(model.labels)} classes; "
-        f"{model.macs * settings.frames / 1e6:.0f} MMAC a clip, on {device}",
+        f"{model.macs * asked.frames / 1e6:.0f} MMAC a clip, on {device}",
         err=True,
     )
-    return Trainer(settings, model, train_clips, held_out, out, half=half, device=device)
+    settings = asked.settings(model, len(train_clips))
+    return Trainer(settings, model, train_clips, held_out, asked.out, half=asked.half, device=device)
 
 
 def training_device(wanted: str) -> str:
@@ -254,22 +192,23 @@ def training_device(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def initial(path: Path, model: Model) -> dict[str, Any]:
+def initial(path: Path, model: Model, averaged: bool | None = None) -> dict[str, Any]:
     """A state_dict for ``model`` from a checkpoint; with other classes, all but the head."""
     from ..checkpoints import class_count, load_into
     from ..models._net import make_net
     from ..models._walk import head
 
-    count, net = class_count(path, model), make_net(model.layers)
-    if count == model.classes:
-        load_into(net, path, model)
+    count, net = class_count(path, model, averaged), make_net(model.layers)
+    meta = read_meta(path)
+    same = count == model.classes and (meta is None or meta.labels == model.labels)
+    trained = net if same else make_net(models.load(model.name, **{**model.parameters, "classes": count}).layers)
+    described = model if same else models.load(model.name, **{**model.parameters, "classes": count})
+    say(f"begins with {load_into(trained, path, described, averaged).weights.note}", err=True)
+    if same:
         return dict(net.state_dict())
-    parameters = {**model.parameters, "classes": count}
-    other = models.load(model.name, **parameters)
-    trained = make_net(other.layers)
-    load_into(trained, path, other)
     last = f"{head(model.layers).name}."
-    say(f"'{path.name}' has {count} classes: its head is not used", err=True)
+    other = f"{count} classes" if count != model.classes else "other labels"
+    say(f"'{path.name}' has {other}: its head is not used", err=True)
     body = {key: value for key, value in trained.state_dict().items() if not key.startswith(last)}
     return {**net.state_dict(), **body}
 
@@ -302,26 +241,35 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _report(result: Any, out: Path, as_json: bool, model: str, *, online: bool) -> None:
+def _report(result: Any, asked: Request, model: str, held_out: Store) -> None:
     from ..bench.roofline import write
     from . import picture
 
-    write(out / "metrics.png", picture.training(result.history))
-    if as_json:
-        report.print_json(
-            {"weights": str(result.weights), "best": result.best, "history": list(result.history)}
+    write(asked.out / "metrics.png", picture.training(result.history))
+    best, expected = result.best, guessing(held_out)
+    chance = is_chance(best["top1"], held_out)
+    if chance:
+        say(
+            f"warning: {best['top1']:.1%} of {len(held_out)} held-out clips is no better than guessing "
+            f"({expected:.1%}): train longer (--epochs), begin with trained weights (--init), or record more clips",
+            err=True,
         )
+    if asked.as_json:
+        facts = {"weights": str(result.weights), "best": best, "history": list(result.history)}
+        report.print_json({**facts, "guessing_top1": expected, "better_than_guessing": not chance})
         return
-    best = result.best
     report.print_facts(
         {
             "weights": result.weights,
             "best epoch": best["epoch"],
             "top-1": f"{best['top1']:.1%} of the held-out clips, {best['half_top1']:.1%} after half of each",
+            "guessing": f"{expected:.1%}",
             "worst class": f"{best['worst_recall']:.1%} recognised",
         }
     )
-    if online:
+    if chance:
+        report.print_next("tsm-edge eval {} --data {}", result.weights, asked.held_out or asked.data)
+    elif asked.variant.online:
         report.print_next("tsm-edge compile {} --target local --weights {}", model, result.weights)
     else:
         report.print_next("tsm-edge eval {} --data DATA", result.weights)

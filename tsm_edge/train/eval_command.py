@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,18 +12,32 @@ from typing import Any
 import click
 
 from .. import models, report
+from ..commands.model_options import averaged_option, network_of, usage_errors
 from ..errors import AccuracyError, CheckpointError, DataError, UsageError
 from ..models import Model, read_labels
 from ..temporaries import scratch
 from ..terminal import say
 from ..weights_meta import read_meta
 from . import measure
-from .command import report_skipped, stored
+from .clip_sets import opened
+from .data import subset
 from .network import PADDINGS, PLACES, Variant
+from .request import DEFAULT_MODEL
 from .sampling import WAYS
 from .store import Store
 
 _FOLDER, _FILE = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path)
+
+
+#: options that are called otherwise on the command line
+_OPTION = {"name": "model", "averaged": "ema"}
+
+
+@contextmanager
+def progress(what: str, clips: int) -> Iterator[Callable[[int], None]]:
+    """A bar over the clips on stderr; what it yields is called with the number of clips that are done since."""
+    with click.progressbar(length=clips, label=f"measure, {what}", file=sys.stderr) as bar:
+        yield bar.update
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,7 @@ class Forms:
     """What was measured: by form ("online", "clip" or "bundle"). The first is the one that counts."""
 
     subject: str
+    model: str
     found: dict[str, measure.Measured]
 
     @property
@@ -39,7 +57,7 @@ class Forms:
 @click.command(name="eval")
 @click.argument("subject", metavar="WEIGHTS|BUNDLE", type=_FILE)
 @click.option(
-    "--data", required=True, type=_FILE, help="Store, folder of label folders, .csv, or raw frame list."
+    "--data", required=True, type=_FILE, help="Store, folder of label folders, or annotation file."
 )
 @click.option(
     "--videos", type=_FOLDER, help="Where the clips of an annotation file are.  [default: beside it]"
@@ -69,6 +87,7 @@ class Forms:
 @click.option(
     "--shift-padding", type=click.Choice(PADDINGS), default="zero", show_default=True, help="As trained."
 )
+@averaged_option
 @click.option("--threads", type=click.IntRange(1, 64), help="Threads of a step or of torch.")
 @click.option(
     "--min-top1", type=click.FloatRange(0, 100), help="Fail with exit code 3 below this, in percent."
@@ -84,7 +103,8 @@ def evaluate(
     The answer for a clip is the mean of the scores of its frames, later ones counting more. The clips are scaled to
     the network's input once, so that weights and bundle see the same pictures.
     """
-    options["labels"] = read_labels(options["labels"]) if options["labels"] else None
+    with usage_errors():
+        options["labels"] = read_labels(options["labels"]) if options["labels"] else None
     look = measure.Look(options["frames"] or 0, options["way"])
     with scratch() as folder:
         options["cache"] = options["cache"] or folder
@@ -112,37 +132,45 @@ def _weights(subject: Path, data: Path, look: measure.Look, options: dict[str, A
     model = _model(subject, options)
     store = _clips(data, model, options)
     net = make_net(model.layers)
-    load_into(net, subject, model)
+    say(f"weights: {load_into(net, subject, model, options['averaged']).weights.note}", err=True)
     seen = measure.prepared(store, model.preprocess, look)
     direction = "none" if options["tsn"] else options["shift"]
     variant = Variant(direction, options["shift_share"], options["shift_place"], options["shift_padding"])
-    scores = {"clip": measure.clip_scores(net, model, seen, variant)}
+    scores = {}
     if variant.online:
-        scores = {"online": measure.step_scores(net, model, seen), **scores}
+        with progress("online form", len(seen)) as done:
+            scores["online"] = measure.step_scores(net, model, seen, done)
+    with progress("clip form", len(seen)) as done:
+        scores["clip"] = measure.clip_scores(net, model, seen, variant, done)
     found = {form: measure.Measured(rows, store.targets, model.labels) for form, rows in scores.items()}
-    return Forms(str(subject), found)
+    return Forms(str(subject), model.name, found)
 
 
 def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, Any]) -> Forms:
     from .. import bundle, native, runtime
     from ..origin import model_of
 
-    for name in ("name", "width", "size", "labels"):
+    for name in ("name", "width", "size", "labels", "averaged"):
         if options[name] is not None:
             raise UsageError(
-                "A bundle says itself what it is.", found=f"--{name}", hint="leave the option out"
+                "A bundle says itself what it is.", found=f"--{_OPTION.get(name, name)}", hint="leave the option out"
             )
     manifest = bundle.verify(subject)
     model = model_of(manifest)
     store = _clips(data, model, options)
     if native.runs_here(manifest):
-        with runtime.open(subject, threads=options["threads"]) as opened, opened.stream() as stream:
-            rows = measure.stream_scores(stream, store, look)
+        with (
+            runtime.open(subject, threads=options["threads"]) as loaded,
+            loaded.stream() as stream,
+            progress("bundle", len(store)) as done,
+        ):
+            rows = measure.stream_scores(stream, store, look, done)
     else:
         command, where = native.runner(subject, manifest)
         say(f"'{subject}' runs under {where}", err=True)
-        rows = measure.command_scores(command, manifest.signature, store, look)
-    return Forms(str(subject), {"bundle": measure.Measured(rows, store.targets, model.labels)})
+        with progress("bundle", len(store)) as done:
+            rows = measure.command_scores(command, manifest.signature, store, look, done)
+    return Forms(str(subject), model.name, {"bundle": measure.Measured(rows, store.targets, model.labels)})
 
 
 def _model(subject: Path, options: dict[str, Any]) -> Model:
@@ -156,16 +184,14 @@ def _model(subject: Path, options: dict[str, Any]) -> Model:
     parameters = {key: value for key, value in (meta.parameters if meta else {}).items() if key != "classes"}
     parameters.update({key: options[key] for key in ("width", "size") if options[key] is not None})
     labels = options["labels"] or (meta.labels if meta else None)
-    return models.load(
-        options["name"] or (meta.model if meta else "tsm-mobilenetv2"), labels=labels, **parameters
-    )
+    name = options["name"] or (network_of(meta.model) if meta else DEFAULT_MODEL)
+    with usage_errors():
+        return models.load(name, labels=labels, **parameters)
 
 
 def _clips(data: Path, model: Model, options: dict[str, Any]) -> Store:
-    from .data import subset
-
-    store, skipped = stored(data, options["cache"], model, options)
-    report_skipped(skipped)
+    least = max(2, (options["frames"] or 4) // 2)
+    store = opened(data, options["cache"], model, videos=options["videos"], least=least)
     if store.labels != model.labels:
         raise DataError(
             "The labels of the data are not those of the network.",
@@ -228,7 +254,7 @@ def _print(forms: Forms, as_json: bool) -> None:
     if "bundle" in forms.found:
         report.print_next("tsm-edge demo --bundle {}", forms.subject)
     else:
-        report.print_next("tsm-edge compile tsm-mobilenetv2 --target local --weights {}", forms.subject)
+        report.print_next("tsm-edge compile {} --target local --weights {}", forms.model, forms.subject)
 
 
 def _draw(path: Path, forms: Forms) -> None:

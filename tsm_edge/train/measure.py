@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 _BATCH = 8  # clips at once
+#: called with the number of clips that were measured since the last call
+Done = Callable[[int], None]
 
 
 def consensus(count: int) -> Floats:
@@ -147,12 +149,14 @@ def prepared(store: Store, how: Preprocess, look: Look) -> list[Pixels]:
     return [centred(look.at(store.clip(index)), how) for index in range(len(store))]
 
 
-def clip_scores(net: Any, model: Model, seen: Sequence[Pixels], variant: Variant) -> list[Floats]:
+def clip_scores(
+    net: Any, model: Model, seen: Sequence[Pixels], variant: Variant, done: Done | None = None
+) -> list[Floats]:
     """Logits [T, classes] of each prepared clip, in the clip form."""
-    return _scores(net, model, seen, lambda clips: clip_logits(net, model.layers, clips, variant))
+    return _scores(net, model, seen, lambda clips: clip_logits(net, model.layers, clips, variant), done)
 
 
-def step_scores(net: Any, model: Model, seen: Sequence[Pixels]) -> list[Floats]:
+def step_scores(net: Any, model: Model, seen: Sequence[Pixels], done: Done | None = None) -> list[Floats]:
     """The same in the online form: frame by frame from zero states, as a bundle runs."""
     import torch
 
@@ -165,20 +169,24 @@ def step_scores(net: Any, model: Model, seen: Sequence[Pixels]) -> list[Floats]:
             rows.append(logits)
         return torch.stack(rows, 1)
 
-    return _scores(net, model, seen, steps)
+    return _scores(net, model, seen, steps, done)
 
 
-def stream_scores(stream: Any, store: Store, look: Look) -> list[Floats]:
+def stream_scores(stream: Any, store: Store, look: Look, done: Done | None = None) -> list[Floats]:
     """The same on an opened bundle: its stream takes the stored pictures as they are and does its own preprocessing."""
     rows = []
     for index in range(len(store)):
         stream.reset()
         frames = look.at(store.clip(index))
         rows.append(np.stack([stream.step(np.ascontiguousarray(frame), format="rgb") for frame in frames]))
+        if done:
+            done(1)
     return rows
 
 
-def command_scores(command: list[str], signature: Signature, store: Store, look: Look) -> list[Floats]:
+def command_scores(
+    command: list[str], signature: Signature, store: Store, look: Look, done: Done | None = None
+) -> list[Floats]:
     """The same through a bundle's own command, which may be an emulator's: a process for each clip."""
     classes = signature.outputs[0].size
     floats = classes + sum(pair.input.size for pair in signature.states)
@@ -187,11 +195,17 @@ def command_scores(command: list[str], signature: Signature, store: Store, look:
     for index in range(len(store)):
         left = native.dump(command, words, look.at(store.clip(index)), floats)
         rows.append(left[:, :classes].astype(np.float64))
+        if done:
+            done(1)
     return rows
 
 
 def _scores(
-    net: Any, model: Model, seen: Sequence[Pixels], run: Callable[[torch.Tensor], torch.Tensor]
+    net: Any,
+    model: Model,
+    seen: Sequence[Pixels],
+    run: Callable[[torch.Tensor], torch.Tensor],
+    done: Done | None,
 ) -> list[Floats]:
     """Run clips of the same length together, a few at a time, where the network is."""
     import torch
@@ -209,4 +223,6 @@ def _scores(
                 pixels = np.stack([seen[index] for index in some])
                 logits = run(normalised(pixels, model.preprocess, device))
                 found.update(zip(some, logits.double().cpu().numpy()))
+                if done:
+                    done(len(some))
     return [found[index] for index in range(len(seen))]

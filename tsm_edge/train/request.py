@@ -1,0 +1,130 @@
+"""What the user asked `tsm-edge train` for, checked as far as the options alone can tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import models
+from ..commands.model_options import network_of, usage_errors
+from ..errors import CheckpointError, UsageError
+from ..weights_meta import WeightsMeta, read_meta
+from .labels import permutation, read_pairs, reversal
+from .network import Variant
+from .settings import Settings
+
+DEFAULT_MODEL, DEFAULT_SIZE = "tsm-mobilenetv2", 128
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of ``tsm-edge train`` by their names; None where not given."""
+
+    data: Path
+    out: Path
+    videos: Path | None
+    labels: Path | None
+    held_out: Path | None
+    cache: Path | None
+    model: str | None
+    width: float | None
+    size: int | None
+    frames: int
+    sampling: str
+    epochs: int
+    batch: int
+    lr: float
+    init: Path | None
+    averaged: bool | None
+    tsn: bool
+    shift: str
+    shift_share: float
+    shift_place: str
+    shift_padding: str
+    no_flip: bool
+    mirrored: str
+    reverse: bool
+    rested: float
+    seed: int
+    threads: int | None
+    device: str
+    half: bool
+    resume: bool
+    overwrite: bool
+    as_json: bool
+
+    def __post_init__(self) -> None:
+        if self.resume and self.init:
+            raise UsageError(
+                "--init begins a training, --resume goes on with one.", found="both", allowed="one of them"
+            )
+        if self.averaged is not None and self.init is None:
+            raise UsageError("--ema chooses between the weights of a checkpoint.", hint="name it with --init")
+        if self.model in models.shipped():
+            raise UsageError(
+                f"'{self.model}' is a trained model, not a network.",
+                allowed=", ".join(models.names()),
+                hint=f"train on from its weights: --init {self.model}",
+            )
+
+    @property
+    def init_file(self) -> Path | None:
+        """The file behind --init: a path, or the name of a model that comes trained."""
+        if self.init is None or self.init.exists():
+            return self.init
+        if str(self.init) in models.shipped():
+            return models.shipped_file(str(self.init))
+        raise CheckpointError(
+            f"'{self.init}' cannot be read.",
+            found="no such file",
+            allowed=f"a checkpoint, or a trained model: {', '.join(models.shipped())}",
+        )
+
+    @property
+    def variant(self) -> Variant:
+        """The kind of shift."""
+        direction = "none" if self.tsn else self.shift
+        return Variant(direction, self.shift_share, self.shift_place, self.shift_padding)
+
+    def network(self, labels: tuple[str, ...]) -> models.Model:
+        """The network that is trained: what the options say, else what the file of --init says about itself.
+
+        Raises:
+            UsageError: an option is out of its range, or the file is of another network than --model.
+        """
+        meta = self._init_meta()
+        name = self.model or (network_of(meta.model) if meta else DEFAULT_MODEL)
+        if meta is not None and network_of(meta.model) != name:
+            raise UsageError(
+                f"'{self.init}' was trained for another network.", found=name, allowed=network_of(meta.model)
+            )
+        said = meta.parameters if meta else {}
+        width = self.width if self.width is not None else said.get("width")
+        size = self.size if self.size is not None else said.get("size", DEFAULT_SIZE)
+        with usage_errors():
+            return models.load(name, width=width, size=size, labels=labels)
+
+    def _init_meta(self) -> WeightsMeta | None:
+        return None if self.init_file is None else read_meta(self.init_file)
+
+    def settings(self, model: models.Model, clips: int) -> Settings:
+        """The training of this model on so many clips."""
+        names = list(model.labels)
+        mirrored = () if self.no_flip else tuple(permutation(names, read_pairs(self.mirrored)))
+        return Settings(
+            model=model.name,
+            parameters=dict(model.parameters),
+            labels=model.labels,
+            frames=self.frames,
+            way=self.sampling,
+            epochs=self.epochs,
+            batch=self.batch,
+            lr=self.lr,
+            mirrored=mirrored,
+            reversed_=tuple(reversal(names)) if self.reverse else (),
+            rested=self.rested,
+            variant=self.variant,
+            seed=self.seed,
+            rate_fps=model.preprocess.rate_fps,
+            data=f"{clips} clips of '{self.data.resolve().name}'",
+        )
