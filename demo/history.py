@@ -37,10 +37,11 @@ class History:
         self._spans: deque[Span] = deque()
 
     def add(self, index: int, label: str, t_s: float, *, idle: bool = False) -> None:
-        """Take the label shown from ``t_s`` on."""
+        """Take the label shown from ``t_s`` on. All idle classes are one span, with the first label."""
         if self._spans:
             self._spans[-1] = replace(self._spans[-1], end_s=t_s)
-        if not self._spans or self._spans[-1].index != index:
+        last = self._spans[-1] if self._spans else None
+        if last is None or (last.index != index and not (idle and last.idle)):
             self._spans.append(Span(index, label, t_s, t_s, idle))
         while self._spans[0].end_s < t_s - self._keep_s:
             self._spans.popleft()

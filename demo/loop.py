@@ -72,6 +72,7 @@ class Loop:
     _began: float = 0.0
     _ended: float = 0.0
     _status: Status | None = None
+    _label: str = ""
 
     def __post_init__(self) -> None:
         self._smoother = self.smoother or Smoother(labels=self.labels)
@@ -162,8 +163,10 @@ class Loop:
         if self.progress is not None:
             self.progress.tell(self.frames, fps, result.ms, result.dropped)
         self._history.add(decision.index, label, frame.t_s, idle=decision.idle)
+        if decision.changed or not decision.idle:
+            self._label = label  # between idle classes it stays: to whoever looks on they are one state
         self._status = Status(
-            label, probability, result.ms, fps, result.dropped, self.note, top, self._history.spans()
+            self._label, probability, result.ms, fps, result.dropped, self.note, top, self._history.spans()
         )
         self._show(image, self._status)
         if self.recorder is not None:

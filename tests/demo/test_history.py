@@ -32,6 +32,17 @@ def test_old_spans_are_forgotten_and_a_long_one_is_kept_whole():
     assert told(history, "a" * 100) == (Span(0, "a", 0.0, 99.0),)
 
 
+def test_idle_classes_are_one_span():
+    history = History()
+    for second, (index, label) in enumerate([(0, "a"), (1, "b"), (0, "a"), (2, "c"), (1, "b")]):
+        history.add(index, label, second, idle=index < 2)
+    assert [(span.label, span.start_s, span.end_s) for span in history.spans()] == [
+        ("a", 0, 3),
+        ("c", 3, 4),
+        ("b", 4, 4),
+    ]
+
+
 def test_segments_are_shares_of_the_timeline():
     spans = told(History(), "aaabbc")
     assert [astuple(part) for part in segments(spans, 4.0)] == [

@@ -158,6 +158,19 @@ def test_nothing_recognised_has_no_number(clip, make, capsys):
         if not line["idle"]:
             assert [line["label"], line["probability"]] in line["top"]
     assert [(event.label, event.ended) for event in ear.heard] == [("red", ""), ("Doing other things", "red")]
+    assert [span.label for span in viewers.seen[-1][1].spans] == ["No gesture", "red", "Doing other things"]
+
+
+def test_the_label_that_is_shown_does_not_flicker_between_idle_classes(write_video, make, capsys):
+    clip = write_video([make.picture(colour) for colour in 3 * (45 * [BLUE] + 45 * [GREEN])])
+    viewers = Onlooker()
+    loop = replayed(clip, make, viewers=viewers)
+    loop.labels = ("No gesture", "Doing other things", "red")
+    loop.__post_init__()
+    loop.run()
+    assert {line["label"] for line in lines(capsys)} == {"No gesture", "Doing other things"}
+    assert {status.label for _, status in viewers.seen} == {"No gesture"}
+    assert len(viewers.seen[-1][1].spans) == 1
 
 
 def test_a_reset_makes_model_and_decision_forget(clip, make, capsys):

@@ -121,7 +121,9 @@ def open_page(browser, url, size=DESK, label=LABELS[1]):
 
 
 @pytest.mark.parametrize(
-    "size", [(320, 568, True), PHONE, (844, 390, True), DESK], ids=lambda size: f"{size[0]}x{size[1]}"
+    "size",
+    [(320, 568, True), PHONE, (844, 390, True), (800, 480, False), (480, 320, False), DESK],
+    ids=lambda size: f"{size[0]}x{size[1]}",
 )
 def test_everything_is_there_at_every_size(browser, show, size, tmp_path):
     page = open_page(browser, show().server.url, size)
@@ -142,6 +144,8 @@ def test_everything_is_there_at_every_size(browser, show, size, tmp_path):
       return box.width > 1 && (box.left < -0.5 || box.right > innerWidth + 0.5);
     }).map((node) => node.id || node.tagName)"""
     assert page.evaluate(outside) == []
+    answer = "document.getElementById('bars').getBoundingClientRect().bottom <= innerHeight"
+    assert page.evaluate(answer)  # nobody scrolls for what the page is there to tell
     heights = page.evaluate(
         "[...document.querySelectorAll('button')].map((one) => one.getBoundingClientRect().height)"
     )
