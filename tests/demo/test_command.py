@@ -335,6 +335,24 @@ def test_another_program_is_told_of_changes(run, write_video, make, tmp_path):
     assert re.search(r"on change: +called 2 times$", clean(run(*options)).stdout, re.MULTILINE)
 
 
+def test_labels_of_strangers_do_no_harm_wherever_they_are_told(run, write_video, make, tmp_path):
+    """An option, an escape sequence with a line end, an order to delete: in text, JSON, a recording, a command."""
+    hostile = ("--help", "-rf\n\x1b]0;owned\x07", "-delete")
+    colours = 3 * [(255, 0, 0)], 4 * [(0, 255, 0)], 4 * [(0, 0, 255)]
+    clip = write_video([make.picture(one) for many in colours for one in 8 * many])
+    (tmp_path / "kept").touch()
+    options = ["--video", clip, "--headless", "--record", tmp_path / "out.mp4"]
+    ran = clean(run(*options, "--on-change", f"find {tmp_path}/kept", labels=hostile))
+    assert ran.stdout.count("  --help  100%\n") == 1
+    assert ran.stdout.count("  -rf\\n\\x1b]0;owned\\x07  ") == 1
+    assert "\x1b" not in ran.output and "\x07" not in ran.output
+    assert re.search(r"on change: +called 3 times$", ran.stdout, re.MULTILINE)
+    assert (tmp_path / "kept").exists()
+    lines = clean(run(*options, "--json", labels=hostile)).stdout.splitlines()
+    assert {json.loads(line)["label"] for line in lines[:-1]} == set(hostile)
+    assert "\x1b" not in "".join(lines)
+
+
 def test_a_clip_can_be_repeated(run, short_clip):
     ran = run("--video", short_clip, "--loop", "--serve", "127.0.0.1:0", "--json", "--max-frames", 20)
     lines = [json.loads(line) for line in clean(ran).stdout.splitlines()]
