@@ -1,6 +1,7 @@
 # make demo    compile the default bundle and run it on a clip; writes out/demo.mp4
 # make test    everything that CI checks: the installed wheel against ruff, mypy and pytest
-# make abuse   the long forms of tests/abuse: fuzzing, mutated manifests, full disks, kills; hours, docs/reliability.md has the figures
+# make abuse   the long forms of tests/abuse: fuzzing, mutated manifests, full disks, kills, random
+#              networks; hours, docs/reliability.md has the figures
 # make lint    ruff and mypy alone
 # make bench   the side-by-side measurements; JSON files in out/
 #
@@ -38,6 +39,7 @@ abuse: $(VENV)/test.stamp $(VENV)/emulators.stamp
 	for target in $(FUZZ_TARGETS); do \
 	  $(BIN)/python tests/helpers/fuzz_lab.py $$target $(FUZZ_RUNS) --corpus out/fuzz/$$target || exit 1; done
 	cd tests && TSM_ABUSE_MANIFESTS=200000 $(abspath $(BIN))/pytest -q abuse/test_manifest_readers.py
+	cd tests && TSM_ABUSE_NETWORKS=1000 $(abspath $(BIN))/pytest -q foreign/test_random_networks.py
 	cd tests && for program in $(DISK_PROGRAMS); do $(abspath $(BIN))/python abuse/$$program.py --long || exit 1; done
 
 # mypy reads the installed wheel: in the checkout three of its packages stand elsewhere (see pyproject.toml).
