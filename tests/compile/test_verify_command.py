@@ -209,6 +209,24 @@ def test_a_checkpoint(from_file: tuple[Path, Path]) -> None:
     assert result.exit_code == 0, result.output
 
 
+def test_averaged_weights(local_bundle: Path, from_file: tuple[Path, Path], tmp_path: Path) -> None:
+    """What the bundle was compiled from is compared, whichever set of the file that is."""
+    plain = torch.load(from_file[1])
+    other = {key: value * 1.1 if value.is_floating_point() else value for key, value in plain.items()}
+    torch.save({"model": other, "model_ema": plain}, tmp_path / "both.pth")
+    shutil.copytree(from_file[0], tmp_path / "bundle")
+    path = tmp_path / "bundle" / "manifest.json"
+    facts = json.loads(path.read_text())
+    note = "both.pth; averaged weights in model_ema, not the plain ones in model (--no-ema)"
+    digest = checkpoints.sha256(tmp_path / "both.pth")
+    facts["model"]["weights"] = {"source": "file", "note": note, "sha256": digest}
+    path.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    words = (tmp_path / "bundle", "--frames", 2, "--weights", tmp_path / "both.pth")
+    assert run(*words).exit_code == 0
+    assert run(*words, "--no-ema").exit_code == 3
+    assert run(local_bundle, "--ema").exit_code == 2
+
+
 def test_a_checkpoint_that_is_not_given(from_file: tuple[Path, Path]) -> None:
     result = run(from_file[0])
     assert result.exit_code == 2

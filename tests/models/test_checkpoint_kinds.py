@@ -205,3 +205,17 @@ def test_tensors_without_values(refusal, tmp_path):
 def test_numpy_arrays_in_place_of_tensors(refusal, tmp_path):
     torch.save({"a.weight": np.zeros(3)}, tmp_path / "w.pth")
     assert "NumPy arrays" in refusal(None) and "torch.from_numpy" in refusal(None)
+
+
+def test_views_that_claim_to_be_large_are_not_filled(refusal, tmp_path):
+    """A few bytes as a tensor of terabytes, in two sets of weights that have to be compared."""
+    weights = {key: torch.zeros(1).expand(1 << 20, 1 << 20) for key in MODEL.build(1).state_dict()}
+    torch.save({"a": weights, "b": dict(weights) | {"classifier.bias": torch.ones(1)}}, tmp_path / "w.pth")
+    assert "several sets of weights" in refusal(None)
+    torch.save(weights, tmp_path / "w.pth")
+    assert "classes" in refusal(None)
+
+
+def test_names_of_any_length(refusal, tmp_path):
+    torch.save({"layer" + "9" * 5000 + ".0.conv.0.conv.weight": torch.zeros(1)}, tmp_path / "w.pth")
+    assert "does not fit" in refusal(None)

@@ -120,6 +120,8 @@ def test_numbers_for_labels_in_columns(clips):
         ("l.csv", 'c1;Stop\nc2;"Thumb Up\nc3;Wave\n', 2, "not closed"),
         ("l.csv", "c1;Stop\n\nc1;Wave\n", 3, "remove the line"),
         ("l.csv", b"c1;Stop\nc2;\x81\x8d\n", 2, "iconv"),
+        ("l.txt", "c1 1 " + "9" * 5000 + "\n", 1, "without labels"),
+        ("l.txt", "c1 1 \u00b2\n", 1, "without labels"),
     ],
 )
 def test_a_line_that_could_mean_two_things_is_refused(clips, name, text, line, cure):

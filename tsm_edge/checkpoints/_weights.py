@@ -29,6 +29,7 @@ _BESIDE = re.compile(
     r"(^|[._])(loss|losses|criterion|metrics?|acc|accuracy|auroc|f1|confusion|class_weights?|prec1|prec5|top1|top5)([._\d]|$)"
 )
 _DEPTH, _MAPPINGS, _DOTS = 4, 4096, 8
+_NAME = 512  # characters of a name that are looked at
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def tensors_of(mapping: Mapping[Any, Any]) -> dict[str, Any]:
     import torch
 
     return {
-        str(key): value
+        str(key)[:_NAME]: value
         for key, value in mapping.items()
         if isinstance(value, torch.Tensor) and not str(key).endswith(".num_batches_tracked")
     }

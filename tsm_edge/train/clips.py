@@ -43,7 +43,10 @@ def read(path: Path, side: int, rate_fps: float, count: int = 0) -> Clip:
         DataError: it cannot be read; ``what`` is a short reason.
     """
     if path.is_dir():
-        pictures, notes = series(path, count)
+        try:
+            pictures, notes = series(path, count)
+        except OSError as error:
+            raise DataError("cannot be read", found=error.strerror or error) from error
         return Clip(np.stack([_square(_picture(each), side) for each in pictures]), tuple(notes))
     return _video(path, side, rate_fps)
 

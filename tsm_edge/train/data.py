@@ -8,6 +8,7 @@ picked by their time stamps at the network's rate, or a folder of pictures, whic
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -50,7 +51,10 @@ def find(data: Path, videos: Path | None = None, labels: Sequence[str] | None = 
         DataError: nothing is found, a line cannot be read, or a label is none of ``labels``.
     """
     if data.is_dir():
-        samples, notes = folders.find(data, labels)
+        try:
+            samples, notes = folders.find(data, labels)
+        except OSError as error:
+            raise DataError(f"'{data}' cannot be read.", found=error) from error
     elif data.suffix in lists.SUFFIXES and data.is_file():
         samples, notes = lists.read(data, videos or data.parent, labels)
     else:
@@ -147,9 +151,11 @@ def _key(source: Source, side: int, rate_fps: float, least: int) -> str:
     """A sum over what is read and how: names, labels, sizes and times of change."""
     digest = hashlib.sha256(json.dumps([_RULES, source.labels, side, rate_fps, least]).encode())
     for sample in source.samples:
-        files = sorted(sample.path.iterdir()) if sample.path.is_dir() else [sample.path]
-        stats = [
-            (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()
-        ]
+        stats = []
+        with contextlib.suppress(OSError):  # whoever reads the clip says why it cannot be read
+            files = sorted(sample.path.iterdir()) if sample.path.is_dir() else [sample.path]
+            stats = [
+                (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()
+            ]
         digest.update(json.dumps([sample.name, sample.label, str(sample.path), sample.count, stats]).encode())
     return digest.hexdigest()

@@ -33,6 +33,7 @@ _NAMES = frozenset(
 _LABELS = ("label_name", "class_name", "template", "label", "class", "gesture", "action", "activity", "category")
 _COUNTS = frozenset(("frames", "n_frames", "nframes", "num_frames", "total_frames"))
 _PARTS = frozenset(("fold", "partition", "split", "subset"))
+_DIGITS = "[0-9]{1,9}"
 _HEADER = "give the columns names in a first line: video;label"
 
 
@@ -78,6 +79,10 @@ def read(data: Path, videos: Path, labels: Sequence[str] | None) -> tuple[list[S
     return _samples(data, rows, videos, labels, notes), notes
 
 
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(_DIGITS, text))
+
+
 def bad_line(data: Path, number: int, line: str, allowed: str, hint: str | None = None) -> DataError:
     """The error for one line."""
     return DataError(f"Line {number} of '{data}' cannot be read.", found=line[:200], allowed=allowed, hint=hint)
@@ -120,7 +125,7 @@ def _text(data: Path) -> tuple[str, list[str]]:
 
 def _is_numbered_list(data: Path, lines: Sequence[str]) -> bool:
     """Whether every line ends in a number after a space, and the columns are not separated by something else."""
-    if not lines or not all(re.search(r"\S\s+\d+$", line) for line in lines):
+    if not lines or not all(re.search(rf"\S\s+{_DIGITS}$", line) for line in lines):
         return False
     separated = ";" if data.suffix != ".csv" else ";,\t"
     return not any(all(mark in line for line in lines) for mark in separated)
@@ -130,8 +135,8 @@ def _of_list(data: Path, number: int, line: str, videos: Path) -> Row:
     """``folder frames label`` or ``file label``; which, where names have spaces, is for the files to say."""
     allowed = "folder frames label-number, or file label-number"
     words = re.split(r"\s+", line)
-    numbers = len(words) - max((i for i, word in enumerate(words) if not word.isdigit()), default=0) - 1
-    names = [re.sub(r"(\s+\d+)" * n + "$", "", line) for n in range(numbers + 1)]
+    numbers = len(words) - max((i for i, word in enumerate(words) if not _is_number(word)), default=0) - 1
+    names = [re.sub(rf"(\s+{_DIGITS})" * n + "$", "", line) for n in range(numbers + 1)]
     there = [n for n in range(1, min(numbers, len(words) - 1) + 1) if os.path.exists(clip_path(videos, names[n]))]
     if len(there) > 1:
         raise bad_line(data, number, line, allowed, f"both '{names[there[0]]}' and '{names[there[1]]}' are there")
@@ -178,7 +183,7 @@ def _of_columns(data: Path, text: str, videos: Path, notes: list[str]) -> list[R
     unused = [field if is_header else str(i + 1) for i, field in enumerate(table[0][1]) if i not in used]
     if unused:
         notes.append(f"{data.name}: columns that are not used: {', '.join(unused)}")
-    numbered = all(fields[columns.label].isdigit() for _, fields in body)
+    numbered = all(_is_number(fields[columns.label]) for _, fields in body)
     rows = []
     for number, fields in body:
         name, label = fields[columns.name], fields[columns.label]
@@ -186,7 +191,7 @@ def _of_columns(data: Path, text: str, videos: Path, notes: list[str]) -> list[R
         if not (name and label):
             raise bad_line(data, number, line, "a video and a label", "is it the list of a test set, without labels?")
         count = fields[columns.count] if columns.count >= 0 else "0"
-        if not count.isdigit():
+        if not _is_number(count):
             raise bad_line(data, number, line, "a number of frames")
         rows.append(Row(number, line, name, label, numbered, int(count)))
     return rows
@@ -242,7 +247,7 @@ def _named_columns(data: Path, table: Sequence[tuple[int, list[str]]]) -> _Colum
     first, body = [field.lower() for field in table[0][1]], table[1:]
     name = next(i for i, field in enumerate(first) if field in _NAMES)
     found = [first.index(word) for word in _LABELS if word in first and first.index(word) != name]
-    texts = [i for i in found if not all(fields[i].isdigit() for _, fields in body)]
+    texts = [i for i in found if not all(_is_number(fields[i]) for _, fields in body)]
     label = (texts or found or [1 - name])[0]
     for part in (i for i, field in enumerate(first) if field in _PARTS):
         parts = sorted({fields[part] for _, fields in body})
@@ -261,7 +266,7 @@ def _bare_columns(data: Path, body: Sequence[tuple[int, list[str]]]) -> _Columns
     width = len(body[0][1])
     if width == 2:
         return _Columns(0, 1)
-    texts = [i for i in range(1, width) if not all(fields[i].isdigit() for _, fields in body)]
+    texts = [i for i in range(1, width) if not all(_is_number(fields[i]) for _, fields in body)]
     if len(texts) != 1:
         number, fields = body[0]
         raise bad_line(data, number, ";".join(fields), "video;label, or one column of text beside the clip", _HEADER)
