@@ -20,6 +20,7 @@ from tsm_edge import bundle, frames, smoothing
 from tsm_edge.cli import cli
 from tsm_edge.compile.reference import moving_pictures
 from tsm_edge.signature import Preprocess
+from tsm_edge.train import store
 
 node = helper.make_node
 
@@ -154,3 +155,28 @@ def test_demo_and_command_show_the_networks_own_probabilities(
     done = command_lab.run(built[name].folder, *raw, data=picture.tobytes())
     decided = json.loads(done.stdout.splitlines()[0])
     assert (decided["index"], decided["probability"]) == (own.argmax(), pytest.approx(own.max(), abs=1e-4))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_eval_asks_the_network_itself(name: str, built: dict[str, Built], tmp_path: Path) -> None:
+    """Six clips: the answer to each is the mean of the network's own scores, later ones counting more."""
+    case, side = CASES[name], 44
+    session = onnxruntime.InferenceSession(built[name].path)
+    writer = store.Writer(tmp_path / "store", 6 * 4, side)
+    table = np.zeros((5, 5), int)
+    for index in range(6):
+        clip = np.stack(list(moving_pictures((side, side), 4, seed=index)))
+        writer.add(str(index), index % 5, clip)
+        past, answer = np.zeros((1, 8, 24, 36), np.float32), np.zeros(5)
+        for weight, picture in enumerate(clip, 1):
+            x = frames.preprocess(picture, case.preprocess, format="rgb")
+            scores, past = session.run(None, {"x": x, "past": past})
+            answer += weight * scores[0]
+        table[index % 5, answer.argmax()] += 1
+    writer.close(tuple(f"class {index}" for index in range(5)), case.preprocess.rate_fps, "made for a test")
+    result = CliRunner().invoke(
+        cli, ["eval", str(built[name].folder), "--data", str(tmp_path / "store"), "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["forms"]["bundle"]["confusion"] == table.tolist()
+    assert "the square in the middle" in result.stderr

@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..models import Model
+from ..signature import Preprocess
 from ..terminal import say
 from .data import Skipped, decoded, find
 from .store import Store, is_store, open_store
@@ -29,10 +31,20 @@ def labels_in(data: Path, videos: Path | None) -> tuple[str, ...]:
     return find(data, videos).labels
 
 
-def opened(data: Path, cache: Path, model: Model, *, videos: Path | None, least: int) -> Store:
+@dataclass(frozen=True)
+class Subject:
+    """What decoding asks of a network that is none of ours."""
+
+    name: str
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+
+
+def opened(data: Path, cache: Path, model: Model | Subject, *, videos: Path | None, least: int) -> Store:
     """Open a store, or decode what is no store into one in ``cache``; what is left out is printed.
 
-    least: a clip with fewer frames is left out.
+    least: a clip with fewer frames is left out. The store holds squares; of a network that looks at rectangles they
+    have the longer side.
 
     Raises:
         DataError: the data cannot be read, or no clip of it can be used.
@@ -43,7 +55,7 @@ def opened(data: Path, cache: Path, model: Model, *, videos: Path | None, least:
     with click.progressbar(length=len(source.samples), label="decode", file=sys.stderr) as bar:
         how = model.preprocess
         store, skipped = decoded(
-            source, cache, how.resize[0], how.rate_fps, least, lambda done, _: bar.update(1)
+            source, cache, max(how.resize), how.rate_fps, least, lambda done, _: bar.update(1)
         )
     if not len(store):
         missing = all(each.why.endswith("no such file") for each in skipped)

@@ -14,12 +14,13 @@ import click
 from .. import models, report
 from ..commands.model_options import averaged_option, network_of, usage_errors
 from ..errors import AccuracyError, CheckpointError, DataError, UsageError
+from ..manifest import Manifest
 from ..models import Model, read_labels
 from ..temporaries import scratch
 from ..terminal import say
 from ..weights_meta import read_meta
 from . import measure
-from .clip_sets import opened
+from .clip_sets import Subject, opened
 from .data import subset
 from .network import PADDINGS, PLACES, Variant
 from .request import DEFAULT_MODEL
@@ -156,7 +157,7 @@ def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, An
                 "A bundle says itself what it is.", found=f"--{_OPTION.get(name, name)}", hint="leave the option out"
             )
     manifest = bundle.verify(subject)
-    model = model_of(manifest)
+    model = model_of(manifest) if manifest.model.source == "zoo" else _foreign(manifest)
     store = _clips(data, model, options)
     if native.runs_here(manifest):
         with (
@@ -171,6 +172,20 @@ def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, An
         with progress("bundle", len(store)) as done:
             rows = measure.command_scores(command, manifest.signature, store, look, done)
     return Forms(str(subject), model.name, {"bundle": measure.Measured(rows, store.targets, model.labels)})
+
+
+def _foreign(manifest: Manifest) -> Subject:
+    """A network from an ONNX file: all that is known of it is in its bundle."""
+    how = manifest.preprocess
+    if how is None:
+        raise UsageError(
+            "This bundle takes no pictures, so clips cannot be shown to it.",
+            found=f"input {list(manifest.signature.inputs[0].shape)}",
+            allowed="[1, 3, height, width] or [1, 1, height, width]",
+        )
+    if how.crop[0] != how.crop[1]:
+        say("note: the network looks at rectangles; it is shown the square in the middle of the clips", err=True)
+    return Subject(manifest.model.name, manifest.labels, how)
 
 
 def _model(subject: Path, options: dict[str, Any]) -> Model:
@@ -189,7 +204,7 @@ def _model(subject: Path, options: dict[str, Any]) -> Model:
         return models.load(name, labels=labels, **parameters)
 
 
-def _clips(data: Path, model: Model, options: dict[str, Any]) -> Store:
+def _clips(data: Path, model: Model | Subject, options: dict[str, Any]) -> Store:
     least = max(2, (options["frames"] or 4) // 2)
     store = opened(data, options["cache"], model, videos=options["videos"], least=least)
     if store.labels != model.labels:
@@ -197,6 +212,7 @@ def _clips(data: Path, model: Model, options: dict[str, Any]) -> Store:
             "The labels of the data are not those of the network.",
             found=", ".join(store.labels),
             allowed=", ".join(model.labels),
+            hint="compile the ONNX file with --labels" if isinstance(model, Subject) else None,
         )
     if options["clips"] is not None and options["clips"] < len(store):
         share = len(store) / options["clips"]
