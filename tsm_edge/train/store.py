@@ -91,7 +91,7 @@ def open_store(folder: Path) -> Store:
         if frames.ndim != 4 or frames.dtype != np.uint8 or len(frames) < ends:
             raise ValueError(f"{FRAMES} holds {frames.dtype} {list(frames.shape)}, {ends} frames are named")
         return Store(tuple(facts["labels"]), float(facts["rate_fps"]), str(facts["origin"]), entries, frames)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(
             f"The clip store '{folder}' is damaged.",
             found=f"{type(error).__name__}: {error}",
