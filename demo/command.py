@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
 
 from tsm_edge.errors import ExtraMissing
-from tsm_edge.options import FiniteRange
+from tsm_edge.options import FiniteRange, NamedPath
 
 from .request import Request
 from .source_names import parse_camera, parse_video
@@ -19,10 +18,10 @@ from .source_names import parse_camera, parse_video
 @click.option("--camera", metavar="N|DEVICE", help="Camera: N for /dev/videoN, or a device file. Default: 0.")
 @click.option("--video", metavar="FILE", help="Play a video file instead.")
 @click.option(
-    "--images", type=click.Path(path_type=Path), help="Play a folder of images, each one a model frame."
+    "--images", type=NamedPath(), help="Play a folder of images, each one a model frame."
 )
 @click.option(
-    "--bundle", type=click.Path(path_type=Path), help="Bundle to run. Default: compiled once, cached."
+    "--bundle", type=NamedPath(), help="Bundle to run. Default: compiled once, cached."
 )
 @click.option(
     "--headless", is_flag=True, help="No window. A file is then replayed without a clock, always the same."
@@ -38,7 +37,7 @@ from .source_names import parse_camera, parse_video
     "--token",
     help="Token that viewers of the page need. Default: $TSM_EDGE_TOKEN, else made up, but none for 127.0.0.1.",
 )
-@click.option("--record", type=click.Path(path_type=Path), help="Write what is shown to an .mp4 file.")
+@click.option("--record", type=NamedPath(), help="Write what is shown to an .mp4 file.")
 @click.option(
     "--json", is_flag=True, help="One JSON line per processed frame on stdout, then a summary line."
 )

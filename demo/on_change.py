@@ -9,6 +9,7 @@ runs at a time; gestures that are decided meanwhile wait in a queue of ``ROOM`` 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -35,7 +36,7 @@ def parse(command: str) -> list[str]:
     """Return the program and its arguments.
 
     Raises:
-        UsageError: nothing in it, or a quote that is not closed.
+        UsageError: nothing in it, a quote that is not closed, or a variable that only a shell would replace.
         ToolMissing: there is no such program.
     """
     try:
@@ -46,6 +47,13 @@ def parse(command: str) -> list[str]:
         raise UsageError(
             "--on-change names no command.", found=repr(command), allowed="PROGRAM [ARGUMENT ...]"
         )
+    for word in words:
+        if re.fullmatch(r"\S*\$\{?TSM_EDGE_\S*", word):
+            raise UsageError(
+                "--on-change is not read by a shell, so a variable stays as it is written.",
+                found=word,
+                hint="read it in the program, or ask for a shell: --on-change 'sh -c \"echo \\\"$TSM_EDGE_LABEL\\\"\"'",
+            )
     if shutil.which(words[0]) is None:
         raise ToolMissing(
             f"The command of --on-change cannot be run: '{words[0]}'.",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tsm_edge.options import FiniteRange
+from tsm_edge.options import FiniteRange, NamedPath
 from tsm_edge.report import print_next
 from tsm_edge.terminal import say
 
@@ -21,7 +21,7 @@ from .source_names import parse_camera
 )
 @click.option("--label", required=True, help="What is shown in the clips, as the model shall call it.")
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of all labels."
+    "--out", required=True, type=NamedPath(file_okay=False), help="Folder of all labels."
 )
 @click.option(
     "--clips", type=click.IntRange(1), default=10, show_default=True, help="How many are to be kept."

@@ -53,6 +53,8 @@ def parse_video(text: str) -> Path | Device:
     """
     if text.startswith("/dev/"):
         return Device(text, text)
+    if not text:
+        raise UsageError("--video names no file.", found="''", hint="is a variable of the shell not set?")
     if not Path(text).exists():
         _refuse_stream("--video", text)
     return Path(text)

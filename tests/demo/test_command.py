@@ -375,6 +375,13 @@ def test_a_model_without_labels_numbers_its_classes(run):
     assert line["label"] == f"class {line['index']}"
 
 
+@pytest.mark.parametrize("option", ["--video", "--images", "--bundle", "--record"])
+def test_a_name_that_an_unset_variable_left_empty_is_not_this_folder(run, option):
+    ran = run(option, "")
+    assert ran.result.exit_code == 2 or isinstance(ran.error, errors.UsageError)
+    assert "variable of the shell" in ran.result.output + str(ran.error)
+
+
 @pytest.mark.parametrize(
     "option",
     [

@@ -89,19 +89,20 @@ def test_the_recording_shows_the_clip_and_the_panel(local_bundle, tmp_path):
     assert (panel.min(axis=2) > 180).mean() > 0.005  # ink
 
 
-def test_an_interrupt_ends_well_and_keeps_the_recording(local_bundle, tmp_path, make):
-    """Many images, so that the run is still going on when it is interrupted."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_well_and_keeps_the_recording(local_bundle, tmp_path, make, number):
+    """Many images, so that the run is still going on when it is told to end."""
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    for number in range(1500):
-        cv2.imwrite(str(pictures / f"{number}.pgm"), make.picture((number % 256,) * 3, 320, 240)[..., 0])
+    for count in range(1500):
+        cv2.imwrite(str(pictures / f"{count}.pgm"), make.picture((count % 256,) * 3, 320, 240)[..., 0])
     path = tmp_path / "out.mp4"
     command = [sys.executable, "-m", "tsm_edge", "demo", "--headless", "--images", str(pictures)]
     command += ["--bundle", str(local_bundle), "--json", "--record", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     first = process.stdout.readline()
     time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     summary = json.loads(out.splitlines()[-1])

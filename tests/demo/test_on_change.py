@@ -47,6 +47,8 @@ def lines(path: Path) -> list[str]:
         ("", UsageError, "names no command"),
         ("   ", UsageError, "names no command"),
         ("''", UsageError, "names no command"),
+        ("echo $TSM_EDGE_LABEL", UsageError, "sh -c"),
+        ("say --text=${TSM_EDGE_LABEL}", UsageError, "--text=${TSM_EDGE_LABEL}"),
         ("sh -c 'oops", UsageError, "No closing quotation"),
         ("no-such-program-anywhere x", ToolMissing, "no-such-program-anywhere"),
         ("-- x", ToolMissing, "'--'"),
@@ -61,6 +63,11 @@ def test_what_cannot_be_run_is_refused_at_once(command, kind, said):
 
 def test_it_is_split_like_a_shell_does():
     assert parse('sh -c \'echo "$1"\' "two words" x\\ y') == ["sh", "-c", 'echo "$1"', "two words", "x y"]
+
+
+def test_a_shell_that_is_asked_for_may_read_the_variables():
+    words = parse('sh -c "echo \\"$TSM_EDGE_LABEL\\""')
+    assert words == ["sh", "-c", 'echo "$TSM_EDGE_LABEL"']
 
 
 def test_a_gesture_stands_in_the_environment(script, tmp_path, capfd):
