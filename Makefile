@@ -16,7 +16,7 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 SOURCES := $(shell find tsm_edge compile demo targets -type f -not -name '*.pyc')
 EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross pocl-opencl-icd ocl-icd-libopencl1 \
-  opencl-c-headers llvm-19 clang-19 libclang-rt-19-dev
+  opencl-c-headers llvm-19 clang-19 libclang-rt-19-dev jq
 
 FUZZ_TARGETS := manifest bundle resample image_step api command
 FUZZ_RUNS ?= 1000000
@@ -78,7 +78,7 @@ $(VENV)/bench.stamp: $(VENV)/wheel.stamp
 $(VENV)/emulators.stamp: $(VENV)/torch.stamp
 	@if command -v qemu-aarch64 >/dev/null && command -v qemu-arm >/dev/null \
 	  && [ -d /usr/aarch64-linux-gnu ] && [ -d /usr/arm-linux-gnueabihf ] && [ -e /etc/OpenCL/vendors/pocl.icd ] \
-	  && command -v llvm-mca-19 >/dev/null && command -v clang-19 >/dev/null \
+	  && command -v llvm-mca-19 >/dev/null && command -v clang-19 >/dev/null && command -v jq >/dev/null \
 	  && [ -e /usr/include/CL/cl.h ]; \
 	then touch $@; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

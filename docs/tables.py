@@ -1,0 +1,162 @@
+"""Write the tables of README.md that are made of data: figures of benchmarks/results and facts of targets/.
+
+    python docs/tables.py            rewrite what stands between the marks
+    python docs/tables.py --check    exit with 1 when that would change something
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``. tests/docs checks that all are current.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tsm_edge import target
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = (ROOT / "README.md",)
+PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn"}
+MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def result(name: str) -> Any:
+    """One document of benchmarks/results."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def milliseconds(value: float) -> str:
+    """Three significant digits."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def title(entry: dict[str, Any]) -> str:
+    """The model and what differs from its defaults."""
+    changed = [
+        f"{name} {entry['parameters'][name]}"
+        for name, default in (("width", 1.0), ("size", 224))
+        if entry["parameters"].get(name, default) != default
+    ]
+    return ", ".join([f"`{entry['model']}`", *changed])
+
+
+def timings(full_size_only: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of step_time.json with the title of their model."""
+    for entry in result("step_time")["models"]:
+        name = title(entry)
+        if not full_size_only or "," not in name:
+            for row in entry["rows"]:
+                yield name, row
+
+
+def speed() -> str:
+    """Milliseconds a frame of the full-size networks, beside the best peer's."""
+    rows = []
+    for name, row in timings(full_size_only=True):
+        peer = row["best_peer"]
+        ours, theirs = (milliseconds(row["median_ms"][key]) for key in ("tsm-edge", peer))
+        ratio = f"{row['tsm_edge_over_best_peer']:.2f}"
+        rows.append((name, str(row["threads"]), f"**{ours}**", f"{theirs} ({PEERS[peer]})", ratio))
+    return table(("model", "threads", "tsm-edge, ms", "best peer, ms", "ratio"), rows)
+
+
+def all_speeds() -> str:
+    """Milliseconds a frame of every network and runtime."""
+    rows = []
+    for name, row in timings(full_size_only=False):
+        times = [milliseconds(row["median_ms"][key]) for key in PEERS]
+        ours = f"**{milliseconds(row['median_ms']['tsm-edge'])}**"
+        rows.append((name, str(row["threads"]), ours, *times, f"{row['tsm_edge_over_best_peer']:.2f}"))
+    return table(("model", "threads", "tsm-edge", *PEERS.values(), "tsm-edge / best peer"), rows)
+
+
+def figures() -> str:
+    """What else was measured, one row each."""
+    steps, arm = result("step_time")["models"], result("arm_instructions")
+    one = next(entry for entry in steps if title(entry) == "`tsm-mobilenetv2`")
+    memory = one["rows"][0]["memory"]
+    floor = arm["multiply_add_floor_per_frame"] / 1e6
+    rows = [
+        (
+            f"`{entry['model']}` with its shifts / without them, on 1 and on 2 threads",
+            " and ".join(f"{row['tsm_over_tsn_of_spells']:.3f}" for row in entry["rows"]),
+            "`benchmarks/shift_cost.py`",
+        )
+        for entry in result("shift_cost")["models"]
+    ]
+    speedup = next(row for row in result("table")["rows"] if "speed-up" in row["figure"])
+    rows += [
+        (
+            "`tsm-mobilenetv2`: speed-up by a second thread",
+            f"{speedup['measured']:.2f}",
+            "`benchmarks/step_time.py`",
+        ),
+        (
+            "`tsm-mobilenetv2` for a Cortex-A72: instructions a frame, counted under qemu",
+            f"{arm['instructions_per_frame'] / 1e6:.1f} M; ncnn {arm['ncnn_instructions_per_frame'] / 1e6:.1f} M; "
+            f"multiply-adds alone {floor:.1f} M",
+            "`benchmarks/arm_instructions.py`",
+        ),
+        ("its bundle", f"{one['bundle_bytes'] / 2**20:.1f} MiB", "`benchmarks/step_time.py`"),
+        (
+            "its native command: peak memory, and what of it is neither weights nor a stream's",
+            f"{memory['peak_rss_mib']:.1f} MiB, {memory['overhead_mib']:.1f} MiB",
+            "`benchmarks/step_time.py`",
+        ),
+        (
+            "largest difference of its scores from the peers', relative",
+            f"{max(check['worst_relative'] for row in one['rows'] for check in row['checked']):.0e}",
+            "`benchmarks/step_time.py`",
+        ),
+    ]
+    return table(("", "measured", "by"), rows)
+
+
+def targets() -> str:
+    """Every target with its device, by family."""
+    rows = []
+    for family, kind in (("cpu", "processor"), ("cuda", "NVIDIA GPU"), ("opencl", "GPU with OpenCL")):
+        known = {name: target.load(name) for name in target.names() if name != "local"}
+        rows += [(f"`{n}`", kind, t.summary) for n, t in sorted(known.items()) if t.family == family]
+    return table(("target", "runs on", "device"), [("`local`", "processor", "this machine, detected"), *rows])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "speed": speed,
+    "all-speeds": all_speeds,
+    "figures": figures,
+    "targets": targets,
+}
+
+
+def rewritten(text: str) -> str:
+    """The page with all its tables made anew."""
+    return MARK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def main() -> None:
+    """Rewrite the pages, or check them."""
+    stale = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        new = rewritten(text)
+        if new != text:
+            stale.append(str(page.relative_to(ROOT)))
+            if "--check" not in sys.argv:
+                page.write_text(new, encoding="utf-8")
+    if "--check" in sys.argv and stale:
+        sys.exit(f"not current: {', '.join(stale)}; python docs/tables.py rewrites them")
+
+
+if __name__ == "__main__":
+    main()
