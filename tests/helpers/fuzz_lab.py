@@ -117,7 +117,8 @@ def environment(folder: Path) -> dict[str, str]:
         "TSM_FUZZ_BUNDLE": str(bundle),
         "TSM_FUZZ_MANIFEST": str(manifest),
         "TSM_FUZZ_WORK": str(work),
-        "ASAN_OPTIONS": "allocator_may_return_null=1:detect_stack_use_after_return=0:quarantine_size_mb=1:malloc_context_size=3",
+        "ASAN_OPTIONS": "allocator_may_return_null=1:detect_stack_use_after_return=0:quarantine_size_mb=1:"
+        "malloc_context_size=3",
     }
 
 
