@@ -45,13 +45,20 @@ def legalise(graph: Graph, node: Node) -> list[GenericCall]:
     Raises ImportFailed with the operator's name when TVM has no kernel for it.
     """
     try:
-        module = relax.transform.LegalizeOps()(one_call(graph, node))
+        return kernels_of(graph, node)
+    except ImportFailed:
+        raise
     except Exception as error:  # TVM raises anything from InternalError to TypeError
         raise ImportFailed(
             f"Operator '{node.operator}' of node '{node.layer}' cannot be lowered.",
             found=f"{type(error).__name__}: {error}"[:300],
             hint="replace it in the network, or compute it outside",
         ) from error
+
+
+def kernels_of(graph: Graph, node: Node) -> list[GenericCall]:
+    """The kernels of a node; whatever TVM raises goes through."""
+    module = relax.transform.LegalizeOps()(one_call(graph, node))
     main = module["main"]
     inputs = [name for name in unique(node.inputs) if name not in graph.constants]
     names: dict[Any, Any] = dict(zip(main.params, inputs, strict=True))  # Relax variable -> name or names
@@ -96,7 +103,7 @@ def one_call(graph: Graph, node: Node) -> tvm.IRModule:
         if name not in graph.constants
     }
     values = iter(
-        [variables[name] if name in variables else relax.const(graph.constants[name]) for name in node.inputs]
+        [variables[name] if name in variables else constant(graph.constants[name]) for name in node.inputs]
     )
     arguments = [_rebuilt(argument, values) for argument in node.call.args]
     if "function" in node.attrs:  # already lowered by the frontend
@@ -107,6 +114,11 @@ def one_call(graph: Graph, node: Node) -> tvm.IRModule:
             result = builder.emit_output(builder.emit(call))
         builder.emit_func_output(result)
     return builder.get()
+
+
+def constant(array: np.ndarray) -> Any:
+    """A literal of the array's own dtype: without one, Relax makes int64 to int32 and float64 to float32."""
+    return relax.const(array, str(array.dtype))
 
 
 def _rebuilt(argument: Any, values: Any) -> Any:

@@ -12,8 +12,9 @@ from tsm_edge.manifest import ModelInfo, WeightsInfo
 from tsm_edge.onnx_meta import OnnxMeta
 from tsm_edge.signature import Signature, StatePair, TensorSpec
 
-from . import importer, preprocessing, tails
+from . import importer, onnx_import, preprocessing, tails
 from .graph import Graph
+from .onnx_import import frontend
 from .pipeline import Network
 
 
@@ -41,25 +42,18 @@ def onnx_file(
     pictures: preprocessing.Given = preprocessing.NOTHING,
 ) -> Network:
     """An ONNX file; pairs, labels and preprocessing come from the arguments or from the file's own metadata."""
-    file = read_onnx(path)
-    meta = OnnxMeta.from_props({entry.key: entry.value for entry in file.metadata_props})
-    signature = onnx_signature(file, states or (meta.states if meta else ()))
+    prepared = read_onnx(path)
+    meta = OnnxMeta.from_props(prepared.metadata)
+    signature = onnx_signature(prepared.model, states or (meta.states if meta else ()))
     classes = signature.outputs[0].shape[-1]
     names = _labels(labels, meta, classes)
     note = f"from {path.name}" + (f": {meta.weights.note}" if meta else "")
     weights = WeightsInfo("onnx", note, external_data.digest(path))
     info = ModelInfo(meta.model if meta else path.stem, meta.parameters if meta else {}, weights, "onnx")
     decided = preprocessing.decide(signature.inputs[0], pictures, meta.preprocess if meta else None)
-    scores = tails.scores_kind(file, signature.outputs[0].name, shapes_of(file).get)
+    scores = tails.scores_kind(prepared.model, signature.outputs[0].name, prepared.values.known_shape)
     notes = (decided.text, f"scores: {scores}, {tails.WHY[scores]}")
-    return Network(info, lambda: load_onnx(file, signature), names, decided.preprocess, scores, notes)
-
-
-def shapes_of(file: Any) -> dict[str, tuple[int, ...]]:
-    """The static shapes that a file with inferred shapes tells, by the name of the value."""
-    graph = file.graph
-    dims = {v.name: v.type.tensor_type.shape.dim for v in (*graph.input, *graph.output, *graph.value_info)}
-    return {name: tuple(dim.dim_value for dim in shape) for name, shape in dims.items()}
+    return Network(info, lambda: load_onnx(prepared, signature), names, decided.preprocess, scores, notes)
 
 
 def _labels(given: Sequence[str] | None, meta: OnnxMeta | None, classes: int) -> tuple[str, ...]:
@@ -73,8 +67,8 @@ def _labels(given: Sequence[str] | None, meta: OnnxMeta | None, classes: int) ->
         raise kind(error.what, found=error.found, allowed=error.allowed, hint=hint) from error
 
 
-def read_onnx(path: Path) -> Any:
-    """Read and check an ONNX file."""
+def read_onnx(path: Path) -> onnx_import.Prepared:
+    """Read, check and prepare an ONNX file."""
     import onnx
 
     if not path.is_file():
@@ -85,30 +79,12 @@ def read_onnx(path: Path) -> Any:
     try:
         file = onnx.load(str(path))
         onnx.checker.check_model(file)
-        check_operators(file)
-        return onnx.shape_inference.infer_shapes(file, strict_mode=True)
-    except ImportFailed:
-        raise
     except Exception as error:  # protobuf, checker and I/O errors have no common base
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise ImportFailed(
             f"'{path}' is not a valid ONNX file.", found=reason, allowed="a checked ONNX model"
         ) from error
-
-
-def check_operators(file: Any) -> None:
-    """Every operator must be one that TVM's frontend reads; the first that is not is named with its node."""
-    from tvm.relax.frontend.onnx import onnx_frontend
-
-    known = onnx_frontend._get_convert_map()
-    for node in file.graph.node:
-        if node.op_type not in known or node.domain not in ("", "ai.onnx"):
-            raise ImportFailed(
-                f"Operator '{node.op_type}' of node '{node.name or node.output[0]}' is not supported.",
-                found=f"{node.domain or 'ai.onnx'}.{node.op_type}",
-                allowed="operators of TVM's ONNX frontend",
-                hint="replace it in the network, or compute it outside",
-            )
+    return onnx_import.prepare(file)
 
 
 def onnx_signature(file: Any, pairs: Sequence[tuple[str, str]]) -> Signature:
@@ -164,36 +140,24 @@ def spec_of(value: Any) -> TensorSpec:
     import onnx
 
     kind = value.type.tensor_type
-    dims = [dim.dim_value if dim.HasField("dim_value") else 0 for dim in kind.shape.dim]
-    if 0 in dims or not dims:
-        raise ImportFailed(
-            f"'{value.name}' has no static shape.",
-            found=str(dims),
-            allowed="fixed extents",
-            hint="export the network for one frame size, batch 1",
-        )
+    shape = onnx_import.batch.static_shape(value)
     dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
     if dtype != "float32":
         raise ImportFailed(f"'{value.name}' is not float32.", found=dtype, allowed="float32")
-    return TensorSpec(value.name, tuple(dims))
+    return TensorSpec(value.name, shape)
 
 
-def load_onnx(file: Any, signature: Signature) -> Graph:
-    """Import through Relax; ImportFailed names an unsupported operator and its node."""
+def load_onnx(prepared: onnx_import.Prepared, signature: Signature) -> Graph:
+    """Import through Relax; ImportFailed names an operator that cannot be had and its node."""
     import onnx
-    from tvm.relax.frontend.onnx import from_onnx as relax_from_onnx
 
-    try:
-        module = relax_from_onnx(file, keep_params_in_input=False)
-    except Exception as error:  # the frontend raises anything from assertion to AttributeError
-        raise ImportFailed(
-            "TVM cannot import this ONNX file.", found=f"{type(error).__name__}: {error}"[:300]
-        ) from error
+    file = prepared.model
+    module = frontend.import_model(file, prepared.values)
     constants = {tensor.name: tensor for tensor in file.graph.initializer}
     arrays = {
         node.name or node.output[0]: onnx.numpy_helper.to_array(constants[node.input[1]])
         for node in file.graph.node
         if len(node.input) > 1 and node.input[1] in constants
     }
-    inputs = [value.name for value in file.graph.input if value.name not in constants]
+    inputs = [value.name for value in file.graph.input]
     return importer.from_relax(module, signature, inputs, [value.name for value in file.graph.output], arrays)
