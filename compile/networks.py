@@ -82,7 +82,10 @@ def read_onnx(path: Path) -> onnx_import.Prepared:
     except Exception as error:  # protobuf, checker and I/O errors have no common base
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise ImportFailed(
-            f"'{path}' is not a valid ONNX file.", found=reason, allowed="a checked ONNX model"
+            f"'{path}' is not a valid ONNX file.",
+            found=reason,
+            allowed="a checked ONNX model",
+            hint="export the network again",
         ) from error
     return onnx_import.prepare(file)
 
@@ -107,6 +110,7 @@ def onnx_signature(file: Any, pairs: Sequence[tuple[str, str]]) -> Signature:
                 f"The state pair {source}:{result} does not match in shape.",
                 found=f"{inputs[source].shape} and {outputs[result].shape}",
                 allowed="equal shapes",
+                hint="pair each input with the output that becomes it in the next step",
             )
         states.append(StatePair(inputs[source], result))
     taken = {pair.input.name for pair in states}, {pair.output_name for pair in states}
@@ -143,7 +147,12 @@ def spec_of(value: Any) -> TensorSpec:
     shape = onnx_import.batch.static_shape(value)
     dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
     if dtype != "float32":
-        raise ImportFailed(f"'{value.name}' is not float32.", found=dtype, allowed="float32")
+        raise ImportFailed(
+            f"'{value.name}' is not float32.",
+            found=dtype,
+            allowed="float32",
+            hint="cast it inside the network, so that inputs, states and scores are float32",
+        )
     return TensorSpec(value.name, shape)
 
 

@@ -1,8 +1,13 @@
-"""What a bundle is compared with: the network it was compiled from, run by PyTorch (zoo) or ONNX's own evaluator."""
+"""What a bundle is compared with: the network it was compiled from, run by another program.
+
+PyTorch runs a model of the zoo. An ONNX file is run by ONNX Runtime where that is installed, else by ONNX's own
+evaluator, which is slow and not right in every form (it ignores MaxPool's SAME_LOWER, for one).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +19,18 @@ from tsm_edge.signature import TensorSpec
 Step = Callable[[np.ndarray, "list[np.ndarray]"], "tuple[np.ndarray, list[np.ndarray]]"]
 
 
-def step_of(manifest: Manifest, weights: Path | None, averaged: bool | None = None) -> Step:
+@dataclass(frozen=True)
+class Reference:
+    """A step, and the program that computes it."""
+
+    judge: str
+    step: Step
+
+    def __call__(self, frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        return self.step(frame, states)
+
+
+def step_of(manifest: Manifest, weights: Path | None, averaged: bool | None = None) -> Reference:
     """The reference step `(frame, states) -> (scores, next states)` of a bundle.
 
     weights: the checkpoint or ONNX file the bundle was compiled from; checked against the manifest's sha256.
@@ -24,7 +40,7 @@ def step_of(manifest: Manifest, weights: Path | None, averaged: bool | None = No
     if manifest.model.source == "onnx":
         assert weights is not None
         return _onnx_step(manifest, weights)
-    return _torch_step(manifest, weights, averaged)
+    return Reference("PyTorch", _torch_step(manifest, weights, averaged))
 
 
 def _torch_step(manifest: Manifest, weights: Path | None, averaged: bool | None) -> Step:
@@ -44,20 +60,37 @@ def _torch_step(manifest: Manifest, weights: Path | None, averaged: bool | None)
     return step
 
 
-def _onnx_step(manifest: Manifest, path: Path) -> Step:
-    import onnx
-    from onnx.reference import ReferenceEvaluator
-
-    evaluator = ReferenceEvaluator(onnx.load(str(path)))
+def _onnx_step(manifest: Manifest, path: Path) -> Reference:
     signature = manifest.signature
+    judge, run = _onnx_runner(path)
     outputs = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
 
     def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         named = {pair.input.name: state for pair, state in zip(signature.states, states, strict=True)}
-        scores, *after = evaluator.run(outputs, {signature.inputs[0].name: frame, **named})
+        scores, *after = run(outputs, {signature.inputs[0].name: frame, **named})
         return scores, after
 
-    return step
+    return Reference(judge, step)
+
+
+Runner = Callable[[Sequence[str], "dict[str, np.ndarray]"], "list[np.ndarray]"]
+
+
+def _onnx_runner(path: Path) -> tuple[str, Runner]:
+    """A program that runs an ONNX file, and its name."""
+    try:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # its words on what it optimises belong to nobody here
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return "ONNX Runtime", lambda outputs, inputs: list(session.run(list(outputs), inputs))
+    except Exception:  # not installed, or a file that it does not read: its errors have no common base
+        import onnx
+        from onnx.reference import ReferenceEvaluator
+
+        evaluator = ReferenceEvaluator(onnx.load(str(path)))
+        return "ONNX's evaluator", lambda outputs, inputs: list(evaluator.run(list(outputs), inputs))
 
 
 def moving_frames(spec: TensorSpec, count: int, seed: int = 0) -> Iterator[np.ndarray]:

@@ -44,7 +44,7 @@ def verify(
     tolerance: float | None,
     as_json: bool,
 ) -> None:
-    """Compare BUNDLE with PyTorch, number by number.
+    """Compare BUNDLE with PyTorch, or an ONNX file's bundle with ONNX Runtime, number by number.
 
     Runs the bundle over a moving sequence from zero states, here or under an emulator for another CPU, and compares the
     scores and every state of every frame. Exit code 3 when one of them is off.
@@ -52,20 +52,26 @@ def verify(
     check_averaged(averaged, weights)
     manifest = bundle.verify(folder)
     if averaged is not None and manifest.model.source == "onnx":
-        raise UsageError("An ONNX file holds one set of weights.", found="--ema or --no-ema", hint="leave it out")
+        raise UsageError(
+            "An ONNX file holds one set of weights.", found="--ema or --no-ema", hint="leave it out"
+        )
     tolerance = TOLERANCES[manifest.precision] if tolerance is None else tolerance
     from . import reference
     from . import verify as check
 
-    outcome = check.compare(folder, manifest, reference.step_of(manifest, weights, averaged), frames)
+    step = reference.step_of(manifest, weights, averaged)
+    outcome = check.compare(folder, manifest, step, frames)
     wrong = [difference.name for difference in outcome.differences if not difference.within(tolerance)]
     if as_json:
         document = asdict(outcome)
         for entry in document["differences"]:  # JSON has no infinity: null is a difference without a number
             entry |= {key: None for key in ("absolute", "relative") if not isfinite(entry[key])}
-        report.print_json({"bundle": str(folder), "ok": not wrong, "tolerance": tolerance, **document})
+        report.print_json(
+            {"bundle": str(folder), "ok": not wrong, "tolerance": tolerance, "judge": step.judge, **document}
+        )
     else:
-        say(f"{manifest.model.name} for {manifest.target.name}, {frames} frames on {outcome.where}")
+        where = f"{frames} frames on {outcome.where}, judged by {step.judge}"
+        say(f"{manifest.model.name} for {manifest.target.name}, {where}")
         report.print_table(
             ("output", "shape", "max difference", "relative", ""),
             [

@@ -40,6 +40,9 @@ def import_model(model: Any, values: Values) -> Any:
             warnings.simplefilter("ignore")  # of names that it changes
             module = importer.from_onnx(model.graph, version_of(model))
     except Exception as error:  # the frontend raises anything from assertion to AttributeError
+        with contextlib.suppress(Exception):  # TVM writes a warning for every block that stays open
+            while True:
+                importer.bb._end_block()
         raise unreadable(current, error) from error
     compare(model, values, importer._nodes)
     return module

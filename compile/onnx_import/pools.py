@@ -36,6 +36,14 @@ def explicit_pads(node: Any, values: Values) -> list[Any] | None:
     kernel = attrs.get("kernel_shape") or list(values.shape(node.input[1])[2:])
     pads = [0] * (2 * len(sizes))
     if mode != "VALID":
+        if node.op_type != "Conv" and any(step != 1 for step in attrs.get("dilations", ones)):
+            raise refusal(  # ONNX counts the dilation among what is padded for, ONNX Runtime does not
+                node,
+                "is padded in a way that programs disagree on",
+                f"{mode} with dilations {attrs['dilations']}",
+                "auto_pad without dilations",
+                "export it with pads in the place of auto_pad",
+            )
         lower = mode == "SAME_LOWER"
         pads = same_pads(sizes, kernel, attrs.get("strides", ones), attrs.get("dilations", ones), lower)
     return [with_attributes(without(node, "auto_pad"), pads=pads, kernel_shape=kernel)]

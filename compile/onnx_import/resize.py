@@ -37,24 +37,26 @@ class Axis:
     end: float = 1.0
 
     def coordinates(self, mode: str) -> np.ndarray:
-        """Where each output lies in the input, float64 [after]."""
-        x = np.arange(self.after, dtype=np.float64)
-        before, after, scale = self.before, self.after, self.scale
+        """Where each output lies in the input, float32 [after], with float32 rounding as ONNX Runtime has it."""
+        x = np.arange(self.after, dtype=np.float32)
+        scale, half = np.float32(self.scale), np.float32(0.5)
+        before, after = np.float32(self.before), np.float32(self.after)
+        start, end = np.float32(self.start), np.float32(self.end)
         if mode == "asymmetric":
             return x / scale
         if mode == "align_corners":
-            return np.zeros(1) if after == 1 else x * (before - 1) / (after - 1)
+            return np.zeros(1, np.float32) if after == 1 else x * (before - 1) / (after - 1)
         if mode == "pytorch_half_pixel":
-            return (x + 0.5) / scale - 0.5 if after > 1 else np.zeros(1)
+            return (x + half) / scale - half if after > 1 else np.zeros(1, np.float32)
         if mode == "tf_half_pixel_for_nn":
-            return (x + 0.5) / scale
+            return (x + half) / scale
         if mode == "half_pixel_symmetric":
-            return before / 2 * (1 - after / (scale * before)) + (x + 0.5) / scale - 0.5
+            return before / 2 * (1 - after / (scale * before)) + (x + half) / scale - half
         if mode == "tf_crop_and_resize":
             if after == 1:
-                return np.full(1, 0.5 * (self.start + self.end) * (before - 1))
-            return (self.start + x * (self.end - self.start) / (after - 1)) * (before - 1)
-        return (x + 0.5) / scale - 0.5
+                return np.full(1, half * (start + end) * (before - 1))
+            return start * (before - 1) + x * (end - start) * (before - 1) / (after - 1)
+        return (x + half) / scale - half
 
 
 def sizes_of(node: Any, values: Values) -> list[Axis] | None:

@@ -64,7 +64,10 @@ def settle(output: Any, values: Values) -> None:
     declared = output.type.tensor_type
     if output.name not in values.types:
         raise ImportFailed(
-            f"Output '{output.name}' is computed by no node.", found=output.name, allowed="results of nodes"
+            f"Output '{output.name}' is computed by no node.",
+            found=output.name,
+            allowed="results of nodes",
+            hint="export the network again",
         )
     inferred = values.types[output.name].tensor_type
     known = [dim.dim_value if dim.HasField("dim_value") else None for dim in declared.shape.dim]
@@ -114,7 +117,10 @@ class _Walk:
 
         if len(self.kept) > limits.NODES:
             raise ImportFailed(
-                "The network has too many nodes.", found=f"more than {limits.NODES}", allowed=limits.NODES
+                "The network has too many nodes.",
+                found=f"more than {limits.NODES}",
+                allowed=limits.NODES,
+                hint="export one frame without unrolled loops",
             )
         copy = onnx.NodeProto()
         copy.CopyFrom(node)

@@ -46,7 +46,7 @@ def test_a_good_bundle(local_bundle: Path) -> None:
     result = run(local_bundle, *FRAMES)
     assert result.exit_code == 0, result.output
     first, head, *rows, best, following = result.stdout.splitlines()
-    assert first == f"{manifest.model.name} for local, 3 frames on this machine"
+    assert first == f"{manifest.model.name} for local, 3 frames on this machine, judged by PyTorch"
     assert head.split() == ["output", "shape", "max", "difference", "relative"]
     assert [row.partition("  ")[0] for row in rows] == names(manifest)
     assert {row.split()[-1] for row in rows} == {"ok"}
