@@ -42,6 +42,13 @@ def with_attributes(node: Any, **values: Any) -> Any:
     return copy
 
 
+def with_inputs(node: Any, names: list[str]) -> Any:
+    """A copy of a node with other inputs."""
+    copy = without(node)
+    copy.input[:] = names
+    return copy
+
+
 class Builder:
     """Nodes in the place of one: they bear its name with a number, so that messages still point to it."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .nodes import Builder, attributes, inputs
+from .nodes import Builder, attributes, inputs, with_inputs
 from .values import Values, refusal
 
 HANDLED = {
@@ -87,6 +87,9 @@ def sizes_of(node: Any, values: Values) -> list[Axis] | None:
 
 def rewrite(node: Any, values: Values) -> list[Any] | None:
     """A Resize that the frontend reads as ONNX means it stays; any other becomes matrices, nearest becomes Gather."""
+    empty = [bool(name) and values.is_constant(name) and 0 in values.shape(name) for name in node.input]
+    if any(empty):  # how operator set 11 leaves an input out
+        return [with_inputs(node, ["" if drop else name for name, drop in zip(node.input, empty)])]
     table = sizes_of(node, values)
     if table is None:
         raise refusal(
