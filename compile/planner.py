@@ -68,6 +68,7 @@ def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
             "The network does not look at its frame.",
             found=f"input '{graph.signature.inputs[0].name}' is unused",
             allowed="an input that decides the scores",
+            hint="export the network so that its scores are computed from the frame",
         )
     values = {name: describe(graph, lowered, name) for name in spans if name not in tensors}
     sizes = {name: prod(shape) * ITEM_BYTES[dtype] for name, (shape, dtype) in values.items()}

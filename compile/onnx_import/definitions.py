@@ -24,7 +24,10 @@ def normalises_all(node: Any, values: Values) -> bool:
 
 #: in the frontend, but read as another operator of that name, or wrong where the condition holds
 EXPANDED: dict[str, tuple[str, Callable[[Any, Values], bool]]] = {
-    "Attention": ("always: the frontend has Microsoft's operator of that name", lambda node, values: True),
+    "Attention": (
+        "but for one with a causal mask that shows its products: programs differ in what hides them",
+        lambda node, values: len(node.output) < 4 or not attributes(node).get("is_causal", 0),
+    ),
     "LayerNormalization": (
         "with a second or third output, or over all axes",
         lambda node, values: len([name for name in node.output if name]) > 1 or normalises_all(node, values),

@@ -67,7 +67,7 @@ def sizes_of(node: Any, values: Values) -> list[Axis] | None:
     crop = values.array(roi) if attrs.get("coordinate_transformation_mode") == "tf_crop_and_resize" else None
     table: list[Axis] = [Axis(extent, extent, 1.0) for extent in shape]
     given = values.array(sizes if sizes else scales)
-    if given is None or len(given) != len(axes):
+    if given is None or len(given) != len(axes) or (crop is None and crops(attrs)):
         return None
     factors = [float(np.float32(value)) for value in given]
     results = [floor(np.float32(shape[axis]) * np.float32(f)) for axis, f in zip(axes, factors)]
@@ -99,6 +99,8 @@ def rewrite(node: Any, values: Values) -> list[Any] | None:
             "constant scales or sizes",
         )
     attrs = attributes(node)
+    mode = attrs.get("coordinate_transformation_mode", "half_pixel")
+    refuse_doubtful(node, mode, table)
     if any(axis.after < 1 for axis in table):
         raise refusal(
             node, "gives an empty image", str([axis.after for axis in table]), "extents of 1 and above"
@@ -131,6 +133,24 @@ def rewrite(node: Any, values: Values) -> list[Any] | None:
     if crops(attrs):
         value = fill_outside(build, value, table, attrs)
     return build.end(value)
+
+
+def refuse_doubtful(node: Any, mode: str, table: list[Axis]) -> None:
+    """ImportFailed for the form that ONNX Runtime scales to the rounded size, and ONNX's evaluator to the exact one."""
+    whole = is_sized(node) or all(axis.before * axis.scale == axis.after for axis in table)
+    if mode == "align_corners" and not whole:
+        raise refusal(
+            node,
+            "is scaled in a way that programs disagree on",
+            "align_corners with scales that leave a rest",
+            "sizes, or scales that give whole sizes",
+            "export it with sizes: interpolate(size=...) in the place of scale_factor",
+        )
+
+
+def is_sized(node: Any) -> bool:
+    """Whether a Resize gives sizes in the place of scales."""
+    return bool(inputs(node, 4)[3])
 
 
 def crops(attrs: dict[str, Any]) -> bool:
