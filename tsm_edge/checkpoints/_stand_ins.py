@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 import re
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -88,7 +89,12 @@ def load(path: Path, kind: str) -> Any:
         allowed: list[Any] = [(form, name) for name, form in forms.items()]
         try:
             # opened here: given a path, torch reads what it takes the ending to mean
-            with path.open("rb") as file, torch.serialization.safe_globals(allowed):
+            with (
+                path.open("rb") as file,
+                torch.serialization.safe_globals(allowed),
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("ignore")  # on pickle protocols and storages: nothing that a user could mend
                 return torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             if not _filled_otherwise(str(error), forms):

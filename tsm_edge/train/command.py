@@ -250,7 +250,7 @@ def _report(result: Any, asked: Request, model: str, held_out: Store) -> None:
     chance = is_chance(best["top1"], held_out)
     if chance:
         say(
-            f"warning: {best['top1']:.1%} of {len(held_out)} held-out clips is no better than guessing "
+            f"warning: {best['top1']:.1%} of {len(held_out)} held-out clips cannot be told from guessing "
             f"({expected:.1%}): train longer (--epochs), begin with trained weights (--init), or record more clips",
             err=True,
         )
