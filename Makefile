@@ -39,6 +39,7 @@ abuse: $(VENV)/test.stamp $(VENV)/emulators.stamp
 	for target in $(FUZZ_TARGETS); do \
 	  $(BIN)/python tests/helpers/fuzz_lab.py $$target $(FUZZ_RUNS) --corpus out/fuzz/$$target || exit 1; done
 	cd tests && TSM_ABUSE_MANIFESTS=200000 $(abspath $(BIN))/pytest -q abuse/test_manifest_readers.py
+	cd tests && TSM_ABUSE_FILES=20000 $(abspath $(BIN))/pytest -q abuse/test_foreign_files.py
 	cd tests && TSM_ABUSE_NETWORKS=1000 $(abspath $(BIN))/pytest -q foreign/test_random_networks.py
 	cd tests && for program in $(DISK_PROGRAMS); do $(abspath $(BIN))/python abuse/$$program.py --long || exit 1; done
 
