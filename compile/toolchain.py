@@ -35,6 +35,8 @@ BLOB_S = """.section .rodata.{symbol},"a",%progbits
 {symbol}:
 .incbin "{symbol}.bin"
 """
+#: what a library offers: the names of tsm_edge.h, and none of those that a code generator adds
+EXPORTS = "{ global: tsm_*; local: *; };\n"
 STACK_S = '.section .note.GNU-stack,"",%progbits\n'
 VERSION = f'-DTSM_VERSION="{__version__}"'
 #: at a time; zig takes 60 to 200 MB for each
@@ -73,6 +75,7 @@ def _link(code: Code, weights: bytes, plan_c: str, target: EdgeTarget, cc: Seque
         for source in {*library, *command, *headers}:
             (folder / source.name).write_bytes(source.read_bytes())
         (folder / "plan.c").write_text(plan_c, encoding="utf-8")
+        (folder / "exports.map").write_text(EXPORTS)
         (folder / "blobs.S").write_text("".join(BLOB_S.format(symbol=symbol) for symbol in blobs) + STACK_S)
         files = {f"{symbol}.bin": data for symbol, data in blobs.items()} | code.objects
         for file, data in files.items():
@@ -95,9 +98,14 @@ def _shared(compiler: Compiler, library: list[str], command: list[str], code: Co
         *objects,
         *code.objects,
         "-Wl,-soname,libtsm.so",
+        # A call of a public function from within is this library's, whatever other bundle the process has loaded first.
+        "-Wl,-Bsymbolic",
+        "-Wl,--version-script=exports.map",
         "-Wl,--gc-sections",
         "-Wl,--build-id=none",
         "-Wl,-z,now",
+        # A GPU's driver stays loaded for good, and so must the handler that waits for it at exit (gpu_process.c).
+        *(["-Wl,-z,nodelete"] if "dl" in code.libraries else []),
         "-s",
         *compiler.libraries(code.libraries),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,16 @@ def test_weights_stay_out_of_the_cache_of_the_compiler(
     kept = [file.stat().st_size for file in cache.rglob("*.o")]
     assert (folder / "blobs.S.o").stat().st_size > 64 * KIB
     assert kept and max(kept) < 64 * KIB
+
+
+def test_a_library_calls_its_own_functions_and_offers_no_others(local_bundle: Path) -> None:
+    """Two bundles in one process: the first one's public functions must not take the place of the second one's."""
+    library = str(local_bundle / "libtsm.so")
+    dynamic = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True).stdout
+    assert "SYMBOLIC" in dynamic
+    symbols = subprocess.run(["nm", "-D", library], capture_output=True, text=True, check=True).stdout
+    lines = [line.split() for line in symbols.splitlines()]
+    defined = {line[-1] for line in lines if len(line) == 3}
+    undefined = {line[-1] for line in lines if len(line) == 2}
+    assert "tsm_open" in defined and all(name.startswith("tsm_") for name in defined), defined
+    assert not [name for name in undefined if name.startswith("tsm_")]

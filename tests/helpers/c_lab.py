@@ -15,7 +15,7 @@ import pytest
 
 #: where the plans and the programs of the tests are
 HERE = Path(__file__).resolve().parents[1] / "runtime"
-SHARED = ("-shared", "-fPIC", "-fvisibility=hidden")
+SHARED = ("-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-Bsymbolic")
 #: the sources of runtime/ that a GPU bundle has; plan_gpu.h says so
 OF_BOTH = (
     *("checks", "cpu", "decision", "feed", "guard", "image", "message", "placement", "resample", "sampler"),

@@ -4,7 +4,9 @@
  * answers with an error code, OpenCL drivers wait for a thread that does not exist.
  *
  * A process that ends takes its driver down while other threads may be in a call. What this library registers with
- * atexit once the driver is loaded runs before the driver's own handlers, and waits there for the calls under way. */
+ * atexit once the driver is loaded runs before the driver's own handlers, and waits there for the calls under way. Not
+ * every linker's startup code takes a handler back at dlclose, so a GPU bundle's library is never unloaded: it is linked
+ * with -z nodelete. */
 #define _POSIX_C_SOURCE 200809L
 #include "gpu_process.h"
 
