@@ -1,7 +1,7 @@
 # make demo    compile the default bundle and run it on a clip; writes out/demo.mp4
 # make test    everything that CI checks: the installed wheel against ruff, mypy and pytest
-# make abuse   the long forms of tests/abuse: fuzzing, mutated manifests, full disks, kills, random
-#              networks; hours, docs/reliability.md has the figures
+# make abuse   the long forms of tests/abuse: fuzzing, mutated manifests, full disks, kills, soak,
+#              random networks; hours, docs/reliability.md has the figures
 # make lint    ruff and mypy alone
 # make bench   the side-by-side measurements; JSON files in out/
 #
@@ -42,6 +42,7 @@ abuse: $(VENV)/test.stamp $(VENV)/emulators.stamp
 	cd tests && TSM_ABUSE_FILES=20000 $(abspath $(BIN))/pytest -q abuse/test_foreign_files.py
 	cd tests && TSM_ABUSE_NETWORKS=1000 $(abspath $(BIN))/pytest -q foreign/test_random_networks.py
 	cd tests && for program in $(DISK_PROGRAMS); do $(abspath $(BIN))/python abuse/$$program.py --long || exit 1; done
+	cd tests && TSM_ABUSE_STEPS=1000000 $(abspath $(BIN))/pytest -q -s abuse/test_soak.py
 
 # mypy reads the installed wheel: in the checkout three of its packages stand elsewhere (see pyproject.toml).
 lint: $(VENV)/test.stamp

@@ -24,7 +24,7 @@ char stand_in_misuse[256];
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Where a real driver waits for ever or crashes: in a child of the process that loaded it, and once it has gone down. */
+/* Where a real driver waits for ever or crashes: in a child of the process that loaded it, and once it is down. */
 static pid_t loaded_by;
 static volatile int gone;
 
