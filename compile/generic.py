@@ -9,6 +9,7 @@ import numpy as np
 import tvm
 from tvm import relax, s_tir, tirx
 from tvm.s_tir.stmt import SBlock, SBlockRealize
+from tvm_ffi import structural_map
 
 from tsm_edge.errors import ImportFailed
 
@@ -146,11 +147,26 @@ def _call(module: Any, binding: Any, names: dict[Any, Any], prefix: str) -> Gene
     outputs = [Tensor(f"{prefix}_t{i}", extents(t.shape.values), str(t.dtype)) for i, t in enumerate(types)]
     results = [tensor.name for tensor in outputs]
     names[binding.var] = results if isinstance(kind, relax.TupleType) else results[0]
-    primitive, buffers = hoist_workspaces(module[function])
+    primitive, buffers = hoist_workspaces(keep_nan(module[function]))
     workspaces = [
         Tensor(f"{prefix}_w{i}", extents(b.ty.shape), str(b.ty.dtype)) for i, b in enumerate(buffers)
     ]
     return GenericCall(raw_pointers(primitive), (*tensors, *outputs, *workspaces), len(tensors), constants)
+
+
+def keep_nan(function: tirx.PrimFunc) -> tirx.PrimFunc:
+    """Make every maximum and minimum NaN where an operand is, as their operators say; TVM's own may drop it."""
+
+    def rewritten(node: Any) -> Any:
+        if not str(node.ty.dtype).startswith("float"):
+            return node
+        beats = (lambda a, b: a > b) if isinstance(node, tirx.Max) else (lambda a, b: a < b)
+        first, second = (node.b, node.a) if isinstance(node.a, tirx.FloatImm) else (node.a, node.b)
+        if isinstance(second, tirx.FloatImm):
+            return tirx.Select(beats(second, first), second, first)
+        return tirx.Select(tirx.isnan(first), first, tirx.Select(beats(first, second), first, second))
+
+    return structural_map(function, ((tirx.Max, tirx.Min), rewritten))
 
 
 def extents(values: Any) -> tuple[int, ...]:

@@ -7,6 +7,8 @@ the helpers in the prelude of its source (`families/cuda.py`, `families/opencl.p
 
     tsm_load<n><t>(registers, global)    tsm_store<n><t>(global, registers)    t: h is IEEE binary16, f is binary32
     tsm_take<n>(registers, shared)       tsm_put<n>(shared, registers)
+    tsm_at_least(value, bound)  tsm_at_most(value, bound)  tsm_larger(a, b)     these keep NaN
+    tsm_lowest()                         minus infinity
 
 so that 16-bit storage needs no 16-bit type, which OpenCL 1.2 devices may lack.
 """
@@ -128,13 +130,27 @@ def fill(values: Buffer, at: int, count: int, value: float) -> None:
 
 
 def clamp(values: Buffer, at: int, count: int, low: float | None, high: float | None) -> None:
-    """Limit values[at : at + count]; None leaves that side open."""
+    """Limit values[at : at + count]; None leaves that side open. NaN stays NaN."""
     for index in range(at, at + count):
         value = values[index]
-        value = value if low is None else tirx.max(value, tirx.const(low, FLOAT))
-        value = value if high is None else tirx.min(value, tirx.const(high, FLOAT))
+        value = value if low is None else _pure("tsm_at_least", value, tirx.const(low, FLOAT))
+        value = value if high is None else _pure("tsm_at_most", value, tirx.const(high, FLOAT))
         if low is not None or high is not None:
             assign(values, index, value)
+
+
+def larger(first: Expr, second: Expr) -> Expr:
+    """The maximum, NaN where either is."""
+    return _pure("tsm_larger", first, second)
+
+
+def lowest() -> Expr:
+    """Minus infinity, which TVM spells with headers that our sources do not include."""
+    return _pure("tsm_lowest")
+
+
+def _pure(name: str, *arguments: Expr) -> Expr:
+    return tirx.call_pure_extern(FLOAT, name, *arguments)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class Machine:
     by_lane: bool  # NEON multiplies by an element of a vector, so k is unrolled by the vector length
     pairs: bool  # whether one instruction loads two neighbouring vectors sooner than two would
     fused: bool  # the code generator needs to be asked for FMAs
-    clamp: tuple[str, str] | None  # LLVM's names of vector maximum and minimum; None: compare and select
+    clamp: tuple[str, str] | None  # LLVM's names of vector maximum and minimum; None: compare and select; see tir.clip
     index: str  # integer type of a pointer
     l2_bytes: int
     own_l2: bool  # whether walking an image in quarters, which stay in one core's cache, was seen to pay

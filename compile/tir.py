@@ -143,20 +143,29 @@ def loop(begin: Expr, end: Expr) -> Iterator[Expr]:
 def clip(
     value: Expr, low: float | None, high: float | None, lanes: int, names: tuple[str, str] | None
 ) -> Expr:
-    """Clamp to [low, high]; None leaves that side open.
+    """Clamp to [low, high]; None leaves that side open. NaN stays NaN.
 
-    names: LLVM's vector maximum and minimum where compare-and-select, TVM's own form, is not one instruction.
+    names: LLVM's vector maximum and minimum of NEON, which keep NaN. Without them compare-and-select, with the bound
+    where the comparison holds: x86's `maxps bound, value` then gives its second operand, the value, where that is NaN.
     """
-    for bound, plain, index in ((low, tirx.max, 0), (high, tirx.min, 1)):
+    for bound, index in ((low, 0), (high, 1)):
         if bound is None:
             continue
-        if names is None or lanes == 1:
-            value = plain(value, constant(bound, lanes))
+        limit = constant(bound, lanes)
+        if names is not None and lanes > 1:
+            value = tirx.call_llvm_pure_intrin(f"{FLOAT}x{lanes}", names[index], value, limit)
         else:
-            value = tirx.call_llvm_pure_intrin(
-                f"{FLOAT}x{lanes}", names[index], value, constant(bound, lanes)
-            )
+            value = bind(value)
+            value = tirx.Select(value > limit if index else value < limit, limit, value)
     return value
+
+
+def larger(first: Expr, second: Expr, lanes: int, names: tuple[str, str] | None) -> Expr:
+    """The maximum, NaN where either is; both are read twice without `names` (see clip)."""
+    if names is not None and lanes > 1:
+        return tirx.call_llvm_pure_intrin(f"{FLOAT}x{lanes}", names[0], first, second)
+    # One `maxps` gives the second operand where either is NaN; what is left is NaN in the first one alone.
+    return tirx.Select(tirx.isnan(first), first, tirx.Select(first > second, first, second))
 
 
 def branch(

@@ -17,8 +17,11 @@ from tsm_edge.target import EdgeTarget
 
 STREAM = 8.0  # bytes per cycle from memory where a detected machine tells neither clock nor bandwidth
 
-#: LLVM turns compare-and-select into one instruction everywhere but on 32-bit ARM
-CLAMP = {"armv7l": ("llvm.arm.neon.vmaxs", "llvm.arm.neon.vmins")}
+#: the maximum and minimum that keep NaN; of compare-and-select LLVM makes three instructions on ARM, one on x86
+CLAMP = {
+    "armv7l": ("llvm.arm.neon.vmaxs", "llvm.arm.neon.vmins"),
+    "aarch64": ("llvm.aarch64.neon.fmax", "llvm.aarch64.neon.fmin"),
+}
 
 NO_PAIRS = "+disable-ldp"  # LLVM's feature of a target that loads two vectors no sooner with one instruction
 

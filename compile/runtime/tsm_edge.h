@@ -11,6 +11,9 @@
  * Exit: nothing needs to be freed. A GPU bundle waits at exit for the step under way, 5 seconds at most, before its
  * driver goes down; a step that begins later is refused with TSM_E_DEVICE.
  *
+ * Several bundles in one program: open each library by its path with dlopen (RTLD_LOCAL), and take its functions with
+ * dlsym; they share nothing. Only one bundle can be linked, as libtsm.so or libtsm.a: all have these same names.
+ *
  * Time belongs to the model: it learned how much happens between two of its frames, so it must step `rate_fps` times a
  * second, whatever the camera delivers. A sampler says for each frame, by its time stamp, how many steps it is worth.
  * A decision turns the flickering scores into an answer that changes when the gesture does.
@@ -174,7 +177,10 @@ TSM_API void tsm_stream_free(tsm_stream *stream);
 TSM_API tsm_status tsm_step_image(tsm_stream *stream, const tsm_image *image);
 
 /* One step from a preprocessed frame: `count` = channels * height * width float32 in NCHW order. Never
- * allocates. NaN and infinities are computed with, not refused; tsm_reset clears states that caught one. */
+ * allocates. NaN and infinities are computed with, not refused. NaN passes through every clamp, ReLU and maximum: all
+ * that depends on it is NaN, the scores too. An infinity is clamped as any number, or becomes NaN, where a schedule
+ * multiplies it with zeros or takes differences (Winograd's transforms, tiles on a GPU). States keep NaN until
+ * tsm_reset. */
 TSM_API tsm_status tsm_step_tensor(tsm_stream *stream, const float *nchw, size_t count);
 
 /* Sets every state to zero, as in a new stream. The scores keep their values. */

@@ -1,4 +1,4 @@
-"""Windowed maximum on a CPU: one work item per output row, vectors along the channels.
+"""Windowed maximum on a CPU: one work item per output row, vectors along the channels. NaN in a window is its maximum.
 
 Taps outside the image are left out at compile time for the columns (as in the convolution) and by the loop's bounds for
 the rows; every window has at least one tap inside. The epilogue writes the next state where the shift asks for it.
@@ -7,8 +7,6 @@ the rows; every window has at least one tap inside. The epilogue writes the next
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from tvm import tirx
 
 from tsm_edge.compile import tir
 from tsm_edge.compile.epilogue import Epilogue, keep, write
@@ -21,7 +19,7 @@ from ._rule import Kernel
 from ._windows import XTile, cut_row, valid, vertical_taps
 
 FAMILY = "cpu"
-LOWEST = -3.4028234663852886e38
+LOWEST = float("-inf")
 CASES = (
     MaxPool(14, 12, 16, (3, 3), (2, 2), (1, 1, 1, 1), fold_out=2),
     MaxPool(7, 5, 19, (3, 3), (2, 2), (0, 0, 1, 1)),
@@ -73,15 +71,16 @@ def _pixel(
     whole = op.channels // machine.lanes
     if whole:
         with tir.loop(0, whole) as c:
-            _vector(op, conv, cut, buffers, y, column, c * machine.lanes, machine.lanes)
+            _vector(op, conv, cut, machine, buffers, y, column, c * machine.lanes, machine.lanes)
     for offset, lanes in tir.vectors(op.channels - whole * machine.lanes, machine.lanes):
-        _vector(op, conv, cut, buffers, y, column, whole * machine.lanes + offset, lanes)
+        _vector(op, conv, cut, machine, buffers, y, column, whole * machine.lanes + offset, lanes)
 
 
 def _vector(
     op: MaxPool,
     conv: Conv,
     cut: XTile,
+    machine: Machine,
     buffers: dict[str, Buffer],
     y: Expr,
     column: Expr,
@@ -96,8 +95,8 @@ def _vector(
             if cut.border and not valid(conv, column, kx):
                 continue
             pixel = (top + ky) * op.width + column * op.stride[1] - op.pad[1] + kx
-            value = tir.load(buffers["x"], pixel * op.channels + channel, lanes)
-            tir.store(best, 0, tirx.max(tir.load(best, 0, lanes), value), lanes)
+            value = tir.bind(tir.load(buffers["x"], pixel * op.channels + channel, lanes))
+            tir.store(best, 0, tir.larger(tir.load(best, 0, lanes), value, lanes, machine.clamp), lanes)
     pixel = y * conv.out_width + column
     epilogue = Epilogue(
         buffers["y"], Layout.by_pixel(op.channels), state=buffers.get("next"), fold=op.fold_out

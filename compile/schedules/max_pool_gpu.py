@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from tsm_edge.compile import gpu_operands, gpu_tiling
 from tsm_edge.compile import gpu_tir as gpu
 from tsm_edge.compile.gpu_tiling import Machine, Window
@@ -20,7 +18,6 @@ from . import _gpu
 from .depthwise_gpu import each_input, each_item, each_output, launch_of
 
 FAMILY = "gpu"
-LOWEST = -3.4028234663852886e38
 CASES = (
     MaxPool(14, 12, 16, (3, 3), (2, 2), (1, 1, 1, 1), fold_out=2),
     MaxPool(7, 5, 19, (3, 3), (2, 2), (0, 0, 1, 1)),
@@ -59,7 +56,8 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> _gpu.Kernel:
     def body(memory: dict[str, Memory], thread: Expr, group: tuple[Expr, Expr, Expr]) -> None:
         def work(y: Expr, x: Expr, channel: Expr) -> None:
             best, value = gpu.registers(window.rows * window.columns * lanes), gpu.registers(lanes)
-            gpu.fill(best, 0, window.rows * window.columns * lanes, LOWEST)
+            for index in range(window.rows * window.columns * lanes):
+                gpu.assign(best, index, gpu.lowest())
 
             def larger(inside: Expr | bool, pixel: Expr, uses: list[tuple[int, int]]) -> None:
                 def take() -> None:
@@ -67,7 +65,7 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> _gpu.Kernel:
                     for output, _ in uses:
                         for lane in range(lanes):
                             at = output * lanes + lane
-                            gpu.assign(best, at, tirx.max(best[at], value[lane]))
+                            gpu.assign(best, at, gpu.larger(best[at], value[lane]))
 
                 gpu.branch(inside, take)
 

@@ -41,6 +41,8 @@ def test_every_kernel_is_assembled_for_its_board(graph: Graph, name: str) -> Non
     ptx = code.blobs["tsm_program"].decode()
     assert ptx.endswith("\0") and re.search(rf"^\.version {device.gpu.ptx_isa}$", ptx, re.MULTILINE)
     assert f".target sm_{device.gpu.sm}" in ptx
+    assert not re.search(r"\b(max|min)\.(ftz\.)?f32", ptx), "they drop NaN"
+    assert ("max.NaN.f32" in ptx) == (device.gpu.sm >= 80)
     for op in planned.plan.ops:
         found, launch = code.resources[op.symbol], op.launch
         assert launch is not None

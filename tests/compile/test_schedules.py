@@ -51,10 +51,7 @@ def test_kernels_equal_numpy(name: str, l2_kib: int, tmp_path: Path) -> None:
     machine = cpu.machine(device)
     machine = replace(machine, l2_bytes=l2_kib * 1024 or machine.l2_bytes)
     kernels = kernel_lab.every_kernel(machine, rng, AWKWARD)
-    cases = [(kernel, kernel_lab.arguments_for(kernel, rng)) for kernel, _ in kernels]
-    kernel_lab.run(cases, device, tmp_path, [])
-    for (kernel, values), (_, weights) in zip(cases, kernels, strict=True):
-        kernel_lab.check(kernel.op, values, weights, device.cpu.simd_lanes)
+    kernel_lab.check_all(kernels, device, tmp_path, [], rng)
 
 
 @pytest.mark.parametrize(("place", "word"), [(-1, "before"), (25, "after")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import not_finite_lab
 import pytest
 
 from tsm_edge import bundle, models, target
@@ -59,6 +60,7 @@ def check(device: EdgeTarget, folder: Path, manifest: bundle.Manifest) -> None:
         pytest.skip(f"built; not run: {missing.what} {missing.hint}")
     assert outcome.top1 == 8
     assert all(difference.within(2e-5) for difference in outcome.differences), outcome.differences
+    not_finite_lab.check(folder, manifest, reference.step_of(manifest, None))
 
 
 def newest_glibc(data: bytes) -> tuple[int, ...]:

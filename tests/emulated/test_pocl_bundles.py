@@ -54,6 +54,7 @@ def test_streams_of_a_bundle(case: str, proofs: dict[str, Future[pocl_lab.Proof]
         "streams": True,
         "reset": True,
         "moved": True,
+        "nan": True,
         "differ": True,
         "ops": proof.launches,
         "timed": proof.launches,

@@ -32,7 +32,5 @@ def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
         pytest.skip(f"needs the packages {emulator.package} and {emulator.sysroot_package}")
     rng = np.random.default_rng(2)
     kernels = kernel_lab.every_kernel(cpu.machine(device), rng, EXTRA)
-    cases = [(kernel, kernel_lab.arguments_for(kernel, rng)) for kernel, _ in kernels]
-    kernel_lab.run(cases, device, tmp_path, [program, "-cpu", emulator.cpu, "-L", emulator.sysroot])
-    for (kernel, values), (_, weights) in zip(cases, kernels, strict=True):
-        kernel_lab.check(kernel.op, values, weights, device.cpu.simd_lanes)
+    command = [program, "-cpu", emulator.cpu, "-L", emulator.sysroot]
+    kernel_lab.check_all(kernels, device, tmp_path, command, rng)

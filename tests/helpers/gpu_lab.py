@@ -50,6 +50,24 @@ def run(device: opencl_lab.Device, ops: list[Op], machine: Machine, seed: int) -
         arrays = [values[name] for name in kernel.pointers]
         after = device.run(program, f"k{index}", arrays, kernel.launch.grid, kernel.launch.threads)
         check(kernel, values, dict(zip(kernel.pointers, after, strict=True)), weights)
+        spoilt = kernel_lab.poisoned(values, index, rng)
+        arrays = [spoilt[name] for name in kernel.pointers]
+        after = device.run(program, f"k{index}", arrays, kernel.launch.grid, kernel.launch.threads)
+        check_poisoned(kernel, spoilt, dict(zip(kernel.pointers, after, strict=True)), weights)
+
+
+def check_poisoned(
+    kernel: schedules._gpu.Kernel,
+    before: dict[str, np.ndarray],
+    after: dict[str, np.ndarray],
+    weights: Weights,
+) -> None:
+    """NaN and infinity come out as arithmetic and clamps say."""
+    with np.errstate(invalid="ignore"):
+        wanted = kernel_lab.expected(kernel.op, {n: v.astype(np.float32) for n, v in before.items()}, weights)
+    got = after["y"].astype(np.float64).reshape(wanted.shape)
+    rounding = 3e-6 if after["y"].dtype == np.float32 else 6e-4
+    kernel_lab.check_poisoned(kernel.rule, got, wanted, rounding, f"{kernel.op} {kernel.note}")
 
 
 def check(

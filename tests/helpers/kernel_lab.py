@@ -72,19 +72,48 @@ def arguments_for(kernel: Kernel, rng: np.random.Generator) -> dict[str, np.ndar
     return values
 
 
+POISONS = (np.nan, np.inf, -np.inf)
+
+
+def poisoned(values: dict[str, np.ndarray], index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A copy of the arguments with one number of x, residual and state that is not finite: NaN, inf, -inf by turns."""
+    copies = {name: array.copy() for name, array in values.items()}
+    for turn, name in enumerate(("x", "r", "state")):
+        if name in copies and (turn == 0 or index % 2):
+            copies[name][rng.integers(copies[name].size)] = POISONS[(index + turn) % len(POISONS)]
+    return copies
+
+
+def check_poisoned(rule: str, got: np.ndarray, wanted: np.ndarray, rounding: float, what: str) -> None:
+    """Assert that NaN and infinity came out where arithmetic and clamps say so.
+
+    Winograd's transforms take differences within a tile, and tiles on a GPU multiply what they read beyond their part
+    with zeros: there an infinity may become NaN, and NaN may fill its tile.
+    """
+    assert np.isnan(got[np.isnan(wanted)]).all(), f"{rule} {what}: NaN was lost"
+    same = np.isfinite(wanted) & np.isfinite(got)
+    largest = max(1.0, np.abs(wanted[np.isfinite(wanted)]).max(initial=0))
+    np.testing.assert_allclose(got[same], wanted[same], rtol=0, atol=rounding * largest, err_msg=f"{rule} {what}")
+    others = ~same & ~np.isnan(wanted)
+    if rule.startswith("winograd") or rule.endswith("_gpu"):
+        others &= ~np.isnan(got)
+    np.testing.assert_array_equal(got[others], wanted[others], err_msg=f"{rule} {what}")
+
+
 def run(
     cases: list[tuple[Kernel, dict[str, np.ndarray]]], target: EdgeTarget, folder: Path, command: list[str]
 ) -> None:
     """Build all kernels with one program, run it, and leave what they wrote in the argument dicts."""
-    functions = {f"k{i}": kernel.build() for i, (kernel, _) in enumerate(cases)}
+    names = {id(kernel): f"k{i}" for i, (kernel, _) in enumerate(cases)}  # of several cases with one kernel the last
+    kernels = {names[id(kernel)]: kernel for kernel, _ in cases}
+    functions = {name: kernel.build() for name, kernel in kernels.items()}
     (folder / "kernels.o").write_bytes(cpu.build_object(functions, target))
     prototypes = "\n".join(
-        f"void k{i}({'void *, ' * len(kernel.pointers)}int32_t, int32_t);"
-        for i, (kernel, _) in enumerate(cases)
+        f"void {name}({'void *, ' * len(kernel.pointers)}int32_t, int32_t);"
+        for name, kernel in kernels.items()
     )
-    (folder / "main.c").write_text(
-        HARNESS.format(prototypes=prototypes, calls="\n".join(map(_call, range(len(cases)), cases)))
-    )
+    calls = "\n".join(_call(i, case, names[id(case[0])]) for i, case in enumerate(cases))
+    (folder / "main.c").write_text(HARNESS.format(prototypes=prototypes, calls=calls))
     version = f".{target.glibc}" if target.glibc else ""
     subprocess.run(
         [
@@ -120,7 +149,7 @@ def run(
     assert at == flat.size
 
 
-def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]]) -> str:
+def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]], function: str) -> str:
     kernel = case[0]
     names = [f"a{index}_{name}" for name in kernel.pointers]
     takes = [
@@ -129,7 +158,7 @@ def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]]) -> str:
     ]
     half = kernel.items // 2
     spans = [(half, kernel.items), (0, half)]  # out of order, as threads may
-    calls = [f"    k{index}({', '.join(names)}, {a}, {b});" for a, b in spans]
+    calls = [f"    {function}({', '.join(names)}, {a}, {b});" for a, b in spans]
     writes = [
         f'    give({name}, {size}L, "{kernel.rule} {kernel.op.label}, {pointer}", out);'
         for name, (pointer, size) in zip(names, kernel.pointers.items(), strict=True)
@@ -236,15 +265,41 @@ def window(op: Conv | MaxPool, ky: int, kx: int) -> tuple[slice, slice]:
     return rows, slice(kx, kx + (op.out_width - 1) * op.stride[1] + 1, op.stride[1])
 
 
+def result(op: Op, values: dict[str, np.ndarray], wanted: np.ndarray, lanes: int) -> np.ndarray:
+    """What a kernel wrote, by pixel, in the shape of the oracle's."""
+    last = op.project if isinstance(op, InvertedResidual) else op
+    out = values["y"]
+    if isinstance(last, Conv):
+        out = by_pixel(out, last.out_channels, last.blocked_out, lanes)
+    return out.reshape(wanted.shape)
+
+
 def check(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...], lanes: int) -> None:
     """Assert that outputs and the next state are right to float32's rounding. lanes: channels of a block."""
     wanted = expected(op, values, weights, lanes)
-    out = values["y"]
-    last = op.project if isinstance(op, InvertedResidual) else op
-    if isinstance(last, Conv):
-        out = by_pixel(out, last.out_channels, last.blocked_out, lanes)
-    got = out.reshape(wanted.shape)
+    got = result(op, values, wanted, lanes)
     np.testing.assert_allclose(got, wanted, rtol=0, atol=3e-6 * max(1.0, np.abs(wanted).max()))
     fold = getattr(op.project if isinstance(op, InvertedResidual) else op, "fold_out", 0)
     if fold:
         np.testing.assert_array_equal(values["next"].reshape(*got.shape[:2], fold), got[..., :fold])
+
+
+def check_all(
+    kernels: list[tuple[Kernel, tuple[np.ndarray, ...]]],
+    target: EdgeTarget,
+    folder: Path,
+    command: list[str],
+    rng: np.random.Generator,
+) -> None:
+    """Build, run and check kernels, each on random numbers and once more with some that are not finite."""
+    cases = [(kernel, arguments_for(kernel, rng)) for kernel, _ in kernels]
+    spoilt = [(kernel, poisoned(values, index, rng)) for index, (kernel, values) in enumerate(cases)]
+    lanes = target.cpu.simd_lanes
+    run([*cases, *spoilt], target, folder, command)
+    for (kernel, values), (_, weights) in zip(cases, kernels, strict=True):
+        check(kernel.op, values, weights, lanes)
+    for (kernel, values), (_, weights) in zip(spoilt, kernels, strict=True):
+        with np.errstate(invalid="ignore"):
+            wanted = expected(kernel.op, values, weights, lanes)
+        got = result(kernel.op, values, wanted, lanes).astype(np.float64)
+        check_poisoned(kernel.rule, got, wanted, 3e-6, str(kernel.op))

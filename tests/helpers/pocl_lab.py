@@ -36,6 +36,11 @@ with tsm_edge.open(sys.argv[1]) as model:
     third = model.stream()
     third.set_states(states[1])
     moved = [s.step_tensor(clips[0][0]) for s in (third, streams[1])]
+    third.reset()
+    clips[1][0][0, 0, 5, 5] = numpy.nan
+    spoilt = [third.step_tensor(frame) for frame in (clips[1][0], clips[0][0])]
+    third.reset()
+    clean = third.step_tensor(clips[0][0])
     streams[1].profile()
     streams[1].step_tensor(clips[0][0])
     print(json.dumps({
@@ -43,6 +48,7 @@ with tsm_edge.open(sys.argv[1]) as model:
         "streams": numpy.array_equal(numpy.array(together).swapaxes(0, 1), alone),
         "reset": bool(zeros) and numpy.array_equal(again, alone[0]),
         "moved": numpy.array_equal(*moved),
+        "nan": bool(numpy.isnan(spoilt).all()) and numpy.array_equal(clean, alone[0][0]),
         "differ": not numpy.array_equal(alone[0], alone[1]),
         "ops": len(streams[1].timings()),
         "timed": sum(timing.ns > 0 for timing in streams[1].timings()),
