@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tsm_edge import checkpoints, external_data, models
-from tsm_edge.errors import ImportFailed, ModelError, UsageError
+from tsm_edge.errors import EdgeError, ImportFailed, ModelError, UsageError
 from tsm_edge.manifest import ModelInfo, WeightsInfo
 from tsm_edge.onnx_meta import OnnxMeta
 from tsm_edge.signature import Signature, StatePair, TensorSpec
@@ -169,4 +169,17 @@ def load_onnx(prepared: onnx_import.Prepared, signature: Signature) -> Graph:
         if len(node.input) > 1 and node.input[1] in constants
     }
     inputs = [value.name for value in file.graph.input]
-    return importer.from_relax(module, signature, inputs, [value.name for value in file.graph.output], arrays)
+    outputs = [value.name for value in file.graph.output]
+    try:
+        return importer.from_relax(module, signature, inputs, outputs, arrays)
+    except EdgeError:
+        raise
+    except Exception as error:  # TVM's passes raise anything from InternalError to TypeError
+        raise ImportFailed(
+            "TVM cannot simplify this network.",
+            found=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[
+                :300
+            ],
+            allowed="operators in docs/onnx.md",
+            hint="export it for one frame size, without control flow",
+        ) from error

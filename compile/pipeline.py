@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tsm_edge import __version__, abi, atomic, bundle
 from tsm_edge.decision import DecisionRule
@@ -134,8 +135,7 @@ def compile(
         planned = planner.plan(graph, lowered, backend.ALIGN)
     phases.save("plan.txt", planned.plan.text)
     with phases.phase("kernels"):
-        functions = {symbol: build() for symbol, build in planned.kernels.items()}
-        code = backend.build(planned, functions, target, precision)
+        functions, code = generated(planned, backend, target, precision)
     phases.save("kernels.py", lambda: "\n\n".join(f"# {name}\n{f.script()}" for name, f in functions.items()))
     if code.text is not None:
         name, text = code.text
@@ -170,6 +170,26 @@ def scheduled(
     machine = backend.machine(target, precision)
     lower.prepare(graph, backend.SCHEDULES, machine)
     return lower.lower(graph, backend.SCHEDULES, machine, tuning.choices(graph, target, backend))
+
+
+def generated(
+    planned: Planned, backend: ModuleType, target: EdgeTarget, precision: str
+) -> tuple[dict[str, Any], Code]:
+    """The kernels as TIR and the code of all; CompileError names the layers in plain loops, which may be at fault."""
+    try:
+        functions = {symbol: build() for symbol, build in planned.kernels.items()}
+        return functions, backend.build(planned, functions, target, precision)
+    except EdgeError:
+        raise
+    except Exception as error:  # TVM raises anything from InternalError to AssertionError
+        plain = [step.layer for step in planned.steps if step.schedule == lower.GENERIC]
+        lines = str(error).strip().splitlines() or [""]
+        raise CompileError(
+            "TVM cannot generate code for a kernel.",
+            found=f"{type(error).__name__}: {lines[0]}"[:300],
+            allowed="operators in docs/onnx.md",
+            hint=f"replace one of the layers without a schedule: {', '.join(plain[:8]) or 'none'}",
+        ) from error
 
 
 def require_schedules(lowered: lower.Lowered, info: ModelInfo) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from . import batch, opset, walk
+from . import batch, limits, opset, walk
 from .values import Values
 
 
@@ -37,4 +37,25 @@ def inlined(model: Any) -> Any:
     """The model with its own functions put in the place of their calls, as PyTorch's exporter writes them."""
     from onnx import inliner
 
+    limits.check_nodes(inlined_nodes(model))
     return inliner.inline_local_functions(model) if model.functions else model
+
+
+def inlined_nodes(model: Any) -> int:
+    """How many nodes a model has when all calls of its functions are put in their place: they may call each other."""
+    bodies = {(function.domain, function.name): function.node for function in model.functions}
+    counts: dict[tuple[str, str], int] = {}
+
+    def count(nodes: Any, depth: int) -> int:
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            if key in bodies and key not in counts:
+                counts[key] = limits.NODES + 1  # while it is open: a function that calls itself has no end
+                if depth > 100:
+                    continue
+                counts[key] = count(bodies[key], depth + 1)
+            total += counts.get(key, 1)
+        return total
+
+    return count(model.graph.node, 0)

@@ -12,7 +12,7 @@ from math import prod
 from tsm_edge.errors import ImportFailed
 
 TENSOR_BYTES = 512 << 20  # of one value that is computed, or folded to a constant
-FOLDED_BYTES = 512 << 20  # of all folded constants of a network together
+FOLDED_BYTES = 256 << 20  # of all folded constants together, beside twice what the file itself holds
 NODES = 100_000
 
 
@@ -24,11 +24,21 @@ def check_tensor(what: str, shape: tuple[int, ...], itemsize: int) -> int:
     return size
 
 
-def check_folded(total: int) -> None:
-    """ImportFailed when the folded constants of a network exceed FOLDED_BYTES together."""
-    if total > FOLDED_BYTES:
-        raise too_large(
-            "The constants that the network computes are too large together.", total, FOLDED_BYTES
+def check_folded(total: int, in_file: int) -> None:
+    """ImportFailed when the folded constants of a network, whose file holds `in_file` bytes of them, are too large."""
+    allowed = FOLDED_BYTES + 2 * in_file  # an exporter may leave each weight to be transposed and reshaped
+    if total > allowed:
+        raise too_large("The constants that the network computes are too large together.", total, allowed)
+
+
+def check_nodes(count: int) -> None:
+    """ImportFailed when a network has more than NODES nodes."""
+    if count > NODES:
+        raise ImportFailed(
+            "The network has too many nodes.",
+            found=f"{count:,}",
+            allowed=f"{NODES:,}",
+            hint="export one frame without unrolled loops",
         )
 
 

@@ -23,7 +23,8 @@ class Values:
         self.types: dict[str, Any] = {}
         self.tensors: dict[str, Any] = {}  # constants as TensorProtos
         self.arrays: dict[str, np.ndarray] = {}  # those that were decoded
-        self.folded = 0  # bytes of constants that are not in the file
+        self.in_file = 0  # bytes of the file's own constants
+        self.folded = 0  # bytes of those that are computed
         self.count = 0
 
     def add_tensor(self, tensor: Any) -> None:
@@ -38,11 +39,16 @@ class Values:
         from onnx import numpy_helper
 
         array = np.ascontiguousarray(array) if array.ndim else array
-        self.folded += limits.check_tensor(f"Constant '{name}'", array.shape, array.itemsize)
-        limits.check_folded(self.folded)
+        self.reserve(name, array.shape, array.itemsize)
         self.add_tensor(numpy_helper.from_array(array, name))
         self.arrays[name] = array
         return name
+
+    def reserve(self, name: str, shape: tuple[int, ...], itemsize: int) -> None:
+        """Count the bytes of a constant that will be computed; ImportFailed above the limits."""
+        size = limits.check_tensor(f"Constant '{name}'", shape, itemsize)
+        limits.check_folded(self.folded + size, self.in_file)
+        self.folded += size
 
     def new_constant(self, hint: str, array: np.ndarray) -> str:
         """Register a constant under a name of its own."""

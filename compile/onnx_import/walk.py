@@ -8,6 +8,7 @@ constant here and vanishes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -91,12 +92,14 @@ class _Walk:
 
         self.values = Values(model.opset_import, model.ir_version)
         self.kept: list[Any] = []
+        self.count = 0
         self.renamed: dict[str, str] = {}  # results of Identity and the like -> what they repeat
         self.results = {value.name for value in model.graph.output}
         self.read = self.results.union(names_read(model.graph))
         graph = model.graph
         for tensor in graph.initializer:
             self.values.add_tensor(tensor)
+        self.values.in_file = sum(tensor.ByteSize() for tensor in graph.initializer)
         inputs = [value for value in graph.input if value.name not in self.values.tensors]
         for value in inputs:
             batch.static_shape(value)
@@ -115,13 +118,8 @@ class _Walk:
         """One node of the file, or one that a rewrite made."""
         import onnx
 
-        if len(self.kept) > limits.NODES:
-            raise ImportFailed(
-                "The network has too many nodes.",
-                found=f"more than {limits.NODES}",
-                allowed=limits.NODES,
-                hint="export one frame without unrolled loops",
-            )
+        self.count += 1
+        limits.check_nodes(self.count)
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         node = copy
@@ -195,9 +193,13 @@ class _Walk:
 
     def evaluate(self, node: Any) -> list[Any]:
         """The outputs of a node of constants; their sizes are inferred and checked before anything is computed."""
+        from onnx import helper
         from onnx.reference import ReferenceEvaluator
 
-        self.values.infer(node)
+        for kind in self.values.infer(node).values():
+            itemsize = helper.tensor_dtype_to_np_dtype(kind.tensor_type.elem_type).itemsize
+            shape = tuple(dim.dim_value for dim in kind.tensor_type.shape.dim)
+            limits.check_folded(self.values.folded + prod(shape) * itemsize, self.values.in_file)
         names = [name for name in node.input if name]
         model = self.values.alone(node, [name for name in node.output if name])
         try:

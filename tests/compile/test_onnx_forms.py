@@ -15,7 +15,7 @@ import plan_lab
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
-from tsm_edge.compile import networks, passes
+from tsm_edge.compile import networks, passes, reference
 from tsm_edge.errors import ImportFailed
 
 node = helper.make_node
@@ -34,12 +34,19 @@ class Case:
     right: Any = None  # a function of the frame, where ONNX Runtime does not know the form
     tolerance: float = 1e-5
 
-    def save(self, path: Path) -> Path:
-        """Write the file; how many scores there are is left open."""
+    def save(self, path: Path, functions: Any = (), opsets: Any = ()) -> Path:
+        """Write the file, with functions of its own; how many scores there are is left open."""
         nodes = [*self.nodes, node("Reshape", ["z", "list"], ["scores"]), node("Neg", ["before"], ["after"])]
         constants = {**self.constants, "list": np.array([1, -1], np.int64)}
         inputs, outputs = {"x": self.frame, "before": (1, 2)}, {"scores": (1, "classes"), "after": (1, 2)}
-        return onnx_lab.save(path, nodes, inputs, outputs, constants, opset=self.opset)
+        onnx_lab.save(path, nodes, inputs, outputs, constants, opset=self.opset)
+        if functions:
+            model = onnx.load(str(path))
+            model.functions.extend(functions)
+            del model.opset_import[:]
+            model.opset_import.extend(opsets)
+            onnx.save(model, str(path))
+        return path
 
     def step(self, path: Path) -> Any:
         """The judge."""
@@ -379,3 +386,38 @@ def test_an_infinite_bound_is_none(tmp_path: Path) -> None:
     graph = networks.onnx_file(case.save(tmp_path / "net.onnx"), STATE).load()
     passes.run(graph)
     assert [part.attrs["clamp"] for part in graph.nodes if part.kind == "conv"] == [(None, 2.0)]
+
+
+def test_functions_that_call_each_other_are_counted_before_they_are_inlined(tmp_path: Path) -> None:
+    """Thirty functions, each of which calls the one before twice: a thousand million nodes in 3 KB."""
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    functions = []
+    for index in range(30):
+        inner, domain = ("Neg", "") if index == 0 else (f"f{index - 1}", "own")
+        body = [node(inner, ["i"], ["m"], domain=domain), node(inner, ["m"], ["o"], domain=domain)]
+        functions.append(helper.make_function("own", f"f{index}", ["i"], ["o"], body, opsets))
+    path = Case((node("f29", ["x"], ["z"], "it", domain="own"),)).save(
+        tmp_path / "net.onnx", functions, opsets
+    )
+    with pytest.raises(ImportFailed, match="too many nodes"):
+        networks.onnx_file(path, STATE)
+
+
+def test_functions_of_the_file_are_put_in_place(tmp_path: Path) -> None:
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    body = [node("Sigmoid", ["i"], ["m"]), node("Mul", ["i", "m"], ["o"])]
+    swish = helper.make_function("own", "Swish", ["i"], ["o"], body, opsets)
+    path = Case((node("Swish", ["x"], ["z"], domain="own"),)).save(tmp_path / "net.onnx", [swish], opsets)
+    graph = networks.onnx_file(path, STATE).load()
+    assert {"relax.sigmoid", "relax.multiply"} <= {part.operator for part in graph.nodes}
+
+
+def test_an_onnx_file_is_judged_by_onnx_runtime(tmp_path: Path) -> None:
+    """ONNX's own evaluator has 4 x 6 maxima where the operator's definition has 5 x 7."""
+    path = CASES["MaxPool SAME_LOWER, an even kernel"].save(tmp_path / "net.onnx")
+    judge, run = reference._onnx_runner(path)
+    feeds = {"x": np.ones((1, 4, 5, 7), np.float32), "before": np.ones((1, 2), np.float32)}
+    scores, after = run(["scores", "after"], feeds)
+    assert judge == "ONNX Runtime"
+    assert scores.shape == (1, 140)
+    np.testing.assert_array_equal(after, -1)
