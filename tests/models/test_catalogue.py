@@ -130,11 +130,9 @@ def test_default_labels():
 
 
 def test_preprocess_follows_the_size():
-    assert (models.load("tsm-resnet18").preprocess.resize, models.load("tsm-resnet18").preprocess.crop) == (
-        256,
-        224,
-    )
-    assert models.load("tsm-resnet18", size=64).preprocess.resize == 73  # 64 * 256 / 224 = 73.1
+    full = models.load("tsm-resnet18").preprocess
+    assert (full.resize, full.crop) == ((256, 256), (224, 224))
+    assert models.load("tsm-resnet18", size=64).preprocess.resize == (73, 73)  # 64 * 256 / 224 = 73.1
 
 
 def test_read_labels(tmp_path):
