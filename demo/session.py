@@ -32,6 +32,7 @@ from .report import JsonReporter, Progress, Reporter, Summary, TextReporter
 from .request import Request
 from .screen import Window, check_display
 from .sources import Source
+from .web.turns import short_turns
 
 if TYPE_CHECKING:
     from tsm_edge.runtime import Model
@@ -137,6 +138,8 @@ def _run(
     if window is not None:
         stack.callback(window.close)
     reporter: Reporter = JsonReporter() if request.json else TextReporter(_next_command(model, folder))
+    if outputs.server is not None:
+        stack.enter_context(short_turns())
     loop = Loop(
         stream=stack.enter_context(model.stream()),
         feed=feed,

@@ -19,6 +19,7 @@ import numpy as np
 from ..overlay import Status
 
 MAX_FPS = 20.0  # pictures a second for viewers; a small board has better things to do than to encode more
+MAX_ANSWERS = 240.0  # pictures a second for all viewers of one kind together: more than 12 of them see fewer each
 
 
 class Packet(NamedTuple):
@@ -90,7 +91,7 @@ class Latest:
         while True:
             with self._news:
                 self._news.wait_for(lambda: self._ended or self._wanted())
-                offered, number = self._offered, self._number
+                offered, number, viewers = self._offered, self._number, len(self._waiters)
                 if self._ended or offered is None:
                     break
             began = time.monotonic()
@@ -99,10 +100,9 @@ class Latest:
                 self._packet = packet
                 self.encoded += 1
             self._wake()
+            pause = max(self._interval_s, viewers / MAX_ANSWERS)
             with self._news:
-                self._news.wait_for(
-                    lambda: self._ended, max(0.0, began + self._interval_s - time.monotonic())
-                )
+                self._news.wait_for(lambda: self._ended, max(0.0, began + pause - time.monotonic()))
         self._wake()
 
     def _wanted(self) -> bool:

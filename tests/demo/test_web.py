@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import struct
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from tsm_edge.demo.report import JsonReporter
 from tsm_edge.demo.web import handlers
 from tsm_edge.demo.web.address import Address, choose_token
 from tsm_edge.demo.web.server import PAGE, Server
+from tsm_edge.demo.web.turns import short_turns
 from tsm_edge.errors import UsageError
 from tsm_edge.sampling import Sampler
 
@@ -177,6 +179,28 @@ def test_several_viewers_get_the_same_picture_encoded_once(serve, make):
     assert [state["number"] for state in states] == [1] * 8
     assert server._site.states.encoded == 1
     wait_for(lambda: server.viewers == 0)
+
+
+def test_many_viewers_share_a_number_of_pictures(serve, make):
+    """Each of 24 viewers sees 10 pictures a second, half of what a few see."""
+    server = serve()
+    ended = time.monotonic() + 1.5
+
+    def look(_):
+        seen, number = 0, 0
+        while time.monotonic() < ended:
+            answered, _, body = ask(server, f"/next?after={number}")
+            number = unpack(body)[0]["number"]
+            seen += answered == 200
+        return seen
+
+    with ThreadPoolExecutor(24) as pool:
+        looking = [pool.submit(look, one) for one in range(24)]
+        while not all(one.done() for one in looking):
+            server.offer(make.picture((0, 0, 255)), status())
+            time.sleep(0.01)
+    assert 2 <= server._site.states.encoded <= 20  # 30 at the rate for a few
+    assert min(one.result() for one in looking) >= 2
 
 
 def test_a_viewer_that_comes_back_late_gets_the_newest(serve, make):
@@ -428,3 +452,10 @@ def test_rubbish_from_strangers_is_not_our_users_business(serve, capfd):
                 pass
     assert ask(server, "/")[0] == 200
     assert capfd.readouterr() == ("", "")
+
+
+def test_threads_take_short_turns_while_viewers_are_served_and_not_after():
+    before = sys.getswitchinterval()
+    with short_turns():
+        assert sys.getswitchinterval() == pytest.approx(0.0005, rel=0.01)
+    assert sys.getswitchinterval() == before
