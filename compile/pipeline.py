@@ -13,7 +13,7 @@ from typing import Any
 
 from tsm_edge import __version__, abi, atomic, bundle
 from tsm_edge.decision import DecisionRule
-from tsm_edge.errors import CompileError, UnsupportedTarget, UsageError
+from tsm_edge.errors import CompileError, EdgeError, UnsupportedTarget, UsageError
 from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
 from tsm_edge.signature import Preprocess
 from tsm_edge.target import EdgeTarget
