@@ -15,8 +15,8 @@ import plan_lab
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
-from tsm_edge.compile import networks, passes, reference
-from tsm_edge.errors import ImportFailed
+from tsm_edge.compile import networks, passes, pipeline, reference
+from tsm_edge.errors import CompileError, ImportFailed
 
 node = helper.make_node
 STATE = [("before", "after")]
@@ -421,3 +421,17 @@ def test_an_onnx_file_is_judged_by_onnx_runtime(tmp_path: Path) -> None:
     assert judge == "ONNX Runtime"
     assert scores.shape == (1, 140)
     np.testing.assert_array_equal(after, -1)
+
+
+def test_what_a_code_generator_raises_names_the_layers_without_a_schedule(tmp_path: Path) -> None:
+    path = one("Sigmoid").save(tmp_path / "net.onnx")
+    planned = plan_lab.plan_graph(onnx_lab.step_of(path), networks.onnx_file(path, STATE).load()).planned
+
+    class Backend:
+        @staticmethod
+        def build(*arguments: Any) -> Any:
+            raise AssertionError("Check failed: a variable is missing")
+
+    with pytest.raises(CompileError, match="a variable is missing") as caught:
+        pipeline.generated(planned, Backend, plan_lab.DEVICE, "fp32")  # type: ignore[arg-type]
+    assert "relax.sigmoid" in str(caught.value.hint)
