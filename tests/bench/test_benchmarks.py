@@ -26,6 +26,7 @@ NAMES = [
     "kernel_choices",
     "latency_model",
     "mca",
+    "page_viewers",
     "ptx_kernels",
     "shift_cost",
     "step_time",
