@@ -319,6 +319,17 @@ def _demo(frames: int) -> Callable[[Path], None]:
     return lambda folder: verb("demo", *words, "--record", "out.mp4")
 
 
+def _frames(path: Path) -> str:
+    """How many frames a recording has; its pictures show times, so no two are the same."""
+    import cv2
+
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while capture.read()[0]:
+        count += 1
+    assert count == capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0, "a broken recording"
+    return f"{count} frames"
+
+
 def _clip() -> Path:
     import tsm_edge.demo
 
@@ -371,7 +382,13 @@ def _compiler(folder: Path) -> None:
     cpu.tvm = _Replaced(cpu.tvm, get_global_func=cached)
     from tsm_edge import cli
 
-    with tempfile.TemporaryDirectory() as place, contextlib.suppress(SystemExit):
+    with (
+        tempfile.TemporaryDirectory() as place,
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+        contextlib.suppress(SystemExit),
+    ):
         cli.cli(_compile_words(f"{place}/b", 1), standalone_mode=True)
 
 
@@ -469,7 +486,7 @@ SCENES = (
     Scene("export", _export(0), _export(1), one=True, warm=_heavy),
     Scene("train", _train(1), _train(2, "--overwrite"), given=_given_clips, digest=_trained, warm=_heavy),
     Scene("eval", *_EVAL, given=_given_weights, digest=_picture, warm=_heavy),
-    Scene("demo", _demo(4), _demo(12), one=True, given=_given_model, warm=_heavy),
+    Scene("demo", _demo(4), _demo(12), one=True, given=_given_model, digest=_frames, warm=_heavy),
     Scene("bench", *_BENCH, given=_given_model, digest=_picture, warm=_heavy),
     Scene("compile", _compile(1), _compile(2), one=True, warm=_compiler),
 )
