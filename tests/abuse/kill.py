@@ -1,4 +1,4 @@
-"""Kill every writing verb with SIGKILL at random moments, and look at what it leaves.
+"""Kill every writing verb with SIGKILL at random moments while it writes, and look at what it leaves.
 
 After each kill every file must be the older or the newer one; what else is there must carry the name of a temporary,
 and the next run of the verb must have swept it.
@@ -10,7 +10,9 @@ and the next run of the verb must have swept it.
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -19,13 +21,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "helpers"))
 import disk_lab
 
 LONG_KILLS = 200
+_LATEST_S = 0.003
 
 
-def kill_once(stage: disk_lab.Stage, moment_s: float) -> bool:
-    """Start the verb and kill it after so long; whether it was still running."""
-    pid, reading = disk_lab.start(stage.work, stage.scene.act)
-    time.sleep(moment_s)
-    disk_lab.kill(pid)
+def kill_once(stage: disk_lab.Stage, call: int, later_s: float) -> bool:
+    """Start the verb and kill it so long after its nth call that changes the disk; whether it was still running.
+
+    To wait for a call and not for a time puts the kills where something is written: most of a verb's time is not.
+    """
+    pid, reading = disk_lab.start(stage.work, stage.scene.act, told=call)
+    os.read(reading, 1)
+    time.sleep(later_s)
+    os.kill(pid, signal.SIGKILL)
     return disk_lab.finish(stage.work, pid, reading).code < 0
 
 
@@ -38,8 +45,8 @@ def campaign(scene: disk_lab.Scene, kills: int, chance: random.Random) -> tuple[
         while counts["killed"] < kills and tries < 3 * kills:
             tries += 1
             stage.again()
-            moment = chance.uniform(0, stage.seconds)
-            if not kill_once(stage, moment):
+            call, later = chance.randint(1, stage.calls), chance.choice((0.0, chance.uniform(0, _LATEST_S)))
+            if not kill_once(stage, call, later):
                 continue
             counts["killed"] += 1
             counts["litter"] += bool(stage.leftovers())
@@ -48,7 +55,7 @@ def campaign(scene: disk_lab.Scene, kills: int, chance: random.Random) -> tuple[
             counts[kind] += 1
             fault = stage.fault(litter=True) or _after(stage)
             if fault:
-                faults.append(f"{scene.name}, killed after {moment:.3f} of {stage.seconds:.3f} s: {fault}")
+                faults.append(f"{scene.name}, killed {later * 1e3:.2f} ms after call {call} of {stage.calls}: {fault}")
     return counts, faults
 
 
@@ -71,6 +78,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    disk_lab.preload()
     every = ",".join(scene.name for scene in disk_lab.SCENES)
     names = options.scenes or (every if options.long else ",".join(disk_lab.LIGHT))
     chance, failed = random.Random(options.seed), False

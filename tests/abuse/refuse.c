@@ -16,12 +16,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 enum { TAKES_SPACE = 1 };
 static atomic_long count;
-static long nth;
+static long nth, tell;
+static int teller = -1;
 static int sticky, number;
 static char roots[PATH_MAX], refused[PATH_MAX + 64];
 
@@ -33,6 +35,12 @@ void refuse_arm(long call, int stays, int error, const char *below) {
     refused[0] = '\0';
     atomic_store(&count, 0);
     nth = call;
+}
+
+/* Write a '.' to `file` when the nth call is made, and let it pass: whoever reads that may kill us then. */
+void refuse_tell(long call, int file) {
+    teller = file;
+    tell = call;
 }
 
 long refuse_count(void) { return atomic_load(&count); }
@@ -54,6 +62,7 @@ static int is_below(const char *path) {
 static int counts(const char *path, const char *call, int kind) {
     if (roots[0] == '\0' || !is_below(path)) return 0;
     const long now = atomic_fetch_add(&count, 1) + 1;
+    if (now == tell) syscall(SYS_write, teller, ".", 1L);
     if (nth == 0 || now < nth || (now > nth && !(sticky && kind == TAKES_SPACE))) return 0;
     if (refused[0] == '\0') snprintf(refused, sizeof refused, "%s %s", call, path);
     errno = number;

@@ -15,10 +15,8 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -79,8 +77,13 @@ def verb(*words: object) -> None:
 # -- Children ----------------------------------------------------------------------------------------------------------
 
 
-def start(folder: Path, act: Callable[[Path], None], refusal: Refusal | None = None) -> tuple[int, int]:
-    """Fork a child that acts in `folder`; return its PID and the reading end of its report."""
+def start(
+    folder: Path, act: Callable[[Path], None], refusal: Refusal | None = None, told: int = 0
+) -> tuple[int, int]:
+    """Fork a child that acts in `folder`; return its PID and the reading end of its report.
+
+    told: the report begins with a "." at the call of this number that changes the disk.
+    """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid:
@@ -102,6 +105,7 @@ def start(folder: Path, act: Callable[[Path], None], refusal: Refusal | None = N
             below = f"{folder}:{folder.parent / 'tmp'}:".encode()
             job = refusal or Refusal(0, False, 0)
             library.refuse_arm(ctypes.c_long(job.nth), int(job.stays), job.number, below)
+            library.refuse_tell(ctypes.c_long(told), writing)
         code = _acted(folder, act)
         if library is not None:
             report = json.dumps([library.refuse_count(), library.refuse_what().decode()])
@@ -131,6 +135,7 @@ def finish(folder: Path, pid: int, reading: int) -> Outcome:
     with os.fdopen(reading) as pipe:
         report = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    report = report.lstrip(".")
     calls, refused = json.loads(report) if report else (0, "")
     return Outcome(status, (folder.parent / "log").read_text(errors="replace"), calls, refused)
 
@@ -182,9 +187,7 @@ class Stage:
         self.run_well(self.work, scene.prepare)
         self.older = self.state()
         shutil.copytree(self.work, self.first, symlinks=True)
-        begin = time.monotonic()
         self.calls = self.run_well(self.work, scene.act).calls
-        self.seconds = time.monotonic() - begin
         self.newer = self.state()
         assert self.newer != self.older, f"{scene.name} changes nothing"
 
@@ -506,11 +509,6 @@ def spread(count: int, sample: int) -> list[int]:
         return list(range(1, count + 1))
     steps = {1 + round(at * (count - 1) / (sample - 1)) for at in range(sample)}
     return sorted(steps)
-
-
-def kill(pid: int) -> None:
-    """End a child without a word."""
-    os.kill(pid, signal.SIGKILL)
 
 
 def table(rows: list[tuple[object, ...]]) -> None:
