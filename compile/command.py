@@ -21,6 +21,7 @@ from . import picture_options
 
 #: of the weights in the folder for temporary files: as they are, as an object, in the library, in the program
 _COPIES = 4
+_LEAST_BYTES = 4 << 20  # of a bundle without its weights, roughly
 
 
 def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -176,10 +177,10 @@ def check_surroundings(
     from . import toolchain
 
     size = weights.stat().st_size if weights is not None and weights.is_file() else 0
-    bundle.check_output(output, size)
+    bundle.check_output(output, size + _LEAST_BYTES)
     if dump is not None:
         atomic.check_folder(dump)
-    temporaries.check(_COPIES * size)
+    temporaries.check(_COPIES * (size + _LEAST_BYTES))
     toolchain.check_compiler(device, cc)
     toolchain.try_compiler(device, cc)
 

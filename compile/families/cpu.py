@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import tvm
 from tvm import tirx
 
-from tsm_edge import temporaries
 from tsm_edge.compile import emit, latency
 from tsm_edge.compile.code import About, Code
 from tsm_edge.compile.latency import FrameTime
@@ -100,10 +100,10 @@ def build_object(functions: dict[str, tirx.PrimFunc], target: EdgeTarget) -> byt
     with_names = {name: function.with_attr("global_symbol", name) for name, function in functions.items()}
     module = lower(tvm.IRModule(with_names), tvm_target(target))
     built = tvm.get_global_func("target.build.llvm")(module, tvm_target(target))
-    with temporaries.scratch() as folder:
-        path = folder / "kernels.o"
-        built.write_to_file(str(path), "o")
-        return path.read_bytes()
+    # LLVM ends the process where it cannot write a file, so it gets one in memory.
+    with open(os.memfd_create("kernels.o"), "rb") as file:
+        built.write_to_file(f"/proc/self/fd/{file.fileno()}", "o")
+        return file.read()
 
 
 def lower(module: tvm.IRModule, target: Any) -> tvm.IRModule:
