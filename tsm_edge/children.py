@@ -15,6 +15,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from . import interrupts
+
 _running: set[subprocess.Popen[Any]] = set()
 _lock = threading.Lock()
 
@@ -32,17 +34,22 @@ def run(
     if input is not None:
         options["stdin"] = subprocess.PIPE
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    with subprocess.Popen(command, start_new_session=True, **options) as child:
-        with _lock:
+    child: subprocess.Popen[Any] | None = None
+    try:
+        # neither a signal nor whoever ends all programs comes between the start of one and the note of it
+        with interrupts.deferred(), _lock:
+            child = subprocess.Popen(command, start_new_session=True, **options)
             _running.add(child)
-        try:
-            output, errors = child.communicate(input)
-        except BaseException:
+        output, errors = child.communicate(input)
+    except BaseException:
+        if child is not None:
             end(child, patience_s)
-            raise
-        finally:
-            with _lock:
-                _running.discard(child)
+            with child:
+                pass  # close its pipes and wait for it
+        raise
+    finally:
+        with _lock:
+            _running.discard(child)
     return subprocess.CompletedProcess(command, child.returncode, output, errors)
 
 

@@ -102,6 +102,7 @@ def test_nohup_is_respected(monkeypatch):
     finally:
         signal.signal(signal.SIGHUP, previous)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_a_full_disk_behind_stdout(tmp_path):
