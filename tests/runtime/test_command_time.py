@@ -46,6 +46,17 @@ def lines_of(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, object]
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def piped(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """The command, running, with pipes on all sides."""
+    return subprocess.Popen(
+        [folder / "tsm-edge-run", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0:verify_asan_link_order=0"},
+    )
+
+
 def frames_of(fps: float, count: int = 120) -> list[int]:
     """The frames that the sampler chooses at 12 a second, each as often as it is worth."""
     sampler = Sampler(12)
@@ -136,13 +147,7 @@ def test_frames_too_far_apart_are_reported(tiny, clip):
 def test_a_live_pipe_is_sampled_by_the_clock(tiny, clip):
     """60 frames a second for 1.5 s, and one note."""
     frame = 3 * SIDE * SIDE
-    with subprocess.Popen(
-        [tiny / "tsm-edge-run", *RAW],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0:verify_asan_link_order=0"},
-    ) as process:
+    with piped(tiny, *RAW) as process:
         assert process.stdin and process.stdout and process.stderr
         begin = time.monotonic()
         for at in range(90):
@@ -158,6 +163,24 @@ def test_a_live_pipe_is_sampled_by_the_clock(tiny, clip):
     assert [line["frame"] for line in lines] == sorted(line["frame"] for line in lines)
     gaps = np.diff([line["t_s"] for line in lines])
     assert np.median(gaps) == pytest.approx(1 / 12, abs=0.03)
+
+
+def test_a_model_that_is_too_slow_skips_frames(make, clip):
+    """A step of 250 ms, 3 times a tick: it works on the newest frame, and never falls behind."""
+    slow = make("-DTINY_SLOW_MS=250")
+    with piped(slow, *RAW) as process:
+        assert process.stdin and process.stdout and process.stderr
+        begin = time.monotonic()
+        for at in range(60):
+            time.sleep(max(0.0, begin + at / 30 - time.monotonic()))
+            process.stdin.write(clip[: 3 * SIDE * SIDE])
+            process.stdin.flush()
+        process.stdin.close()
+        frames = [json.loads(line)["frame"] for line in process.stdout.read().splitlines()]
+        stderr = process.stderr.read()
+        assert process.wait(30) == 0
+    assert 2 <= len(frames) <= 10 and frames == sorted(set(frames)) and frames[-1] >= 50
+    assert b"frames were left out; a step takes longer than the model's rate allows" in stderr
 
 
 def test_a_file_without_a_rate_passes_in_no_time(tiny, clip):
@@ -184,13 +207,7 @@ def test_live_frames_that_end_badly(tiny, clip):
 
 def test_it_ends_although_a_live_source_waits(tiny, clip):
     """Nobody reads its results any more, and the camera stays open without a frame."""
-    with subprocess.Popen(
-        [tiny / "tsm-edge-run", *RAW],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0:verify_asan_link_order=0"},
-    ) as process:
+    with piped(tiny, *RAW) as process:
         assert process.stdin and process.stdout
         process.stdout.close()
         process.stdin.write(clip[: 3 * SIDE * SIDE])
