@@ -42,13 +42,13 @@ int32_t tsm_sampler_take(tsm_sampler *sampler, double t_s) {
     if (s == NULL || s->rate_fps <= 0.0 || !isfinite(t_s)) return 0;
     if (!s->begun) return begin(s, t_s);
     const double interval = t_s - s->previous;
-    if (interval <= 0.0) return -interval * s->rate_fps > TSM_MAX_STEPS ? stall(s, t_s, 0.0) : 0;
+    if (interval <= 0.0) return -interval * s->rate_fps > (double)TSM_MAX_STEPS ? stall(s, t_s, 0.0) : 0;
     s->previous = t_s;
     const double period = 1.0 / s->rate_fps;
     const double early = (interval < period ? interval : period) / 2.0;
     const double tick = whole((t_s - s->start + early) * s->rate_fps + TOLERANCE);
     const double due = tick - s->tick;
-    if (due > TSM_MAX_STEPS) return stall(s, t_s, due - 1.0);
+    if (due > (double)TSM_MAX_STEPS) return stall(s, t_s, due - 1.0);
     if (due <= 0.0) return 0;
     s->tick = tick;
     s->repeated += (uint64_t)due - 1;

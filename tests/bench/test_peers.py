@@ -177,7 +177,7 @@ def test_the_file_behind_the_bundle_is_asked_for(source, kind):
 
 def test_another_file_is_refused(tmp_path):
     other = tmp_path / "other.onnx"
-    other.write_bytes(b"something")
+    other.write_bytes(network_of(manifest_like("seeded", "untrained, seed 7: the scores mean nothing"), None).onnx)
     with pytest.raises(UsageError, match="is not the file"):
         network_of(manifest_like("onnx", "from net.onnx", "0" * 64, "onnx"), other)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from pathlib import Path
@@ -70,7 +71,9 @@ def test_a_shell_that_is_asked_for_may_read_the_variables():
     assert words == ["sh", "-c", 'echo "$TSM_EDGE_LABEL"']
 
 
-def test_a_gesture_stands_in_the_environment(script, tmp_path, capfd):
+def test_a_gesture_stands_in_the_environment(script, tmp_path, capfd, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("TSM_EDGE_")]:
+        monkeypatch.delenv(name)
     told = OnChange([str(script("env | grep ^TSM_EDGE_ | sort > $here/out"))])
     told.tell(event("Swiping Left", 3))
     told.finish(patient=True)
