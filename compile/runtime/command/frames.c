@@ -62,7 +62,7 @@ static int next_frame(job *j, timed_frame *out) {
 void note_missed(const tsm_sampler *sampler) {
     if (sampler->stalls > 0)
         complain("note: %.0f steps were left out; frames stopped for more than %.2f s", sampler->missed,
-                 TSM_MAX_STEPS / sampler->rate_fps);
+                 (double)TSM_MAX_STEPS / sampler->rate_fps);
 }
 
 /* -- The loop ------------------------------------------------------------------------------------------------------ */

@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-END_S = 4.0
+END_S = 2.5
 #: options that are added to a verb's: the same work, less of it
 LESS = {
     "record": ["--clips", "2", "--countdown", "0"],
