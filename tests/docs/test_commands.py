@@ -27,7 +27,7 @@ from tsm_edge import cli
 HERE = Path(__file__).resolve().parent
 STAND_INS = HERE / "stand_ins"
 #: pages whose shell blocks are run, in order, in one folder
-RUN = ("README.md", "docs/demo.md", "docs/train.md")
+RUN = ("README.md", "docs/demo.md", "docs/time.md", "docs/train.md")
 LANGUAGES = {"sh", "python", "c", "json", "text", "toml", "cpp"}
 LONGEST_S = 1800
 
@@ -194,6 +194,7 @@ def place(tmp_path, home, gestures, repository) -> tuple[Path, dict[str, str]]:
     (tmp_path / "gesture.sh").write_text('#!/bin/sh\necho "$TSM_EDGE_LABEL" >> told.txt\n')
     (tmp_path / "gesture.sh").chmod(0o755)
     shutil.copytree(gestures, tmp_path / "gestures-local")
+    (tmp_path / "tsm-edge-run").symlink_to("gestures-local/tsm-edge-run")
     shutil.copy(repository / "demo" / "data" / "gestures.mp4", tmp_path / "clip.mp4")
     (tmp_path / "tests").symlink_to(repository / "tests")
     (tmp_path / "build" / "wheel").mkdir(parents=True)
