@@ -52,7 +52,7 @@ class Video:
         import cv2
 
         self.path, self.count, self._end_s = path, 0, 0.0
-        self._position, self._total = cv2.CAP_PROP_POS_MSEC, cv2.CAP_PROP_FRAME_COUNT
+        self._position = cv2.CAP_PROP_POS_MSEC
         self._capture = cv2.VideoCapture(str(path))
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # OpenCV 4.11 does not by itself
         width, height = (self._capture.get(each) for each in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
@@ -67,6 +67,8 @@ class Video:
             raise self._no_frame()
         self._fps = self._capture.get(cv2.CAP_PROP_FPS)
         self._says_fps = math.isfinite(self._fps) and 0 < self._fps <= MOST_FPS
+        # containers declare a duration; OpenCV's number of frames is that times a rate which may mean nothing
+        self._declared_s = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) / self._fps if self._fps > 0 else 0.0
         self._stamps = Stamps(self._fps if self._says_fps else ASSUMED_FPS)
 
     def read(self) -> tuple[Pixels, float] | None:
@@ -80,13 +82,12 @@ class Video:
         return image, self._end_s
 
     def notes(self) -> list[str]:
-        """What is to be known of the frames read so far: they were counted, or the file ended early."""
+        """What is to be known of the frames read so far: counted, or ended early. Also after close()."""
         notes = []
         if not self._stamps.reliable:
             how = f"{self._stamps.fps:g} frames per second" + ("" if self._says_fps else ", which is assumed")
             notes.append(f"its time stamps are not usable; frames are counted at {how}")
-        # containers declare a duration; OpenCV's number of frames is that times a rate which may mean nothing
-        declared_s = self._capture.get(self._total) / self._fps if self._fps > 0 else 0.0
+        declared_s = self._declared_s
         end_s = self._end_s + 1 / self._stamps.fps
         if self._next is None and declared_s > 1.1 * end_s + 1 / self._stamps.fps:
             notes.append(f"only {end_s:.1f} of {declared_s:.1f} s could be read; it may be cut off")

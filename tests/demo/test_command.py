@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import tsm_edge.runtime
 from tsm_edge import errors
-from tsm_edge.demo import REAL_CLIP, session
+from tsm_edge.demo import REAL_CLIP, SAMPLE_CLIP, session
 from tsm_edge.demo.command import demo, require_opencv
 
 
@@ -70,6 +70,13 @@ def test_the_sample_headless_is_the_same_every_time(run):
         "recorded": None,
         "on_change": None,
     }
+
+
+def test_a_file_that_is_cut_off_is_said_to_be(run, tmp_path):
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(SAMPLE_CLIP.read_bytes()[:20_000])
+    result = clean(run("--video", cut, "--headless"))
+    assert re.search(r"note: .*cut\.mp4: only 0\.\d of 23\.7 s could be read; it may be cut off", result.stderr)
 
 
 def test_the_line_in_the_documentation_has_the_keys_of_a_real_one(run, repository):
