@@ -1,7 +1,8 @@
 """tsm-edge for the commands of the documentation: the real command line with a stand-in camera and display.
 
 The camera delivers the shipped clip at 30 frames a second by the clock. A run that only its user ends (a camera, a
-loop, a window) gets Ctrl-C after END_S seconds. What takes a number of clips or epochs gets a small one.
+loop, a window) gets Ctrl-C END_S seconds after its camera or file was opened; the clip's first gesture is decided after
+2.6. What takes a number of clips or epochs gets a small one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-END_S = 2.5
+END_S = 3.5
 #: options that are added to a verb's: the same work, less of it
 LESS = {
     "record": ["--clips", "2", "--countdown", "0"],
@@ -25,7 +26,7 @@ LESS = {
 SMALL = ["--width", "0.35", "--size", "96"]
 
 
-def stand_in_camera(clip: str) -> None:
+def stand_in_camera(clip: str, ends: bool) -> None:
     """Give cv2 a camera and a display."""
     import cv2
 
@@ -65,6 +66,10 @@ def stand_in_camera(clip: str) -> None:
             self.file.release()
 
     def open_capture(source: object, *more: object) -> object:
+        if ends:
+            timer = threading.Timer(END_S, os.kill, (os.getpid(), signal.SIGINT))
+            timer.daemon = True
+            timer.start()
         is_device = isinstance(source, int) or str(source).startswith("/dev/")
         return Camera(source) if is_device else real(source, *more)
 
@@ -92,16 +97,12 @@ def main() -> None:
     if "my.pth" in arguments:
         sys.argv += SMALL
     if verb in ("demo", "record"):
-        stand_in_camera(os.environ["TSM_EDGE_DOCS_CLIP"])
+        stand_in_camera(os.environ["TSM_EDGE_DOCS_CLIP"], verb == "demo" and only_its_user_ends(arguments))
     if verb == "demo":
         board = os.environ["TSM_EDGE_DOCS_BOARD"]
         for at, word in enumerate(sys.argv):
             if word.endswith("-raspberry-pi-4") and (Path(word) / "manifest.json").is_file():
                 sys.argv[at] = board  # this machine is the board: its own bundle
-        if only_its_user_ends(arguments):
-            timer = threading.Timer(END_S, os.kill, (os.getpid(), signal.SIGINT))
-            timer.daemon = True
-            timer.start()
     from tsm_edge.cli import main as run
 
     run()
