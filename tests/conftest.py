@@ -43,3 +43,18 @@ def local_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     network = networks.zoo(models.load("tsm-mobilenetv2", width=0.5, size=128))
     return pipeline.compile(network, target.load("local"), tmp_path_factory.mktemp("local") / "bundle").folder
+
+
+@pytest.fixture(scope="session")
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of caches for tests that use the default bundle; not the user's."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def shipped(cache_home: Path) -> Path:
+    """The bundle that the demo makes of the shipped model, compiled once for all tests that watch clips."""
+    pytest.importorskip("tvm", reason="compiling needs the extra 'compile'")
+    from tsm_edge.demo.default_bundle import default_bundle
+
+    return default_bundle(environ={"XDG_CACHE_HOME": str(cache_home)})

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from tsm_edge.demo import SAMPLE_CLIP
-from tsm_edge.demo.default_bundle import default_bundle
 from tsm_edge.smoothing import Smoother
 
 LABELS = ("blue", "green", "red")
@@ -148,13 +147,6 @@ def write_video(tmp_path: Path) -> Any:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle that the demo makes of the shipped model, compiled once for all tests that watch clips."""
-    pytest.importorskip("tvm", reason="compiling needs the extra 'compile'")
-    return default_bundle(environ={"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))})
 
 
 @pytest.fixture(scope="session")

@@ -147,7 +147,7 @@ def test_commands_are_taken_apart():
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory, repository) -> Path:
-    """Programs, and the cache with the default bundle."""
+    """The programs that stand in."""
     home = tmp_path_factory.mktemp("docs")
     programs = home / "bin"
     programs.mkdir()
@@ -169,17 +169,8 @@ def home(tmp_path_factory, repository) -> Path:
     return home
 
 
-@pytest.fixture(scope="session")
-def gestures(home) -> Path:
-    """The default bundle, made as the demo makes it."""
-    pytest.importorskip("tvm", reason="compiling needs the extra 'compile'")
-    from tsm_edge.demo.default_bundle import default_bundle
-
-    return default_bundle(environ={"XDG_CACHE_HOME": str(home / "cache")})
-
-
 @pytest.fixture
-def place(tmp_path, home, gestures, repository) -> tuple[Path, dict[str, str]]:
+def place(tmp_path, home, shipped, cache_home, repository) -> tuple[Path, dict[str, str]]:
     """A folder with what the pages presuppose, and the environment for it."""
     import torch
 
@@ -193,7 +184,7 @@ def place(tmp_path, home, gestures, repository) -> tuple[Path, dict[str, str]]:
         clips(tmp_path / "clips" / label, 3)
     (tmp_path / "gesture.sh").write_text('#!/bin/sh\necho "$TSM_EDGE_LABEL" >> told.txt\n')
     (tmp_path / "gesture.sh").chmod(0o755)
-    shutil.copytree(gestures, tmp_path / "gestures-local")
+    shutil.copytree(shipped, tmp_path / "gestures-local")
     (tmp_path / "tsm-edge-run").symlink_to("gestures-local/tsm-edge-run")
     shutil.copy(repository / "demo" / "data" / "gestures.mp4", tmp_path / "clip.mp4")
     (tmp_path / "tests").symlink_to(repository / "tests")
@@ -204,9 +195,9 @@ def place(tmp_path, home, gestures, repository) -> tuple[Path, dict[str, str]]:
     environment = {
         **os.environ,
         "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
-        "XDG_CACHE_HOME": str(home / "cache"),
+        "XDG_CACHE_HOME": str(cache_home),
         "TSM_EDGE_DOCS_HOME": str(tmp_path),
-        "TSM_EDGE_DOCS_BOARD": str(gestures),
+        "TSM_EDGE_DOCS_BOARD": str(shipped),
         "TSM_EDGE_DOCS_CLIP": str(repository / "demo" / "data" / "gestures.mp4"),
         "TSM_EDGE_DOCS_CLONE": str(repository),
     }
