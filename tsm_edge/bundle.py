@@ -74,6 +74,7 @@ from .manifest import FILE_NAME, FileEntry, Manifest, malformed
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
 _ATTEMPTS = 50  # of a reader beside a process that writes this bundle again and again
+_LOOKS = 20  # before a folder counts as missing: each may meet another moment between two renames
 _WAIT_S = 1.0  # for a writer that is between its two renames, where the file system has no exchange
 _Found = TypeVar("_Found")
 
@@ -106,21 +107,28 @@ def _of_one_folder(root: Path, check: Callable[[Path, int], _Found]) -> _Found:
 @contextlib.contextmanager
 def _opened(root: Path) -> Iterator[int]:
     """The folder as a descriptor, which goes on to mean the same folder when another one takes its place."""
-    if not root.exists():
-        atomic.recover(Path(os.path.realpath(root)), _WAIT_S)
-    try:
-        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    except (FileNotFoundError, NotADirectoryError):
-        is_file = root.exists()
-        raise _not_a_bundle(root, "a file, and a bundle is a folder" if is_file else "no such folder") from None
-    except OSError as error:
-        raise BundleError(
-            f"'{root}' cannot be read.", name="manifest-unreadable", found=error.strerror
-        ) from None
+    folder = _open(root)
     try:
         yield folder
     finally:
         os.close(folder)
+
+
+def _open(root: Path) -> int:
+    """Open the folder of a bundle; it is missing for a moment where its writer has to rename twice."""
+    for _ in range(_LOOKS):
+        try:
+            return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except NotADirectoryError:
+            break
+        except FileNotFoundError:
+            atomic.recover(Path(os.path.realpath(root)), _WAIT_S)
+        except OSError as error:
+            raise BundleError(
+                f"'{root}' cannot be read.", name="manifest-unreadable", found=error.strerror
+            ) from None
+    is_file = root.exists() and not root.is_dir()
+    raise _not_a_bundle(root, "a file, and a bundle is a folder" if is_file else "no such folder")
 
 
 def _is_still(root: Path, folder: int) -> bool:

@@ -282,6 +282,22 @@ def test_not_a_bundle(tmp_path):
     assert refused(tmp_path / "file").found == "a file, and a bundle is a folder"
 
 
+@pytest.mark.parametrize("moments", [1, 5])
+def test_a_folder_that_is_missing_for_a_moment_is_waited_for(toy, monkeypatch, moments):
+    """Between the two renames of a writer, which is over again before the reader can look for its cause."""
+    opened, missed = os.open, []
+
+    def sometimes(path, *arguments, **named):
+        if path == toy and len(missed) < moments:
+            missed.append(path)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", sometimes)
+    bundle.verify(toy)
+    assert len(missed) == moments
+
+
 UNREADABLE = {
     "empty": b"",
     "cut": b'{"format": 3',
