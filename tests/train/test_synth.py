@@ -221,3 +221,97 @@ def test_the_command_writes_videos_with_two_processes(tmp_path):
     assert result.exit_code == 0, result.output
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.mp4"))
     assert len(files) == 33 and files[0] == "Doing other things/000000.mp4"
+
+
+def synth_command(*words, fails=None):
+    result = CliRunner().invoke(cli.cli, ["synth", *map(str, words)])
+    assert result.exit_code == (fails or 0), result.output
+    return result.stderr if fails else result.stdout
+
+
+SMALL = ("--size", 32, "--frames", 4, "--clips", 13)
+
+
+def test_parts_joined_are_the_bytes_of_one_run(tmp_path):
+    synth_command("--out", tmp_path / "whole", *SMALL)
+    for number in (1, 2, 3):
+        synth_command("--out", tmp_path / f"{number}", "--shard", f"{number}/3", *SMALL)
+    parts = [word for number in (3, 1, 2) for word in ("--join", tmp_path / f"{number}")]
+    found = json.loads(synth_command("--out", tmp_path / "joined", *parts, "--json"))
+    assert (found["clips"], found["split"], found["labels"]) == (13, "train", list(synth.LABELS))
+    assert listing(tmp_path / "joined") == listing(tmp_path / "whole")
+    assert [len(open_store(tmp_path / f"{number}")) for number in (1, 2, 3)] == [4, 4, 5]
+    assert "--overwrite" in synth_command("--out", tmp_path / "joined", *parts, fails=1)
+
+
+def test_more_parts_than_clips_and_only_some_classes(tmp_path):
+    some = ("--only", "Swiping Up,No gesture", "--size", 32, "--frames", 2, "--clips", 3)
+    synth_command("--out", tmp_path / "whole", *some)
+    for number in range(1, 6):
+        synth_command("--out", tmp_path / f"{number}", "--shard", f"{number}/5", *some)
+    parts = [word for number in range(1, 6) for word in ("--join", tmp_path / f"{number}")]
+    synth_command("--out", tmp_path / "joined", *parts)
+    assert listing(tmp_path / "joined") == listing(tmp_path / "whole")
+
+
+def test_parts_as_videos_go_into_one_folder(tmp_path):
+    synth_command("--out", tmp_path / "whole", "--videos", *SMALL)
+    for number in (2, 1):
+        synth_command("--out", tmp_path / "parts", "--videos", "--shard", f"{number}/2", *SMALL)
+    assert listing(tmp_path / "parts").keys() == listing(tmp_path / "whole").keys()
+    refused = synth_command("--out", tmp_path / "parts", "--videos", "--shard", "1/2", *SMALL, fails=1)
+    assert "--overwrite" in refused
+
+
+def test_parts_that_do_not_fit_are_refused(tmp_path):
+    for name, shard, seed in (("a", "1/2", 0), ("b", "2/2", 0), ("c", "2/2", 1)):
+        synth_command("--out", tmp_path / name, "--shard", shard, "--seed", seed, *SMALL)
+    with Writer(tmp_path / "other", 0, 32) as writer:
+        writer.close(("x",), 12.0, "test")
+
+    def refused(*names):
+        parts = [word for name in names for word in ("--join", tmp_path / name)]
+        return synth_command("--out", tmp_path / "joined", *parts, fails=1)
+
+    assert "part of another rendering" in refused("a", "c") and "seed 0" in refused("a", "c")
+    assert "A part is missing" in refused("a") and "13 clips" in refused("b")
+    assert "given twice" in refused("a", "b", "a")
+    assert "no part of a rendering" in refused("a", "other")
+    index = json.loads((tmp_path / "a" / "clips.json").read_text())
+    for recipe in ({}, {**index["recipe"], "clips": "13"}, 5, []):
+        (tmp_path / "b" / "clips.json").write_text(json.dumps({**index, "recipe": recipe}))
+        assert "error: " in refused("b")
+    assert not (tmp_path / "joined").exists()
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "1/0", "a/b", "-1/2", "1/2/3", "1/9999999", ""])
+def test_a_shard_is_one_of_so_many(tmp_path, shard):
+    assert "1/4 to 4/4" in synth_command("--out", tmp_path / "a", "--shard", shard, fails=2)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--sheet", "--videos"),
+        ("--reel", "Swiping Up", "--sheet"),
+        ("--shard", "1/2", "--sheet"),
+        ("--shard", "1/2", "--join", "."),
+    ],
+)
+def test_one_thing_is_written_at_a_time(tmp_path, words):
+    assert "allowed: one of them" in synth_command("--out", tmp_path / "a", *words, fails=2)
+
+
+def test_a_sheet_shows_every_class_with_its_frames(tmp_path):
+    synth_command("--out", tmp_path, "--sheet", "--size", 48, "--seed", 5)
+    image = cv2.imread(str(tmp_path / "sheet.png"))[:, :, ::-1]
+    assert len(image) == 22 * 52
+    second = 52 * 3  # the classes in their order, two clips each: the fourth is clip 12
+    frames = synth.render("train", 5, 12, size=48).frames
+    shown = [image[second : second + 48, 300 + 52 * column :][:, :48] for column in range(6)]
+    assert (np.stack(shown) == frames[[0, 2, 4, 7, 9, 11]]).all()
+    for top in range(0, len(image), 52):
+        assert image[top : top + 48, :300].min() < 100, "a row has a name"
+    assert "--overwrite" in synth_command("--out", tmp_path, "--sheet", fails=1)
+    assert "allowed: 1..110" in synth_command("--out", tmp_path, "--sheet", "--clips", 111, fails=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,31 @@ from ._clip import Pixels
 from .motion import LABELS, RATE_FPS
 from .reel import Reel
 
-REEL = "reel.mp4"
+REEL, ORIGIN = "reel.mp4", "rendered by tsm-edge synth"
 #: numbered clips, as they are drawn
 Rendered = Iterable[tuple[int, Pixels]]
 
 
-def older_clips(out: Path, labels: Sequence[str], *, videos: bool, reel: bool) -> list[Path]:
-    """Return what is in ``out`` that would be replaced: a reel, the videos of these labels, or a store."""
-    if reel:
-        return [path for path in (out / REEL, (out / REEL).with_suffix(".json")) if path.exists()]
-    if videos:
-        return [path for label in labels for path in sorted((out / label).glob("*.mp4"))]
+def older_store(out: Path) -> list[Path]:
+    """Return the index of the store in ``out``, if there is one."""
     from ..train.store import INDEX, is_store
 
     return [out / INDEX] if is_store(out) else []
+
+
+def older_videos(out: Path, labels: Sequence[str]) -> list[Path]:
+    """Return the videos of these labels in ``out``."""
+    return [path for label in labels for path in sorted((out / label).glob("*.mp4"))]
+
+
+def video_of(out: Path, index: int) -> Path:
+    """Return where clip ``index`` goes as a video."""
+    return out / LABELS[index % len(LABELS)] / f"{name_of(index)}.mp4"
+
+
+def name_of(index: int) -> str:
+    """Return the name of clip ``index``."""
+    return f"{index:06d}"
 
 
 def refuse_older(out: Path, older: Sequence[Path]) -> None:
@@ -40,23 +51,25 @@ def refuse_older(out: Path, older: Sequence[Path]) -> None:
         )
 
 
-def write_store(out: Path, rendered: Rendered, frames: int, size: int, labels: Sequence[str]) -> str:
+def write_store(
+    out: Path, rendered: Rendered, frames: int, size: int, labels: Sequence[str], recipe: Mapping[str, object]
+) -> str:
     """Write a store (:mod:`tsm_edge.train.store`) of so many frames in all, of these labels; return its folder."""
     from ..train.store import Writer
 
     with Writer(out, frames, size) as writer:
         for index, pixels in rendered:
-            writer.add(f"{index:06d}", labels.index(LABELS[index % len(LABELS)]), pixels)
-        writer.close(labels, RATE_FPS, "rendered by tsm-edge synth")
+            writer.add(name_of(index), labels.index(LABELS[index % len(LABELS)]), pixels)
+        writer.close(labels, RATE_FPS, ORIGIN, recipe)
     return str(out)
 
 
 def write_videos(out: Path, rendered: Rendered) -> str:
     """Write OUT/<label>/<number>.mp4; return where, as a pattern."""
     for index, pixels in rendered:
-        folder = out / LABELS[index % len(LABELS)]
-        folder.mkdir(exist_ok=True)
-        write_video(folder / f"{index:06d}.mp4", pixels, RATE_FPS)
+        path = video_of(out, index)
+        path.parent.mkdir(exist_ok=True)
+        write_video(path, pixels, RATE_FPS)
     return f"{out}/<label>/*.mp4"
 
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from .. import atomic
 from ..children import end_with_parent
-from ..errors import UnknownName, install_hint
+from ..errors import install_hint
 from ..report import print_json, print_next, print_table
 from ..terminal import say
-from . import FRAMES, LABELS, RATE_FPS, SPLITS, photos
+from ..train.store import Store, open_store
+from . import FRAMES, RATE_FPS, SPLITS, photos, shards
 from ._clip import Pixels, render
-from ._files import older_clips, refuse_older, write_reel, write_store, write_videos
+from ._files import refuse_older, write_reel, write_store, write_videos
+from .families import Family
 from .reel import render_reel
+from .request import CLIPS, SHEET_CLIPS, Request
+from .sheet import write_sheet
 
 CHUNK = 32
 
@@ -30,7 +34,7 @@ CHUNK = 32
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write."
 )
 @click.option("--split", type=click.Choice(tuple(SPLITS)), default="train", show_default=True, help="Family.")
-@click.option("--clips", type=click.IntRange(1), default=2200, show_default=True, help="How many clips.")
+@click.option("--clips", type=click.IntRange(1), help=f"How many clips.  [default: {CLIPS}; {SHEET_CLIPS} of a sheet]")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed.")
 @click.option("--size", type=click.IntRange(32, 512), default=110, show_default=True, help="Side in pixels.")
 @click.option(
@@ -39,33 +43,62 @@ CHUNK = 32
 @click.option("--videos", is_flag=True, help="Write <label>/<name>.mp4 instead of a store.")
 @click.option("--only", metavar="LABEL,…", help="Only clips of these classes.  [default: all eleven]")
 @click.option("--reel", metavar="LABEL,…", help="One take of these gestures instead: OUT/reel.mp4 and .json.")
+@click.option("--sheet", is_flag=True, help="A picture of the clips instead, to look at: OUT/sheet.png.")
+@click.option("--shard", metavar="I/N", help="Only part I of N, to render on N machines; --join makes one store.")
+@click.option(
+    "--join",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Render nothing: put the parts of --shard together. Once for every part.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the clips that OUT holds already.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
-def synth(
-    out: Path,
-    split: str,
-    clips: int,
-    seed: int,
-    size: int,
-    frames: int,
-    videos: bool,
-    only: str | None,
-    reel: str | None,
-    overwrite: bool,
-    jobs: int,
-    as_json: bool,
-) -> None:
+def synth(**options: Any) -> None:
     """Render clips of eleven gestures to train and test on.
 
     The same options give the same clips. `train` and `test` share no shapes (but hands), textures, photographs or
     speeds. Left, right and clockwise are those of the person in front of a camera that does not mirror.
     """
-    labels = _chosen(only)
-    if not overwrite:
-        refuse_older(out, older_clips(out, labels, videos=videos, reel=reel is not None))
-    atomic.check_folder(out)
-    kind = SPLITS[split]
+    asked = Request(**options)
+    indices = asked.indices
+    if not asked.overwrite:
+        refuse_older(asked.out, asked.older())
+    atomic.check_folder(asked.out)
+    if asked.join:
+        _report_store(asked, shards.join(asked.out, asked.join))
+        return
+    _tell_missing_photos(SPLITS[asked.split])
+    if asked.reel is not None:
+        gestures = asked.reel.split(",")
+        take = render_reel(asked.split, asked.seed, gestures, size=asked.size)
+        _report_reel(write_reel(asked.out, take), asked.as_json)
+        return
+    try:
+        asked.out.mkdir(parents=True, exist_ok=True)
+        with click.progressbar(length=len(indices), label="render", file=sys.stderr) as bar:
+            written = _write(asked, indices, bar)
+    except OSError as error:
+        raise atomic.cannot_write(asked.out, error) from error
+    if asked.videos or asked.sheet:
+        _report(asked, len(indices), asked.recipe, asked.labels, written)
+    else:
+        _report_store(asked, open_store(asked.out))
+
+
+def _write(asked: Request, indices: list[int], bar: object) -> str:
+    """Render the clips and write them in the form that is asked for; return where."""
+    work = (asked.split, asked.seed, asked.size, asked.frames)
+    pieces = [Piece(*work, indices[at : at + CHUNK]) for at in range(0, len(indices), CHUNK)]
+    rendered = _rendered(pieces, asked.jobs, bar)
+    if asked.videos:
+        return write_videos(asked.out, rendered)
+    if asked.sheet:
+        return str(write_sheet(asked.out, rendered))
+    return write_store(asked.out, rendered, len(indices) * asked.frames, asked.size, asked.labels, asked.recipe)
+
+
+def _tell_missing_photos(kind: Family) -> None:
     usable = photos.available(kind.photos)
     if len(usable) < len(kind.photos):
         say(
@@ -73,46 +106,20 @@ def synth(
             f"replaced by drawn textures; {install_hint('train')}",
             err=True,
         )
-    if reel is not None:
-        _report_reel(write_reel(out, render_reel(split, seed, reel.split(","), size=size)), as_json)
-        return
-    indices = [
-        len(LABELS) * (at // len(labels)) + LABELS.index(labels[at % len(labels)]) for at in range(clips)
-    ]
-    pieces = [(split, seed, indices[at : at + CHUNK], size, frames) for at in range(0, clips, CHUNK)]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with click.progressbar(length=clips, label="render", file=sys.stderr) as bar:
-            rendered = _rendered(pieces, jobs, bar)
-            if videos:
-                written = write_videos(out, rendered)
-            else:
-                written = write_store(out, rendered, clips * frames, size, labels)
-    except OSError as error:
-        raise atomic.cannot_write(out, error) from error
-    if as_json:
-        print_json({"clips": clips, "split": split, "seed": seed, "labels": list(labels), "folder": str(out)})
-        return
-    say(f"{clips} clips of {frames} frames at {RATE_FPS:g} a second, {size} x {size} pixels: {written}")
-    if split == "train" and not videos:
-        print_next("tsm-edge train --data {} --out runs/first", out)
-    elif not videos:
-        print_next("tsm-edge eval WEIGHTS --data {}", out)
 
 
-def _chosen(only: str | None) -> tuple[str, ...]:
-    """The classes that are asked for, in their usual order."""
-    names = only.split(",") if only else list(LABELS)
-    for name in names:
-        if name not in LABELS:
-            raise UnknownName.of("label", name, LABELS)
-    return tuple(label for label in LABELS if label in names)
+class Piece(NamedTuple):
+    """What one process renders at a time."""
+
+    split: str
+    seed: int
+    size: int
+    frames: int
+    indices: list[int]
 
 
-def _rendered(
-    pieces: list[tuple[str, int, list[int], int, int]], jobs: int, bar: object
-) -> Iterator[tuple[int, Pixels]]:
-    if jobs == 1:
+def _rendered(pieces: list[Piece], jobs: int, bar: object) -> Iterator[tuple[int, Pixels]]:
+    if jobs == 1 or not pieces:
         results = map(_render_piece, pieces)
         yield from _counted(zip(pieces, results), bar)
         return
@@ -127,18 +134,46 @@ def _rendered(
             raise
 
 
-def _counted(results: Iterator[tuple[tuple, list[Pixels]]], bar: object) -> Iterator[tuple[int, Pixels]]:
-    for (_, _, indices, _, _), clips in results:
-        yield from zip(indices, clips)
-        bar.update(len(indices))  # type: ignore[attr-defined]
+def _counted(results: Iterator[tuple[Piece, list[Pixels]]], bar: object) -> Iterator[tuple[int, Pixels]]:
+    for piece, clips in results:
+        yield from zip(piece.indices, clips)
+        bar.update(len(piece.indices))  # type: ignore[attr-defined]
 
 
-def _render_piece(piece: tuple[str, int, list[int], int, int]) -> list[Pixels]:
+def _render_piece(piece: Piece) -> list[Pixels]:
     import cv2
 
     cv2.setNumThreads(1)  # pictures this small are slower on two
-    split, seed, indices, size, frames = piece
-    return [render(split, seed, index, size=size, frames=frames).frames for index in indices]
+    return [
+        render(piece.split, piece.seed, index, size=piece.size, frames=piece.frames).frames for index in piece.indices
+    ]
+
+
+def _report_store(asked: Request, store: Store) -> None:
+    """Say what is in the store, and what to do with it."""
+    recipe = store.recipe or {}
+    _report(asked, len(store), recipe, store.labels, str(asked.out))
+    if asked.as_json:
+        return
+    if asked.shard:
+        say(f"part {asked.shard} of {asked.count} clips")
+        print_next("tsm-edge synth --out data --join {} --join …", asked.out)
+    elif recipe["split"] == "train":
+        print_next("tsm-edge train --data {} --out runs/first", asked.out)
+    else:
+        print_next("tsm-edge eval WEIGHTS --data {}", asked.out)
+
+
+def _report(
+    asked: Request, clips: int, recipe: Mapping[str, object], labels: Sequence[str], written: str
+) -> None:
+    """Say what was written, and where."""
+    if asked.as_json:
+        facts = {"clips": clips, "split": recipe["split"], "seed": recipe["seed"], "labels": list(labels)}
+        print_json({**facts, "shard": asked.shard, "folder": str(asked.out)})
+        return
+    side = recipe["size"]
+    say(f"{clips} clips of {recipe['frames']} frames at {RATE_FPS:g} a second, {side} x {side} pixels: {written}")
 
 
 def _report_reel(facts: dict[str, Any], as_json: bool) -> None:

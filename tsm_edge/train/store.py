@@ -2,6 +2,7 @@
 
 A store is a folder with two files. ``frames.npy``: uint8 [frames, side, side, 3] RGB, all clips one after the other.
 ``clips.json``: {schema, labels, rate_fps, origin, clips: [[name, label index, first frame, number of frames], ...]}.
+Rendered clips have ``recipe``, too: what a store must have in common with another one to be a part of the same.
 
 The index is written last and by renaming. Where a store is written anew, its frames take the other of two names and
 the index says which (``"frames": "frames-2.npy"``), so the older store is whole until the newer one is. Frames are
@@ -13,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +55,7 @@ class Store:
     origin: str
     entries: tuple[Entry, ...]
     frames: Pixels
+    recipe: Mapping[str, object] | None = None
 
     @property
     def side(self) -> int:
@@ -90,7 +92,11 @@ def open_store(folder: Path) -> Store:
         ends = max((entry.first + entry.count for entry in entries), default=0)
         if frames.ndim != 4 or frames.dtype != np.uint8 or len(frames) < ends:
             raise ValueError(f"{FRAMES} holds {frames.dtype} {list(frames.shape)}, {ends} frames are named")
-        return Store(tuple(facts["labels"]), float(facts["rate_fps"]), str(facts["origin"]), entries, frames)
+        recipe = facts.get("recipe")
+        if not isinstance(recipe, dict | None):
+            raise TypeError(f"recipe {recipe!r}")
+        origin, rate_fps = str(facts["origin"]), float(facts["rate_fps"])
+        return Store(tuple(facts["labels"]), rate_fps, origin, entries, frames, recipe)
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(
             f"The clip store '{folder}' is damaged.",
@@ -136,7 +142,9 @@ class Writer(contextlib.AbstractContextManager["Writer"]):
         self._entries.append(Entry(name, label, self._used, len(clip)))
         self._used += len(clip)
 
-    def close(self, labels: Sequence[str], rate_fps: float, origin: str) -> None:
+    def close(
+        self, labels: Sequence[str], rate_fps: float, origin: str, recipe: Mapping[str, object] | None = None
+    ) -> None:
         """Write the index; from here on the store is whole."""
         facts = {
             "schema": SCHEMA,
@@ -144,6 +152,7 @@ class Writer(contextlib.AbstractContextManager["Writer"]):
             "rate_fps": rate_fps,
             "origin": origin,
             **({"frames": self._name} if self._name != FRAMES else {}),
+            **({"recipe": dict(recipe)} if recipe is not None else {}),
             "clips": [[entry.name, entry.label, entry.first, entry.count] for entry in self._entries],
         }
         try:

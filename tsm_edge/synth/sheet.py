@@ -1,0 +1,47 @@
+"""A contact sheet: one picture with a row for every clip, to see what is rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .. import atomic
+from ._clip import Pixels
+from ._files import Rendered
+from .motion import LABELS
+
+SHEET = "sheet.png"
+COLUMNS = 6  # frames of a clip that are shown
+_GAP, _PAPER, _INK = 4, 255, (30, 30, 30)
+_LETTER = 0.42  # size of OpenCV's letters; the longest label is 240 pixels wide then
+
+
+def write_sheet(out: Path, rendered: Rendered) -> Path:
+    """Write OUT/sheet.png: the clips in the order of their classes, frames evenly spaced from first to last."""
+    import cv2
+
+    clips = sorted(rendered, key=lambda clip: (clip[0] % len(LABELS), clip[0]))
+    names = [f"{LABELS[index % len(LABELS)]}  {index}" for index, _ in clips]
+    image = np.vstack([row(name, frames) for name, (_, frames) in zip(names, clips)])
+    done, data = cv2.imencode(".png", image[:, :, ::-1])
+    assert done
+    path = out / SHEET
+    atomic.write_bytes(path, data.tobytes())
+    return path
+
+
+def row(name: str, frames: Pixels) -> Pixels:
+    """A clip of frames uint8 [T, H, W, 3] as one row: its name, and a few of its frames."""
+    import cv2
+
+    height, width = frames.shape[1:3]
+    chosen: Sequence[int] = np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int).tolist()
+    text_width = 300
+    image = np.full((height + _GAP, text_width + COLUMNS * (width + _GAP), 3), _PAPER, np.uint8)
+    cv2.putText(image, name, (_GAP, height // 2 + _GAP), cv2.FONT_HERSHEY_SIMPLEX, _LETTER, _INK, 1, cv2.LINE_AA)
+    for column, at in enumerate(chosen):
+        left = text_width + column * (width + _GAP)
+        image[:height, left : left + width] = frames[at]
+    return image
