@@ -119,6 +119,10 @@ class AccuracyError(EdgeError):
     exit_code = 3
 
 
+class ProcessLost(EdgeError):
+    """Another process of a training in several has ended."""
+
+
 class ModelError(EdgeError):
     """A model's description contradicts itself."""
 
