@@ -119,10 +119,6 @@ class AccuracyError(EdgeError):
     exit_code = 3
 
 
-class ProcessLost(EdgeError):
-    """Another process of a training in several has ended."""
-
-
 class ModelError(EdgeError):
     """A model's description contradicts itself."""
 

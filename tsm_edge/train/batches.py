@@ -14,7 +14,6 @@ import numpy as np
 from ..models import Model
 from . import measure
 from .augment import Augment
-from .processes import ALONE, Processes
 from .settings import Settings
 from .store import Store
 
@@ -28,15 +27,13 @@ _WORKERS = 4  # processes that prepare batches for a GPU
 class Batches:
     """What a training sees: ``clips``, varied as the settings say, on ``device`` and in the shape of ``model``.
 
-    An example draws from (seed, epoch, place), so it is the same whoever prepares it. Of ``processes`` each has a
-    share of every batch.
+    An example draws from (seed, epoch, place), so it is the same whoever prepares it.
     """
 
     settings: Settings
     model: Model
     clips: Store
     device: torch.device
-    processes: Processes = ALONE
 
     @property
     def steps(self) -> int:
@@ -46,8 +43,7 @@ class Batches:
     def of_epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Batches of an epoch, prepared ahead: by one thread where the CPU trains, by processes for a GPU."""
         order = spread(self.clips.targets, np.random.default_rng([self.settings.seed, epoch]))
-        batches = [order[at * self.settings.batch :][: self.settings.batch] for at in range(self.steps)]
-        groups = [self.processes.share(batch) for batch in batches]
+        groups = [order[at * self.settings.batch :][: self.settings.batch] for at in range(self.steps)]
         if self.device.type == "cpu":
             with ThreadPoolExecutor(1) as thread:
                 waiting = thread.submit(self._batch, epoch, groups[0])

@@ -29,7 +29,6 @@ from .batches import Batches
 from .loss import consensus, loss_of
 from .memory import keep_freed_memory
 from .network import Variant, clip_logits
-from .processes import ALONE, Processes
 from .settings import Settings
 from .store import Store
 
@@ -54,8 +53,7 @@ class Trainer:
     """One training in a folder: ``resume`` or ``start_from`` or neither, then ``run``.
 
     half: write the weights as float16; the checkpoint keeps what is trained. device: torch's name of where the network
-    is trained and measured; examples are prepared on the CPU. processes: those that train together, each with a
-    Trainer of its own.
+    is trained and measured; examples are prepared on the CPU.
     """
 
     def __init__(
@@ -68,11 +66,8 @@ class Trainer:
         *,
         half: bool = False,
         device: str = "cpu",
-        processes: Processes = ALONE,
     ) -> None:
         import torch
-
-        processes.check_batch(settings.batch)
 
         if len(train) < settings.batch:
             raise DataError(
@@ -83,10 +78,9 @@ class Trainer:
             )
         keep_freed_memory()
         atomic.check_folder(out)
-        self.half, self.device, self.processes = half, torch.device(device), processes
+        self.half, self.device = half, torch.device(device)
         self.settings, self.model, self.held_out, self.out = settings, model, held_out, out
-        look = measure.Look(settings.frames, settings.way)
-        self.seen: Any = measure.prepared(held_out, model.preprocess, look) if processes.first else None
+        self.seen = measure.prepared(held_out, model.preprocess, measure.Look(settings.frames, settings.way))
         torch.manual_seed(settings.seed)
         self.net = make_net(model.layers)
         initialise(self.net, model, settings.variant)
@@ -98,7 +92,7 @@ class Trainer:
         )
         self.history: list[dict[str, Any]] = []
         self.kept_top1 = 0.0  # of the weights that are in the folder when a training is resumed
-        self.batches = Batches(settings, model, train, self.device, processes)
+        self.batches = Batches(settings, model, train, self.device)
         self.steps = self.batches.steps
 
     def start_from(self, tensors: dict[str, Any]) -> None:
@@ -118,7 +112,7 @@ class Trainer:
         self.optimizer.load_state_dict(content["optimizer"])
         self.history = list(content["history"])
         self.kept_top1 = top1_of(self.out / checkpoint.WEIGHTS, self.settings)
-        if self.processes.first and len(self.history) == 1 and not self.kept_top1:
+        if len(self.history) == 1 and not self.kept_top1:
             self._save_weights()
         return int(content["epoch"])
 
@@ -136,19 +130,17 @@ class Trainer:
                 "loss": loss,
                 "train_top1": accuracy,
             }
-            if self.processes.first:
-                record.update(self._measure())
+            record.update(self._measure())
             record["seconds"] = round(time.monotonic() - started, 1)
-            self.history.append(self.processes.agreed(record))
-            if self.processes.first:
-                self._keep()
+            self.history.append(record)
+            self._keep()
         best = max(self.history, key=lambda one: one["top1"])
         return Result(self.out / checkpoint.WEIGHTS, tuple(self.history), best)
 
-    def _epoch(self, epoch: int, progress: Progress | None) -> tuple[float, ...]:
+    def _epoch(self, epoch: int, progress: Progress | None) -> tuple[float, float]:
         import torch
 
-        torch.manual_seed(self.settings.seed * 1_000_003 + epoch + self.processes.rank * 999_983)
+        torch.manual_seed(self.settings.seed * 1_000_003 + epoch)
         self.net.train().to(memory_format=torch.channels_last)
         losses, hits, started = 0.0, 0, time.monotonic()
         for step, (clips, labels) in enumerate(self.batches.of_epoch(epoch)):
@@ -164,16 +156,7 @@ class Trainer:
             losses, hits = losses + loss, hits + right
             if progress:
                 progress(epoch, step + 1, self.steps, losses / (step + 1), time.monotonic() - started)
-        return self._together(losses / self.steps, hits * self.processes.count / (self.steps * self.settings.batch))
-
-    def _together(self, *figures: float) -> tuple[float, ...]:
-        """The means of an epoch's figures over all processes; the statistics of batch normalisation likewise."""
-        import torch
-
-        means = torch.tensor(figures, dtype=torch.float32, device=self.device)
-        statistics = {name: each for name, each in self.net.named_buffers() if each.is_floating_point()}
-        self.processes.mean_([means, *statistics.values(), *(self.average[name] for name in statistics)])
-        return tuple(means.tolist()) if self.processes.count > 1 else figures
+        return losses / self.steps, hits / (self.steps * self.settings.batch)
 
     def _variant(self, epoch: int, step: int) -> Variant:
         """The shift of a step. "hold" leaves in every state what its first frame would have left there for ever."""
@@ -188,7 +171,6 @@ class Trainer:
         loss = loss_of(logits, labels, self.settings)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.processes.mean_(each.grad for each in self.net.parameters() if each.grad is not None)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), _CLIP_NORM)
         self.optimizer.step()
         self._blend()
