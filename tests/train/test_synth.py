@@ -278,9 +278,11 @@ def test_parts_that_do_not_fit_are_refused(tmp_path):
     assert "given twice" in refused("a", "b", "a")
     assert "no part of a rendering" in refused("a", "other")
     index = json.loads((tmp_path / "a" / "clips.json").read_text())
-    for recipe in ({}, {**index["recipe"], "clips": "13"}, 5, []):
+    for recipe in ({}, {**index["recipe"], "clips": "13"}, {**index["recipe"], "size": 40}, 5, []):
         (tmp_path / "b" / "clips.json").write_text(json.dumps({**index, "recipe": recipe}))
         assert "error: " in refused("b")
+    (tmp_path / "b" / "clips.json").write_text(json.dumps({**index, "labels": ["x"] * 11}))
+    assert "is damaged" in refused("b")
     assert not (tmp_path / "joined").exists()
 
 

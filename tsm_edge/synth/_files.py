@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import atomic, mp4
 from ..errors import OutputError
+from ..train.store import INDEX, Writer, is_store
 from ._clip import Pixels
 from .motion import LABELS, RATE_FPS
 from .reel import Reel
@@ -21,8 +22,6 @@ Rendered = Iterable[tuple[int, Pixels]]
 
 def older_store(out: Path) -> list[Path]:
     """Return the index of the store in ``out``, if there is one."""
-    from ..train.store import INDEX, is_store
-
     return [out / INDEX] if is_store(out) else []
 
 
@@ -55,8 +54,6 @@ def write_store(
     out: Path, rendered: Rendered, frames: int, size: int, labels: Sequence[str], recipe: Mapping[str, object]
 ) -> str:
     """Write a store (:mod:`tsm_edge.train.store`) of so many frames in all, of these labels; return its folder."""
-    from ..train.store import Writer
-
     with Writer(out, frames, size) as writer:
         for index, pixels in rendered:
             writer.add(name_of(index), labels.index(LABELS[index % len(LABELS)]), pixels)

@@ -17,7 +17,6 @@ from ..children import end_with_parent
 from ..errors import install_hint
 from ..report import print_json, print_next, print_table
 from ..terminal import say
-from ..train.store import Store, open_store
 from . import FRAMES, RATE_FPS, SPLITS, photos, shards
 from ._clip import Pixels, render
 from ._files import refuse_older, write_reel, write_store, write_videos
@@ -66,7 +65,8 @@ def synth(**options: Any) -> None:
         refuse_older(asked.out, asked.older())
     atomic.check_folder(asked.out)
     if asked.join:
-        _report_store(asked, shards.join(asked.out, asked.join))
+        joined = shards.join(asked.out, asked.join)
+        _report_store(asked, len(joined), joined.recipe or {}, joined.labels)
         return
     _tell_missing_photos(SPLITS[asked.split])
     if asked.reel is not None:
@@ -83,7 +83,7 @@ def synth(**options: Any) -> None:
     if asked.videos or asked.sheet:
         _report(asked, len(indices), asked.recipe, asked.labels, written)
     else:
-        _report_store(asked, open_store(asked.out))
+        _report_store(asked, len(indices), asked.recipe, asked.labels)
 
 
 def _write(asked: Request, indices: list[int], bar: object) -> str:
@@ -149,10 +149,9 @@ def _render_piece(piece: Piece) -> list[Pixels]:
     ]
 
 
-def _report_store(asked: Request, store: Store) -> None:
+def _report_store(asked: Request, clips: int, recipe: Mapping[str, object], labels: Sequence[str]) -> None:
     """Say what is in the store, and what to do with it."""
-    recipe = store.recipe or {}
-    _report(asked, len(store), recipe, store.labels, str(asked.out))
+    _report(asked, clips, recipe, labels, str(asked.out))
     if asked.as_json:
         return
     if asked.shard:

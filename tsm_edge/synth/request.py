@@ -43,7 +43,6 @@ class Request:
             given += ["--shard"] if given and given != ["--videos"] else []
         if len(given) > 1:
             raise UsageError("Each of these writes something else.", found=" and ".join(given), allowed="one of them")
-
         if self.sheet and self.count > MOST_ROWS:
             raise UsageError("A sheet has a row for each clip.", found=f"{self.count} clips", allowed=f"1..{MOST_ROWS}")
 

@@ -6,7 +6,7 @@ A clip depends on nothing but split, seed, number and size, so the parts joined 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +58,9 @@ def join(out: Path, folders: Sequence[Path]) -> Store:
                 found=part.origin,
                 allowed="what `tsm-edge synth --shard` writes",
             )
-        if not {"clips", "split", "seed", "size", "frames"} <= part.recipe.keys():
+        if not {"clips", "split", "seed", "size", "frames"} <= part.recipe.keys() or (
+            part.recipe["size"] != part.side or not set(part.labels) <= set(LABELS)
+        ):
             raise DataError(f"The recipe of '{folder}' is damaged.", found=_words(part))
         if part.recipe != parts[0].recipe or part.labels != parts[0].labels:
             raise DataError(
@@ -67,23 +69,26 @@ def join(out: Path, folders: Sequence[Path]) -> Store:
                 allowed=_words(parts[0]),
                 hint="give every machine the same options, but for --shard",
             )
-    clips = {entry.name: (part, at) for part in parts for at, entry in enumerate(part.entries)}
-    names = _all_names(parts, clips)
-    with Writer(out, sum(entry.count for part in parts for entry in part.entries), parts[0].side) as writer:
-        for name in names:
-            part, at = clips[name]
-            writer.add(name, part.entries[at].label, part.clip(at))
+    clips = _in_order(parts)
+    with Writer(out, sum(part.entries[at].count for part, at in clips), parts[0].side) as writer:
+        for part, at in clips:
+            writer.add(part.entries[at].name, part.entries[at].label, part.clip(at))
         writer.close(parts[0].labels, RATE_FPS, ORIGIN, parts[0].recipe)
     return open_store(out)
 
 
-def _all_names(parts: Sequence[Store], clips: Mapping[str, object]) -> list[str]:
-    """Every clip, in the order of one run; DataError when one is missing or is there twice."""
-    seen: set[str] = set()
-    for entry in (entry for part in parts for entry in part.entries):
-        if entry.name in seen:
-            raise DataError("A part is given twice.", found=f"clip {entry.name} in two folders")
-        seen.add(entry.name)
+def _in_order(parts: Sequence[Store]) -> list[tuple[Store, int]]:
+    """Every clip, in the order of one run, as its part and its place there.
+
+    Raises:
+        DataError: one is missing or is there twice.
+    """
+    clips: dict[str, tuple[Store, int]] = {}
+    for part in parts:
+        for at, entry in enumerate(part.entries):
+            if entry.name in clips:
+                raise DataError("A part is given twice.", found=f"clip {entry.name} in two folders")
+            clips[entry.name] = part, at
     count = (parts[0].recipe or {}).get("clips")
     names = [name_of(index) for index in numbers(len(clips), parts[0].labels)]
     if count != len(clips) or not clips.keys() >= set(names):
@@ -93,7 +98,7 @@ def _all_names(parts: Sequence[Store], clips: Mapping[str, object]) -> list[str]
             allowed=f"{count} clips",
             hint="give a --join for every part, 1/N to N/N",
         )
-    return names
+    return [clips[name] for name in names]
 
 
 def _words(part: Store) -> str:

@@ -15,7 +15,7 @@ from .motion import LABELS
 SHEET = "sheet.png"
 COLUMNS = 6  # frames of a clip that are shown
 _GAP, _PAPER, _INK = 4, 255, (30, 30, 30)
-_LETTER = 0.42  # size of OpenCV's letters; the longest label is 240 pixels wide then
+_NAMES, _LETTER = 300, 0.42  # pixels for the names of the clips, and OpenCV's size of letters that fits the longest
 
 
 def write_sheet(out: Path, rendered: Rendered) -> Path:
@@ -38,10 +38,9 @@ def row(name: str, frames: Pixels) -> Pixels:
 
     height, width = frames.shape[1:3]
     chosen: Sequence[int] = np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int).tolist()
-    text_width = 300
-    image = np.full((height + _GAP, text_width + COLUMNS * (width + _GAP), 3), _PAPER, np.uint8)
+    image = np.full((height + _GAP, _NAMES + COLUMNS * (width + _GAP), 3), _PAPER, np.uint8)
     cv2.putText(image, name, (_GAP, height // 2 + _GAP), cv2.FONT_HERSHEY_SIMPLEX, _LETTER, _INK, 1, cv2.LINE_AA)
     for column, at in enumerate(chosen):
-        left = text_width + column * (width + _GAP)
+        left = _NAMES + column * (width + _GAP)
         image[:height, left : left + width] = frames[at]
     return image
