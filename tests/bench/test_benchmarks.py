@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tsm_edge import models, target
+from tsm_edge import cc, models, target
 from tsm_edge.errors import VerificationError
 from tsm_edge.smoothing import Smoother
 
@@ -286,7 +286,7 @@ def test_two_processors_are_looked_at(program):
     """With one there is nothing to see."""
     processors = program("step_time")._speedup._spells._processors
     everything = os.sched_getaffinity(0)
-    if not processors._native.compilers() or len(everything) < 2:
+    if not cc.compilers() or len(everything) < 2:
         pytest.skip("no C compiler (install gcc), or one processor only")
     try:
         with processors.probe() as look:

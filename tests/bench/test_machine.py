@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tsm_edge import cc
 from tsm_edge.bench import _fma, _native, ceiling, machine, roofline
 from tsm_edge.bench.ceiling import Ceiling
 from tsm_edge.bench.per_op import OpTime
@@ -48,14 +49,14 @@ def test_facts_do_not_name_the_host():
 
 
 def test_the_multiply_add_loop_is_compiled_and_run():
-    if not _native.compilers():
+    if not cc.compilers():
         pytest.skip("no C compiler: install gcc")
     rate = _fma.gflop_per_s(1)
     assert rate is not None and rate > 0.1
 
 
 def test_without_a_compiler_the_matrix_product_is_the_roof(monkeypatch):
-    monkeypatch.setattr(_native, "compilers", lambda: [["false"]])
+    monkeypatch.setattr(cc, "compilers", lambda: [["false"]])
     monkeypatch.setattr(ceiling, "SECONDS", 0.01)
     found = ceiling.measure(1)
     assert (found.arithmetic, found.threads) == ("numpy sgemm", 1)

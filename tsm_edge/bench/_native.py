@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .. import children
+from .. import cc, children
 from ..temporaries import scratch
 
 FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-pthread", "-xc", "-")
@@ -20,15 +17,7 @@ def built(source: str) -> Iterator[Path | None]:
     """The program of a C source while the context lasts; None without a C compiler."""
     with scratch() as folder:
         program = folder / "program"
-        yield program if any(_compiled(command, source, program) for command in compilers()) else None
-
-
-def compilers() -> list[list[str]]:
-    """The commands of the C compilers there are."""
-    found = [[path] for path in [shutil.which("cc")] if path]
-    if importlib.util.find_spec("ziglang") is not None:
-        found.append([sys.executable, "-m", "ziglang", "cc"])
-    return found
+        yield program if any(_compiled(command, source, program) for command in cc.compilers()) else None
 
 
 def _compiled(command: list[str], source: str, program: Path) -> bool:
