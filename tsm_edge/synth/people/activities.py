@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .further import FURTHER
 from .gestures import draw_style, raised
 from .poses import FINGERS, TRUNK, Act, Body, Path, Random, hand, keyed, shaped, spread, still, sway, trunk
 from .skeleton import Floats
@@ -285,9 +286,78 @@ def _moves_about(random: Random, body: Body, family: str, side: str) -> Act:
     return Act(duration, {}, still(goal))
 
 
+def _both_hands(random: Random, body: Body, family: str, side: str) -> Act:
+    """Something that both hands do alike: headphones, rubbing the face or the hands, a shrug, hands folded."""
+    face = random.random() < 0.5
+    if face:
+        spots = (((1.3, -0.3, -0.3), (85, -15, -15, 0), "cup"), ((0.5, -0.4, 1.2), (150, 0, -30, 0), "flat"),
+                 ((0.9, 2.0, -0.8), (70, -20, -40, 0), "relaxed"))  # fmt: skip
+        where, angles, shape = spots[int(random.integers(3))]
+        turned = np.array(angles) + random.normal(0, 6, 4)
+        at = body.touching(side, body.face(side, *where), turned, 0.8)
+        amounts = np.array((0.01, 0.05, 0.0, 5, 4)) * random.choice((0.0, 0.5, 1.0))
+    else:
+        places = (((-0.26, -0.45, 0.58), (90, 60, 0, -25), "flat"), ((0.32, -0.4, 0.5), (190, 75, 10, 10), "open"),
+                  ((-0.27, -0.62, 0.5), (100, 80, -10, -45), "relaxed"))  # fmt: skip
+        place, angles, shape = places[int(random.integers(3))]
+        at = np.array(place)
+        turned = np.array(angles) + random.normal(0, 8, 4)
+        amounts = np.array((0.0, 0.02, 0.04, 3, 3)) * random.choice((0.0, 0.5, 1.0))
+    pose, rate = (
+        hand(at, turned, spread(random, family, 20, 50), shaped(random, shape)),
+        random.uniform(0.8, 3.5),
+    )
+    hands = {
+        each: _rubbing(pose, amounts, rate, lag) for each, lag in (("L", 0.0), ("R", np.pi * (not face)))
+    }
+    return Act(random.uniform(0.6, 2.0), hands, still(trunk(nod=random.normal(3, 6))))
+
+
+def _reach(random: Random, body: Body, family: str, side: str) -> Act:
+    """To the camera or the screen, to something beside, or pointing somewhere, and back."""
+    spots = (
+        ((-0.2, 0.05, 0.95), (10, 45, 0, -10), "relaxed"),
+        ((0.55, -0.5, 0.6), (40, 80, 0, 35), "cup"),
+        ((0.75, -0.2, 0.3), (40, 70, 0, 65), "relaxed"),
+        ((-0.1, -0.05, 0.9), (40, 75, 0, -8), "point"),
+        ((0.6, 0.1, 0.5), (40, 60, 0, 45), "point"),
+        ((0.1, 0.45, 0.5), (40, 15, 0, 0), "point"),
+    )
+    where, angles, shape = spots[int(random.integers(len(spots)))]
+    sign = body.arms[side].sign
+    pose = hand(np.array(where) + random.normal(0, 0.06, 3), np.array(angles) + random.normal(0, 8, 4),
+                spread(random, family, 20, 50), shaped(random, shape))  # fmt: skip
+    goal = trunk(
+        bend=random.uniform(0, 10), twist=-sign * 12 * (where[2] - 0.6), turn=sign * random.normal(8, 12)
+    )
+    return Act(random.uniform(0.2, 1.2), {side: _wandering(random, pose, 0.03)}, still(goal))
+
+
+def _jacket(random: Random, body: Body, family: str, side: str) -> Act:
+    """A jacket: one arm pulls at the shoulder while the other goes through, and then the reverse."""
+    holds = hand((-0.1, -0.05, 0.28), (130, 0, -40, 0), 60, shaped(random, "fist"))
+    back = hand((0.35, -0.7, -0.2), (60, 160, 25, 0), 60, shaped(random, "fist"))
+    through = hand((0.5, -0.45, 0.5), (60, 85, 0, 25), 45, shaped(random, "fist"))
+    front = hand((-0.15, -0.35, 0.4), (120, 45, -50, 0), 35, shaped(random, "fist"))
+    steps = np.cumsum([0.0, *random.uniform(0.45, 0.9, 4)])
+    other = "R" if side == "L" else "L"
+    near, far = [back, through, holds, holds, front], [holds, holds, back, through, front]
+    lean = [trunk(twist=sign * 16, side=sign * 6) for sign in (1.0, -1.0)]
+    looks = keyed(list(steps), [lean[0], lean[0], lean[1], lean[1], trunk()])
+    hands = {side: keyed(list(steps), near), other: keyed(list(steps), far)}
+    return Act(float(steps[-1]), hands, looks)
+
+
+def _sign(random: Random, body: Body, family: str, side: str) -> Act:
+    """One of Jester's other gestures."""
+    name = str(random.choice([each for each in FURTHER if "Sliding" not in each]))
+    return FURTHER[name](random, draw_style(random, family, side))
+
+
 _ACTIVITIES: dict[_Make, float] = {
     _at_face: 3, _at_body: 1, _drink: 1.2, _telephone: 1.2, _desk_work: 1.5, _talking: 3, _stretch: 0.6,
-    _crossed: 0.6, _clap: 0.6, _raise_only: 3.5, _anywhere: 2, _moves_about: 1.2,
+    _crossed: 0.6, _clap: 0.6, _raise_only: 3.5, _anywhere: 2, _moves_about: 1.2, _both_hands: 1.5, _reach: 1.8,
+    _jacket: 0.7, _sign: 3.5,
 }  # fmt: skip
 
 

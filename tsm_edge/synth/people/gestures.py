@@ -61,13 +61,13 @@ def draw_style(random: Random, family: str, side: str | None = None) -> Style:
         shape = shape + random.uniform(0, 0.6) * (SHAPES["relaxed"] - shape)
     place = np.array(
         [
-            spread(random, family, -0.3, 0.45),
+            spread(random, family, -0.42, 0.25),
             spread(random, family, -0.38, 0.28),
             spread(random, family, 0.42, 0.72),
         ]
     )
-    if random.random() < 0.12:  # before the face, beside the head, or low
-        place[:2] = [(-0.3, 0.3), (0.3, 0.4), (0.2, -0.65)][int(random.integers(3))]
+    if random.random() < 0.14:  # before the face, beside the head, low, or far to the side
+        place[:2] = [(-0.3, 0.3), (0.25, 0.4), (0.1, -0.6), (0.55, -0.1)][int(random.integers(4))]
     return Style(
         side,
         family,
@@ -104,7 +104,7 @@ def _arc(style: Style, duration: float, ends: Floats, roll: tuple[float, float],
 
 def _elbow(wanted: Floats) -> Floats:
     """A place for an elbow [3] near the one wanted: as far from the shoulder as elbows are, not in the chest."""
-    place = np.clip(wanted, (-0.16, -1.0, -0.06), (0.6, 0.1, 0.6))
+    place = np.clip(wanted, (-0.16, -1.0, -0.06), (0.6, -0.1, 0.6))
     result: Floats = _UPPER * place / np.linalg.norm(place)
     return result
 
@@ -139,7 +139,7 @@ def _forearm(angles: Floats) -> Floats:
     )
 
 
-def _sideways(random: Random, style: Style, outwards: bool) -> Act:
+def sideways(random: Random, style: Style, outwards: bool) -> Act:
     """A stroke to the side: the forearm stands and leans over, or points forwards and swings, or something between."""
     family, sense = style.family, 1.0 if outwards else -1.0
     duration = spread(random, family, 0.28, 0.62) * (1.5 if random.random() < 0.08 else 1.0)
@@ -164,7 +164,7 @@ def _sideways(random: Random, style: Style, outwards: bool) -> Act:
     return Act(duration, {style.side: _arc(style, duration, ends, roll, drag)})
 
 
-def _upwards(random: Random, style: Style, up: bool) -> Act:
+def upwards(random: Random, style: Style, up: bool) -> Act:
     """A stroke up or down: the forearm folds about the elbow, or it lies before the chest and goes as a whole."""
     family = style.family
     duration = spread(random, family, 0.28, 0.65) * (1.5 if random.random() < 0.08 else 1.0)
@@ -190,10 +190,10 @@ def _level(random: Random, style: Style, up: bool, duration: float) -> Act:
     ends = [middle + [0, end * way, random.uniform(-0.05, 0.05)] for end in ((-1, 1) if up else (1, -1))]
     poses = [hand(end, angles, style.elbow + 10, style.shape) for end in ends]
     poses[1][ROLL : LEAN + 1] += random.uniform(-15, 15, 3)
-    return Act(duration, {style.side: _between(style, duration, poses[0], poses[1])})
+    return Act(duration, {style.side: between(style, duration, poses[0], poses[1])})
 
 
-def _between(style: Style, duration: float, first: Floats, last: Floats) -> Path:
+def between(style: Style, duration: float, first: Floats, last: Floats) -> Path:
     """From one pose to another, the hand and its fingers a little later than the wrist."""
 
     def path(times: Floats) -> Floats:
@@ -224,7 +224,7 @@ def _turn(random: Random, style: Style, pronate: bool) -> Act:
         poses.append(pose)
     if not pronate:
         poses.reverse()
-    return Act(duration, {style.side: _between(style, duration, poses[0], poses[1])})
+    return Act(duration, {style.side: between(style, duration, poses[0], poses[1])})
 
 
 def _zoom(random: Random, style: Style, opens: bool) -> Act:
@@ -246,7 +246,7 @@ def _zoom(random: Random, style: Style, opens: bool) -> Act:
             at = style.place + drift * end + apart * (end + 0.5)
             poses.append(hand(at, angles + [0, tilt, 0, 0], style.elbow, shape))
         first, last = poses if opens else poses[::-1]
-        hands[side] = _between(style, duration, first, last)
+        hands[side] = between(style, duration, first, last)
     return Act(duration, hands)
 
 
@@ -283,7 +283,7 @@ def _shake(random: Random, style: Style) -> Act:
     return Act(duration, {style.side: path})
 
 
-def _for_left(move: Callable[[Random, Style, bool], Act], left: bool) -> Callable[[Random, Style], Act]:
+def for_left(move: Callable[[Random, Style, bool], Act], left: bool) -> Callable[[Random, Style], Act]:
     """A movement that a left hand makes outwards (True) and a right one inwards when ``left``, else the other way."""
     return lambda random, style: move(random, style, (style.side == "L") == left)
 
@@ -291,13 +291,13 @@ def _for_left(move: Callable[[Random, Style, bool], Act], left: bool) -> Callabl
 #: label -> how it is made
 GESTURES: dict[str, Callable[[Random, Style], Act]] = {
     "Shaking Hand": _shake,
-    "Swiping Down": lambda random, style: _upwards(random, style, False),
-    "Swiping Left": _for_left(_sideways, True),
-    "Swiping Right": _for_left(_sideways, False),
-    "Swiping Up": lambda random, style: _upwards(random, style, True),
+    "Swiping Down": lambda random, style: upwards(random, style, False),
+    "Swiping Left": for_left(sideways, True),
+    "Swiping Right": for_left(sideways, False),
+    "Swiping Up": lambda random, style: upwards(random, style, True),
     # clockwise turns a right hand to its palm
-    "Turning Hand Clockwise": _for_left(_turn, False),
-    "Turning Hand Counterclockwise": _for_left(_turn, True),
+    "Turning Hand Clockwise": for_left(_turn, False),
+    "Turning Hand Counterclockwise": for_left(_turn, True),
     "Zooming In With Full Hand": lambda random, style: _zoom(random, style, True),
     "Zooming Out With Full Hand": lambda random, style: _zoom(random, style, False),
 }

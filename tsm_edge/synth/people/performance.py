@@ -12,6 +12,7 @@ from ..reel import Cue
 from . import activities
 from .arms import about, solve
 from .fingers import SHAPES, rotations
+from .further import FURTHER
 from .gestures import GESTURES, Style, draw_style, raised
 from .poses import (
     ELBOW,
@@ -75,7 +76,7 @@ def perform(
     """A take with one gesture, or a quiet one. Same arguments, same numbers.
 
     Args:
-        label: one of :data:`LABELS`.
+        label: one of :data:`LABELS` or of Jester's other gestures.
         times: [T] increasing seconds from 0 to the take's end, at any steps.
         family: "train", "dev" or "test": how parameters of movement are drawn, and the kind of its curves.
         posture: "sitting", "standing", or either.
@@ -83,11 +84,11 @@ def perform(
     Raises:
         UnknownName: there is no such label.
     """
-    if label not in LABELS:
-        raise UnknownName.of("label", label, LABELS)
+    if label not in LABELS and label not in FURTHER:
+        raise UnknownName.of("label", label, (*LABELS, *FURTHER))
     body = Body.of(skeleton)
     sits = posture == "sitting" or (not posture and random.random() < 0.65)
-    if label in GESTURES:
+    if label in _MOVES:
         script = _gesture(random, body, label, float(times[-1]), family, sits)
     else:
         script = _quiet(random, body, label, float(times[-1]), family, sits)
@@ -97,7 +98,7 @@ def perform(
 def _gesture(random: Random, body: Body, label: str, seconds: float, family: str, sits: bool) -> _Script:
     """The hand rests, is raised, perhaps waits, makes the gesture, is held, and is lowered or stays."""
     style = draw_style(random, family)
-    act = GESTURES[label](random, style)
+    act = _MOVES[label](random, style)
     rests = _rests(random, family, sits)
     if random.random() < 0.16:
         rests[style.side] = raised(random, style)
@@ -270,4 +271,6 @@ def _legs(sit: Floats) -> dict[str, Floats]:
     return result
 
 
+#: the classes of the shipped networks
 LABELS = ("Doing other things", "No gesture", *GESTURES)
+_MOVES = GESTURES | FURTHER

@@ -1,8 +1,9 @@
 """What a moving person is described by before bones turn: channels of hands and trunk, and how they follow each other.
 
 A hand is float64 [28]: the wrist's place (out, up, forward; see :mod:`.arms`), roll, tilt, lean and yaw of the hand
-and the elbow's swivel in degrees, and the twenty numbers of :mod:`.fingers`. A path gives them for any seconds [T] since
-the beginning of an act, [T, 28]. The trunk is float64 [11], :data:`TRUNK`. All movement is a function of continuous time.
+and the elbow's swivel in degrees, and the twenty numbers of :mod:`.fingers`. A path gives them [T, 28] for any seconds
+[T] since the beginning of an act. The trunk is float64 [11], :data:`TRUNK`. All movement is a function of continuous
+time.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Body:
         sign = self.arms[side].sign
         return self.skeleton.head("neck01") + np.array([sign * out, up, forward])
 
-    def touching(self, side: str, place: Floats, angles: Sequence[float], reach: float = 0.85) -> Floats:
+    def touching(
+        self, side: str, place: Floats, angles: Sequence[float] | Floats, reach: float = 0.85
+    ) -> Floats:
         """The wrist [3], in the side's own axes, with the fingers at a place (metres); ``reach``: lengths of a hand."""
         arm = self.arms[side]
         finger, _ = hand_directions(arm.sign, np.radians(angles))
@@ -67,7 +70,7 @@ class Body:
 
 def hand(
     at: Sequence[float] | Floats,
-    angles: Sequence[float] = (0, 0, 0, 0),
+    angles: Sequence[float] | Floats = (0, 0, 0, 0),
     elbow: float = 20.0,
     shape: str | Floats = "relaxed",
 ) -> Floats:
