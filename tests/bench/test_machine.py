@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tsm_edge import cc
-from tsm_edge.bench import _fma, _native, ceiling, machine, roofline
+from tsm_edge.bench import _fma, ceiling, machine, roofline
 from tsm_edge.bench.ceiling import Ceiling
 from tsm_edge.bench.per_op import OpTime
 from tsm_edge.errors import OutputError

@@ -99,8 +99,8 @@ class Bodies:
 
     @cached_property
     def along_arm(self) -> Single:
-        """How far along its arm a vertex is, float32 [V]: 0 at the shoulder's joint, 1 at the elbow's, 2 at the wrist's;
-        -1 for those of no arm.
+        """How far along its arm a vertex is, float32 [V]: 0 at the shoulder's joint, 1 at the elbow's, 2 at the
+        wrist's; -1 for those of no arm.
         """
         mean, joints = self.places.mean(0), self.heads.mean(0)
         along = np.full(len(mean), -1, np.float32)
