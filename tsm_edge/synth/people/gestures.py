@@ -209,7 +209,7 @@ def _turn(random: Random, style: Style, pronate: bool) -> Act:
     family = style.family
     duration = spread(random, family, 0.4, 1.2)
     angle = spread(random, family, 150, 180) if random.random() < 0.8 else spread(random, family, 90, 150)
-    swing = spread(random, family, 10, 60)
+    swing = max(spread(random, family, 14, 60), 12)
     share = random.uniform(0, 0.4)  # of the swing that the forearm makes
     centre, lean, tilt = 90 + random.uniform(-14, 14), random.uniform(-10, 12), random.uniform(-5, 30)
     elbow = _elbow(style.place - _FORE * _forearm(np.array([[tilt * 0.5 + 5, lean, 0]]))[0])
