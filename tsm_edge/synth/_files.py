@@ -12,12 +12,13 @@ from .. import atomic, mp4
 from ..errors import OutputError
 from ..train.store import INDEX, Writer, is_store
 from ._clip import Pixels
+from .draw import Drawn
 from .motion import LABELS, RATE_FPS
 from .reel import Reel
 
 REEL, ORIGIN = "reel.mp4", "rendered by tsm-edge synth"
-#: numbered clips, as they are drawn
-Rendered = Iterable[tuple[int, Pixels]]
+#: clips as they are drawn
+Rendered = Iterable[Drawn]
 
 
 def older_store(out: Path) -> list[Path]:
@@ -55,18 +56,20 @@ def write_store(
 ) -> str:
     """Write a store (:mod:`tsm_edge.train.store`) of so many frames in all, of these labels; return its folder."""
     with Writer(out, frames, size) as writer:
-        for index, pixels in rendered:
-            writer.add(name_of(index), labels.index(LABELS[index % len(LABELS)]), pixels)
+        for clip in rendered:
+            cues = [(labels.index(label), begin, end) for label, begin, end in clip.cues]
+            label = LABELS[clip.index % len(LABELS)]
+            writer.add(name_of(clip.index), labels.index(label), clip.frames, cues)
         writer.close(labels, RATE_FPS, ORIGIN, recipe)
     return str(out)
 
 
 def write_videos(out: Path, rendered: Rendered) -> str:
     """Write OUT/<label>/<number>.mp4; return where, as a pattern."""
-    for index, pixels in rendered:
-        path = video_of(out, index)
+    for clip in rendered:
+        path = video_of(out, clip.index)
         path.parent.mkdir(exist_ok=True)
-        write_video(path, pixels, RATE_FPS)
+        write_video(path, clip.frames, RATE_FPS)
     return f"{out}/<label>/*.mp4"
 
 

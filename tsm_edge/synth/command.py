@@ -17,10 +17,12 @@ from ..children import end_with_parent
 from ..errors import install_hint
 from ..report import print_json, print_next, print_table
 from ..terminal import say
-from . import FRAMES, RATE_FPS, SPLITS, photos, shards
-from ._clip import Pixels, render
+from . import FRAMES, RATE_FPS, photos, shards
 from ._files import refuse_older, write_reel, write_store, write_videos
+from .draw import SPLITS, Drawn, draw, surfaces
 from .families import Family
+from .people import scene
+from .people.reel import render_people_reel
 from .reel import render_reel
 from .request import CLIPS, SHEET_CLIPS, Request
 from .sheet import write_sheet
@@ -32,18 +34,24 @@ CHUNK = 32
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write."
 )
-@click.option("--split", type=click.Choice(tuple(SPLITS)), default="train", show_default=True, help="Family.")
-@click.option("--clips", type=click.IntRange(1), help=f"How many clips.  [default: {CLIPS}; {SHEET_CLIPS} of a sheet]")
+@click.option("--split", type=click.Choice(SPLITS), default="train", show_default=True, help="Family.")
+@click.option(
+    "--clips", type=click.IntRange(1), help=f"How many clips.  [default: {CLIPS}; {SHEET_CLIPS} of a sheet]"
+)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed.")
 @click.option("--size", type=click.IntRange(32, 512), default=110, show_default=True, help="Side in pixels.")
 @click.option(
-    "--frames", type=click.IntRange(2, 64), default=FRAMES, show_default=True, help="Frames a clip."
+    "--frames",
+    type=click.IntRange(2, 64),
+    help=f"Frames a clip.  [default: {FRAMES}; {scene.FRAMES} of a take of people]",
 )
 @click.option("--videos", is_flag=True, help="Write <label>/<name>.mp4 instead of a store.")
 @click.option("--only", metavar="LABEL,…", help="Only clips of these classes.  [default: all eleven]")
 @click.option("--reel", metavar="LABEL,…", help="One take of these gestures instead: OUT/reel.mp4 and .json.")
 @click.option("--sheet", is_flag=True, help="A picture of the clips instead, to look at: OUT/sheet.png.")
-@click.option("--shard", metavar="I/N", help="Only part I of N, to render on N machines; --join makes one store.")
+@click.option(
+    "--shard", metavar="I/N", help="Only part I of N, to render on N machines; --join makes one store."
+)
 @click.option(
     "--join",
     multiple=True,
@@ -56,8 +64,12 @@ CHUNK = 32
 def synth(**options: Any) -> None:
     """Render clips of eleven gestures to train and test on.
 
-    The same options give the same clips. `train` and `test` share no shapes (but hands), textures, photographs or
-    speeds. Left, right and clockwise are those of the person in front of a camera that does not mirror.
+    `people`, `people-dev` and `people-test` are takes of three-dimensional people; they share no bodies, rooms,
+    photographs, shading or habits of movement. `train`, `test` and `plain` are clips of flat shapes; `train` and
+    `test` share no shapes (but hands), textures, photographs or speeds.
+
+    The same options give the same clips. Left, right and clockwise are those of the person in front of a camera that
+    does not mirror.
     """
     asked = Request(**options)
     indices = asked.indices
@@ -68,10 +80,11 @@ def synth(**options: Any) -> None:
         joined = shards.join(asked.out, asked.join)
         _report_store(asked, len(joined), joined.recipe or {}, joined.labels)
         return
-    _tell_missing_photos(SPLITS[asked.split])
+    _tell_missing_photos(surfaces(asked.split))
     if asked.reel is not None:
         gestures = asked.reel.split(",")
-        take = render_reel(asked.split, asked.seed, gestures, size=asked.size)
+        render = render_people_reel if asked.split in scene.FAMILIES else render_reel
+        take = render(asked.split, asked.seed, gestures, size=asked.size)
         _report_reel(write_reel(asked.out, take), asked.as_json)
         return
     try:
@@ -88,14 +101,16 @@ def synth(**options: Any) -> None:
 
 def _write(asked: Request, indices: list[int], bar: object) -> str:
     """Render the clips and write them in the form that is asked for; return where."""
-    work = (asked.split, asked.seed, asked.size, asked.frames)
+    work = (asked.split, asked.seed, asked.size, asked.length)
     pieces = [Piece(*work, indices[at : at + CHUNK]) for at in range(0, len(indices), CHUNK)]
     rendered = _rendered(pieces, asked.jobs, bar)
     if asked.videos:
         return write_videos(asked.out, rendered)
     if asked.sheet:
         return str(write_sheet(asked.out, rendered))
-    return write_store(asked.out, rendered, len(indices) * asked.frames, asked.size, asked.labels, asked.recipe)
+    return write_store(
+        asked.out, rendered, len(indices) * asked.length, asked.size, asked.labels, asked.recipe
+    )
 
 
 def _tell_missing_photos(kind: Family) -> None:
@@ -118,7 +133,7 @@ class Piece(NamedTuple):
     indices: list[int]
 
 
-def _rendered(pieces: list[Piece], jobs: int, bar: object) -> Iterator[tuple[int, Pixels]]:
+def _rendered(pieces: list[Piece], jobs: int, bar: object) -> Iterator[Drawn]:
     if jobs == 1 or not pieces:
         results = map(_render_piece, pieces)
         yield from _counted(zip(pieces, results), bar)
@@ -134,19 +149,17 @@ def _rendered(pieces: list[Piece], jobs: int, bar: object) -> Iterator[tuple[int
             raise
 
 
-def _counted(results: Iterator[tuple[Piece, list[Pixels]]], bar: object) -> Iterator[tuple[int, Pixels]]:
+def _counted(results: Iterator[tuple[Piece, list[Drawn]]], bar: object) -> Iterator[Drawn]:
     for piece, clips in results:
-        yield from zip(piece.indices, clips)
+        yield from clips
         bar.update(len(piece.indices))  # type: ignore[attr-defined]
 
 
-def _render_piece(piece: Piece) -> list[Pixels]:
+def _render_piece(piece: Piece) -> list[Drawn]:
     import cv2
 
     cv2.setNumThreads(1)  # pictures this small are slower on two
-    return [
-        render(piece.split, piece.seed, index, size=piece.size, frames=piece.frames).frames for index in piece.indices
-    ]
+    return [draw(piece.split, piece.seed, index, piece.size, piece.frames) for index in piece.indices]
 
 
 def _report_store(asked: Request, clips: int, recipe: Mapping[str, object], labels: Sequence[str]) -> None:
@@ -157,7 +170,7 @@ def _report_store(asked: Request, clips: int, recipe: Mapping[str, object], labe
     if asked.shard:
         say(f"part {asked.shard} of {asked.count} clips")
         print_next("tsm-edge synth --out data --join {} --join …", asked.out)
-    elif recipe["split"] == "train":
+    elif recipe["split"] in ("train", "people"):
         print_next("tsm-edge train --data {} --out runs/first", asked.out)
     else:
         print_next("tsm-edge eval WEIGHTS --data {}", asked.out)
@@ -172,7 +185,9 @@ def _report(
         print_json({**facts, "shard": asked.shard, "folder": str(asked.out)})
         return
     side = recipe["size"]
-    say(f"{clips} clips of {recipe['frames']} frames at {RATE_FPS:g} a second, {side} x {side} pixels: {written}")
+    say(
+        f"{clips} clips of {recipe['frames']} frames at {RATE_FPS:g} a second, {side} x {side} pixels: {written}"
+    )
 
 
 def _report_reel(facts: dict[str, Any], as_json: bool) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import UnknownName, UsageError
 from . import LABELS, shards
 from ._files import REEL, older_store, older_videos, video_of
+from .draw import usual_frames
 from .shards import Shard
 from .sheet import SHEET
 
@@ -25,7 +26,7 @@ class Request:
     clips: int | None
     seed: int
     size: int
-    frames: int
+    frames: int | None
     videos: bool
     only: str | None
     reel: str | None
@@ -37,14 +38,23 @@ class Request:
     as_json: bool
 
     def __post_init__(self) -> None:
-        kinds = {"--videos": self.videos, "--reel": self.reel is not None, "--sheet": self.sheet, "--join": self.join}
+        kinds = {
+            "--videos": self.videos,
+            "--reel": self.reel is not None,
+            "--sheet": self.sheet,
+            "--join": self.join,
+        }
         given = [name for name, value in kinds.items() if value]
         if self.shard is not None:
             given += ["--shard"] if given and given != ["--videos"] else []
         if len(given) > 1:
-            raise UsageError("Each of these writes something else.", found=" and ".join(given), allowed="one of them")
+            raise UsageError(
+                "Each of these writes something else.", found=" and ".join(given), allowed="one of them"
+            )
         if self.sheet and self.count > MOST_ROWS:
-            raise UsageError("A sheet has a row for each clip.", found=f"{self.count} clips", allowed=f"1..{MOST_ROWS}")
+            raise UsageError(
+                "A sheet has a row for each clip.", found=f"{self.count} clips", allowed=f"1..{MOST_ROWS}"
+            )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -61,6 +71,11 @@ class Request:
         return self.clips or (SHEET_CLIPS if self.sheet else CLIPS)
 
     @property
+    def length(self) -> int:
+        """Frames of a clip."""
+        return self.frames or usual_frames(self.split)
+
+    @property
     def indices(self) -> list[int]:
         """The numbers of the clips that are rendered here."""
         mine = Shard.parse(self.shard) if self.shard is not None else Shard()
@@ -69,15 +84,17 @@ class Request:
     @property
     def recipe(self) -> dict[str, object]:
         """What all parts of a rendering have in common."""
-        names = ("split", "seed", "size", "frames")
-        return {"clips": self.count, **{name: getattr(self, name) for name in names}}
+        facts = {name: getattr(self, name) for name in ("split", "seed", "size")}
+        return {"clips": self.count, **facts, "frames": self.length}
 
     def older(self) -> list[Path]:
         """What OUT holds already of what will be written."""
         if self.sheet:
             return [path for path in (self.out / SHEET,) if path.exists()]
         if self.reel is not None:
-            return [path for path in (self.out / REEL, (self.out / REEL).with_suffix(".json")) if path.exists()]
+            return [
+                path for path in (self.out / REEL, (self.out / REEL).with_suffix(".json")) if path.exists()
+            ]
         if not self.videos:
             return older_store(self.out)
         if self.shard is None:

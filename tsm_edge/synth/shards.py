@@ -72,7 +72,8 @@ def join(out: Path, folders: Sequence[Path]) -> Store:
     clips = _in_order(parts)
     with Writer(out, sum(part.entries[at].count for part, at in clips), parts[0].side) as writer:
         for part, at in clips:
-            writer.add(part.entries[at].name, part.entries[at].label, part.clip(at))
+            entry = part.entries[at]
+            writer.add(entry.name, entry.label, part.clip(at), entry.cues)
         writer.close(parts[0].labels, RATE_FPS, ORIGIN, parts[0].recipe)
     return open_store(out)
 
@@ -102,4 +103,6 @@ def _in_order(parts: Sequence[Store]) -> list[tuple[Store, int]]:
 
 
 def _words(part: Store) -> str:
-    return ", ".join([*(f"{key} {value}" for key, value in (part.recipe or {}).items()), f"{len(part.labels)} classes"])
+    return ", ".join(
+        [*(f"{key} {value}" for key, value in (part.recipe or {}).items()), f"{len(part.labels)} classes"]
+    )

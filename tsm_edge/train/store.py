@@ -2,7 +2,9 @@
 
 A store is a folder with two files. ``frames.npy``: uint8 [frames, side, side, 3] RGB, all clips one after the other.
 ``clips.json``: {schema, labels, rate_fps, origin, clips: [[name, label index, first frame, number of frames], ...]}.
-Rendered clips have ``recipe``, too: what a store must have in common with another one to be a part of the same.
+A clip may be a take, in which gestures happen at times that are known: its row ends with [[label index, first frame,
+end], ...], counted within the clip. Rendered clips have ``recipe``, too: what a store must have in common with another
+one to be a part of the same.
 
 The index is written last and by renaming. Where a store is written anew, its frames take the other of two names and
 the index says which (``"frames": "frames-2.npy"``), so the older store is whole until the newer one is. Frames are
@@ -12,6 +14,7 @@ written, not mapped: on a full disk a write fails with an error, where a mapped 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import atomic, strict_json
+from ..decision import is_quiet
 from ..errors import DataError
 from ..files import MIB
 from ..temporaries import hold, remove, sibling, sweep
 
 Pixels = NDArray[np.uint8]
+#: label, first frame, end
+Cue = tuple[int, int, int]
 FRAMES, INDEX, SCHEMA = "frames.npy", "clips.json", 1
 _OTHER_FRAMES = "frames-2.npy"
 _HEADER_BYTES = 128
@@ -38,12 +44,17 @@ MAX_INDEX_BYTES, MAX_INDEX_VALUES = 64 * MIB, 1 << 22
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one clip is: ``first`` and ``count`` are frames of the big array; ``label`` indexes the store's labels."""
+    """Where one clip is: ``first`` and ``count`` are frames of the big array; ``label`` indexes the store's labels.
+
+    cues: (label, begin, end) of every gesture of a take in frames of the clip, end exclusive, one after the other; in
+    all other frames nobody means anything. None for a clip that is a gesture from its first frame to its last.
+    """
 
     name: str
     label: int
     first: int
     count: int
+    cues: tuple[Cue, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,13 @@ class Store:
     def targets(self) -> NDArray[np.int64]:
         """The label index of every clip."""
         return np.array([entry.label for entry in self.entries], np.int64)
+
+    @property
+    def takes(self) -> bool:
+        """Whether the clips are takes, judged by the frame: each has cues or is of a quiet class, and one has cues."""
+        quiet = [is_quiet(label) for label in self.labels]
+        cued = any(entry.cues for entry in self.entries)
+        return cued and all(entry.cues or quiet[entry.label] for entry in self.entries)
 
     def clip(self, index: int) -> Pixels:
         """Frames of one clip, uint8 [T, side, side, 3] RGB; a view."""
@@ -135,11 +153,13 @@ class Writer(contextlib.AbstractContextManager["Writer"]):
             self._drop()
             raise
 
-    def add(self, name: str, label: int, clip: Pixels) -> None:
-        """Append one clip, uint8 [T, side, side, 3] RGB."""
+    def add(self, name: str, label: int, clip: Pixels, cues: Sequence[Cue] = ()) -> None:
+        """Append one clip, uint8 [T, side, side, 3] RGB; ``cues``: see :class:`Entry`, ValueError if they cannot be."""
+        entry = Entry(name, label, self._used, len(clip), tuple(cues))
+        _check_cues(entry)
         with self._worded():
             self._file.write(np.ascontiguousarray(clip).data)
-        self._entries.append(Entry(name, label, self._used, len(clip)))
+        self._entries.append(entry)
         self._used += len(clip)
 
     def close(
@@ -153,7 +173,7 @@ class Writer(contextlib.AbstractContextManager["Writer"]):
             "origin": origin,
             **({"frames": self._name} if self._name != FRAMES else {}),
             **({"recipe": dict(recipe)} if recipe is not None else {}),
-            "clips": [[entry.name, entry.label, entry.first, entry.count] for entry in self._entries],
+            "clips": [_row(entry) for entry in self._entries],
         }
         try:
             with self._worded():
@@ -207,15 +227,34 @@ def _frames_name(folder: Path) -> str:
         return FRAMES
 
 
+def _row(entry: Entry) -> list[Any]:
+    """A clip as the index holds it."""
+    row: list[Any] = [entry.name, entry.label, entry.first, entry.count]
+    return [*row, [list(cue) for cue in entry.cues]] if entry.cues else row
+
+
 def _entry(row: Sequence[Any], labels: int) -> Entry:
     """A clip of the index; ValueError when a number cannot be right."""
-    entry = Entry(*row)
-    numbers = (entry.label, entry.first, entry.count)
+    name, label, first, count, *rest = row
+    if len(rest) > 1:
+        raise ValueError(f"clip {row}")
+    entry = Entry(name, label, first, count, tuple((of, begin, end) for of, begin, end in (rest[0] if rest else ())))
+    numbers = (entry.label, entry.first, entry.count, *itertools.chain(*entry.cues))
     if not all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in numbers):
         raise ValueError(f"clip {row}")
-    if entry.label >= labels or not isinstance(entry.name, str):
+    if max([entry.label, *(cue[0] for cue in entry.cues)]) >= labels or not isinstance(entry.name, str):
         raise ValueError(f"clip {row} with {labels} labels")
+    _check_cues(entry)
     return entry
+
+
+def _check_cues(entry: Entry) -> None:
+    """ValueError where cues are empty, meet, or leave the clip."""
+    free = 0
+    for _, begin, end in entry.cues:
+        if not free <= begin < end <= entry.count:
+            raise ValueError(f"cues {entry.cues} of {entry.count} frames")
+        free = end
 
 
 def _read_index(folder: Path) -> Any:

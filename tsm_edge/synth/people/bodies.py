@@ -138,7 +138,7 @@ def load() -> Bodies:
         )
 
 
-def normals(places: Single, faces: NDArray[np.int32]) -> Single:
+def normals(places: NDArray[np.floating], faces: NDArray[np.integer]) -> Single:
     """Unit normals [V, 3] of a mesh: the sum of those of the faces around, each as large as its face."""
     a, b, c = (places[faces[:, at]] for at in range(3))
     face = np.cross(b - a, c - a)

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ... import cc, children
 from ...errors import ExtraMissing, install_hint
@@ -23,6 +23,7 @@ Single = NDArray[np.float32]
 FLAGS = ("-O3", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC", "-std=c11")
 
 
+_PER_VERTEX = ("rest", "normal", "bone", "weight", "colour", "gloss", "uv")
 _ARRAYS = ("rest", "normal", "bone", "weight", "face", "colour", "gloss", "uv", "texture", "seen")
 
 
@@ -66,23 +67,19 @@ class Mesh:
     seen: Single = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        count = len(self.rest)
-        for name, shape, kind in (
-            ("rest", (count, 3), np.float32),
-            ("normal", (count, 3), np.float32),
-            ("bone", (count, 4), np.uint8),
-            ("weight", (count, 4), np.float32),
-            ("face", (len(self.face), 3), np.int32),
-            ("colour", (count, 3), np.float32),
-            ("gloss", (count,), np.float32),
-            ("uv", (count, 2), np.float32),
-            ("texture", (len(self.texture), len(self.texture), 3), np.float32),
-        ):
-            value = np.ascontiguousarray(getattr(self, name), kind)
-            assert value.shape == shape, f"{name}: {value.shape}, not {shape}"
-            object.__setattr__(self, name, value)
-        assert len(self.face) == 0 or 0 <= self.face.min() <= self.face.max() < count
-        object.__setattr__(self, "seen", np.empty((count, 8), np.float32))
+        corners = len(self.rest)
+        assert {len(getattr(self, name)) for name in _PER_VERTEX} == {corners}, "arrays of different meshes"
+        assert self.texture.shape[0] == self.texture.shape[1] and self.texture.shape[2] == 3
+        assert len(self.face) == 0 or 0 <= self.face.min() <= self.face.max() < corners
+        object.__setattr__(self, "seen", np.empty((corners, 8), np.float32))
+
+    @classmethod
+    def of(cls, *, bone: ArrayLike, face: ArrayLike, **others: ArrayLike) -> Mesh:
+        """A mesh of arrays of any number type."""
+        single = {name: np.ascontiguousarray(value, np.float32) for name, value in others.items()}
+        return cls(
+            bone=np.ascontiguousarray(bone, np.uint8), face=np.ascontiguousarray(face, np.int32), **single
+        )
 
 
 @dataclass(frozen=True)

@@ -70,10 +70,12 @@ class _Actor:
     bones: Floats
 
 
-def render_take(split: str, seed: int, index: int, *, size: int = 110, frames: int = FRAMES) -> Take:
+def render_take(
+    split: str, seed: int, index: int, *, size: int = 110, frames: int = FRAMES, rate_fps: float | None = None
+) -> Take:
     """Draw take ``index`` of a split; its class is ``LABELS[index % 11]``. Same arguments, same bytes.
 
-    size: side of the frames in pixels. frames: how many, at about ``RATE_FPS``.
+    size: side of the frames in pixels. rate_fps: an even rate; None for about ``RATE_FPS``, as a camera keeps it.
 
     Raises:
         UnknownName: there is no such split.
@@ -84,19 +86,26 @@ def render_take(split: str, seed: int, index: int, *, size: int = 110, frames: i
     family = FAMILIES[split]
     random = np.random.Generator(np.random.PCG64([seed, zlib.crc32(split.encode()), index]))
     label = LABELS[index % len(LABELS)]
-    rate = RATE_FPS * random.uniform(0.88, 1.14)
-    begins = (np.arange(frames) + random.uniform(-0.12, 0.12, frames)) / rate
+    rate = rate_fps or RATE_FPS * random.uniform(0.88, 1.14)
+    late = random.uniform(-0.12, 0.12, frames) * (rate_fps is None)
+    begins = (np.arange(frames) + late) / rate
     exposure = random.uniform(0.1, 0.95) / rate
     times = begins[:, None] + exposure * np.linspace(0, 1, _MOMENTS)
     times = times.ravel() - times.min()
     drawn, performance = _drawn(random, family, label, times, size)
     view = camera.shake(random, begins)
     seen = [_framed(picture, view, at, size) for at, picture in enumerate(drawn)]
-    cues = tuple(
-        (cue.label, *np.searchsorted(times[::_MOMENTS], (cue.start_s, cue.end_s)).tolist())
-        for cue in performance.cues
-    )
-    return Take(camera.develop(random, seen, begins), label, cues)
+    return Take(camera.develop(random, seen, begins), label, _in_frames(performance, times[::_MOMENTS]))
+
+
+def _in_frames(performance: Performance, times: Floats) -> tuple[tuple[str, int, int], ...]:
+    """The cues in frames that begin at ``times``: at least one frame each."""
+    found = []
+    for cue in performance.cues:
+        begin, end = np.searchsorted(times, (cue.start_s, cue.end_s)).tolist()
+        begin = min(begin, len(times) - 1)
+        found.append((cue.label, begin, max(end, begin + 1)))
+    return tuple(found)
 
 
 def _drawn(
@@ -264,7 +273,9 @@ def _furniture(random: Random, eye: Floats) -> list[tuple[raster.Mesh, Floats]]:
 
 def _board(random: Random, low: tuple[float, float, float], high: tuple[float, float, float]) -> raster.Mesh:
     """A box of one colour between two corners."""
-    places, faces, normal = [], [], []
+    places: list[Floats] = []
+    normal: list[Floats] = []
+    faces: list[tuple[int, int, int]] = []
     for axis in range(3):
         for end, sign in ((low, -1.0), (high, 1.0)):
             first, second = ((axis + 1) % 3, (axis + 2) % 3) if sign > 0 else ((axis + 2) % 3, (axis + 1) % 3)
@@ -279,7 +290,7 @@ def _board(random: Random, low: tuple[float, float, float], high: tuple[float, f
     count = 4 * len(places)
     weight = np.zeros((count, 4))
     weight[:, 0] = 1
-    return raster.Mesh(
+    return raster.Mesh.of(
         rest=np.concatenate(places),
         normal=np.concatenate(normal),
         bone=np.zeros((count, 4)),

@@ -17,6 +17,8 @@ from .raster import Mesh
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Places = NDArray[np.float32] | NDArray[np.float64]
+Corners = NDArray[np.int32]
 Random = np.random.Generator
 
 _SIDE = 128  # of a texture
@@ -73,10 +75,10 @@ class _Shape:
         return self._mesh(self.places, faces, colour, 0.06, texture, 6.0)
 
     def _mesh(
-        self, places: Floats, faces: Floats, colour: Floats, gloss: float, texture: Floats, scale: float
+        self, places: Places, faces: Corners, colour: Floats, gloss: float, texture: Floats, scale: float
     ) -> Mesh:
         used, corners = np.unique(faces, return_inverse=True)
-        return Mesh(
+        return Mesh.of(
             rest=places[used],
             normal=normals(places, self.bodies.faces)[used],
             bone=self.bodies.bones[used],
@@ -303,9 +305,9 @@ def _rigid(places: Floats, faces: NDArray[np.int64], bone: int, colour: Floats) 
     both = np.concatenate([faces, faces[:, ::-1]])
     weight = np.zeros((count, 4))
     weight[:, 0] = 1
-    return Mesh(
+    return Mesh.of(
         rest=places,
-        normal=normals(places.astype(np.float32), faces.astype(np.int32)),
+        normal=normals(places, faces),
         bone=np.full((count, 4), bone),
         weight=weight,
         face=both,
