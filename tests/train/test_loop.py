@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from tsm_edge import checkpoints, cli, models
 from tsm_edge.errors import CheckpointError, DataError
 from tsm_edge.train import checkpoint, command, loop
-from tsm_edge.train.batches import spread
+from tsm_edge.train.batches import Group, spread
 from tsm_edge.train.loss import loss_of
 from tsm_edge.train.network import Variant
 from tsm_edge.train.settings import Settings
@@ -258,7 +258,7 @@ def test_processes_draw_the_same_batches_as_the_thread(small_store, tmp_path):
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
     store = open_store(small_store)
     batches = loop.Trainer(settings(batch=4), model, store, store, tmp_path).batches
-    groups = [np.arange(4), np.arange(4, 8)]
+    groups = [Group(0, np.arange(4)), Group(0, np.arange(4, 8))]
     for group, (pixels, labels) in zip(groups, batches._by_processes(2, groups), strict=True):
         wanted, named = batches._examples(2, group)
         assert np.array_equal(pixels.numpy(), wanted) and np.array_equal(labels.numpy(), named)

@@ -15,7 +15,7 @@ from ..models import Model
 from . import measure
 from .augment import Augment
 from .settings import Settings
-from .store import Store
+from .sources import Sources, alternate, clips_a_step
 
 if TYPE_CHECKING:
     import torch
@@ -23,27 +23,44 @@ if TYPE_CHECKING:
 _WORKERS = 4  # processes that prepare batches for a GPU
 
 
+#: arrays of a batch: pixels and labels of clips; pixels, targets and weights of takes, by the frame
+Arrays = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Which clips are a batch: ``indices`` of one of the sources."""
+
+    source: int
+    indices: np.ndarray
+
+
 @dataclass(frozen=True)
 class Batches:
-    """What a training sees: ``clips``, varied as the settings say, on ``device`` and in the shape of ``model``.
+    """What a training sees: clips of ``sources``, varied as the settings say, on ``device`` and in the shape of
+    ``model``.
 
     An example draws from (seed, epoch, place), so it is the same whoever prepares it.
     """
 
     settings: Settings
     model: Model
-    clips: Store
+    sources: Sources
     device: torch.device
 
     @property
-    def steps(self) -> int:
-        """Number of batches of an epoch; the clips that are left over wait for another one."""
-        return len(self.clips) // self.settings.batch
+    def counts(self) -> list[int]:
+        """Number of batches of an epoch from each source; the clips that are left over wait for another one."""
+        return [len(store) // clips_a_step(store, self.settings) for store in self.sources.stores]
 
-    def of_epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    @property
+    def steps(self) -> int:
+        """Number of batches of an epoch."""
+        return sum(self.counts)
+
+    def of_epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor, ...]]:
         """Batches of an epoch, prepared ahead: by one thread where the CPU trains, by processes for a GPU."""
-        order = spread(self.clips.targets, np.random.default_rng([self.settings.seed, epoch]))
-        groups = [order[at * self.settings.batch :][: self.settings.batch] for at in range(self.steps)]
+        groups = self._groups(epoch)
         if self.device.type == "cpu":
             with ThreadPoolExecutor(1) as thread:
                 waiting = thread.submit(self._batch, epoch, groups[0])
@@ -53,13 +70,27 @@ class Batches:
                         waiting = thread.submit(self._batch, epoch, group)
                     yield ready
             return
-        for pixels, labels in self._by_processes(epoch, groups):
-            yield self._tensors(pixels, labels)
+        for arrays in self._by_processes(epoch, groups):
+            yield self._tensors(arrays)
 
-    def _batch(self, epoch: int, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._tensors(*self._examples(epoch, indices))
+    def _groups(self, epoch: int) -> list[Group]:
+        """Every batch of an epoch in its order: each source spread over all of it."""
+        waiting = []
+        for source, store in enumerate(self.sources.stores):
+            order = spread(store.targets, np.random.default_rng(self._key(epoch, source)))
+            size = clips_a_step(store, self.settings)
+            waiting.append(iter([Group(source, order[at : at + size]) for at in range(0, len(order) - size + 1, size)]))
+        turns = alternate(self.counts, np.random.default_rng([self.settings.seed, epoch, 0, len(waiting)]))
+        return [next(waiting[source]) for source in turns.tolist()]
 
-    def _by_processes(self, epoch: int, groups: list[np.ndarray]) -> Any:
+    def _key(self, epoch: int, source: int) -> list[int]:
+        """What random numbers of a source begin from."""
+        return [self.settings.seed, epoch, *([0, source, 0] if source else [])]
+
+    def _batch(self, epoch: int, group: Group) -> tuple[torch.Tensor, ...]:
+        return self._tensors(self._examples(epoch, group))
+
+    def _by_processes(self, epoch: int, groups: list[Group]) -> Any:
         """What :meth:`_examples` makes of every group; threads would keep Python's lock from the one that launches."""
         import torch
 
@@ -72,43 +103,53 @@ class Batches:
             pin_memory=self.device.type == "cuda",
         )
 
-    def _examples(self, epoch: int, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        how, targets = augmentation(self.settings, self.model.size), self.clips.targets
-        drawn = [
-            how(
-                self.clips.clip(index),
-                int(targets[index]),
-                np.random.default_rng([self.settings.seed, epoch, index]),
-            )
-            for index in indices.tolist()
-        ]
-        return np.stack([clip for clip, _ in drawn]), np.array([label for _, label in drawn])
+    def _examples(self, epoch: int, group: Group) -> Arrays:
+        how, store = augmentation(self.settings, self.model.size), self.sources.stores[group.source]
+        key = self._key(epoch, group.source)
+        drawn: list[tuple[Any, ...]] = []
+        takes = store.takes
+        shortest = min(entry.count for entry in store.entries)
+        frames = min(self.settings.take_frames, shortest)
+        for index in group.indices.tolist():
+            random, entry = np.random.default_rng([*key, index]), store.entries[index]
+            if takes:
+                drawn.append(how.take(store.clip(index), entry.label, entry.cues, frames, random))
+            else:
+                drawn.append(how(store.clip(index), entry.label, random))
+        return tuple(np.stack(column) for column in zip(*drawn))
 
-    def _tensors(self, pixels: Any, labels: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def _tensors(self, arrays: Any) -> tuple[torch.Tensor, ...]:
         import torch
 
+        pixels, *wanted = arrays
         clips = measure.normalised(pixels, self.model.preprocess, self.device)
-        return clips, torch.as_tensor(labels).to(self.device)
+        return clips, *(torch.as_tensor(each).to(self.device) for each in wanted)
 
 
 @dataclass(frozen=True)
 class _Groups:
     """A data set whose items are whole batches: ``make`` of each group of clips."""
 
-    groups: list[np.ndarray]
-    make: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    groups: list[Group]
+    make: Callable[[Group], Arrays]
 
     def __len__(self) -> int:
         return len(self.groups)
 
-    def __getitem__(self, at: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, at: int) -> Arrays:
         return self.make(self.groups[at])
 
 
 def augmentation(settings: Settings, size: int) -> Augment:
     """The augmentation that the settings describe."""
     return Augment(
-        size, settings.frames, settings.way, settings.mirrored, settings.reversed_, settings.strength
+        size,
+        settings.frames,
+        settings.way,
+        settings.mirrored,
+        settings.reversed_,
+        settings.strength,
+        settings.take_frames,
     )
 
 

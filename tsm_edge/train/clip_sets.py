@@ -16,7 +16,8 @@ from ..errors import DataError
 from ..models import Model
 from ..signature import Preprocess
 from ..terminal import say
-from .data import Skipped, decoded, find
+from .data import Skipped, decoded, find, split
+from .sources import Sources
 from .store import Store, is_store, open_store
 
 _FEW, _FEW_HELD, _UNEVEN = 10, 20, 4
@@ -68,6 +69,35 @@ def opened(data: Path, cache: Path, model: Model | Subject, *, videos: Path | No
     return store
 
 
+def several(
+    data: Sequence[Path], cache: Path, model: Model, *, videos: Path | None, least: int
+) -> tuple[Store, ...]:
+    """Open or decode each of ``data``; the clips of the first are kept in ``cache``, of others beside it.
+
+    Raises:
+        DataError: as :func:`opened`, or the labels of a store are not those of the model.
+    """
+    stores = []
+    for number, each in enumerate(data, 1):
+        folder = cache if number == 1 else cache.with_name(f"{cache.name}-{number}")
+        store = opened(each, folder, model, videos=videos, least=least)
+        if store.labels != model.labels:
+            raise DataError(
+                "The labels are not those of the training.",
+                found=", ".join(store.labels),
+                allowed=", ".join(model.labels),
+                hint="give their order with --labels",
+            )
+        stores.append(store)
+    return tuple(stores)
+
+
+def parted(stores: Sequence[Store], share: float) -> tuple[Sources, Sources]:
+    """Hold out that share of each store."""
+    parts = [split(store, share) for store in stores]
+    return Sources(tuple(part[0] for part in parts)), Sources(tuple(part[1] for part in parts))
+
+
 def report_left_out(skipped: Sequence[Skipped], notes: Iterable[str] = ()) -> None:
     """Name what is left out, the clips by their reasons and at most a few for one; nothing is left out in silence."""
     for note in notes:
@@ -86,7 +116,7 @@ def report_left_out(skipped: Sequence[Skipped], notes: Iterable[str] = ()) -> No
         say(f"{count} clips are left out", err=True)
 
 
-def concerns(train: Store, held_out: Store) -> list[str]:
+def concerns(train: Store | Sources, held_out: Store | Sources) -> list[str]:
     """What about the numbers of clips will make a poor network, in plain words."""
     counts = dict(zip(train.labels, np.bincount(train.targets, minlength=len(train.labels)).tolist()))
     found = []
@@ -107,13 +137,13 @@ def concerns(train: Store, held_out: Store) -> list[str]:
     return found
 
 
-def guessing(held_out: Store) -> float:
+def guessing(held_out: Store | Sources) -> float:
     """Top-1 accuracy of an answer that looks at nothing: the most frequent class, or one by chance."""
     counts = np.bincount(held_out.targets, minlength=len(held_out.labels))
     return max(float(counts.max()) / max(1, len(held_out)), 1 / len(held_out.labels))
 
 
-def is_chance(top1: float, held_out: Store) -> bool:
+def is_chance(top1: float, held_out: Store | Sources) -> bool:
     """Whether guessing reaches this accuracy on so many clips in more than one of twenty cases."""
     count, share = len(held_out), guessing(held_out)
     hits = round(top1 * count)

@@ -11,17 +11,16 @@ import click
 
 from .. import atomic, models, report
 from ..commands.model_options import averaged_option, usage_errors
-from ..errors import DataError, DeviceError, OutputError, UsageError
+from ..errors import DeviceError, OutputError, UsageError
 from ..models import Model, read_labels
 from ..terminal import say, say_over
 from ..weights_meta import read_meta
 from . import checkpoint
-from .clip_sets import concerns, guessing, is_chance, labels_in, opened
-from .data import split
+from .clip_sets import concerns, guessing, is_chance, labels_in, parted, several
 from .network import PADDINGS, PLACES
 from .request import Request
 from .sampling import WAYS
-from .store import Store
+from .sources import Sources
 
 _FOLDER, _FILE = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path)
 _QUIET_S = 30  # between two lines of progress where there is no terminal
@@ -29,19 +28,28 @@ _QUIET_S = 30  # between two lines of progress where there is no terminal
 
 @click.command()
 @click.option(
-    "--data", required=True, type=_FILE, help="Store, folder of label folders, or annotation file."
+    "--data",
+    required=True,
+    multiple=True,
+    type=_FILE,
+    help="Store, folder of label folders, or annotation file; more than one to train on all of them.",
 )
 @click.option("--out", required=True, type=_FOLDER, help="Folder for checkpoint, weights and metrics.")
 @click.option(
     "--videos", type=_FOLDER, help="Where the clips of an annotation file are.  [default: beside it]"
 )
 @click.option("--labels", type=_FILE, help="Text file, one class a line, in the order of the scores.")
-@click.option("--held-out", type=_FILE, help="Data to measure on.  [default: a tenth of --data]")
+@click.option(
+    "--held-out", multiple=True, type=_FILE, help="Data to measure on.  [default: a tenth of --data]"
+)
 @click.option("--cache", type=_FOLDER, help="Folder for the decoded clips.  [default: OUT/clips]")
 @click.option("--model", help="Network of the zoo.  [default: as in --init, or tsm-mobilenetv2]")
 @click.option("--width", type=float, help="Factor on the channels.  [default: as in --init, or 1]")
 @click.option("--size", type=int, help="Side of the input in pixels.  [default: as in --init, or 128]")
 @click.option("--frames", type=click.IntRange(2, 64), default=8, show_default=True, help="Frames of a clip.")
+@click.option(
+    "--take-frames", type=click.IntRange(8, 256), default=24, show_default=True, help="Frames of a take."
+)
 @click.option(
     "--sampling", type=click.Choice(WAYS), default="segments", show_default=True, help="How."
 )
@@ -75,6 +83,13 @@ _QUIET_S = 30  # between two lines of progress where there is no terminal
 @click.option("--mirrored", default="", metavar="A=B,…", help="Your labels that change places in a mirror.")
 @click.option(
     "--reverse", is_flag=True, help="Also play clips backwards, where it is known what they become."
+)
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 2),
+    default=1.0,
+    show_default=True,
+    help="Of the changes to what clips look like: 0 none, 2 all there are.",
 )
 @click.option(
     "--rested",
@@ -143,30 +158,21 @@ def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
     atomic.check_folder(out)
 
 
-def _clips(asked: Request) -> tuple[Model, Store, Store]:
+def _clips(asked: Request) -> tuple[Model, Sources, Sources]:
     """The model, which needs the labels, and the clips, which need the model's size and rate."""
     with usage_errors():
         labels = read_labels(asked.labels) if asked.labels else None
-    model = asked.network(labels or labels_in(asked.data, asked.videos))
+    model = asked.network(labels or labels_in(asked.data[0], asked.videos))
     least = max(2, asked.frames // 2)
-    store = opened(asked.data, asked.cache or asked.out / "clips", model, videos=asked.videos, least=least)
-    if asked.held_out is None:
-        train_clips, held_out = split(store, 0.1)
-        return model, train_clips, held_out
+    stores = several(asked.data, asked.cache or asked.out / "clips", model, videos=asked.videos, least=least)
+    if not asked.held_out:
+        return model, *parted(stores, 0.1)
     beside = (asked.cache or asked.out) / "held-out"
-    held_out = opened(asked.held_out, beside, model, videos=asked.videos, least=least)
-    for each in (store, held_out):
-        if each.labels != model.labels:
-            raise DataError(
-                "The labels are not those of the training.",
-                found=", ".join(each.labels),
-                allowed=", ".join(model.labels),
-                hint="give their order with --labels",
-            )
-    return model, store, held_out
+    held_out = several(asked.held_out, beside, model, videos=asked.videos, least=least)
+    return model, Sources(stores), Sources(held_out)
 
 
-def _trainer(asked: Request, model: Model, train_clips: Store, held_out: Store) -> Any:
+def _trainer(asked: Request, model: Model, train_clips: Sources, held_out: Sources) -> Any:
     from .loop import Trainer
 
     device = training_device(asked.device)
@@ -241,7 +247,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _report(result: Any, asked: Request, model: str, held_out: Store) -> None:
+def _report(result: Any, asked: Request, model: str, held_out: Sources) -> None:
     from ..bench.roofline import write
     from . import picture
 
@@ -268,7 +274,7 @@ def _report(result: Any, asked: Request, model: str, held_out: Store) -> None:
         }
     )
     if chance:
-        report.print_next("tsm-edge eval {} --data {}", result.weights, asked.held_out or asked.data)
+        report.print_next("tsm-edge eval {} --data {}", result.weights, (asked.held_out or asked.data)[0])
     elif asked.variant.online:
         report.print_next("tsm-edge compile {} --target local --weights {}", model, result.weights)
     else:

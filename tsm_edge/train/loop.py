@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,12 @@ from ._initial import add_dropout, initialise
 from ._optimizer import blend, learning_rate, parameter_groups
 from ._provenance import checkpoint_of, top1_of, weights_meta
 from .batches import Batches
-from .loss import consensus, loss_of
+from .examined import Examined
+from .loss import consensus, loss_of, loss_of_takes, right_in_takes
 from .memory import keep_freed_memory
 from .network import Variant, clip_logits
 from .settings import Settings
+from .sources import Sources, clips_a_step
 from .store import Store
 
 if TYPE_CHECKING:
@@ -60,8 +62,8 @@ class Trainer:
         self,
         settings: Settings,
         model: Model,
-        train: Store,
-        held_out: Store,
+        train: Store | Sources,
+        held_out: Store | Sources,
         out: Path,
         *,
         half: bool = False,
@@ -69,18 +71,13 @@ class Trainer:
     ) -> None:
         import torch
 
-        if len(train) < settings.batch:
-            raise DataError(
-                "There are fewer clips than a step needs.",
-                found=f"{len(train)} clips",
-                allowed=f"{settings.batch} and more",
-                hint="record more, or take a smaller --batch",
-            )
+        sources = Sources.of(train)
+        _check_sizes(sources, settings)
         keep_freed_memory()
         atomic.check_folder(out)
         self.half, self.device = half, torch.device(device)
-        self.settings, self.model, self.held_out, self.out = settings, model, held_out, out
-        self.seen = measure.prepared(held_out, model.preprocess, measure.Look(settings.frames, settings.way))
+        self.settings, self.model, self.out = settings, model, out
+        self.held_out = [Examined(store, model, settings) for store in Sources.of(held_out).stores]
         torch.manual_seed(settings.seed)
         self.net = make_net(model.layers)
         initialise(self.net, model, settings.variant)
@@ -92,7 +89,7 @@ class Trainer:
         )
         self.history: list[dict[str, Any]] = []
         self.kept_top1 = 0.0  # of the weights that are in the folder when a training is resumed
-        self.batches = Batches(settings, model, train, self.device)
+        self.batches = Batches(settings, model, sources, self.device)
         self.steps = self.batches.steps
 
     def start_from(self, tensors: dict[str, Any]) -> None:
@@ -142,11 +139,11 @@ class Trainer:
 
         torch.manual_seed(self.settings.seed * 1_000_003 + epoch)
         self.net.train().to(memory_format=torch.channels_last)
-        losses, hits, started = 0.0, 0, time.monotonic()
-        for step, (clips, labels) in enumerate(self.batches.of_epoch(epoch)):
+        losses, hits, started = 0.0, 0.0, time.monotonic()
+        for step, (clips, *wanted) in enumerate(self.batches.of_epoch(epoch)):
             for group in self.optimizer.param_groups:
                 group["lr"] = group["share"] * self._rate(epoch * self.steps + step)
-            loss, right = self._step(clips, labels, self._variant(epoch, step))
+            loss, right = self._step(clips, wanted, self._variant(epoch, step))
             if not math.isfinite(loss):
                 raise DataError(
                     f"The training diverged in epoch {epoch + 1}.",
@@ -156,7 +153,7 @@ class Trainer:
             losses, hits = losses + loss, hits + right
             if progress:
                 progress(epoch, step + 1, self.steps, losses / (step + 1), time.monotonic() - started)
-        return losses / self.steps, hits / (self.steps * self.settings.batch)
+        return losses / self.steps, hits / self.steps
 
     def _variant(self, epoch: int, step: int) -> Variant:
         """The shift of a step. "hold" leaves in every state what its first frame would have left there for ever."""
@@ -164,18 +161,26 @@ class Trainer:
         kind = self.settings.variant
         return replace(kind, padding="hold") if chance < self.settings.rested else kind
 
-    def _step(self, clips: torch.Tensor, labels: torch.Tensor, variant: Variant) -> tuple[float, int]:
+    def _step(
+        self, clips: torch.Tensor, wanted: Sequence[torch.Tensor], variant: Variant
+    ) -> tuple[float, float]:
+        """One step; wanted: labels of clips, or targets and weights of takes. Return loss and share of right."""
         import torch
 
         logits = clip_logits(self.net, self.model.layers, clips, variant)
-        loss = loss_of(logits, labels, self.settings)
+        taught = loss_of(logits, wanted[0], self.settings) if len(wanted) == 1 else None
+        loss = loss_of_takes(logits, wanted[0], wanted[1], self.settings) if taught is None else taught
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), _CLIP_NORM)
         self.optimizer.step()
         self._blend()
-        answers = consensus(logits.detach())
-        return float(loss.detach()), int((answers.argmax(1) == labels).sum())
+        answers = logits.detach()
+        if len(wanted) == 1:
+            right = float((consensus(answers).argmax(1) == wanted[0]).float().mean())
+        else:
+            right = right_in_takes(answers, wanted[0], wanted[1], self.settings)
+        return float(loss.detach()), right
 
     def _blend(self) -> None:
         """Move the averaged weights a little towards the present ones; follow at once while they are young."""
@@ -192,8 +197,10 @@ class Trainer:
         return net.to(self.device)
 
     def _measure(self) -> dict[str, Any]:
-        scores = measure.clip_scores(self.averaged(), self.model, self.seen, self.settings.variant)
-        found = measure.Measured(scores, self.held_out.targets, self.model.labels)
+        net = self.averaged()
+        scored = [each.scored(net) for each in self.held_out]
+        targets = np.concatenate([each.targets for each in scored])
+        found = measure.Measured([row for each in scored for row in each.rows], targets, self.model.labels)
         return {
             "top1": found.top1,
             "top5": found.top5,
@@ -230,3 +237,15 @@ class Trainer:
             "history": self.history,
         }
         checkpoint.save(self.out / checkpoint.LAST, content)
+
+
+def _check_sizes(sources: Sources, settings: Settings) -> None:
+    """DataError where a source has too few clips for one step."""
+    for store in sources.stores:
+        if len(store) < (least := clips_a_step(store, settings)):
+            raise DataError(
+                "There are fewer clips than a step needs.",
+                found=f"{len(store)} clips",
+                allowed=f"{least} and more",
+                hint="record more, or take a smaller --batch",
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +21,17 @@ DEFAULT_MODEL, DEFAULT_SIZE = "tsm-mobilenetv2", 128
 class Request:
     """The options of ``tsm-edge train`` by their names; None where not given."""
 
-    data: Path
+    data: tuple[Path, ...]
     out: Path
     videos: Path | None
     labels: Path | None
-    held_out: Path | None
+    held_out: tuple[Path, ...]
     cache: Path | None
     model: str | None
     width: float | None
     size: int | None
     frames: int
+    take_frames: int
     sampling: str
     epochs: int
     batch: int
@@ -44,6 +46,7 @@ class Request:
     no_flip: bool
     mirrored: str
     reverse: bool
+    strength: float
     rested: float
     seed: int
     threads: int | None
@@ -116,15 +119,22 @@ class Request:
             parameters=dict(model.parameters),
             labels=model.labels,
             frames=self.frames,
+            take_frames=self.take_frames,
             way=self.sampling,
             epochs=self.epochs,
             batch=self.batch,
             lr=self.lr,
+            strength=self.strength,
             mirrored=mirrored,
             reversed_=tuple(reversal(names)) if self.reverse else (),
             rested=self.rested,
             variant=self.variant,
             seed=self.seed,
             rate_fps=model.preprocess.rate_fps,
-            data=f"{clips} clips of '{self.data.resolve().name}'",
+            data=f"{clips} clips of {names_of(self.data)}",
         )
+
+
+def names_of(data: Sequence[Path]) -> str:
+    """The names of what is trained on, in words."""
+    return ", ".join(f"'{each.resolve().name}'" for each in data)

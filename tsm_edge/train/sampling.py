@@ -30,6 +30,15 @@ def dense(count: int, frames: int, random: np.random.Generator | None = None) ->
     return np.minimum(np.arange(start, start + frames), count - 1)
 
 
+def window(count: int, frames: int, speed: float, random: np.random.Generator) -> NDArray[np.int64]:
+    """``frames`` successive frames of a take at a random place; ``speed`` frames go by in one, as far as there are so
+    many.
+    """
+    step = min(speed, (count - 1) / max(1, frames - 1))
+    start = random.random() * (count - 1 - step * (frames - 1))
+    return np.rint(start + step * np.arange(frames)).astype(np.int64)
+
+
 def pick(way: str, count: int, frames: int, random: np.random.Generator | None = None) -> NDArray[np.int64]:
     """Indices [frames] into a clip of ``count`` frames, never falling."""
     return (segments if way == "segments" else dense)(count, frames, random)

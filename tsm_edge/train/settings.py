@@ -15,11 +15,11 @@ from .sampling import WAYS
 class Settings:
     """One training.
 
-    frames: of a clip that the network sees. way: how they are picked (:mod:`.sampling`). batch: clips a step. lr: the
-    highest learning rate. average: share of the old weights that the averaged ones keep each step; 0 for no
-    averaging. consensus: weight of the loss of the clip's answer against that of the single frames. mirrored,
-    reversed_: see :mod:`.augment`. rested: share of the steps whose clips begin after a long rest, as gestures before
-    a running camera do, instead of with empty states.
+    frames: of a clip that the network sees. take_frames: of a take. way: how those of a clip are picked
+    (:mod:`.sampling`). batch: clips a step. lr: the highest learning rate. average: share of the old weights that the
+    averaged ones keep each step; 0 for no averaging. consensus: weight of the loss of the clip's answer against that of
+    the single frames. mirrored, reversed_, strength: see :mod:`.augment`. rested: share of the steps whose clips begin
+    after a long rest, as gestures before a running camera do, instead of with empty states.
     """
 
     model: str
@@ -36,6 +36,7 @@ class Settings:
     consensus: float = 0.5
     average: float = 0.998
     strength: float = 1.0
+    take_frames: int = 24
     mirrored: tuple[int, ...] = ()
     reversed_: tuple[int, ...] = ()
     rested: float = 0.0
@@ -49,6 +50,8 @@ class Settings:
             raise UsageError("Unknown way to pick frames.", found=self.way, allowed=", ".join(WAYS))
         if not 0 <= self.rested <= 1:
             raise UsageError("Bad share of rested steps.", found=self.rested, allowed="0..1")
+        if not 0 <= self.strength <= 2:
+            raise UsageError("Bad strength of augmentation.", found=self.strength, allowed="0..2")
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain data."""
