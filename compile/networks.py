@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tsm_edge import checkpoints, external_data, models
+from tsm_edge.decision import DecisionRule
 from tsm_edge.errors import EdgeError, ImportFailed, ModelError, UsageError
 from tsm_edge.manifest import ModelInfo, WeightsInfo
 from tsm_edge.onnx_meta import OnnxMeta
 from tsm_edge.signature import Signature, StatePair, TensorSpec
+from tsm_edge.weights_meta import read_meta
 
 from . import importer, onnx_import, preprocessing, tails
 from .graph import Graph
@@ -30,9 +32,16 @@ def zoo(
         frame = torch.zeros(model.signature.inputs[0].shape)
         return importer.from_torch(models.step_module(net), (frame, *model.zero_states()), model.signature)
 
-    return Network(
-        ModelInfo(model.name, dict(model.parameters), origin, "zoo"), load, model.labels, model.preprocess
-    )
+    info = ModelInfo(model.name, dict(model.parameters), origin, "zoo")
+    return Network(info, load, model.labels, model.preprocess, chosen=_decision(model, weights, origin))
+
+
+def _decision(model: models.Model, weights: Path | None, origin: WeightsInfo) -> DecisionRule | None:
+    """The decision that the weights carry, if they do and the classes are theirs."""
+    if weights is None and origin.source == "default" and model.name in models.shipped():
+        weights = models.shipped_file(model.name)
+    meta = read_meta(weights) if weights is not None else None
+    return meta.rule if meta is not None and meta.decision and meta.labels == model.labels else None
 
 
 def onnx_file(

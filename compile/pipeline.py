@@ -39,11 +39,12 @@ class Network:
     preprocess: Preprocess | None
     scores: str = "logits"  # one of tsm_edge.decision.SCORES
     notes: tuple[str, ...] = ()  # what was assumed, a line each, to be said before anything is compiled
+    chosen: DecisionRule | None = None  # the decision over time that was chosen for these weights
 
     @property
     def decision(self) -> DecisionRule:
         """How its scores are decided on over time."""
-        return DecisionRule.for_labels(self.labels)
+        return self.chosen or DecisionRule.for_labels(self.labels)
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,22 @@
 """What a .safetensors file of ours says about itself: the network, its classes, how it was trained. Needs no torch.
 
-    tsm_edge   JSON: {schema, model, parameters {size, classes, width?}, labels, rate_fps, note}
+    tsm_edge   JSON: {schema, model, parameters {size, classes, width?}, labels, rate_fps, note, decision?}
 
-``note`` is one line in plain words (the recipe). A file without this entry is somebody else's.
+``note`` is one line in plain words (the recipe). ``decision``: {window, agree, threshold}, where they were chosen for
+these weights. A file without this entry is somebody else's.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import strict_json
-from .errors import CheckpointError
+from . import atomic, strict_json
+from .decision import DecisionRule
+from .errors import CheckpointError, ModelError
 from .files import MIB
 
 SCHEMA, KEY = 1, "tsm_edge"
@@ -31,10 +33,18 @@ class WeightsMeta:
     labels: tuple[str, ...]
     rate_fps: float
     note: str
+    decision: Mapping[str, Any] | None = None
+
+    @property
+    def rule(self) -> DecisionRule:
+        """How the scores are decided on over time: as chosen for these weights, else the default."""
+        return replace(DecisionRule.for_labels(self.labels), **(self.decision or {}))
 
     def to_text(self) -> dict[str, str]:
         """Return the metadata as safetensors stores it: texts by texts."""
         facts = {"schema": SCHEMA, **asdict(self)}
+        if self.decision is None:
+            del facts["decision"]
         return {KEY: json.dumps(facts, sort_keys=True, ensure_ascii=False)}
 
     @classmethod
@@ -44,7 +54,7 @@ class WeightsMeta:
             return None
         try:
             return cls._of(strict_json.loads(props[KEY]))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, ModelError) as error:
             raise CheckpointError(
                 f"The metadata of '{where}' cannot be understood.",
                 found=f"{type(error).__name__}: {error}",
@@ -61,6 +71,9 @@ class WeightsMeta:
             raise ValueError("a value of a wrong type")
         if isinstance(meta.rate_fps, bool) or not isinstance(meta.rate_fps, (int, float)) or meta.rate_fps <= 0:
             raise ValueError(f"rate_fps {meta.rate_fps!r}")
+        if not (meta.decision is None or set(meta.decision) == {"window", "agree", "threshold"}):
+            raise ValueError(f"decision {meta.decision!r}")
+        meta.rule  # noqa: B018  a value outside its range is refused here
         return meta
 
 
@@ -83,3 +96,17 @@ def read_meta(path: str | Path) -> WeightsMeta | None:
         ValueError,
     ):  # not our business here: the reader of the tensors says what is wrong with the file
         return None
+
+
+def write_with(path: Path, meta: WeightsMeta, place: Path) -> None:
+    """Write the safetensors file ``path`` to ``place``, which may be the same, saying ``meta`` of itself.
+
+    https://github.com/huggingface/safetensors#format: length of the header, the header padded to 8 bytes, tensors.
+    """
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = strict_json.loads(data[8:end], _LIMIT, _VALUES)
+    header["__metadata__"] = {**header.get("__metadata__", {}), **meta.to_text()}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    atomic.write_bytes(place, len(text).to_bytes(8, "little") + text + data[end:])

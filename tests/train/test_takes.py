@@ -9,9 +9,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from tsm_edge import cli
-from tsm_edge.train import augment, frame_targets, labels, loss, sources, store, strong
+from tsm_edge import cli, models
+from tsm_edge.decision import DecisionRule
+from tsm_edge.smoothing import Smoother
+from tsm_edge.train import augment, checkpoint, frame_targets, labels, loss, sources, store, strong
+from tsm_edge.train import takes as judge
 from tsm_edge.train.settings import Settings
+from tsm_edge.weights_meta import WeightsMeta, read_meta
 
 NAMES = ("No gesture", "Swiping Left", "Swiping Right")
 
@@ -125,3 +129,54 @@ def test_takes_and_clips_are_trained_on_together_and_again_the_same(takes, small
         (record,) = json.loads(invoke(*words, *shape.split()).stdout)["history"]
         curves.append({key: value for key, value in record.items() if key != "seconds"})
     assert curves[0] == curves[1] and np.isfinite(curves[0]["loss"])
+
+
+@pytest.mark.parametrize(("window", "agree", "threshold"), [(1, 1, 0.4), (3, 2, 0.5), (8, 2, 0.8), (5, 4, 0.6)])
+def test_announcements_are_those_of_the_smoother(window, agree, threshold):
+    scores = list(np.random.default_rng(window).normal(0, 3, (20, 40, 3)).cumsum(1) / 4)
+    rule = DecisionRule(window, agree, threshold, (0,))
+    found = judge.announcements(judge.probabilities(scores), rule, (0.9, threshold))[1]
+    for row, clip in zip(found, scores):
+        smoother = Smoother(rule)
+        steps = [smoother.push(frame) for frame in clip]
+        assert row.tolist() == [each.index if each.changed and not each.idle else -1 for each in steps]
+
+
+def test_gestures_are_judged_by_what_is_announced_when(takes):
+    opened = store.open_store(takes)
+    said = np.full((18, 36), -1)
+    said[1, 14], said[2, 23], said[4, 14], said[5, 24], said[0, 3] = 1, 2, 2, 2, 1
+    found = judge.judge(said, opened)
+    assert (found.gestures, found.alarms) == (12, 2)
+    assert found.by_class == {1: (6, 1, 1), 2: (6, 1, 0)}
+    assert found.delays == (5 / 12, 14 / 12)
+    assert found.quiet_minutes == pytest.approx((18 * 36 - 12 * 14) / 720)
+
+
+def test_the_decision_is_chosen_on_takes_and_kept_with_the_weights(takes, tmp_path):
+    model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=NAMES)
+    meta = WeightsMeta(model.name, dict(model.parameters), NAMES, 12.0, "made for a test")
+    net = model.build(5)
+    checkpoint.save_weights(tmp_path / "w.safetensors", net, meta)
+    chosen = tmp_path / "chosen.safetensors"
+    first = json.loads(
+        invoke(
+            "eval", tmp_path / "w.safetensors", "--data", takes, "--choose-decision", chosen, "--json"
+        ).stdout
+    )
+    again = json.loads(invoke("eval", chosen, "--data", takes, "--json").stdout)
+    assert first["takes"] == again["takes"] and first["forms"] == again["forms"]
+    kept = read_meta(chosen)
+    assert kept.decision == first["takes"]["decision"] and kept.rule.idle == (0,)
+    assert read_meta(tmp_path / "w.safetensors").decision is None
+    assert "AS ANOTHER" in invoke("eval", chosen, "--data", takes).stdout
+
+
+def test_compile_takes_the_decision_of_the_weights(tmp_path):
+    networks = pytest.importorskip("tsm_edge.compile.networks", reason="needs the extra 'compile'")
+    model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=NAMES)
+    chosen = {"window": 3, "agree": 1, "threshold": 0.6}
+    meta = WeightsMeta(model.name, dict(model.parameters), NAMES, 12.0, "made for a test", chosen)
+    checkpoint.save_weights(tmp_path / "w.safetensors", model.build(5), meta)
+    assert networks.zoo(model, tmp_path / "w.safetensors").decision == DecisionRule(3, 1, 0.6, (0,))
+    assert networks.zoo(model, None).decision == DecisionRule.for_labels(NAMES)

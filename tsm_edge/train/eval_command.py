@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ import click
 
 from .. import models, report
 from ..commands.model_options import averaged_option, network_of, usage_errors
+from ..decision import DecisionRule
 from ..errors import AccuracyError, CheckpointError, DataError, UsageError
 from ..manifest import Manifest
 from ..models import Model, read_labels
 from ..temporaries import scratch
 from ..terminal import say
-from ..weights_meta import read_meta
-from . import measure
+from ..weights_meta import WeightsMeta, read_meta, write_with
+from . import measure, takes
 from .clip_sets import Subject, opened
 from .data import subset
 from .network import PADDINGS, PLACES, Variant
@@ -31,7 +32,7 @@ _FOLDER, _FILE = click.Path(path_type=Path, file_okay=False), click.Path(path_ty
 
 
 #: options that are called otherwise on the command line
-_OPTION = {"name": "model", "averaged": "ema"}
+_OPTION = {"name": "model", "averaged": "ema", "decided": "choose-decision"}
 
 
 @contextmanager
@@ -42,12 +43,21 @@ def progress(what: str, clips: int) -> Iterator[Callable[[int], None]]:
 
 
 @dataclass(frozen=True)
+class Takes:
+    """What the form that counts announces in takes, by which decision."""
+
+    rule: DecisionRule
+    judged: takes.Judged
+
+
+@dataclass(frozen=True)
 class Forms:
     """What was measured: by form ("online", "clip" or "bundle"). The first is the one that counts."""
 
     subject: str
     model: str
     found: dict[str, measure.Measured]
+    takes: Takes | None = None
 
     @property
     def main(self) -> measure.Measured:
@@ -93,6 +103,19 @@ class Forms:
 @click.option(
     "--min-top1", type=click.FloatRange(0, 100), help="Fail with exit code 3 below this, in percent."
 )
+@click.option(
+    "--choose-decision",
+    "decided",
+    type=_FILE,
+    metavar="FILE",
+    help="Choose the decision over time on takes; write the weights to FILE with it.",
+)
+@click.option(
+    "--most-wrong", type=click.FloatRange(0, 100), default=2.0, show_default=True, help="Percent of gestures, for that."
+)
+@click.option(
+    "--most-alarms", type=click.FloatRange(0), default=0.5, show_default=True, help="A minute without gestures."
+)
 @click.option("--plot", type=_FILE, help="Draw the confusion matrix and the curve into a .png file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 def evaluate(
@@ -102,7 +125,8 @@ def evaluate(
     runs under the emulator of its target.
 
     The answer for a clip is the mean of the scores of its frames, later ones counting more. The clips are scaled to
-    the network's input once, so that weights and bundle see the same pictures.
+    the network's input once, so that weights and bundle see the same pictures. Of takes it is also told what a demo
+    would announce, and by how much it would be late.
     """
     with usage_errors():
         options["labels"] = read_labels(options["labels"]) if options["labels"] else None
@@ -134,24 +158,54 @@ def _weights(subject: Path, data: Path, look: measure.Look, options: dict[str, A
     store = _clips(data, model, options)
     net = make_net(model.layers)
     say(f"weights: {load_into(net, subject, model, options['averaged']).weights.note}", err=True)
-    seen = measure.prepared(store, model.preprocess, look)
+    seen = measure.prepared(store, model.preprocess, measure.Look() if store.takes else look)
     direction = "none" if options["tsn"] else options["shift"]
     variant = Variant(direction, options["shift_share"], options["shift_place"], options["shift_padding"])
     scores = {}
     if variant.online:
         with progress("online form", len(seen)) as done:
             scores["online"] = measure.step_scores(net, model, seen, done)
-    with progress("clip form", len(seen)) as done:
-        scores["clip"] = measure.clip_scores(net, model, seen, variant, done)
-    found = {form: measure.Measured(rows, store.targets, model.labels) for form, rows in scores.items()}
-    return Forms(str(subject), model.name, found)
+    if not store.takes or not variant.online:  # of takes one form takes long enough; they are equal
+        with progress("clip form", len(seen)) as done:
+            scores["clip"] = measure.clip_scores(net, model, seen, variant, done)
+    meta = read_meta(subject)
+    rule = meta.rule if meta is not None and meta.labels == model.labels else DecisionRule.for_labels(model.labels)
+    if options["decided"] is not None:
+        rule = _choose(subject, meta, takes.Scored(store, next(iter(scores.values()))), options)
+    return _forms(str(subject), model, store, scores, rule)
+
+
+def _forms(
+    subject: str, model: Model | Subject, store: Store, scores: dict[str, list[takes.Floats]], rule: DecisionRule
+) -> Forms:
+    """What the scores are worth; of takes, what is announced by the rule."""
+    found = {form: takes.Scored(store, rows) for form, rows in scores.items()}
+    told = Takes(rule, takes.judged(next(iter(found.values())), rule)) if store.takes and rule.idle else None
+    measured = {form: measure.Measured(each.rows, each.targets, model.labels) for form, each in found.items()}
+    return Forms(subject, model.name, measured, told)
+
+
+def _choose(subject: Path, meta: WeightsMeta | None, scored: takes.Scored, options: dict[str, Any]) -> DecisionRule:
+    """Choose the decision on takes and write the weights with it."""
+    if meta is None or meta.labels != scored.store.labels or not scored.store.takes:
+        raise UsageError(
+            "A decision is chosen for weights of `tsm-edge train`, on takes.",
+            found="clips" if meta is not None else "weights that say nothing of themselves",
+            allowed="a store of takes, as `tsm-edge synth --split people` renders",
+        )
+    rule, _, kept = takes.choose(scored, options["most_wrong"] / 100, options["most_alarms"])
+    if not kept:
+        say("warning: no decision keeps --most-wrong and --most-alarms; the nearest is taken", err=True)
+    chosen = {"window": rule.window, "agree": rule.agree, "threshold": rule.threshold}
+    write_with(subject, replace(meta, decision=chosen), options["decided"])
+    return rule
 
 
 def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, Any]) -> Forms:
     from .. import bundle, native, runtime
     from ..origin import model_of
 
-    for name in ("name", "width", "size", "labels", "averaged"):
+    for name in ("name", "width", "size", "labels", "averaged", "decided"):
         if options[name] is not None:
             raise UsageError(
                 "A bundle says itself what it is.", found=f"--{_OPTION.get(name, name)}", hint="leave the option out"
@@ -159,6 +213,7 @@ def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, An
     manifest = bundle.verify(subject)
     model = model_of(manifest) if manifest.model.source == "zoo" else _foreign(manifest)
     store = _clips(data, model, options)
+    look = measure.Look() if store.takes else look
     if native.runs_here(manifest):
         with (
             runtime.open(subject, threads=options["threads"]) as loaded,
@@ -171,7 +226,7 @@ def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, An
         say(f"'{subject}' runs under {where}", err=True)
         with progress("bundle", len(store)) as done:
             rows = measure.command_scores(command, manifest.signature, store, look, done)
-    return Forms(str(subject), model.name, {"bundle": measure.Measured(rows, store.targets, model.labels)})
+    return _forms(str(subject), model, store, {"bundle": rows}, manifest.decision)
 
 
 def _foreign(manifest: Manifest) -> Subject:
@@ -236,7 +291,46 @@ def document(forms: Forms) -> dict[str, Any]:
             }
             for form, found in forms.found.items()
         },
+        **({"takes": _told(forms.takes, forms.main.labels)} if forms.takes is not None else {}),
     }
+
+
+def _told(told: Takes, labels: tuple[str, ...]) -> dict[str, Any]:
+    """What was announced in takes, as plain data."""
+    rule, found = told.rule, told.judged
+    return {
+        "decision": {"window": rule.window, "agree": rule.agree, "threshold": rule.threshold},
+        "gestures": found.gestures,
+        "announced": found.right,
+        "announced_as_another": found.wrong,
+        "false_alarms": found.alarms,
+        "quiet_minutes": found.quiet_minutes,
+        "false_alarms_per_minute": found.alarms_per_minute,
+        "median_delay_s": found.delay_s,
+        "by_class": {
+            labels[at]: {"gestures": made, "announced": right, "as_another": wrong}
+            for at, (made, right, wrong) in found.by_class.items()
+        },
+    }
+
+
+def _print_takes(told: Takes, labels: tuple[str, ...]) -> None:
+    rule, found = told.rule, told.judged
+    report.print_facts(
+        {
+            "decision": f"mean of {rule.window} frames, {rule.agree} agree, threshold {rule.threshold:g}",
+            "announced": f"{found.right:.1%} of {found.gestures} gestures, {found.wrong:.1%} as another one",
+            "false alarms": f"{found.alarms} in {found.quiet_minutes:.1f} minutes without gestures",
+            "delay": "nothing was announced" if found.delay_s is None else f"{found.delay_s:.2f} s, the median",
+        }
+    )
+    say()
+    rows = [
+        (labels[at], made, f"{right / made:.1%}", f"{wrong / made:.1%}")
+        for at, (made, right, wrong) in found.by_class.items()
+    ]
+    report.print_table(("CLASS", "GESTURES", "ANNOUNCED", "AS ANOTHER"), rows)
+    say()
 
 
 def _print(forms: Forms, as_json: bool) -> None:
@@ -267,6 +361,9 @@ def _print(forms: Forms, as_json: bool) -> None:
         ("SEEN", *(f"{share:.0%}" for share, _ in main.curve)),
         [("top-1", *(f"{top:.0%}" for _, top in main.curve))],
     )
+    if forms.takes is not None:
+        say()
+        _print_takes(forms.takes, main.labels)
     if "bundle" in forms.found:
         report.print_next("tsm-edge demo --bundle {}", forms.subject)
     else:
