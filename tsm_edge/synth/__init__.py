@@ -1,10 +1,11 @@
 """Clips of gestures, rendered: what the shipped model is trained and tested on.
 
 ``render(split, seed, index, size=110)`` draws one clip of a shape that moves; ``people.scene.render_take`` a take of a
-person. The same arguments give the same bytes. The classes are
-eleven of Jester's, chosen so that only the order of the frames tells most of them apart: a swipe to the left is a
-swipe to the right played backwards, zooming in is zooming out backwards, and so for the two turns; every class draws
-its shapes, textures, places, sizes and backgrounds from the same distributions.
+person. The same arguments give the same bytes.
+
+The classes are eleven of Jester's, chosen so that only the order of the frames tells most of them apart: a swipe to the
+left is a swipe to the right played backwards, zooming in is zooming out backwards, and so for the two turns; every
+class draws its shapes, textures, places, sizes and backgrounds from the same distributions.
 
 **Whose left?** The person's own, as in Jester. A camera that does not mirror sees the person from the front, so the
 person's left is the right side of the picture: "Swiping Left" moves towards larger x. In the same way "Turning Hand

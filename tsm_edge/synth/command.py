@@ -64,9 +64,11 @@ CHUNK = 32
 def synth(**options: Any) -> None:
     """Render clips of eleven gestures to train and test on.
 
-    `people`, `people-dev` and `people-test` are takes of three-dimensional people; they share no bodies, rooms,
-    photographs, shading or habits of movement. `train`, `test` and `plain` are clips of flat shapes; `train` and
-    `test` share no shapes (but hands), textures, photographs or speeds.
+    `people`, `people-dev` and `people-test` are takes of three-dimensional people, each with bodies, rooms and habits
+    of movement of its own; the last two have other photographs and fabrics than the first.
+
+    `train`, `test` and `plain` are clips of flat shapes; `train` and `test` share no shapes (but hands), textures,
+    photographs or speeds.
 
     The same options give the same clips. Left, right and clockwise are those of the person in front of a camera that
     does not mirror.

@@ -47,7 +47,7 @@ class Entry:
     """Where one clip is: ``first`` and ``count`` are frames of the big array; ``label`` indexes the store's labels.
 
     cues: (label, begin, end) of every gesture of a take in frames of the clip, end exclusive, one after the other; in
-    all other frames nobody means anything. None for a clip that is a gesture from its first frame to its last.
+    all other frames nobody means anything. Empty for a clip that is a gesture from its first frame to its last.
     """
 
     name: str

@@ -74,6 +74,19 @@ class Bodies:
     age: Single
     gender: Single
 
+    @cached_property
+    def mean(self) -> Single:
+        """The mean body's vertices [V, 3]: what decides which part a vertex belongs to."""
+        return np.asarray(self.places.mean(0))
+
+    @cached_property
+    def _joints(self) -> Single:
+        return np.asarray(self.heads.mean(0))
+
+    def joint(self, name: str) -> Single:
+        """Where a bone's joint is in the mean body, [3]."""
+        return np.asarray(self._joints[self.names.index(name)])
+
     def skeleton(self, body: int) -> Skeleton:
         """The joints of a body."""
         return Skeleton(self.names, self.parents, self.heads[body].astype(np.float64))
@@ -86,8 +99,7 @@ class Bodies:
             for name in self.names
         ]
         part = np.array(of_bone, np.uint8)[self.bones[:, 0]]
-        mean, joints = self.places.mean(0), self.heads.mean(0)
-        eye = joints[self.names.index("eye.L")]
+        mean, eye = self.mean, self.joint("eye.L")
         x, y, z = abs(mean[:, 0]), mean[:, 1] - eye[1], mean[:, 2] - eye[2]
         skin = part == Part.SKIN
         ear = (x > 0.066) & (abs(y + 0.01) < 0.045) & (z > -0.12)
@@ -102,13 +114,11 @@ class Bodies:
         """How far along its arm a vertex is, float32 [V]: 0 at the shoulder's joint, 1 at the elbow's, 2 at the
         wrist's; -1 for those of no arm.
         """
-        mean, joints = self.places.mean(0), self.heads.mean(0)
+        mean = self.mean
         along = np.full(len(mean), -1, np.float32)
         arms = np.isin(self.part, (Part.UPPER_ARM, Part.FOREARM, Part.HAND))
         for side, sign in (("L", 1), ("R", -1)):
-            points = [
-                joints[self.names.index(f"{bone}.{side}")] for bone in ("upperarm01", "lowerarm01", "wrist")
-            ]
+            points = [self.joint(f"{bone}.{side}") for bone in ("upperarm01", "lowerarm01", "wrist")]
             mine = arms & (np.sign(mean[:, 0]) == sign)
             for step, (begin, end) in enumerate(zip(points, points[1:])):
                 share = (mean - begin) @ (end - begin) / ((end - begin) @ (end - begin))

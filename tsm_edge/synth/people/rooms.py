@@ -61,7 +61,11 @@ class Light:
 
 @dataclass(frozen=True)
 class Room:
-    """``picture``: uint8 [256, 512, 3] RGB, all around. ``radiance``: float64 [16, 32, 3], mean 1."""
+    """A place, seen all around.
+
+    ``picture``: uint8 [256, 512, 3] RGB.
+    ``radiance``: float64 [16, 32, 3], mean 1.
+    """
 
     picture: Pixels
     radiance: Floats

@@ -139,7 +139,7 @@ def _skin_colours(random: Random, shape: _Shape, skin: Floats, hair: Floats) -> 
     palm = (part == Part.HAND) & (_palm(shape) > 0.3)
     colour[palm] = colour[palm] * 0.72 + 0.28 * np.array([0.85, 0.52, 0.42])
     if random.random() < 0.2:
-        mean, eye = shape.bodies.places.mean(0), shape.bodies.heads.mean(0)[shape.bodies.names.index("eye.L")]
+        mean, eye = shape.bodies.mean, shape.bodies.joint("eye.L")
         low = (part == Part.SKIN) & (mean[:, 1] < eye[1] - 0.045) & (mean[:, 2] > eye[2] - 0.075)
         colour[low] = colour[low] + random.uniform(0.3, 0.9) * (hair - colour[low])
     return colour
@@ -148,15 +148,13 @@ def _skin_colours(random: Random, shape: _Shape, skin: Floats, hair: Floats) -> 
 def _palm(shape: _Shape) -> Floats:
     """Cosine between the surface and the palm's direction at rest, [V]; hands only."""
     bodies = shape.bodies
-    heads = bodies.heads.mean(0)
     cosine = np.zeros(len(shape.places))
     for side, sign in (("L", 1.0), ("R", -1.0)):
         wrist, first, last, middle = (
-            heads[bodies.names.index(f"{bone}.{side}")]
-            for bone in ("wrist", "finger2-1", "finger5-1", "finger3-1")
+            bodies.joint(f"{bone}.{side}") for bone in ("wrist", "finger2-1", "finger5-1", "finger3-1")
         )
         direction = sign * np.cross(last - first, middle - wrist)
-        mine = np.sign(bodies.places.mean(0)[:, 0]) == sign
+        mine = np.sign(bodies.mean[:, 0]) == sign
         cosine[mine] = (shape.normals @ (direction / np.linalg.norm(direction)))[mine]
     return cosine
 
@@ -169,8 +167,7 @@ def _clothed(random: Random, bodies: Bodies) -> Mask:
         p=(0.06, 0.38, 0.12, 0.44),
     )
     cloth = np.isin(part, (Part.TORSO, Part.PELVIS, Part.LEG, Part.FOOT)) | ((along >= 0) & (along <= sleeve))
-    mean, joints = bodies.places.mean(0), bodies.heads.mean(0)
-    neck = joints[bodies.names.index("neck01")]
+    mean, neck = bodies.mean, bodies.joint("neck01")
     if random.random() < 0.35:  # a neckline
         deep, wide = random.uniform(0.0, 0.09), random.uniform(0.04, 0.09)
         above = mean[:, 1] - (neck[1] - deep) > abs(mean[:, 0]) / wide * deep
@@ -215,8 +212,7 @@ def _fabric(random: Random, family: Family) -> tuple[Floats, float, Floats, floa
 def _on_head(random: Random, shape: _Shape, hair: Floats, gender: float, family: Family) -> list[Mesh]:
     """Hair, a cap, glasses, headphones, a mask, or none of them."""
     bodies = shape.bodies
-    part, mean, joints = bodies.part, bodies.places.mean(0), bodies.heads.mean(0)
-    eye, neck = joints[bodies.names.index("eye.L")], joints[bodies.names.index("neck01")]
+    part, mean, eye, neck = bodies.part, bodies.mean, bodies.joint("eye.L"), bodies.joint("neck01")
     meshes, grown = [], part == Part.SCALP
     back = (
         np.isin(part, (Part.SKIN, Part.NECK, Part.TORSO))
