@@ -7,7 +7,7 @@ is motion blur, drawn at twice the size.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ class PeopleFamily:
     """What a split is drawn from. ``members``: of bodies, rooms and movement (:mod:`.bodies`, :mod:`.rooms`,
     :mod:`.performance`); ``surfaces``: textures, walls and photographs of the two-dimensional family.
 
-    wrap, levels, gloss: ranges of how light falls on a surface (:class:`.raster.Look`). fov: degrees of the height.
+    wrap, levels: ranges of how light falls on a surface (:class:`.raster.Look`). fov: degrees of the height.
     """
 
     members: str
@@ -46,10 +46,15 @@ class PeopleFamily:
     fov: tuple[float, float]
 
 
+#: what the tests wear and what hangs behind them: the surfaces of the two-dimensional test, in two parts
+_DEV = replace(TEST, textures=("checks", "photo"), backgrounds=("plaid", "photo"), photos=("china", "rocket"))
+_TEST = replace(
+    TEST, textures=("cells", "photo"), backgrounds=("cells", "photo"), photos=("flower", "hubble_deep_field")
+)
 FAMILIES = {
     "people": PeopleFamily("train", TRAIN, (0.0, 0.5), (0, 0), (36, 62)),
-    "people-dev": PeopleFamily("dev", TEST, (0.0, 0.3), (3, 6), (36, 62)),
-    "people-test": PeopleFamily("test", TEST, (0.5, 0.9), (0, 0), (32, 68)),
+    "people-dev": PeopleFamily("dev", _DEV, (0.0, 0.3), (3, 6), (36, 62)),
+    "people-test": PeopleFamily("test", _TEST, (0.5, 0.9), (0, 0), (32, 68)),
 }
 
 
