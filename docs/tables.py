@@ -1,4 +1,4 @@
-"""Write the tables of README.md that are made of data: figures of benchmarks/results and facts of targets/.
+"""Write the tables of the documentation that are made of data: measured figures, facts of targets, errors.
 
     python docs/tables.py            rewrite what stands between the marks
     python docs/tables.py --check    exit with 1 when that would change something
@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tsm_edge import target
+from tsm_edge import bundle, errors, target
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "README.md",)
+PAGES = (ROOT / "README.md", ROOT / "docs" / "errors.md")
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn"}
 MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -131,11 +131,45 @@ def targets() -> str:
     return table(("target", "runs on", "device"), [("`local`", "processor", "this machine, detected"), *rows])
 
 
+def error_kinds() -> str:
+    """Every class of errors, by identifier."""
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.EdgeError)
+    ]
+    rows = [
+        (f"`{kind.identifier}`", str(kind.exit_code), first_line(kind), kind.cure)
+        for kind in sorted(kinds, key=lambda kind: kind.identifier)
+        if kind not in (errors.EdgeError, errors.BundleError)
+    ]
+    return table(("identifier", "exit code", "cause", "cure"), rows)
+
+
+def first_line(thing: Any) -> str:
+    """The first line of a docstring."""
+    return str(thing.__doc__).partition("\n")[0]
+
+
+def refusals() -> str:
+    """Every rule that a bundle can break, in the order in which they are checked."""
+    rules = re.findall(
+        r"^\d+\.\s+``(\S+)``\s+(.*?)(?=^\d+\.|^\n)", str(bundle.__doc__), re.MULTILINE | re.DOTALL
+    )
+    rows = []
+    for name, text in rules:
+        code = errors.BundleError("", name=name).exit_code
+        rows.append((f"`{name}`", str(code), " ".join(text.split()).replace("``", "`"), errors.CURES[name]))
+    return table(("identifier", "exit code", "cause", "cure"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "all-speeds": all_speeds,
     "figures": figures,
     "targets": targets,
+    "errors": error_kinds,
+    "refusals": refusals,
 }
 
 

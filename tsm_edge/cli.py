@@ -12,12 +12,12 @@ import os
 import signal
 import sys
 import traceback
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import click
 
 from . import __version__, interrupts, report
-from .errors import EdgeError, ExtraMissing, OutputError, UnknownName, install_hint
+from .errors import EdgeError, ExtraMissing, OutputError, UnknownName, UsageError, install_hint
 from .files import limit_pictures
 from .terminal import printable_lines, say, say_lines
 
@@ -119,7 +119,15 @@ class LazyGroup(click.Group):
         except OSError as error:
             _fail_or_crash(ctx, error)
         except click.ClickException as error:
-            _report_json(ctx, {"kind": type(error).__name__, "what": error.format_message()}, error.exit_code)
+            _report_json(
+                ctx,
+                {
+                    "kind": type(error).__name__,
+                    "identifier": UsageError.identifier,
+                    "what": error.format_message(),
+                },
+                error.exit_code,
+            )
             raise _escaped(error) from None
         except (click.exceptions.Exit, SystemExit):
             raise
@@ -149,7 +157,7 @@ def main() -> None:
     try:
         cli(prog_name="tsm-edge")
     except OSError as error:  # the help, behind which the disk is full
-        say_lines(f"error: {OutputError.of('The output cannot be written.', error)}", err=True)
+        say_lines(OutputError.of("The output cannot be written.", error).report(), err=True)
         _give_up_stdout()
         sys.exit(OutputError.exit_code)
 
@@ -157,9 +165,19 @@ def main() -> None:
 def _escaped(error: click.ClickException) -> click.ClickException:
     """The same error of click's, safe to print: it quotes the command line."""
     text = printable_lines(error.format_message())
-    if isinstance(error, click.UsageError):
-        return click.UsageError(text, ctx=error.ctx)
-    return click.ClickException(text)
+    return _Refused(text, ctx=error.ctx if isinstance(error, click.UsageError) else None)
+
+
+class _Refused(click.UsageError):
+    """An error of click's in the form of our own; before it, how the verb is used."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        if self.ctx is not None:
+            say_lines(self.ctx.get_usage(), err=True)
+        say_lines(UsageError(self.message, hint=self._where_help_is()).report(), err=True)
+
+    def _where_help_is(self) -> str | None:
+        return f"{self.ctx.command_path} --help lists the options" if self.ctx is not None else None
 
 
 def _extra_missing(error: ImportError) -> ExtraMissing | None:
@@ -211,7 +229,7 @@ def _fail(ctx: click.Context, error: EdgeError) -> None:
         _end(ctx)
     if ctx.params.get("verbose"):
         say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
-    say_lines(f"error: {error}", err=True)
+    say_lines(error.report(), err=True)
     _report_json(ctx, error.to_json(), error.exit_code)
     ctx.exit(error.exit_code)
 
@@ -222,9 +240,9 @@ def _crash(ctx: click.Context, error: BaseException) -> None:
         _end(ctx)
     if ctx.params.get("verbose"):
         say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
-    say(f"error: tsm-edge failed unexpectedly: {type(error).__name__}: {error}", err=True)
+    say(f"error[internal]: tsm-edge failed unexpectedly: {type(error).__name__}: {error}", err=True)
     say("  hint: run it again as `tsm-edge --verbose …` and report what it prints", err=True)
-    _report_json(ctx, {"kind": type(error).__name__, "what": str(error)}, 1)
+    _report_json(ctx, {"kind": type(error).__name__, "identifier": "internal", "what": str(error)}, 1)
     ctx.exit(1)
 
 

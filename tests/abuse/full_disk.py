@@ -38,7 +38,7 @@ def fault_of(stage: disk_lab.Stage, refusal: disk_lab.Refusal, outcome: disk_lab
         return "" if stage.state() == stage.newer else "exit code 0, and the older result is there"
     if outcome.code != 1:
         return f"exit code {outcome.code}: {outcome.text[-500:]}"
-    at = outcome.text.find("error: ")
+    at = outcome.text.find("error[")
     if at < 0 or "unexpectedly" in outcome.text or "Traceback" in outcome.text:
         return f"no message: {outcome.text[-500:]}"
     hidden = outcome.refused.endswith(".part.mp4") and not refusal.stays  # FFmpeg keeps the error of a moment to itself

@@ -111,7 +111,7 @@ def test_a_full_disk_behind_stdout(tmp_path):
             [*PROGRAM, "targets"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 1
-    assert done.stderr.startswith("error: The output cannot be written.\n  found: No space left on device\n")
+    assert done.stderr.startswith("error[output]: The output cannot be written.\n  found: No space left on device\n")
     assert "Exception ignored" not in done.stderr
 
 
@@ -121,7 +121,7 @@ def test_a_full_disk_behind_stdout(tmp_path):
 def test_a_refusal_of_the_system_that_no_verb_foresaw(verb, number, hint):
     verb(raising(OSError(number, os.strerror(number), "/some/file")))
     result = invoke("test")
-    assert result.exit_code == 1 and result.stderr.startswith("error: '/some/file' cannot be used.")
+    assert result.exit_code == 1 and result.stderr.startswith("error[output]: '/some/file' cannot be used.")
     assert hint in result.stderr and "unexpectedly" not in result.stderr
 
 
@@ -197,7 +197,7 @@ def test_an_error_becomes_its_message_and_exit_code(verb):
     verb(raising(FrameError("Too small.", found=3, hint="take a larger one")))
     result = invoke("test")
     assert result.exit_code == FrameError.exit_code
-    assert result.stderr == "error: Too small.\n  found: 3\n  hint: take a larger one\n"
+    assert result.stderr == "error[frame]: Too small.\n  found: 3\n  hint: take a larger one\n"
     assert result.stdout == ""
 
 
@@ -205,7 +205,7 @@ def test_verbose_shows_the_traceback(verb):
     verb(raising(FrameError("Too small.")))
     result = invoke("--verbose", "test")
     assert "Traceback (most recent call last)" in result.stderr
-    assert result.stderr.endswith("error: Too small.\n")
+    assert result.stderr.endswith("error[frame]: Too small.\n")
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_inspect_refuses_a_changed_bundle(toy):
     (toy / "plan.txt").write_bytes(b"2 conv\n")
     result = invoke("inspect", str(toy))
     assert result.exit_code == 3
-    assert result.stderr.startswith("error: [file-hash]") and result.stdout == ""
+    assert result.stderr.startswith("error[file-hash]: ") and result.stdout == ""
 
 
 @pytest.mark.parametrize(

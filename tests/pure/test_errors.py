@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tsm_edge import errors
@@ -64,3 +66,17 @@ def test_bundle_error_shows_its_name_and_tells_a_bad_bundle_from_a_wrong_machine
     assert str(BundleError("Changed.", name="file-hash")) == "[file-hash] Changed."
     assert BundleError("Changed.", name="file-hash").exit_code == 3
     assert BundleError("Other machine.", name="wrong-arch").exit_code == 5
+
+
+def test_every_error_has_an_identifier_of_its_own_and_a_cure():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EdgeError)]
+    identifiers = [kind.identifier for kind in kinds] + list(errors.CURES)
+    assert len(set(identifiers)) == len(identifiers)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", each) for each in identifiers)
+    assert all("cure" in vars(kind) for kind in kinds)
+
+
+def test_the_report_of_an_error_begins_with_its_identifier():
+    assert UnknownName.of("model", "x", ["y"]).report().startswith("error[unknown-name]: There is no model")
+    assert BundleError("Changed.", name="file-hash").report() == "error[file-hash]: Changed."
+    assert BundleError("Changed.", name="file-hash").to_json()["identifier"] == "file-hash"
