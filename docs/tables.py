@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tsm_edge import bundle, errors, target
+import click
+
+from tsm_edge import bundle, cli, errors, target
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "errors.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "commands.md", ROOT / "docs" / "errors.md")
+HELP_WIDTH = 100  # characters of a line of docs/commands.md
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn"}
 MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -163,11 +166,26 @@ def refusals() -> str:
     return table(("identifier", "exit code", "cause", "cure"), rows)
 
 
+def commands() -> str:
+    """What every verb prints with --help."""
+    group = click.Context(cli.cli, info_name="tsm-edge", **cli.cli.context_settings)
+    parts = []
+    for name in cli.VERBS:
+        verb = cli.cli.get_command(group, name)
+        assert verb is not None
+        help_text = verb.get_help(
+            click.Context(verb, info_name=name, parent=group, terminal_width=HELP_WIDTH)
+        )
+        parts.append(f"## {name}\n\n```text\n{help_text}\n```\n")
+    return "\n".join(parts)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "all-speeds": all_speeds,
     "figures": figures,
     "targets": targets,
+    "commands": commands,
     "errors": error_kinds,
     "refusals": refusals,
 }
