@@ -3,6 +3,7 @@
 # make abuse   the long forms of tests/abuse: fuzzing, mutated manifests, full disks, kills, soak,
 #              random networks; hours, docs/reliability.md has the figures
 # make lint    ruff and mypy alone
+# make docs    the pages of docs/ as a site: out/site/index.html
 # make bench   the side-by-side measurements; JSON files in out/
 #
 # All of it happens in .venv, with the exact versions of constraints.txt. The stamps below say what is done already,
@@ -22,7 +23,7 @@ FUZZ_TARGETS := manifest bundle resample image_step api command
 FUZZ_RUNS ?= 1000000
 DISK_PROGRAMS := full_disk kill readers
 
-.PHONY: demo test abuse lint bench clean
+.PHONY: demo test abuse lint docs bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/wheel.stamp
@@ -49,6 +50,10 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	cd tests && $(abspath $(BIN))/mypy --cache-dir ../.mypy_cache --config-file ../pyproject.toml -p tsm_edge
 
+docs: $(VENV)/test.stamp
+	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs out/site
+	@echo "next: open out/site/index.html"
+
 bench: $(VENV)/bench.stamp $(VENV)/emulators.stamp
 	mkdir -p out
 	$(BIN)/python benchmarks/table.py --documents out --output out/table.json
@@ -69,7 +74,7 @@ $(VENV)/wheel.stamp: $(VENV)/torch.stamp pyproject.toml README.md LICENSE $(SOUR
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/wheel.stamp
-	$(PIP) "$$(ls build/wheel/*.whl)[bench,cuda,serve,test,train]"
+	$(PIP) "$$(ls build/wheel/*.whl)[bench,cuda,docs,serve,test,train]"
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/wheel.stamp
