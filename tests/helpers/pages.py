@@ -32,7 +32,7 @@ def blocks(page: Path) -> list[Block]:
     """The fenced blocks of a page, in order."""
     found, opened = [], None
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
-        fence = re.match(r"\s*```(\w*)", line)
+        fence = re.match(r"\s*```(\{[\w-]+\}|\w*)", line)
         if fence and opened is None:
             opened = (number + 1, fence[1], [])
         elif fence and opened is not None:
