@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import atomic, strict_json
+from . import strict_json
 from .decision import DecisionRule
 from .errors import CheckpointError, ModelError
 from .files import MIB
@@ -69,7 +69,11 @@ class WeightsMeta:
         texts = (meta.model, meta.note, *meta.labels)
         if not all(isinstance(text, str) for text in texts) or not isinstance(meta.parameters, dict):
             raise ValueError("a value of a wrong type")
-        if isinstance(meta.rate_fps, bool) or not isinstance(meta.rate_fps, (int, float)) or meta.rate_fps <= 0:
+        if (
+            isinstance(meta.rate_fps, bool)
+            or not isinstance(meta.rate_fps, (int, float))
+            or meta.rate_fps <= 0
+        ):
             raise ValueError(f"rate_fps {meta.rate_fps!r}")
         if not (meta.decision is None or set(meta.decision) == {"window", "agree", "threshold"}):
             raise ValueError(f"decision {meta.decision!r}")
@@ -96,17 +100,3 @@ def read_meta(path: str | Path) -> WeightsMeta | None:
         ValueError,
     ):  # not our business here: the reader of the tensors says what is wrong with the file
         return None
-
-
-def write_with(path: Path, meta: WeightsMeta, place: Path) -> None:
-    """Write the safetensors file ``path`` to ``place``, which may be the same, saying ``meta`` of itself.
-
-    https://github.com/huggingface/safetensors#format: length of the header, the header padded to 8 bytes, tensors.
-    """
-    data = path.read_bytes()
-    end = 8 + int.from_bytes(data[:8], "little")
-    header = strict_json.loads(data[8:end], _LIMIT, _VALUES)
-    header["__metadata__"] = {**header.get("__metadata__", {}), **meta.to_text()}
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    atomic.write_bytes(place, len(text).to_bytes(8, "little") + text + data[end:])

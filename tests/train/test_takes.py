@@ -122,16 +122,30 @@ def invoke(*words):
 
 def test_takes_and_clips_are_trained_on_together_and_again_the_same(takes, small_store, tmp_path):
     assert store.open_store(takes).takes and not store.open_store(small_store).takes
-    shape = "--width 0.25 --size 32 --frames 4 --batch 12 --epochs 1 --threads 1 --strength 1.5 --reverse --json"
+    shape = (
+        "--width 0.25 --size 32 --frames 4 --batch 12 --epochs 1 --threads 1 --strength 1.5 --reverse --json"
+    )
     curves = []
     for out in ("a", "b"):
-        words = ("train", "--data", small_store, "--data", takes, "--held-out", takes, "--out", tmp_path / out)
+        words = (
+            "train",
+            "--data",
+            small_store,
+            "--data",
+            takes,
+            "--held-out",
+            takes,
+            "--out",
+            tmp_path / out,
+        )
         (record,) = json.loads(invoke(*words, *shape.split()).stdout)["history"]
         curves.append({key: value for key, value in record.items() if key != "seconds"})
     assert curves[0] == curves[1] and np.isfinite(curves[0]["loss"])
 
 
-@pytest.mark.parametrize(("window", "agree", "threshold"), [(1, 1, 0.4), (3, 2, 0.5), (8, 2, 0.8), (5, 4, 0.6)])
+@pytest.mark.parametrize(
+    ("window", "agree", "threshold"), [(1, 1, 0.4), (3, 2, 0.5), (8, 2, 0.8), (5, 4, 0.6)]
+)
 def test_announcements_are_those_of_the_smoother(window, agree, threshold):
     scores = list(np.random.default_rng(window).normal(0, 3, (20, 40, 3)).cumsum(1) / 4)
     rule = DecisionRule(window, agree, threshold, (0,))
@@ -170,6 +184,22 @@ def test_the_decision_is_chosen_on_takes_and_kept_with_the_weights(takes, tmp_pa
     assert kept.decision == first["takes"]["decision"] and kept.rule.idle == (0,)
     assert read_meta(tmp_path / "w.safetensors").decision is None
     assert "AS ANOTHER" in invoke("eval", chosen, "--data", takes).stdout
+
+
+def test_a_network_that_says_nothing_too_often_is_balanced(takes):
+    """Right but for a constant in favour of the quiet class."""
+    opened = store.open_store(takes)
+    scores = []
+    for entry in opened.entries:
+        row = np.zeros((entry.count, len(NAMES)))
+        row[:, 0] = 1.6
+        for label, begin, end in entry.cues:
+            row[begin - 3 : end + 2, label] = 1
+        scores.append(row)
+    scored = judge.Scored(opened, scores)
+    by = judge.balance(scored)
+    assert by.tolist() == [-0.75, 0, 0]
+    assert [int(row.sum(0).argmax()) for row in scored.moved(by).rows] == scored.targets.tolist()
 
 
 def test_compile_takes_the_decision_of_the_weights(tmp_path):

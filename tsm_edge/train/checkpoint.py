@@ -54,3 +54,18 @@ def save_weights(path: Path, net: Any, meta: WeightsMeta, *, half: bool = False)
         if not key.endswith(".num_batches_tracked")
     }
     atomic.write_bytes(path, save(tensors, metadata=meta.to_text()))
+
+
+def save_moved(path: Path, meta: WeightsMeta, place: Path, bias: str, by: Any) -> Any:
+    """Write the weights of ``path`` to ``place`` with ``by`` [classes] added to the tensor ``bias``.
+
+    Return by how much it has moved indeed, float64 [classes]: a bias in float16 is rounded.
+    """
+    import torch
+    from safetensors.torch import load, save
+
+    tensors = load(path.read_bytes())
+    old = tensors[bias]
+    tensors[bias] = (old.double() + torch.as_tensor(by)).to(old.dtype)
+    atomic.write_bytes(place, save(tensors, metadata=meta.to_text()))
+    return (tensors[bias].double() - old.double()).numpy()

@@ -17,10 +17,11 @@ from ..decision import DecisionRule
 from ..errors import AccuracyError, CheckpointError, DataError, UsageError
 from ..manifest import Manifest
 from ..models import Model, read_labels
+from ..models._walk import head
 from ..temporaries import scratch
 from ..terminal import say
-from ..weights_meta import WeightsMeta, read_meta, write_with
-from . import measure, takes
+from ..weights_meta import WeightsMeta, read_meta
+from . import checkpoint, measure, takes
 from .clip_sets import Subject, opened
 from .data import subset
 from .network import PADDINGS, PLACES, Variant
@@ -67,9 +68,7 @@ class Forms:
 
 @click.command(name="eval")
 @click.argument("subject", metavar="WEIGHTS|BUNDLE", type=_FILE)
-@click.option(
-    "--data", required=True, type=_FILE, help="Store, folder of label folders, or annotation file."
-)
+@click.option("--data", required=True, type=_FILE, help="Store, folder of label folders, or annotation file.")
 @click.option(
     "--videos", type=_FOLDER, help="Where the clips of an annotation file are.  [default: beside it]"
 )
@@ -108,13 +107,21 @@ class Forms:
     "decided",
     type=_FILE,
     metavar="FILE",
-    help="Choose the decision over time on takes; write the weights to FILE with it.",
+    help="Balance quiet classes and choose the decision over time, on takes; write the weights to FILE with both.",
 )
 @click.option(
-    "--most-wrong", type=click.FloatRange(0, 100), default=2.0, show_default=True, help="Percent of gestures, for that."
+    "--most-wrong",
+    type=click.FloatRange(0, 100),
+    default=2.0,
+    show_default=True,
+    help="Percent of gestures, for that.",
 )
 @click.option(
-    "--most-alarms", type=click.FloatRange(0), default=0.5, show_default=True, help="A minute without gestures."
+    "--most-alarms",
+    type=click.FloatRange(0),
+    default=0.5,
+    show_default=True,
+    help="A minute without gestures.",
 )
 @click.option("--plot", type=_FILE, help="Draw the confusion matrix and the curve into a .png file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
@@ -169,14 +176,23 @@ def _weights(subject: Path, data: Path, look: measure.Look, options: dict[str, A
         with progress("clip form", len(seen)) as done:
             scores["clip"] = measure.clip_scores(net, model, seen, variant, done)
     meta = read_meta(subject)
-    rule = meta.rule if meta is not None and meta.labels == model.labels else DecisionRule.for_labels(model.labels)
+    rule = (
+        meta.rule
+        if meta is not None and meta.labels == model.labels
+        else DecisionRule.for_labels(model.labels)
+    )
     if options["decided"] is not None:
-        rule = _choose(subject, meta, takes.Scored(store, next(iter(scores.values()))), options)
+        rule, by = _choose(subject, meta, model, takes.Scored(store, next(iter(scores.values()))), options)
+        scores = {form: [row + by for row in rows] for form, rows in scores.items()}
     return _forms(str(subject), model, store, scores, rule)
 
 
 def _forms(
-    subject: str, model: Model | Subject, store: Store, scores: dict[str, list[takes.Floats]], rule: DecisionRule
+    subject: str,
+    model: Model | Subject,
+    store: Store,
+    scores: dict[str, list[takes.Floats]],
+    rule: DecisionRule,
 ) -> Forms:
     """What the scores are worth; of takes, what is announced by the rule."""
     found = {form: takes.Scored(store, rows) for form, rows in scores.items()}
@@ -185,20 +201,27 @@ def _forms(
     return Forms(subject, model.name, measured, told)
 
 
-def _choose(subject: Path, meta: WeightsMeta | None, scored: takes.Scored, options: dict[str, Any]) -> DecisionRule:
-    """Choose the decision on takes and write the weights with it."""
+def _choose(
+    subject: Path, meta: WeightsMeta | None, model: Model, scored: takes.Scored, options: dict[str, Any]
+) -> tuple[DecisionRule, takes.Floats]:
+    """Balance the classes and choose the decision on takes; write the weights with both.
+
+    Return the decision, and what is added to the scores.
+    """
     if meta is None or meta.labels != scored.store.labels or not scored.store.takes:
         raise UsageError(
             "A decision is chosen for weights of `tsm-edge train`, on takes.",
             found="clips" if meta is not None else "weights that say nothing of themselves",
             allowed="a store of takes, as `tsm-edge synth --split people` renders",
         )
-    rule, _, kept = takes.choose(scored, options["most_wrong"] / 100, options["most_alarms"])
+    by = takes.balance(scored)
+    say(f"scores of quiet classes: {min(by, key=lambda value: -abs(value)):+g}", err=True)
+    rule, _, kept = takes.choose(scored.moved(by), options["most_wrong"] / 100, options["most_alarms"])
     if not kept:
         say("warning: no decision keeps --most-wrong and --most-alarms; the nearest is taken", err=True)
     chosen = {"window": rule.window, "agree": rule.agree, "threshold": rule.threshold}
-    write_with(subject, replace(meta, decision=chosen), options["decided"])
-    return rule
+    bias = f"{head(model.layers).name}.bias"
+    return rule, checkpoint.save_moved(subject, replace(meta, decision=chosen), options["decided"], bias, by)
 
 
 def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, Any]) -> Forms:
@@ -208,7 +231,9 @@ def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, An
     for name in ("name", "width", "size", "labels", "averaged", "decided"):
         if options[name] is not None:
             raise UsageError(
-                "A bundle says itself what it is.", found=f"--{_OPTION.get(name, name)}", hint="leave the option out"
+                "A bundle says itself what it is.",
+                found=f"--{_OPTION.get(name, name)}",
+                hint="leave the option out",
             )
     manifest = bundle.verify(subject)
     model = model_of(manifest) if manifest.model.source == "zoo" else _foreign(manifest)
@@ -239,7 +264,10 @@ def _foreign(manifest: Manifest) -> Subject:
             allowed="[1, 3, height, width] or [1, 1, height, width]",
         )
     if how.crop[0] != how.crop[1]:
-        say("note: the network looks at rectangles; it is shown the square in the middle of the clips", err=True)
+        say(
+            "note: the network looks at rectangles; it is shown the square in the middle of the clips",
+            err=True,
+        )
     return Subject(manifest.model.name, manifest.labels, how)
 
 
@@ -321,7 +349,9 @@ def _print_takes(told: Takes, labels: tuple[str, ...]) -> None:
             "decision": f"mean of {rule.window} frames, {rule.agree} agree, threshold {rule.threshold:g}",
             "announced": f"{found.right:.1%} of {found.gestures} gestures, {found.wrong:.1%} as another one",
             "false alarms": f"{found.alarms} in {found.quiet_minutes:.1f} minutes without gestures",
-            "delay": "nothing was announced" if found.delay_s is None else f"{found.delay_s:.2f} s, the median",
+            "delay": "nothing was announced"
+            if found.delay_s is None
+            else f"{found.delay_s:.2f} s, the median",
         }
     )
     say()

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..decision import DecisionRule
+from ..decision import DecisionRule, is_quiet
+from . import measure
 from .store import Store
 
 Floats = NDArray[np.float64]
@@ -22,6 +23,7 @@ LATE_S = 0.5
 #: what is searched for a decision
 WINDOWS, AGREE = range(1, 9), range(1, 5)
 THRESHOLDS = tuple(round(0.4 + 0.05 * step, 2) for step in range(12))
+_OFFSETS = sorted((step / 4 for step in range(-12, 13)), key=abs)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Scored:
     def targets(self) -> NDArray[np.int64]:
         """The label of each of :attr:`rows`."""
         return np.array([label for _, label, _, _ in self._parts()], np.int64)
+
+    def moved(self, by: Floats) -> Scored:
+        """The same with ``by`` [classes] added to the scores of every frame."""
+        return Scored(self.store, [row + by for row in self.scores])
 
     def _parts(self) -> list[tuple[int, int, int, int]]:
         """Number of the clip, label, first frame and end."""
@@ -163,6 +169,21 @@ def judged(scored: Scored, rule: DecisionRule) -> Judged:
     return judge(announcements(probabilities(scored.scores), rule)[0], scored.store)
 
 
+def balance(scored: Scored) -> Floats:
+    """What to add to the scores [classes] so that most clips are recognised: one number for all quiet classes.
+
+    A network that is not sure answers that nothing happens, and how often it is right to do so depends on how often
+    something happens: Menon et al., "Long-tail learning via logit adjustment", 2021. Of equal offsets the smallest.
+    """
+    quiet = np.array([is_quiet(label) for label in scored.store.labels], float)
+
+    def recognised(offset: float) -> float:
+        moved = scored.moved(offset * quiet)
+        return measure.Measured(moved.rows, moved.targets, scored.store.labels).top1
+
+    return max(_OFFSETS, key=recognised) * quiet
+
+
 def choose(scored: Scored, most_wrong: float, most_alarms: float) -> tuple[DecisionRule, Judged, bool]:
     """The decision that announces most gestures, and whether it keeps both bounds; where none does, the nearest.
 
@@ -176,6 +197,8 @@ def choose(scored: Scored, most_wrong: float, most_alarms: float) -> tuple[Decis
             result = judge(announced, scored.store)
             over = max(result.wrong - most_wrong, 0) + max(result.alarms_per_minute - most_alarms, 0)
             delay = result.delay_s if result.delay_s is not None else np.inf
-            options.append(((-over, result.right, -delay, threshold), replace(rule, threshold=threshold), result))
+            options.append(
+                ((-over, result.right, -delay, threshold), replace(rule, threshold=threshold), result)
+            )
     rank, rule, result = max(options, key=lambda option: option[0])
     return rule, result, rank[0] == 0
