@@ -7,6 +7,7 @@ is motion blur, drawn at twice the size.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,10 +24,12 @@ from .skeleton import Skeleton
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Random = np.random.Generator
+#: what is drawn -> the generator that draws it: "movement", "bystander", or what stays in a session of one person
+Dice = Callable[[str], Random]
 
 #: frames of a take: three seconds
 FRAMES = 36
-_MOMENTS = 3  # of an exposure
+MOMENTS = 3  # of an exposure
 _TRIES = 12  # cameras that are drawn before one is good enough
 _FAR = np.float32(1e9)
 
@@ -68,6 +71,18 @@ class Take:
 
 
 @dataclass(frozen=True)
+class Staging:
+    """What is known of a take before it is drawn: which body, its posture, and ``places`` [N, 3] for the camera to see.
+
+    places: where hands will be, in the person's axes.
+    """
+
+    body: int
+    posture: str
+    places: Floats
+
+
+@dataclass(frozen=True)
 class _Actor:
     """Somebody: meshes, and their bones [T * moments, B, 3, 4]."""
 
@@ -94,13 +109,33 @@ def render_take(
     rate = rate_fps or RATE_FPS * random.uniform(0.88, 1.14)
     late = random.uniform(-0.12, 0.12, frames) * (rate_fps is None)
     begins = (np.arange(frames) + late) / rate
-    exposure = random.uniform(0.1, 0.95) / rate
-    times = begins[:, None] + exposure * np.linspace(0, 1, _MOMENTS)
-    times = times.ravel() - times.min()
-    drawn, performance = _drawn(random, family, label, times, size)
-    view = camera.shake(random, begins)
+    clock = Clock.of(begins, random.uniform(0.1, 0.95) / rate)
+    return filmed(lambda _: random, family, label, clock, size)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When frames begin, [T], and when the moments of their exposures are, [T * MOMENTS], from 0."""
+
+    begins: Floats
+    times: Floats
+
+    @classmethod
+    def of(cls, begins: Floats, exposure: float) -> Clock:
+        """Frames whose shutter is open for ``exposure`` seconds."""
+        times = begins[:, None] + exposure * np.linspace(0, 1, MOMENTS)
+        return cls(begins, times.ravel() - times.min())
+
+
+def filmed(
+    dice: Dice, family: PeopleFamily, label: str, clock: Clock, size: int, staging: Staging | None = None
+) -> Take:
+    """Draw one take of a gesture; what is not in ``staging`` is drawn, too."""
+    drawn, performance = _drawn(dice, family, label, clock.times, size, staging)
+    view = camera.shake(dice("shake"), clock.begins)
     seen = [_framed(picture, view, at, size) for at, picture in enumerate(drawn)]
-    return Take(camera.develop(random, seen, begins), label, _in_frames(performance, times[::_MOMENTS]))
+    frames = camera.develop(dice("sensor"), seen, clock.begins)
+    return Take(frames, label, _in_frames(performance, clock.times[::MOMENTS]))
 
 
 def _in_frames(performance: Performance, times: Floats) -> tuple[tuple[str, int, int], ...]:
@@ -114,40 +149,40 @@ def _in_frames(performance: Performance, times: Floats) -> tuple[tuple[str, int,
 
 
 def _drawn(
-    random: Random, family: PeopleFamily, label: str, times: Floats, size: int
+    dice: Dice, family: PeopleFamily, label: str, times: Floats, size: int, staging: Staging | None
 ) -> tuple[list[Floats], Performance]:
     """The pictures before the sensor, linear [2 size, 2 size, 3] each, and how the person moved."""
-    body = int(random.choice(bodies.MEMBERS[family.members]))
+    body = staging.body if staging else int(dice("body").choice(bodies.MEMBERS[family.members]))
     people = bodies.load()
     skeleton = people.skeleton(body)
-    performance = perform(random, skeleton, label, times, family.members)
-    person = surface.dress(random, people, body, family.surfaces)
-    actors = [
-        _Actor(
-            person.meshes,
-            skeleton.posed(performance.rotations, performance.root_rotation, performance.root_shift),
-        )
-    ]
+    posture = staging.posture if staging else ""
+    performance = perform(dice("movement"), skeleton, label, times, family.members, posture=posture)
+    person = surface.dress(dice("clothes"), people, body, family.surfaces, dice("person"))
+    bones = skeleton.posed(performance.rotations, performance.root_rotation, performance.root_shift)
+    actors = [_Actor(person.meshes, bones)]
     eye = skeleton.head("eye.L") * (0, 1, 1)
+    random = dice("bystander")
     if random.random() < 0.15:
         actors.append(_bystander(random, family, times))
-    look, fov = _framing(random, family, eye, _hand_places(performance, skeleton, actors[0].bones), 2 * size)
+    places = staging.places if staging else hand_places(performance, skeleton, bones)
+    look, fov = _framing(dice("camera"), family, eye, places, 2 * size)
+    random = dice("room")
     backdrop, light = rooms.backdrop(
         random, rooms.MEMBERS[family.members], family.surfaces, fov, (2 * size, 2 * size)
     )
     behind = surface.linear(backdrop / 255.0).astype(np.float32) * np.float32(random.uniform(0.6, 1.3))
-    look = _lit(random, family, look, light)
-    fixed = _furniture(random, eye)
+    look = _lit(dice("light"), family, look, light)
+    fixed = _furniture(dice("furniture"), eye)
     pictures = []
-    for at in range(len(times) // _MOMENTS):
+    for at in range(len(times) // MOMENTS):
         total = np.zeros_like(behind)
-        for moment in range(at * _MOMENTS, (at + 1) * _MOMENTS):
+        for moment in range(at * MOMENTS, (at + 1) * MOMENTS):
             picture, depth = behind.copy(), np.full(behind.shape[:2], _FAR)
             posed = [(mesh, actor.bones[moment]) for actor in actors for mesh in actor.meshes]
             raster.draw([*fixed, *posed], look, picture, depth)
             total += picture
-        pictures.append(total / _MOMENTS)
-    return _exposed(random, pictures), performance
+        pictures.append(total / MOMENTS)
+    return _exposed(dice("exposure"), pictures), performance
 
 
 def _exposed(random: Random, pictures: list[Floats]) -> list[Floats]:
@@ -158,7 +193,7 @@ def _exposed(random: Random, pictures: list[Floats]) -> list[Floats]:
     return [picture * gain for picture in pictures]
 
 
-def _hand_places(performance: Performance, skeleton: Skeleton, bones: Floats) -> Floats:
+def hand_places(performance: Performance, skeleton: Skeleton, bones: Floats) -> Floats:
     """Where the hands that make the gesture are meanwhile, [N, 3]; empty in quiet takes."""
     places = [np.empty((0, 3))]
     for cue in performance.cues:

@@ -91,18 +91,19 @@ class _Shape:
         )
 
 
-def dress(random: Random, bodies: Bodies, body: int, family: Family) -> Person:
-    """Draw skin, hair, clothes and what is worn on the head of a body."""
+def dress(random: Random, bodies: Bodies, body: int, family: Family, own: Random | None = None) -> Person:
+    """Draw skin, hair, clothes and what is worn on the head of a body; own: what draws all but the clothes."""
+    own = own or random
     places = bodies.places[body]
     shape = _Shape(bodies, places, normals(places, bodies.faces))
-    skin = linear(_between(random, _TONES) * random.uniform(0.92, 1.05, 3))
-    hair = linear(np.clip(_between(random, _HAIR) + random.normal(0, 0.02, 3), 0.01, 1))
-    if random.random() < 0.04:  # dyed
-        hair = linear(random.uniform(0.1, 0.9, 3))
+    skin = linear(_between(own, _TONES) * own.uniform(0.92, 1.05, 3))
+    hair = linear(np.clip(_between(own, _HAIR) + own.normal(0, 0.02, 3), 0.01, 1))
+    if own.random() < 0.04:  # dyed
+        hair = linear(own.uniform(0.1, 0.9, 3))
     cloth = _clothed(random, bodies)
-    meshes = [shape.skin(cloth, _skin_colours(random, shape, skin, hair), _grain(random, 0.05))]
+    meshes = [shape.skin(cloth, _skin_colours(own, shape, skin, hair), _grain(own, 0.05))]
     meshes += _clothes(random, shape, cloth, family)
-    meshes += _on_head(random, shape, hair, float(bodies.gender[body]), family)
+    meshes += _on_head(own, shape, hair, float(bodies.gender[body]), family)
     return Person(tuple(meshes))
 
 
