@@ -151,6 +151,13 @@ class AccuracyError(EdgeError):
     exit_code = 3
 
 
+class ProcessLost(EdgeError):
+    """Another process of a training in several has ended."""
+
+    identifier = "process-lost"
+    cure = "see what torchrun says about the process that failed first"
+
+
 class ModelError(EdgeError):
     """A model's description contradicts itself."""
 

@@ -105,6 +105,8 @@ def check_options(words: list[str], repository: Path) -> None:
         check_python(words[1:], repository)
     elif program == "make":
         check_make(words[1:], repository)
+    elif program == "torchrun":
+        check_options(words[words.index("--no-python") + 1 :], repository)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=by_name)
@@ -128,6 +130,7 @@ def test_a_wrong_option_is_found(repository):
         "python benchmarks/no_such.py",
         "make everything",
         "x/tsm-edge-run --raw 640x480 --rate 30",
+        "torchrun --nproc-per-node 2 --no-python tsm-edge train --data clips --output run",
     ):
         with pytest.raises((AssertionError, click.ClickException)):
             check_options(text.split(), repository)
@@ -165,6 +168,7 @@ def home(tmp_path_factory, repository) -> Path:
     script(programs / "tsm-edge", f'exec {python} {shlex.quote(str(STAND_INS / "tsm-edge.py"))} "$@"')
     # programs of benchmarks/ take hours as they are shown; tests/bench runs them
     script(programs / "python", f'case "$1" in benchmarks/*) ;; *) exec {python} "$@" ;; esac')
+    script(programs / "torchrun", f'exec {python} -m torch.distributed.run "$@"')
     if shutil.which("cc") is None:
         script(programs / "cc", f'exec {python} -m ziglang cc "$@"')
     script(programs / "libcamerify", 'exec "$@"')

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from tsm_edge.train import store
 LABELS = ("No gesture", "Swiping Left", "Swiping Right")
 #: whoever tells rest from movement but not left from right has two thirds
 REACHED = 0.85
+SHAPE = "--width 0.25 --size 32 --frames 6 --batch 24 --epochs 15 --lr 3e-3 --reverse --threads 1 --device cpu --json"
 
 
 def invoke(*words):
@@ -36,8 +39,7 @@ def clips(make_store, tmp_path_factory):
 @pytest.fixture(scope="module")
 def weights(clips, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
-    shape = "--width 0.25 --size 32 --frames 6 --batch 24 --epochs 15 --lr 3e-3 --reverse --threads 1 --json"
-    document = invoke("train", "--data", clips[0], "--held-out", clips[1], "--out", out, *shape.split())
+    document = invoke("train", "--data", clips[0], "--held-out", clips[1], "--out", out, *SHAPE.split())
     losses = [record["loss"] for record in document["history"]]
     assert losses[-1] < 0.6 * losses[0]
     return out / "weights.safetensors"
@@ -51,6 +53,18 @@ def test_it_reaches_what_still_frames_cannot(weights, clips):
     assert forms["online"]["confusion"] == forms["clip"]["confusion"]
     left, right = forms["online"]["confusion"][1:]
     assert left[1] > 3 * left[2] and right[2] > 3 * right[1]
+
+
+def test_two_processes_reach_what_one_reaches(clips, tmp_path):
+    """Started by torchrun, as a user does it; each sees half of every batch."""
+    start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tsm_edge", "train"]
+    data = [str(word) for word in ("--data", clips[0], "--held-out", clips[1], "--out", tmp_path / "run")]
+    command = [sys.executable, *start, *data, *SHAPE.split()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["best"]["top1"] >= REACHED and len(document["history"]) == 15
+    assert "in 2 processes" in done.stderr and done.stderr.count("480 clips to train on") == 1
 
 
 def test_played_backwards_the_answer_turns_round(weights, clips, tmp_path):

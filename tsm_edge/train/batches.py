@@ -14,6 +14,7 @@ import numpy as np
 from ..models import Model
 from . import measure
 from .augment import Augment
+from .processes import ALONE, Processes
 from .settings import Settings
 from .sources import Sources, alternate, clips_a_step
 
@@ -40,13 +41,15 @@ class Batches:
     """What a training sees: clips of ``sources``, varied as the settings say, on ``device`` and in the shape of
     ``model``.
 
-    An example draws from (seed, epoch, place), so it is the same whoever prepares it.
+    An example draws from (seed, epoch, place), so it is the same whoever prepares it. Of ``processes`` each has a
+    share of every batch.
     """
 
     settings: Settings
     model: Model
     sources: Sources
     device: torch.device
+    processes: Processes = ALONE
 
     @property
     def counts(self) -> list[int]:
@@ -74,14 +77,18 @@ class Batches:
             yield self._tensors(arrays)
 
     def _groups(self, epoch: int) -> list[Group]:
-        """Every batch of an epoch in its order: each source spread over all of it."""
+        """This process's part of every batch of an epoch in its order: each source spread over all of it."""
         waiting = []
         for source, store in enumerate(self.sources.stores):
             order = spread(store.targets, np.random.default_rng(self._key(epoch, source)))
             size = clips_a_step(store, self.settings)
             waiting.append(iter([Group(source, order[at : at + size]) for at in range(0, len(order) - size + 1, size)]))
         turns = alternate(self.counts, np.random.default_rng([self.settings.seed, epoch, 0, len(waiting)]))
-        return [next(waiting[source]) for source in turns.tolist()]
+        return [self._share(next(waiting[source])) for source in turns.tolist()]
+
+    def _share(self, group: Group) -> Group:
+        """This process's part of a batch."""
+        return Group(group.source, self.processes.share(group.indices))
 
     def _key(self, epoch: int, source: int) -> list[int]:
         """What random numbers of a source begin from."""

@@ -18,6 +18,7 @@ from ..weights_meta import read_meta
 from . import checkpoint
 from .clip_sets import concerns, guessing, is_chance, labels_in, parted, several
 from .network import PADDINGS, PLACES
+from .processes import Processes, joined, started
 from .request import Request
 from .sampling import WAYS
 from .sources import Sources
@@ -118,6 +119,8 @@ def train(**options: Any) -> None:
 
     The default shift sees the past only, so the weights run as they are in a bundle. After every epoch OUT holds a
     checkpoint for --resume, weights.safetensors with the best epoch so far, metrics.jsonl and metrics.png.
+
+    Several processes share every batch: torchrun --nproc-per-node 2 --no-python tsm-edge train ...
     """
     import cv2
     import torch
@@ -126,18 +129,30 @@ def train(**options: Any) -> None:
     asked = Request(**options)
     if asked.threads:
         torch.set_num_threads(asked.threads)
+    processes = started()
+    processes.check_batch(asked.batch)
+    device = training_device(asked.device, processes)
+    with joined(processes, device):
+        _train(asked, device, processes)
+
+
+def _train(asked: Request, device: str, processes: Processes) -> None:
+    """Train in one process of those that share the work; the first one reports."""
     init = asked.init_file
-    check_out(asked.out, resume=asked.resume, overwrite=asked.overwrite)
-    model, train_clips, held_out = _clips(asked)
+    if processes.first:
+        check_out(asked.out, resume=asked.resume, overwrite=asked.overwrite)
+    with processes.one_a_machine_first():
+        model, train_clips, held_out = _clips(asked)
     for concern in concerns(train_clips, held_out):
         say(f"warning: {concern}", err=True)
-    trainer = _trainer(asked, model, train_clips, held_out)
+    trainer = _trainer(asked, model, train_clips, held_out, device, processes)
     if asked.resume:
         say(f"going on after epoch {trainer.resume()}", err=True)
     elif init:
         trainer.start_from(initial(init, model, asked.averaged))
     result = trainer.run(Progress(trainer.settings.epochs))
-    _report(result, asked, model.name, held_out)
+    if processes.first:
+        _report(result, asked, model.name, held_out)
 
 
 def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -172,30 +187,44 @@ def _clips(asked: Request) -> tuple[Model, Sources, Sources]:
     return model, Sources(stores), Sources(held_out)
 
 
-def _trainer(asked: Request, model: Model, train_clips: Sources, held_out: Sources) -> Any:
+def _trainer(
+    asked: Request, model: Model, train_clips: Sources, held_out: Sources, device: str, processes: Processes
+) -> Any:
     from .loop import Trainer
 
-    device = training_device(asked.device)
+    several = f" in {processes.count} processes" if processes.count > 1 else ""
     say(
         f"{len(train_clips)} clips to train on, {len(held_out)} held out, {len(model.labels)} classes; "
-        f"{model.macs * asked.frames / 1e6:.0f} MMAC a clip, on {device}",
+        f"{model.macs * asked.frames / 1e6:.0f} MMAC a clip, on {device}{several}",
         err=True,
     )
     settings = asked.settings(model, len(train_clips))
-    return Trainer(settings, model, train_clips, held_out, asked.out, half=asked.half, device=device)
+    return Trainer(
+        settings, model, train_clips, held_out, asked.out, half=asked.half, device=device, processes=processes
+    )
 
 
-def training_device(wanted: str) -> str:
-    """Torch's name for what trains; DeviceError when a GPU is asked for and PyTorch sees none."""
+def training_device(wanted: str, processes: Processes) -> str:
+    """Torch's name for what trains; DeviceError when a GPU is asked for and PyTorch sees too few."""
     import torch
 
-    if wanted == "cuda" and not torch.cuda.is_available():
+    seen, needed = torch.cuda.device_count() if torch.cuda.is_available() else 0, processes.local_rank + 1
+    if wanted == "cpu" or (wanted == "auto" and not seen):
+        return "cpu"
+    if not seen:
         raise DeviceError(
             "PyTorch sees no NVIDIA GPU to train on.",
             found=f"torch {torch.__version__}",
             hint="install a build of torch for this driver, or train with --device cpu",
         )
-    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+    if seen < needed:
+        raise DeviceError(
+            "There are more processes than GPUs on this machine.",
+            found=f"process {needed}",
+            allowed=f"{seen} processes",
+            hint="give torchrun a smaller --nproc-per-node, or train with --device cpu",
+        )
+    return f"cuda:{processes.local_rank}" if processes.count > 1 else "cuda"
 
 
 def initial(path: Path, model: Model, averaged: bool | None = None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from .examined import Examined
 from .loss import consensus, loss_of, loss_of_takes, right_in_takes
 from .memory import keep_freed_memory
 from .network import Variant, clip_logits
+from .processes import ALONE, Processes
 from .settings import Settings
 from .sources import Sources, clips_a_step
 from .store import Store
@@ -55,7 +56,8 @@ class Trainer:
     """One training in a folder: ``resume`` or ``start_from`` or neither, then ``run``.
 
     half: write the weights as float16; the checkpoint keeps what is trained. device: torch's name of where the network
-    is trained and measured; examples are prepared on the CPU.
+    is trained and measured; examples are prepared on the CPU. processes: those that train together, each with a
+    Trainer of its own.
     """
 
     def __init__(
@@ -68,16 +70,18 @@ class Trainer:
         *,
         half: bool = False,
         device: str = "cpu",
+        processes: Processes = ALONE,
     ) -> None:
         import torch
 
         sources = Sources.of(train)
-        _check_sizes(sources, settings)
+        _check_sizes(sources, settings, processes)
         keep_freed_memory()
         atomic.check_folder(out)
-        self.half, self.device = half, torch.device(device)
+        self.half, self.device, self.processes = half, torch.device(device), processes
         self.settings, self.model, self.out = settings, model, out
-        self.held_out = [Examined(store, model, settings) for store in Sources.of(held_out).stores]
+        seen = Sources.of(held_out).stores if processes.first else ()
+        self.held_out = [Examined(store, model, settings) for store in seen]
         torch.manual_seed(settings.seed)
         self.net = make_net(model.layers)
         initialise(self.net, model, settings.variant)
@@ -89,7 +93,7 @@ class Trainer:
         )
         self.history: list[dict[str, Any]] = []
         self.kept_top1 = 0.0  # of the weights that are in the folder when a training is resumed
-        self.batches = Batches(settings, model, sources, self.device)
+        self.batches = Batches(settings, model, sources, self.device, processes)
         self.steps = self.batches.steps
 
     def start_from(self, tensors: dict[str, Any]) -> None:
@@ -109,7 +113,7 @@ class Trainer:
         self.optimizer.load_state_dict(content["optimizer"])
         self.history = list(content["history"])
         self.kept_top1 = top1_of(self.out / checkpoint.WEIGHTS, self.settings)
-        if len(self.history) == 1 and not self.kept_top1:
+        if self.processes.first and len(self.history) == 1 and not self.kept_top1:
             self._save_weights()
         return int(content["epoch"])
 
@@ -127,17 +131,19 @@ class Trainer:
                 "loss": loss,
                 "train_top1": accuracy,
             }
-            record.update(self._measure())
+            if self.processes.first:
+                record.update(self._measure())
             record["seconds"] = round(time.monotonic() - started, 1)
-            self.history.append(record)
-            self._keep()
+            self.history.append(self.processes.agreed(record))
+            if self.processes.first:
+                self._keep()
         best = max(self.history, key=lambda one: one["top1"])
         return Result(self.out / checkpoint.WEIGHTS, tuple(self.history), best)
 
-    def _epoch(self, epoch: int, progress: Progress | None) -> tuple[float, float]:
+    def _epoch(self, epoch: int, progress: Progress | None) -> tuple[float, ...]:
         import torch
 
-        torch.manual_seed(self.settings.seed * 1_000_003 + epoch)
+        torch.manual_seed(self.settings.seed * 1_000_003 + epoch + self.processes.rank * 999_983)
         self.net.train().to(memory_format=torch.channels_last)
         losses, hits, started = 0.0, 0.0, time.monotonic()
         for step, (clips, *wanted) in enumerate(self.batches.of_epoch(epoch)):
@@ -153,7 +159,16 @@ class Trainer:
             losses, hits = losses + loss, hits + right
             if progress:
                 progress(epoch, step + 1, self.steps, losses / (step + 1), time.monotonic() - started)
-        return losses / self.steps, hits / self.steps
+        return self._together(losses / self.steps, hits / self.steps)
+
+    def _together(self, *figures: float) -> tuple[float, ...]:
+        """The means of an epoch's figures over all processes; the statistics of batch normalisation likewise."""
+        import torch
+
+        means = torch.tensor(figures, dtype=torch.float32, device=self.device)
+        statistics = {name: each for name, each in self.net.named_buffers() if each.is_floating_point()}
+        self.processes.mean_([means, *statistics.values(), *(self.average[name] for name in statistics)])
+        return tuple(means.tolist()) if self.processes.count > 1 else figures
 
     def _variant(self, epoch: int, step: int) -> Variant:
         """The shift of a step. "hold" leaves in every state what its first frame would have left there for ever."""
@@ -172,6 +187,7 @@ class Trainer:
         loss = loss_of_takes(logits, wanted[0], wanted[1], self.settings) if taught is None else taught
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.processes.mean_(each.grad for each in self.net.parameters() if each.grad is not None)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), _CLIP_NORM)
         self.optimizer.step()
         self._blend()
@@ -239,10 +255,11 @@ class Trainer:
         checkpoint.save(self.out / checkpoint.LAST, content)
 
 
-def _check_sizes(sources: Sources, settings: Settings) -> None:
-    """DataError where a source has too few clips for one step."""
+def _check_sizes(sources: Sources, settings: Settings, processes: Processes) -> None:
+    """DataError where a source has too few clips for one step, UsageError where the processes cannot share a step."""
     for store in sources.stores:
-        if len(store) < (least := clips_a_step(store, settings)):
+        processes.check_batch(least := clips_a_step(store, settings))
+        if len(store) < least:
             raise DataError(
                 "There are fewer clips than a step needs.",
                 found=f"{len(store)} clips",
