@@ -1,5 +1,6 @@
 # make demo    compile the default bundle and run it on a clip; writes out/demo.mp4
 # make test    everything that CI checks: the installed wheel against ruff, mypy and pytest
+# make golden  writes tests/compile/golden/ anew: what the compiler makes of fixed networks on fixed targets
 # make abuse   the long forms of tests/abuse: fuzzing, mutated manifests, full disks, kills, soak,
 #              random networks; hours, docs/reliability.md has the figures
 # make lint    ruff and mypy alone
@@ -23,7 +24,7 @@ FUZZ_TARGETS := manifest bundle resample image_step api command
 FUZZ_RUNS ?= 1000000
 DISK_PROGRAMS := full_disk kill readers
 
-.PHONY: demo test abuse lint docs bench clean
+.PHONY: demo test golden abuse lint docs bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/wheel.stamp
@@ -34,6 +35,10 @@ demo: $(VENV)/wheel.stamp
 # Run from tests/, so that the checkout is not on Python's path: what is tested is the installed wheel.
 test: lint $(VENV)/emulators.stamp $(VENV)/browser.stamp
 	cd tests && TSM_EDGE_TEST_WHEEL=1 $(abspath $(BIN))/pytest -q -rs $(PYTEST_ARGS)
+
+# For a change that is meant to generate other code; its commit shows what that gains.
+golden: $(VENV)/test.stamp
+	cd tests && $(abspath $(BIN))/python helpers/golden_lab.py
 
 # Each program goes on from what the last run kept in out/fuzz, and leaves an input that ends it beside that.
 abuse: $(VENV)/test.stamp $(VENV)/emulators.stamp

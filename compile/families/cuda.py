@@ -29,8 +29,7 @@ def build(planned: Planned, functions: dict[str, tirx.PrimFunc], target: EdgeTar
     """The kernels as PTX, each assembled once for the target's GPU to see that it is accepted and what it takes."""
     gpu = target.gpu
     assert gpu is not None
-    tiled = {op.symbol for op in planned.plan.ops if op.launch and op.launch.shared_bytes >= TILED_BYTES}
-    text = program(functions, gpu.sm, tiled)
+    text = program(functions, gpu.sm, tiled_kernels(planned))
     ptx = _nvidia.renumbered(_nvidia.lowered_isa(_nvidia.to_ptx(text, gpu.sm), gpu.ptx_isa))
     return Code(
         {},
@@ -41,6 +40,11 @@ def build(planned: Planned, functions: dict[str, tirx.PrimFunc], target: EdgeTar
         _nvidia.assemble(ptx, gpu.sm),
         ("kernels.cu", text),
     )
+
+
+def tiled_kernels(planned: Planned) -> set[str]:
+    """The names of those kernels that keep a register tile."""
+    return {op.symbol for op in planned.plan.ops if op.launch and op.launch.shared_bytes >= TILED_BYTES}
 
 
 CONVERSIONS = """

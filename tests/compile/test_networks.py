@@ -44,29 +44,9 @@ class Residual(nn.Module):
         return self.fc(self.pool(x).mean([2, 3])), next_a, next_b
 
 
-class Foreign(nn.Module):
-    """Operators without a schedule: grouped convolution, gates, reshapes that mind the layout, a running mean."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a = nn.Conv2d(3, 8, 3, 1, 1)
-        self.grouped = nn.Conv2d(8, 8, 3, 1, 1, groups=2)
-        self.dilated = nn.Conv2d(8, 8, 3, 1, 2, dilation=2)
-        self.fc = nn.Linear(8 * 6 * 5, 4)
-
-    def forward(
-        self, frame: torch.Tensor, mean: torch.Tensor, last: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
-        x = torch.sigmoid(self.grouped(self.a(frame))) * self.a(frame)
-        x = torch.nn.functional.avg_pool2d(x, 3, 1, 1) + self.dilated(x)
-        mean = 0.9 * mean + 0.1 * x
-        y = torch.softmax(self.fc((x - mean).flatten(1)), dim=1)
-        return y + last, mean, y
-
-
 CASES = {
     "residual": (Residual, (1, 3, 20, 18), [(1, 2, 10, 9), (1, 2, 10, 9)]),
-    "foreign": (Foreign, (1, 3, 6, 5), [(1, 8, 6, 5), (1, 4)]),
+    "foreign": (networks_lab.Foreign, (1, 3, 6, 5), [(1, 8, 6, 5), (1, 4)]),
 }
 
 
