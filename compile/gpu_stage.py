@@ -12,7 +12,7 @@ from typing import Any
 from tvm import tirx
 
 from . import gpu_tir as gpu
-from .gpu_product import Product
+from .gpu_operands import Product
 from .gpu_tiling import PAD, Gemm
 from .gpu_tir import Buffer, Expr, Memory
 

@@ -12,8 +12,7 @@ group computes one tile; `Gemm` says how its threads share it. For every `depth`
 Rows past the last pixel repeat it and are never stored; a reduction that is no multiple of `depth` meets zero weights.
 The slices of a group take every `slices`-th step and add their sums at the end through shared memory.
 
-`gpu_product.py` has what a schedule says of its product, `gpu_stage.py` the way into shared memory, and
-`gpu_operands.py` the epilogue.
+`gpu_operands.py` has what a schedule says of its product and the epilogue, `gpu_stage.py` the way into shared memory.
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ from __future__ import annotations
 from tvm import tirx
 
 from . import gpu_tir as gpu
-from .gpu_operands import Epilogue
-from .gpu_product import Product
+from .gpu_operands import Epilogue, Product
 from .gpu_stage import Stage, layout
 from .gpu_tiling import PAD, Gemm
 from .gpu_tir import Buffer, Expr, Memory

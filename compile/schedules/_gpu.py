@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
-from tsm_edge.compile import gpu_product, gpu_tile, gpu_tiling, gpu_tir
+from tsm_edge.compile import gpu_operands, gpu_tile, gpu_tiling, gpu_tir
 from tsm_edge.compile.gpu_model import Work
-from tsm_edge.compile.gpu_operands import Epilogue, Source
-from tsm_edge.compile.gpu_product import Product
+from tsm_edge.compile.gpu_operands import Epilogue, Product, Source
 from tsm_edge.compile.gpu_tiling import Gemm, Machine
 from tsm_edge.compile.gpu_tir import FLOAT, HALF, Expr, Launch, Memory
 from tsm_edge.compile.ops import Conv, Op
@@ -121,8 +120,8 @@ def product_kernel(
     product_of: Callable[[Source], Product],
 ) -> Kernel:
     """The kernel of a matrix product. matrix: weights as [k, n], k padded to whole stages of every tap."""
-    packed = gpu_product.pack(matrix, gemm, machine.half)
-    padded = gpu_product.pad_bias(bias, gemm)
+    packed = gpu_operands.pack(matrix, gemm, machine.half)
+    padded = gpu_operands.pad_bias(bias, gemm)
     pointers = conv_pointers(op, packed.size, padded.size)
     columns = gpu_tir.ceil_div(op.out_channels, gemm.tile_columns)
     rows = gpu_tir.ceil_div(op.pixels, gemm.tile_rows)

@@ -18,8 +18,7 @@ from tvm import tirx
 
 from tsm_edge.compile import gpu_tiling
 from tsm_edge.compile import gpu_tir as gpu
-from tsm_edge.compile.gpu_operands import Source
-from tsm_edge.compile.gpu_product import Product
+from tsm_edge.compile.gpu_operands import Product, Source
 from tsm_edge.compile.gpu_tiling import Gemm, Machine
 from tsm_edge.compile.gpu_tir import Buffer, Expr
 from tsm_edge.compile.ops import Conv, Op

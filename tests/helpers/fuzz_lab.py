@@ -49,7 +49,7 @@ def sources(target: str) -> list[Path]:
     rules = ["manifest_*.c", "refusal.c", "json*.c", "printable.c"]
     parts = {
         "manifest": rules,
-        "bundle": [*rules, "bundle_check.c", "machine_check.c", "sha256.c", "../cpu.c"],
+        "bundle": [*rules, "bundle_check.c", "sha256.c", "../cpu.c"],
         "resample": ["../resample.c"],
         "image_step": [f"../{name}.c" for name in ("image", "resample", "message", "threads", "placement")],
         "api": [],

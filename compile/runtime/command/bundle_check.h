@@ -19,9 +19,6 @@ typedef struct {
 int bundle_check(bundle *b, const char *folder, refusal *why);
 void bundle_free(bundle *b);
 
-/* Rules 9 to 11 alone. */
-int bundle_check_machine(const bundle *b, refusal *why);
-
 /* Text or number of a key in one of the manifest's groups, "" for the manifest itself. The rules hold: it is there. */
 const json_value *bundle_value(const bundle *b, const char *group, const char *key);
 
