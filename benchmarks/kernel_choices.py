@@ -23,16 +23,17 @@ from tsm_edge.bench.edge import EdgeRunner
 from tsm_edge.bench.runner import frames
 from tsm_edge.bench.stop import StopRule
 from tsm_edge.bench.turns import Entry, contest, opened
-from tsm_edge.compile import networks, pipeline
-from tsm_edge.compile.families import cpu
+from tsm_edge.compile import pipeline
+from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.frontend import networks
 
 #: name -> the fact of a machine that turns a choice off, and what the choice is
 CHOICES = {
-    "requests": ("prefetch", "a tile asks for what comes later before it is needed (schedules/_ahead.py)"),
+    "requests": ("prefetch", "a tile asks for what comes later before it is needed (schedules/cpu/_ahead.py)"),
     "halves": ("halves", "panels of three half vectors (tiling.piece_lanes)"),
     "narrow": (
         "broadcasts",
-        "panels of one vector for short reductions in a block (_inverted_residual_tiles.py)",
+        "panels of one vector for short reductions in a block (inverted_residual/params.py)",
     ),
 }
 MODELS = ("tsm-mobilenetv2", "tsm-resnet50")

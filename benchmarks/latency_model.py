@@ -3,10 +3,10 @@
     python benchmarks/latency_model.py [--models tsm-mobilenetv2,...] [--threads 1,2] [--json] [--output FILE]
     python benchmarks/latency_model.py --boards
 
-The model is the one in compile/latency.py. For this machine it gets the clock at which the multiply-add loop of
-`tsm-edge bench` reaches its measured peak, and the memory bandwidth that copying reaches; a processor's nominal clock
-is not what it runs at. Each layer's time is the median of profiled steps. `--boards` measures nothing: it prints the
-modelled time of a frame on every board beside the published ones.
+The model is the one in compile/lowering/latency_cpu.py. For this machine it gets the clock at which the multiply-add
+loop of `tsm-edge bench` reaches its measured peak, and the memory bandwidth that copying reaches; a processor's nominal
+clock is not what it runs at. Each layer's time is the median of profiled steps. `--boards` measures nothing: it prints
+the modelled time of a frame on every board beside the published ones.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
 
 def planned_of(model: str, device: EdgeTarget) -> Any:
     """The plan of a model."""
-    from tsm_edge.compile import lower, networks, passes, planner
-    from tsm_edge.compile.families import cpu
+    from tsm_edge.compile import passes
+    from tsm_edge.compile.backends import cpu
+    from tsm_edge.compile.frontend import networks
+    from tsm_edge.compile.lowering import lower, planner
 
     graph = networks.zoo(models.load(model)).load()
     passes.run(graph)
@@ -65,7 +67,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def compare(model: str, bundle: Path, work: Any, threads: int) -> dict[str, Any]:
     """Measured and modelled time of every layer and of the frame."""
-    from tsm_edge.compile.families import cpu
+    from tsm_edge.compile.backends import cpu
 
     _common.note(f"{model}, {threads} threads")
     document = _common.tsm_edge("bench", bundle, "--threads", threads, "--per-op", "--max-secs", 10)
@@ -100,7 +102,7 @@ def compare(model: str, bundle: Path, work: Any, threads: int) -> dict[str, Any]
 
 def facts(cpu: CpuFacts, ceiling: dict[str, Any], threads: int) -> CpuFacts:
     """The processor as measured: the clock behind its arithmetic peak, and its memory bandwidth."""
-    from tsm_edge.compile.latency import DRAM_EFFICIENCY
+    from tsm_edge.compile.lowering.latency_cpu import DRAM_EFFICIENCY
 
     clock = ceiling["gflop_per_s"] / threads / cpu.flops_per_cycle
     return replace(cpu, clock_ghz=clock, dram_gb_s=ceiling["gb_per_s"] / DRAM_EFFICIENCY)
@@ -108,7 +110,7 @@ def facts(cpu: CpuFacts, ceiling: dict[str, Any], threads: int) -> CpuFacts:
 
 def boards(model: str) -> list[dict[str, Any]]:
     """Modelled time of a frame of a model on every CPU target that is a device, with what was published for it."""
-    from tsm_edge.compile.families import cpu
+    from tsm_edge.compile.backends import cpu
 
     rows = []
     for name, others in PUBLISHED.items():

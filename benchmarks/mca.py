@@ -188,9 +188,11 @@ def kind(loop: Loop, schedule: str) -> str:
 
 def kernels(model: str, device: EdgeTarget) -> dict[str, Any]:
     """The convolution kernels of a model's build: symbol -> step, one for each that differs."""
-    from tsm_edge.compile import lower, networks, passes
-    from tsm_edge.compile.families import cpu
-    from tsm_edge.compile.ops import Conv, InvertedResidual
+    from tsm_edge.compile import passes
+    from tsm_edge.compile.backends import cpu
+    from tsm_edge.compile.frontend import networks
+    from tsm_edge.compile.ir.ops import Conv, InvertedResidual
+    from tsm_edge.compile.lowering import lower
 
     graph = networks.zoo(models.load(model)).load()
     passes.run(graph)
@@ -202,7 +204,7 @@ def kernels(model: str, device: EdgeTarget) -> dict[str, Any]:
 
 def build(model: str, name: str, obj: Path) -> list[dict[str, Any]]:
     """Compile the convolution kernels of a model for a target and simulate their loops."""
-    from tsm_edge.compile.families import cpu
+    from tsm_edge.compile.backends import cpu
 
     _common.note(f"{model} for {name}")
     device = target.load(name)

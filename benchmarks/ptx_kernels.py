@@ -4,8 +4,8 @@
 
 Compiles the model for each CUDA target, which needs no GPU. `ptxas` of CUDA 12.6 assembles each kernel for the target's
 sm from PTX whose ISA header is that of the board's driver. The latency is modelled from the target's facts and the
-occupancy that follows from those registers (compile/gpu_model.py); nothing in this document was measured on a GPU, and
-"gpu" says whether there was one.
+occupancy that follows from those registers (compile/lowering/latency_gpu.py); nothing in this document was measured on
+a GPU, and "gpu" says whether there was one.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from tsm_edge.errors import UsageError
 from tsm_edge.models import read_labels
 from tsm_edge.terminal import say
 
-from . import picture_options
+from .frontend import picture_options
 
 #: of the weights in the folder for temporary files: as they are, as an object, in the library, in the program
 _COPIES = 4
@@ -125,7 +125,8 @@ def compile(
     folder = output or Path(f"{Path(model).stem if is_file else described.name}-{device.name}")
     check_surroundings(folder, dump, device, compiler, Path(model) if is_file else weights)
     # torch and TVM load here, after the cheap checks
-    from . import networks, pipeline, preprocessing, summary
+    from . import pipeline, summary
+    from .frontend import networks, preprocessing
 
     pipeline.precision_of(pipeline.backend_of(device), precision)
     if is_file:
@@ -174,7 +175,7 @@ def check_surroundings(
         OutputError: of the bundle's folder, the one of --dump, or the one for temporary files.
         ToolMissing, ExtraMissing, CompileError: of the C compiler.
     """
-    from . import toolchain
+    from .link import toolchain
 
     size = weights.stat().st_size if weights is not None and weights.is_file() else 0
     bundle.check_output(output, size + _LEAST_BYTES)

@@ -18,13 +18,15 @@ from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
 from tsm_edge.signature import Preprocess
 from tsm_edge.target import EdgeTarget
 
-from . import families, lower, passes, planner, toolchain
-from .autotune import NO_TUNING, Tuning
-from .code import About, Code
-from .gpu_model import Modelled
-from .graph import Graph
-from .latency import FrameTime
-from .planner import Planned
+from . import backends, passes
+from .ir.graph import Graph
+from .link import toolchain
+from .link.code import About, Code
+from .lowering import lower, planner
+from .lowering.latency_cpu import FrameTime
+from .lowering.latency_gpu import Modelled
+from .lowering.planner import Planned
+from .tune.autotune import NO_TUNING, Tuning
 
 Progress = Callable[[str, float], None]  # (phase, seconds) after each phase
 
@@ -202,14 +204,14 @@ def require_schedules(lowered: lower.Lowered, info: ModelInfo) -> None:
 
 def backend_of(target: EdgeTarget) -> ModuleType:
     """The family that compiles for a target; UnsupportedTarget names the CPU target where there is none yet."""
-    if target.family not in families.names():
+    if target.family not in backends.names():
         raise UnsupportedTarget(
             f"Target '{target.name}' needs the '{target.family}' backend, which this version does not have.",
             found=target.family,
-            allowed=", ".join(families.names()),
+            allowed=", ".join(backends.names()),
             hint=f"compile for its CPU: --target {target.fallback}" if target.fallback else None,
         )
-    return families.load(target.family)
+    return backends.load(target.family)
 
 
 def precision_of(backend: ModuleType, precision: str | None) -> str:
@@ -251,7 +253,7 @@ def describe(
             plan.scratch_bytes,
             plan.macs,
         ),
-        compiler=versions((*COMPILERS, *families.load(target.family).COMPILERS)),
+        compiler=versions((*COMPILERS, *backends.load(target.family).COMPILERS)),
         device=code.device,
     )
 

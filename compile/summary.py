@@ -14,7 +14,7 @@ from tsm_edge import report
 from tsm_edge.manifest import Manifest
 from tsm_edge.terminal import say
 
-from .lower import GENERIC
+from .lowering.lower import GENERIC
 from .pipeline import Compiled
 
 #: the library that a GPU's driver is found by

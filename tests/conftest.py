@@ -39,7 +39,8 @@ def local_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small bundle for this machine: tsm-mobilenetv2 at width 0.5 and 128 pixels with seeded weights."""
     pytest.importorskip("tvm", reason="compiling needs the extra 'compile'")
     from tsm_edge import models, target
-    from tsm_edge.compile import networks, pipeline
+    from tsm_edge.compile import pipeline
+    from tsm_edge.compile.frontend import networks
 
     network = networks.zoo(models.load("tsm-mobilenetv2", width=0.5, size=128))
     return pipeline.compile(network, target.load("local"), tmp_path_factory.mktemp("local") / "bundle").folder

@@ -35,7 +35,7 @@ VERBS = {
     "compile": Verb("tsm_edge.compile.command:compile", "Build a bundle from a model for a target."),
     "inspect": Verb("tsm_edge.commands.inspect:inspect", "Check a bundle's files and show what it holds."),
     "verify": Verb(
-        "tsm_edge.compile.verify_command:verify", "Compare a bundle with PyTorch, number by number."
+        "tsm_edge.compile.verification.command:verify", "Compare a bundle with PyTorch, number by number."
     ),
     "bench": Verb("tsm_edge.commands.bench:bench", "Time a bundle, alone or beside other runtimes."),
     "demo": Verb(

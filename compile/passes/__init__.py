@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from tsm_edge.compile.graph import Graph
-
+from ..ir.graph import Graph
 from . import fold_batchnorm, fuse_epilogue, fuse_shift, layout, own_results
 
 #: epilogues twice: a bias must be in its convolution before the batch norm, a clamp comes after it

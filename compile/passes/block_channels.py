@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tsm_edge.compile.graph import Graph, Node
-from tsm_edge.compile.ops import Conv, InvertedResidual
+from ..ir.graph import Graph, Node
+from ..ir.ops import Conv, InvertedResidual
 
 
 def run(graph: Graph, conv_of: Callable[[Graph, Node], Conv], lanes: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsm_edge.compile.graph import Graph
+from ..ir.graph import Graph
 
 
 def run(graph: Graph) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tsm_edge.compile.graph import Graph, Node
-from tsm_edge.compile.ops import Conv, InvertedResidual
+from ..ir.graph import Graph, Node
+from ..ir.ops import Conv, InvertedResidual
 
 
 def run(

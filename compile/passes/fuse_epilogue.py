@@ -6,7 +6,7 @@ from math import inf
 
 import numpy as np
 
-from tsm_edge.compile.graph import Graph, Node
+from ..ir.graph import Graph, Node
 
 Bounds = tuple["float | None", "float | None"]
 

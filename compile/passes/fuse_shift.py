@@ -7,7 +7,7 @@ Writing side: the value x[:, :fold] that becomes the next state is written by th
 
 from __future__ import annotations
 
-from tsm_edge.compile.graph import Graph, Node
+from ..ir.graph import Graph, Node
 
 WRITERS = ("conv", "max_pool")  # kinds whose schedules can store the first channels once more
 

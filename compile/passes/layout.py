@@ -6,7 +6,7 @@ inputs transposed before and its outputs after. Two transposes that meet cancel.
 
 from __future__ import annotations
 
-from tsm_edge.compile.graph import Graph, Node
+from ..ir.graph import Graph, Node
 
 SCHEDULED = ("conv", "global_pool", "max_pool", "copy", "transpose", "alias")
 ELEMENTWISE = {

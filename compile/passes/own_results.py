@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import prod
 
-from tsm_edge.compile.graph import Graph, Node
+from ..ir.graph import Graph, Node
 
 
 def run(graph: Graph) -> None:

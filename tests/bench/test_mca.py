@@ -14,9 +14,9 @@ sys.path.insert(0, str(BENCHMARKS))
 import mca  # noqa: E402
 
 from tsm_edge import target  # noqa: E402
-from tsm_edge.compile import schedules  # noqa: E402
-from tsm_edge.compile.families import cpu  # noqa: E402
-from tsm_edge.compile.ops import Conv  # noqa: E402
+from tsm_edge.compile.backends import cpu  # noqa: E402
+from tsm_edge.compile.ir.ops import Conv  # noqa: E402
+from tsm_edge.compile.schedules import registry  # noqa: E402
 
 OPS = (
     Conv(14, 14, 64, 384, low=0.0, high=6.0, fold_in=8, blocked_in=True, blocked_out=True),
@@ -73,7 +73,7 @@ def test_inner_loops_keep_the_multiply_add_pipes_busy(name: str, tmp_path: Path)
     for index, op in enumerate(OPS):
         shape = (op.out_channels, op.channels // op.groups, *op.kernel)
         weights = rng.standard_normal(shape).astype(np.float32), np.zeros(op.out_channels, np.float32)
-        kernel = schedules.apply("cpu", op, cpu.machine(device), *weights)
+        kernel = registry.apply("cpu", op, cpu.machine(device), *weights)
         assert kernel is not None
         functions[f"k{index}"] = kernel.build()
     obj = tmp_path / "kernels.o"

@@ -12,9 +12,12 @@ import torch
 from torch import nn
 
 from tsm_edge import target
-from tsm_edge.compile import autotune, lower, passes, planner, schedules
-from tsm_edge.compile.families import cpu
-from tsm_edge.compile.graph import Graph
+from tsm_edge.compile import passes
+from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.ir.graph import Graph
+from tsm_edge.compile.lowering import lower, planner
+from tsm_edge.compile.schedules import registry
+from tsm_edge.compile.tune import autotune
 from tsm_edge.errors import OutputError, UnsupportedTarget, UsageError
 
 LOCAL = target.load("local")
@@ -51,14 +54,14 @@ def records() -> autotune.Records:
 def test_every_choice_can_be_scheduled(records: autotune.Records) -> None:
     for node, op in lower.operators(graph()):
         if op is not None and repr(op) in records.choices:
-            known = schedules.choices("cpu", op, cpu.machine(LOCAL))
+            known = registry.choices("cpu", op, cpu.machine(LOCAL))
             assert len(known) > 1 and records.choices[repr(op)] in known, node.layer
 
 
 def test_a_build_follows_the_records(records: autotune.Records) -> None:
     machine, built = cpu.machine(LOCAL), graph()
     first = next(op for _, op in lower.operators(built) if op is not None)
-    names = list(schedules.choices("cpu", first, machine))
+    names = list(registry.choices("cpu", first, machine))
     other = next(name for name in names if name.split()[0] != names[0].split()[0])
     plans = [
         planner.plan(built, lower.lower(built, "cpu", machine, tuned)).plan.ops[0].schedule.partition(":")[0]

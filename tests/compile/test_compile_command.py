@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 
 from tsm_edge import bundle, target
 from tsm_edge.cli import cli
-from tsm_edge.compile import pipeline, toolchain
+from tsm_edge.compile import pipeline
+from tsm_edge.compile.link import toolchain
 from tsm_edge.errors import UsageError
 
 SMALL = ["--width", "0.5", "--size", "64", "--classes", "5"]

@@ -12,7 +12,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from tsm_edge import bundle, checkpoints, external_data, origin, target
-from tsm_edge.compile import networks, pipeline
+from tsm_edge.compile import pipeline
+from tsm_edge.compile.frontend import networks
 from tsm_edge.errors import ImportFailed, UsageError
 
 

@@ -18,7 +18,7 @@ from onnx import helper
 import tsm_edge
 from tsm_edge import bundle, frames, smoothing
 from tsm_edge.cli import cli
-from tsm_edge.compile.reference import moving_pictures
+from tsm_edge.compile.verification.reference import moving_pictures
 from tsm_edge.signature import Preprocess
 from tsm_edge.train import store
 

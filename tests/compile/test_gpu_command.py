@@ -15,9 +15,10 @@ from torch import nn
 
 from tsm_edge import bundle, target
 from tsm_edge.cli import cli
-from tsm_edge.compile import lower, passes, planner
-from tsm_edge.compile.families import opencl
-from tsm_edge.compile.plan import Plan
+from tsm_edge.compile import passes
+from tsm_edge.compile.backends import opencl
+from tsm_edge.compile.ir.plan import Plan
+from tsm_edge.compile.lowering import lower, planner
 from tsm_edge.errors import CompileError
 
 SMALL = ["tsm-mobilenetv2", "--width", "0.5", "--size", "32", "--classes", "5"]

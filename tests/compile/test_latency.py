@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tsm_edge import target
-from tsm_edge.compile import latency
-from tsm_edge.compile.families import cpu
-from tsm_edge.compile.latency import Work
-from tsm_edge.compile.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Transpose
+from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.ir.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Transpose
+from tsm_edge.compile.lowering import latency_cpu
+from tsm_edge.compile.lowering.latency_cpu import Work
 
 BOARD = target.load("raspberry-pi-4")
 CPU = replace(BOARD.cpu, clock_ghz=2.0, cores=4, l2_kib=256, dram_gb_s=10.0)
@@ -21,8 +21,8 @@ def work(cycles: float = 2e6, items: int = 100, weights: int = 0, activations: i
     return Work("layer", "schedule", cycles, items, weights, activations)
 
 
-def frame(*works: Work, threads: int = 1) -> latency.FrameTime:
-    modelled = latency.frame(works, CPU, threads)
+def frame(*works: Work, threads: int = 1) -> latency_cpu.FrameTime:
+    modelled = latency_cpu.frame(works, CPU, threads)
     assert modelled is not None
     return modelled
 
@@ -36,7 +36,7 @@ def test_a_layer_that_stays_in_the_cache_takes_its_cycles() -> None:
 
 def test_weights_larger_than_the_caches_come_from_memory() -> None:
     modelled = frame(work(weights=2 * MIB), threads=4)
-    assert modelled.ms == pytest.approx(2 * MIB / (10e6 * latency.DRAM_EFFICIENCY))
+    assert modelled.ms == pytest.approx(2 * MIB / (10e6 * latency_cpu.DRAM_EFFICIENCY))
     assert modelled.bound == "memory"
     assert modelled.text.endswith("ms per frame at 4 threads, memory-bound")
 
@@ -56,19 +56,19 @@ def test_activations_count_only_where_they_exceed_the_caches() -> None:
     ("items", "threads", "share"), [(100, 4, 0.25), (5, 4, 0.4), (1, 4, 1.0), (4, 3, 0.5)]
 )
 def test_items_that_do_not_divide_leave_threads_idle(items: int, threads: int, share: float) -> None:
-    modelled = latency.compute_ms(work(items=items), 2.0, threads)
-    assert modelled == pytest.approx(share + latency.WAKE_US / 1e3)
+    modelled = latency_cpu.compute_ms(work(items=items), 2.0, threads)
+    assert modelled == pytest.approx(share + latency_cpu.WAKE_US / 1e3)
 
 
 def test_nothing_is_modelled_without_a_clock() -> None:
-    assert latency.frame([work()], replace(CPU, clock_ghz=0.0), 1) is None
+    assert latency_cpu.frame([work()], replace(CPU, clock_ghz=0.0), 1) is None
 
 
 def test_a_dense_layer_is_near_and_never_below_its_multiply_adds() -> None:
     machine = cpu.machine(BOARD)
     for op in (Conv(14, 14, 96, 576), Conv(14, 14, 256, 256, (3, 3), (1, 1), (1, 1, 1, 1), low=0.0)):
         floor = op.macs / machine.lanes / machine.fma_per_cycle
-        assert floor <= latency.cycles(machine, op) <= 1.2 * floor
+        assert floor <= latency_cpu.cycles(machine, op) <= 1.2 * floor
 
 
 def test_a_depthwise_layer_pays_for_its_epilogue() -> None:
@@ -76,8 +76,8 @@ def test_a_depthwise_layer_pays_for_its_epilogue() -> None:
     plain = Conv(14, 14, 96, 96, (3, 3), (1, 1), (1, 1, 1, 1), 96)
     clamped = replace(plain, low=0.0, high=6.0)
     vectors = plain.pixels * 24
-    assert latency.cycles(machine, clamped) - latency.cycles(machine, plain) == pytest.approx(2 * vectors)
-    assert latency.cycles(machine, plain) > plain.macs / machine.lanes
+    assert latency_cpu.cycles(machine, clamped) - latency_cpu.cycles(machine, plain) == pytest.approx(2 * vectors)
+    assert latency_cpu.cycles(machine, plain) > plain.macs / machine.lanes
 
 
 def test_a_block_is_the_sum_of_its_layers() -> None:
@@ -87,8 +87,8 @@ def test_a_block_is_the_sum_of_its_layers() -> None:
         Conv(14, 14, 96, 96, (3, 3), (1, 1), (1, 1, 1, 1), 96),
         Conv(14, 14, 96, 16),
     )
-    block = latency.cycles(machine, InvertedResidual(*parts))
-    assert block == pytest.approx(sum(latency.cycles(machine, part) for part in parts))
+    block = latency_cpu.cycles(machine, InvertedResidual(*parts))
+    assert block == pytest.approx(sum(latency_cpu.cycles(machine, part) for part in parts))
 
 
 @pytest.mark.parametrize(
@@ -100,5 +100,5 @@ def test_a_block_is_the_sum_of_its_layers() -> None:
         (MaxPool(4, 4, 8, (2, 2), (2, 2), (0, 0, 0, 0)), 128),
     ],
 )
-def test_what_moves_numbers_is_counted_by_them(op: latency.Op, numbers: int) -> None:
-    assert latency.cycles(cpu.machine(BOARD), op) == numbers / latency.COPY_FLOATS
+def test_what_moves_numbers_is_counted_by_them(op: latency_cpu.Op, numbers: int) -> None:
+    assert latency_cpu.cycles(cpu.machine(BOARD), op) == numbers / latency_cpu.COPY_FLOATS

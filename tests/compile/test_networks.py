@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tsm_edge.compile import passes
-from tsm_edge.compile.graph import Graph
+from tsm_edge.compile.ir.graph import Graph
 
 
 class Residual(nn.Module):

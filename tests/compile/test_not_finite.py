@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import tsm_edge
 from tsm_edge import bundle
-from tsm_edge.compile import reference
+from tsm_edge.compile.verification import reference
 
 
 class Limits(nn.Module):

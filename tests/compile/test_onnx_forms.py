@@ -15,7 +15,9 @@ import plan_lab
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
-from tsm_edge.compile import networks, passes, pipeline, reference
+from tsm_edge.compile import passes, pipeline
+from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.verification import reference
 from tsm_edge.errors import CompileError, ImportFailed
 
 node = helper.make_node

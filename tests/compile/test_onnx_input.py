@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import tsm_edge
 from tsm_edge import target
-from tsm_edge.compile import networks, pipeline
+from tsm_edge.compile import pipeline
+from tsm_edge.compile.frontend import networks
 from tsm_edge.errors import EdgeError, ImportFailed, UsageError
 from tsm_edge.signature import StatePair, TensorSpec
 

@@ -13,8 +13,8 @@ import plan_lab
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
-from tsm_edge.compile import networks
-from tsm_edge.compile.plan import Plan
+from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.ir.plan import Plan
 from tsm_edge.errors import ImportFailed
 from tsm_edge.manifest import WeightsInfo
 from tsm_edge.onnx_meta import OnnxMeta

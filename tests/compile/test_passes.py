@@ -16,8 +16,9 @@ from networks_lab import Net
 from torch import nn
 from torch.nn import Conv2d
 
-from tsm_edge.compile import lower, passes
-from tsm_edge.compile.graph import Graph, Node
+from tsm_edge.compile import passes
+from tsm_edge.compile.ir.graph import Graph, Node
+from tsm_edge.compile.lowering import lower
 from tsm_edge.compile.passes import fuse_block
 from tsm_edge.compile.passes.fuse_epilogue import compose
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tsm_edge.compile.plan import (
+from tsm_edge.compile.ir.plan import (
     ARENA,
     STATE_IN,
     STATE_OUT,

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from tsm_edge.cli import cli
-from tsm_edge.compile import picture_options, preprocessing
-from tsm_edge.compile.preprocessing import MEAN, STD, Given, decide
+from tsm_edge.compile.frontend import picture_options, preprocessing
+from tsm_edge.compile.frontend.preprocessing import MEAN, STD, Given, decide
 from tsm_edge.errors import UsageError
 from tsm_edge.signature import FITS, MODEL_COLORS, Preprocess, TensorSpec
 

@@ -7,11 +7,13 @@ import re
 import pytest
 
 from tsm_edge import models, target
-from tsm_edge.compile import lower, networks, passes, pipeline, planner
-from tsm_edge.compile.code import Code
-from tsm_edge.compile.families import _nvidia, cuda
-from tsm_edge.compile.graph import Graph
-from tsm_edge.compile.planner import Planned
+from tsm_edge.compile import passes, pipeline
+from tsm_edge.compile.backends import _nvidia, cuda
+from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.ir.graph import Graph
+from tsm_edge.compile.link.code import Code
+from tsm_edge.compile.lowering import lower, planner
+from tsm_edge.compile.lowering.planner import Planned
 from tsm_edge.errors import CompileError, ExtraMissing
 
 BOARDS = [name for name in target.names() if target.load(name).family == "cuda"]

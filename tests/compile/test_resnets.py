@@ -8,7 +8,9 @@ import pytest
 from torch import nn
 
 from tsm_edge import models, target
-from tsm_edge.compile import networks, pipeline, reference, verify
+from tsm_edge.compile import pipeline
+from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.verification import reference, verify
 
 
 @pytest.mark.parametrize("name", ["tsm-resnet18", "tsm-resnet50"])

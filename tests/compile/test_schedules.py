@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from tsm_edge import target
-from tsm_edge.compile import schedules, tir
-from tsm_edge.compile.families import cpu
-from tsm_edge.compile.ops import Conv, Copy
-from tsm_edge.compile.schedules._rule import Kernel
+from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.ir.ops import Conv, Copy
+from tsm_edge.compile.kernels.cpu import builder as tir
+from tsm_edge.compile.schedules import registry
+from tsm_edge.compile.schedules.cpu import Kernel
 from tsm_edge.errors import CompileError
 
 AWKWARD = [
@@ -70,7 +71,7 @@ def test_a_write_beside_an_argument_is_seen(place: int, word: str, tmp_path: Pat
 
 
 def test_each_case_is_claimed_by_its_own_schedule() -> None:
-    for rule in schedules.rules("cpu"):
+    for rule in registry.rules("cpu"):
         for case in rule.CASES:
             assert rule.claims(case), case
 
@@ -78,27 +79,27 @@ def test_each_case_is_claimed_by_its_own_schedule() -> None:
 def test_one_general_schedule_takes_what_no_special_one_pays_for() -> None:
     machine = cpu.machine(target.load("x86-64"))
     wide = Conv(56, 56, 64, 64, (3, 3), (1, 1), (1, 1, 1, 1), low=0.0)
-    assert rule_of(schedules.find("cpu", wide, machine)) == "winograd_cpu"
-    assert rule_of(schedules.find("cpu", replace(wide, stride=(2, 2)), machine)) == "conv_cpu"
+    assert rule_of(registry.find("cpu", wide, machine)) == "winograd_cpu"
+    assert rule_of(registry.find("cpu", replace(wide, stride=(2, 2)), machine)) == "conv_cpu"
     small = replace(wide, height=7, width=7, channels=512, out_channels=512)
-    assert rule_of(schedules.find("cpu", small, machine)) == "conv_cpu"
+    assert rule_of(registry.find("cpu", small, machine)) == "conv_cpu"
 
 
 def rule_of(module: ModuleType | None) -> str:
-    return "" if module is None else module.__name__.rsplit(".", 1)[-1]
+    return "" if module is None else registry.name_of(module)
 
 
 def test_what_no_schedule_computes_is_not_claimed() -> None:
     machine = cpu.machine(target.load("x86-64"))
     grouped = Conv(4, 4, 8, 8, (3, 3), (1, 1), (1, 1, 1, 1), groups=2)
-    assert schedules.find("cpu", grouped, machine) is None
-    assert schedules.apply("cpu", grouped, machine) is None
-    assert schedules.find("cpu", replace(grouped, groups=8, fold_in=1), machine) is None
+    assert registry.find("cpu", grouped, machine) is None
+    assert registry.apply("cpu", grouped, machine) is None
+    assert registry.find("cpu", replace(grouped, groups=8, fold_in=1), machine) is None
 
 
 def test_two_claims_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    rules = schedules.rules("cpu")
+    rules = registry.rules("cpu")
     twice = next(rule for rule in rules if rule_of(rule) == "pointwise_cpu")
-    monkeypatch.setattr(schedules, "rules", lambda family: (*rules, twice))
+    monkeypatch.setattr(registry, "rules", lambda family: (*rules, twice))
     with pytest.raises(CompileError, match="Two schedules claim"):
-        schedules.find("cpu", twice.CASES[0], cpu.machine(target.load("x86-64")))
+        registry.find("cpu", twice.CASES[0], cpu.machine(target.load("x86-64")))

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import parser, shape_inference
 
-from tsm_edge.compile import tails
+from tsm_edge.compile.frontend import tails
 
 
 def kind(body: str, shape: str = "1,4", result: str = "1,4", opset: int = 18) -> str:

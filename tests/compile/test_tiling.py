@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tsm_edge import target
-from tsm_edge.compile import tiling
-from tsm_edge.compile.families import cpu
+from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.kernels.cpu import tiling
 
 MACHINES = {
     name: cpu.machine(target.load(name)) for name in ("x86-64", "raspberry-pi-4", "raspberry-pi-3-32bit")

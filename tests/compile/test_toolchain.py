@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tsm_edge import target
-from tsm_edge.compile import toolchain
+from tsm_edge.compile.link import toolchain
 
 KIB = 2**10
 

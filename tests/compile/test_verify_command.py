@@ -19,7 +19,8 @@ from onnx import helper
 
 from tsm_edge import bundle, checkpoints, models, native, target
 from tsm_edge.cli import cli
-from tsm_edge.compile import networks, pipeline
+from tsm_edge.compile import pipeline
+from tsm_edge.compile.frontend import networks
 from tsm_edge.manifest import Manifest, TargetInfo
 
 FRAMES = ["--frames", "3"]

@@ -9,7 +9,9 @@ import not_finite_lab
 import pytest
 
 from tsm_edge import bundle, models, target
-from tsm_edge.compile import networks, pipeline, reference, verify
+from tsm_edge.compile import pipeline
+from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.verification import reference, verify
 from tsm_edge.errors import ToolMissing
 from tsm_edge.target import EdgeTarget
 

@@ -10,12 +10,13 @@ import opencl_lab
 import pytest
 
 from tsm_edge import target
-from tsm_edge.compile import gpu_tiling, schedules
-from tsm_edge.compile.families import opencl
-from tsm_edge.compile.ops import Conv, Copy, GlobalPool, MaxPool
+from tsm_edge.compile.backends import opencl
+from tsm_edge.compile.ir.ops import Conv, Copy, GlobalPool, MaxPool
+from tsm_edge.compile.kernels.gpu import tiling
+from tsm_edge.compile.schedules import registry
 from tsm_edge.errors import CompileError
 
-CASES = [case for rule in schedules.rules("gpu") for case in rule.CASES]
+CASES = [case for rule in registry.rules("gpu") for case in rule.CASES]
 #: shapes at, below and above a tile, and every width of a vector
 AWKWARD = [
     *(Conv(1, pixels, 13, 21, residual=True, high=1.0) for pixels in (2, 31, 33)),
@@ -40,9 +41,9 @@ def device() -> opencl_lab.Device:
 
 def test_each_case_is_claimed_by_its_own_schedule() -> None:
     machine = opencl.machine(target.load("opencl"), "fp16")
-    for rule in schedules.rules("gpu"):
+    for rule in registry.rules("gpu"):
         for case in rule.CASES:
-            assert schedules.find("gpu", case, machine) is rule, case
+            assert registry.find("gpu", case, machine) is rule, case
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -61,7 +62,7 @@ def test_kernels_with_the_tiles_of_another_device(device: opencl_lab.Device) -> 
 def test_a_gpu_without_room_for_a_tile_is_refused() -> None:
     facts = replace(opencl.machine(target.load("opencl"), "fp16"), thread_registers=40)
     with pytest.raises(CompileError, match="No tile") as caught:
-        gpu_tiling.choose_gemm(facts, 30, 32, 27)
+        tiling.choose_gemm(facts, 30, 32, 27)
     assert "40 registers a thread" in str(caught.value.found)
 
 

@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 
 from tsm_edge import bundle, models, target
-from tsm_edge.compile import networks, pipeline, verify
+from tsm_edge.compile import pipeline
+from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.verification import verify
 from tsm_edge.errors import DeviceError
 
 SYSROOT = Path("/usr/aarch64-linux-gnu")

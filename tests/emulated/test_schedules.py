@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tsm_edge import target
-from tsm_edge.compile.families import cpu
-from tsm_edge.compile.ops import Conv
+from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.ir.ops import Conv
 
 EXTRA = [
     *(Conv(1, pixels, 13, 21, residual=True, high=1.0) for pixels in (1, 3, 8, 11)),

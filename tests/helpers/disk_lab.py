@@ -369,7 +369,7 @@ def _heavy(folder: Path) -> None:
 def _compiler(folder: Path) -> None:
     """Generate the kernels once: LLVM takes seconds for them, and a run in a child takes the same again."""
     _heavy(folder)
-    from tsm_edge.compile.families import cpu
+    from tsm_edge.compile.backends import cpu
 
     build, known = cpu.tvm.get_global_func, {}
 

@@ -19,8 +19,9 @@ import onnx
 import plan_lab
 from onnx.reference import ReferenceEvaluator
 
-from tsm_edge.compile import lower, networks
-from tsm_edge.compile.families import cpu
+from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.lowering import lower
 from tsm_edge.errors import CompileError, ImportFailed
 
 Arrays = Mapping[str, np.ndarray]

@@ -20,11 +20,13 @@ import torch
 from torch import nn
 
 from tsm_edge import models, target
-from tsm_edge.compile import networks, passes, pipeline, planner
-from tsm_edge.compile.autotune import NO_TUNING
-from tsm_edge.compile.families import cpu, cuda, opencl
-from tsm_edge.compile.graph import Graph
-from tsm_edge.compile.lower import Step
+from tsm_edge.compile import passes, pipeline
+from tsm_edge.compile.backends import cpu, cuda, opencl
+from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.ir.graph import Graph
+from tsm_edge.compile.lowering import planner
+from tsm_edge.compile.lowering.lower import Step
+from tsm_edge.compile.tune.autotune import NO_TUNING
 from tsm_edge.target import EdgeTarget
 
 FOLDER = Path(__file__).resolve().parents[1] / "compile" / "golden"

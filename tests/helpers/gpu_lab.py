@@ -6,25 +6,26 @@ import kernel_lab
 import numpy as np
 import opencl_lab
 
-from tsm_edge.compile import schedules
-from tsm_edge.compile.families import opencl
-from tsm_edge.compile.gpu_tiling import Machine
-from tsm_edge.compile.ops import Op
+from tsm_edge.compile.backends import opencl
+from tsm_edge.compile.ir.ops import Op
+from tsm_edge.compile.kernels.gpu.tiling import Machine
+from tsm_edge.compile.schedules import registry
+from tsm_edge.compile.schedules.gpu import Kernel
 
 Weights = tuple[np.ndarray, ...]
 
 
-def schedule(op: Op, machine: Machine, rng: np.random.Generator) -> tuple[schedules._gpu.Kernel, Weights]:
+def schedule(op: Op, machine: Machine, rng: np.random.Generator) -> tuple[Kernel, Weights]:
     """The kernel of the schedule that claims `op`, and the plain weights as they are stored."""
     weights = kernel_lab.weights_for(op, rng)
-    kernel = schedules.apply("gpu", op, machine, *weights)
+    kernel = registry.apply("gpu", op, machine, *weights)
     assert kernel is not None, f"nobody claims {op}"
     if machine.half and weights:  # the bias stays in float32
         weights = (weights[0].astype(np.float16).astype(np.float32), *weights[1:])
     return kernel, weights
 
 
-def arguments_for(kernel: schedules._gpu.Kernel, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def arguments_for(kernel: Kernel, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Random tensors as they are stored, the packed constants, and NaN wherever the kernel must write."""
     values = {}
     for name, size in kernel.pointers.items():
@@ -57,7 +58,7 @@ def run(device: opencl_lab.Device, ops: list[Op], machine: Machine, seed: int) -
 
 
 def check_poisoned(
-    kernel: schedules._gpu.Kernel,
+    kernel: Kernel,
     before: dict[str, np.ndarray],
     after: dict[str, np.ndarray],
     weights: Weights,
@@ -71,7 +72,7 @@ def check_poisoned(
 
 
 def check(
-    kernel: schedules._gpu.Kernel,
+    kernel: Kernel,
     before: dict[str, np.ndarray],
     after: dict[str, np.ndarray],
     weights: Weights,

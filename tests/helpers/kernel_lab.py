@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tsm_edge.compile import schedules
-from tsm_edge.compile.families import cpu
-from tsm_edge.compile.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpose
-from tsm_edge.compile.schedules._rule import Kernel
-from tsm_edge.compile.tiling import Machine
+from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.ir.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpose
+from tsm_edge.compile.kernels.cpu.tiling import Machine
+from tsm_edge.compile.schedules import registry
+from tsm_edge.compile.schedules.cpu import Kernel
 from tsm_edge.target import EdgeTarget
 
 #: calls every kernel twice, over the halves of its items, reading arguments from and writing them to files; the words
@@ -169,7 +169,7 @@ def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]], function: str)
 def schedule(op: Op, machine: Machine, rng: np.random.Generator) -> tuple[Kernel, tuple[np.ndarray, ...]]:
     """The kernel of the schedule that takes `op` on a machine, and the plain weights."""
     weights = weights_for(op, rng)
-    kernel = schedules.apply("cpu", op, machine, *weights)
+    kernel = registry.apply("cpu", op, machine, *weights)
     assert kernel is not None, f"nobody claims {op}"
     return kernel, weights
 
@@ -182,13 +182,13 @@ def every_kernel(
     Each case is scheduled as the model wants it and, drawn at random, as a search by measurement might want it.
     """
     found = []
-    for rule in schedules.rules("cpu"):
+    for rule in registry.rules("cpu"):
         for op in rule.CASES:
             weights = weights_for(op, rng)
-            own, *others = schedules.variants(rule, op, machine)
+            own, *others = registry.variants(rule, op, machine)
             drawn = [others[rng.integers(len(others))]] if others else []
             for params in (own, *drawn):
-                found.append((schedules.kernel_of(rule, op, params, machine, *weights), weights))
+                found.append((registry.kernel_of(rule, op, params, machine, *weights), weights))
     return found + [schedule(op, machine, rng) for op in more]
 
 

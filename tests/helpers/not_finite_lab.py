@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tsm_edge import native
-from tsm_edge.compile import verify
-from tsm_edge.compile.reference import Step
+from tsm_edge.compile.verification import verify
+from tsm_edge.compile.verification.reference import Step
 from tsm_edge.manifest import Manifest
 
 

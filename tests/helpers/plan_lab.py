@@ -19,11 +19,12 @@ import torch
 from torch import nn
 
 from tsm_edge import target
-from tsm_edge.compile import lower, passes, planner
-from tsm_edge.compile.families import cpu
-from tsm_edge.compile.graph import Graph
-from tsm_edge.compile.plan import ARENA, SCRATCH, STATE_IN, STATE_OUT, WEIGHTS, Plan, PlanTensor
-from tsm_edge.compile.tiling import Machine
+from tsm_edge.compile import passes
+from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.ir.graph import Graph
+from tsm_edge.compile.ir.plan import ARENA, SCRATCH, STATE_IN, STATE_OUT, WEIGHTS, Plan, PlanTensor
+from tsm_edge.compile.kernels.cpu.tiling import Machine
+from tsm_edge.compile.lowering import lower, planner
 
 Step = Callable[..., "Sequence[torch.Tensor | np.ndarray]"]  # (frame, *states) -> (scores, *next states)
 DEVICE = target.load("local")

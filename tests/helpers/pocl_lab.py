@@ -11,8 +11,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 from tsm_edge import bundle, models, target
-from tsm_edge.compile import networks, pipeline, reference, verify
-from tsm_edge.compile.verify import Outcome
+from tsm_edge.compile import pipeline
+from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.verification import reference, verify
+from tsm_edge.compile.verification.verify import Outcome
 
 STREAMS = """
 import json, sys

@@ -25,6 +25,24 @@ ROOTS = {
     "demo": "tsm_edge.demo",
     "targets": "tsm_edge.targets",
 }
+#: the packages and modules of compile/ and the floor of each; an import goes down
+FLOORS = {
+    "ir": 0,
+    "passes": 1,
+    "kernels": 1,
+    "schedules": 2,
+    "lowering": 3,
+    "link": 4,
+    "backends": 5,
+    "tune": 5,
+    "pipeline": 6,
+    "summary": 7,
+    "frontend": 7,
+    "verification": 7,
+    "command": 8,
+}
+#: its modules with an underscore are imported from other packages until the description of a network has its own
+STILL_SHARED = "tsm_edge.models"
 #: what the core may import when it is imported, apart from the standard library and itself
 CORE_IMPORTS = {"click", "numpy", "tomli"}
 
@@ -79,12 +97,12 @@ def test_the_scanner_sees_every_kind_of_import(tmp_path):
     folder = tmp_path / "compile" / "passes"
     folder.mkdir(parents=True)
     (folder / "a.py").write_text(
-        "import os.path, tvm as t\nfrom ..graph import Graph\nfrom . import b\nfrom tsm_edge import demo\n"
+        "import os.path, tvm as t\nfrom ..ir.graph import Graph\nfrom . import b\nfrom tsm_edge import demo\n"
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n"
         "try:\n    import cv2\nexcept ImportError:\n    pass\n"
         "def f():\n    import onnx\n    importlib.import_module('tsm_edge.demo.loop')\n"
     )
-    always = ["os.path", "tvm", "tsm_edge.compile.graph.Graph", "tsm_edge.compile.passes.b", "tsm_edge.demo"]
+    always = ["os.path", "tvm", "tsm_edge.compile.ir.graph.Graph", "tsm_edge.compile.passes.b", "tsm_edge.demo"]
     at_import = [*always, "typing.TYPE_CHECKING", "cv2"]
     assert imports(tmp_path, folder / "a.py", only_at_import=True) == at_import
     everything = [*always, "typing.TYPE_CHECKING", "torch", "cv2", "onnx", "tsm_edge.demo.loop"]
@@ -142,6 +160,63 @@ def test_the_arrows(repository, root, forbidden):
         for name in imports(repository, path):
             wrong = [package for package in forbidden if not package or below(name, package)]
             assert not wrong, f"{path.relative_to(repository)} imports {name}"
+
+
+def arrows_up(repository: Path) -> list[str]:
+    """Imports inside the compiler that do not go to a lower floor, nor stay in their package."""
+    found = []
+    for path in sources(repository, "compile"):
+        part = path.relative_to(repository / "compile").parts[0].removesuffix(".py")
+        for name in imports(repository, path):
+            other = name.removeprefix("tsm_edge.compile.").partition(".")[0]
+            inside = below(name, "tsm_edge.compile") and other != part
+            if inside and FLOORS[other] >= FLOORS[part]:
+                found.append(f"{path.relative_to(repository)} imports {name}")
+    return found
+
+
+def private_modules(name: str, modules: set[str]) -> list[str]:
+    """The modules with an underscore on the way to a dotted name."""
+    parts = name.split(".")
+    prefixes = [".".join(parts[: length + 1]) for length in range(len(parts))]
+    return [prefix for prefix in prefixes if prefix in modules and prefix.rpartition(".")[2].startswith("_")]
+
+
+def shared_private_modules(repository: Path) -> list[tuple[str, str]]:
+    """Who imports a module with an underscore that lies in neither its own package nor one around it."""
+    paths = {module_of(repository, path): path for root in ROOTS for path in sources(repository, root)}
+    found = []
+    for module, path in paths.items():
+        package = module if path.stem == "__init__" else module.rpartition(".")[0]
+        for name in imports(repository, path):
+            private = private_modules(name, set(paths))
+            found += [(module, each) for each in private if not below(package, each.rpartition(".")[0])]
+    return found
+
+
+def test_an_arrow_up_and_a_shared_private_module_are_seen(tmp_path):
+    for folder in ("kernels/cpu", "schedules/cpu"):
+        (tmp_path / "compile" / folder).mkdir(parents=True)
+    (tmp_path / "compile/kernels/cpu/tile.py").write_text("from ...ir.ops import Op\nfrom ...schedules import cpu\n")
+    (tmp_path / "compile/schedules/cpu/_rule.py").write_text("from ...kernels.cpu import tile\n")
+    (tmp_path / "compile/schedules/cpu/conv.py").write_text("from . import _rule\n")
+    (tmp_path / "compile/pipeline.py").write_text("from .schedules.cpu._rule import Kernel\n")
+    assert arrows_up(tmp_path) == ["compile/kernels/cpu/tile.py imports tsm_edge.compile.schedules.cpu"]
+    assert shared_private_modules(tmp_path) == [
+        ("tsm_edge.compile.pipeline", "tsm_edge.compile.schedules.cpu._rule")
+    ]
+
+
+def test_no_arrow_in_the_compiler_goes_up(repository):
+    folder = repository / "compile"
+    parts = {path.relative_to(folder).parts[0].removesuffix(".py") for path in sources(repository, "compile")}
+    assert parts - {"__init__"} == set(FLOORS)
+    assert not arrows_up(repository)
+
+
+def test_a_module_with_an_underscore_is_imported_in_its_own_package_only(repository):
+    shared = shared_private_modules(repository)
+    assert not [pair for pair in shared if not below(pair[1], STILL_SHARED)]
 
 
 @pytest.mark.parametrize("root", ["compile", "demo", "targets"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-winograd = pytest.importorskip("tsm_edge.compile.winograd")
+winograd = pytest.importorskip("tsm_edge.compile.kernels.cpu.winograd_math")
 
 
 @pytest.mark.parametrize("m", [2, 4])

@@ -203,7 +203,7 @@ def test_a_network_that_says_nothing_too_often_is_balanced(takes):
 
 
 def test_compile_takes_the_decision_of_the_weights(tmp_path):
-    networks = pytest.importorskip("tsm_edge.compile.networks", reason="needs the extra 'compile'")
+    networks = pytest.importorskip("tsm_edge.compile.frontend.networks", reason="needs the extra 'compile'")
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=NAMES)
     chosen = {"window": 3, "agree": 1, "threshold": 0.6}
     meta = WeightsMeta(model.name, dict(model.parameters), NAMES, 12.0, "made for a test", chosen)

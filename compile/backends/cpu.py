@@ -1,0 +1,125 @@
+"""The CPU family: TIR kernels to one object file of plain C functions, through LLVM."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import tvm
+from tvm import tirx
+
+from tsm_edge.target import EdgeTarget
+
+from ..kernels.cpu.tiling import Machine
+from ..link import emit
+from ..link.code import About, Code
+from ..lowering import latency_cpu
+from ..lowering.latency_cpu import FrameTime
+from ..lowering.planner import Planned
+
+STREAM = 8.0  # bytes per cycle from memory where a detected machine tells neither clock nor bandwidth
+
+#: the maximum and minimum that keep NaN; of compare-and-select LLVM makes three instructions on ARM, one on x86
+CLAMP = {
+    "armv7l": ("llvm.arm.neon.vmaxs", "llvm.arm.neon.vmins"),
+    "aarch64": ("llvm.aarch64.neon.fmax", "llvm.aarch64.neon.fmin"),
+}
+
+NO_PAIRS = "+disable-ldp"  # LLVM's feature of a target that loads two vectors no sooner with one instruction
+
+SCHEDULES = "cpu"
+PRECISIONS = ("fp32",)
+ALIGN = 64
+COMPILERS: tuple[str, ...] = ()
+
+
+def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
+    """The facts of a target that the schedules read."""
+    cpu = target.cpu
+    lanes = cpu.simd_bits // 32
+    halves = (cpu.simd_bits, cpu.flops_per_cycle) == (512, 32)
+    return Machine(
+        lanes=lanes,
+        registers=cpu.simd_registers,
+        fma_per_cycle=cpu.flops_per_cycle / (2 * lanes),
+        loads_per_cycle=2 if cpu.flops_per_cycle > 8 and not halves else 1,
+        halves=halves,
+        broadcasts=cpu.simd_bits == 512,
+        by_lane=target.arch == "aarch64",
+        pairs=target.arch == "aarch64" and NO_PAIRS not in cpu.llvm_features,
+        fused=target.arch == "armv7l",
+        clamp=CLAMP.get(target.arch),
+        index="int32" if target.arch == "armv7l" else "int64",
+        l2_bytes=cpu.l2_kib * 1024,
+        own_l2=target.arch == "x86_64",
+        cores=cpu.cores,
+        prefetch=target.arch == "x86_64",
+        stream=cpu.dram_gb_s / cpu.clock_ghz if cpu.dram_gb_s and cpu.clock_ghz else STREAM,
+    )
+
+
+def tvm_target(target: EdgeTarget) -> Any:
+    """The TVM target of a device."""
+    config: dict[str, Any] = {"kind": "llvm", "mtriple": llvm_triple(target), "mcpu": target.cpu.llvm_cpu}
+    if target.cpu.llvm_features:
+        config["mattr"] = list(target.cpu.llvm_features)
+    if target.arch == "armv7l":
+        config["mfloat-abi"] = "hard"
+    return tvm.target.Target(config, host=config)
+
+
+def llvm_triple(target: EdgeTarget) -> str:
+    """LLVM's spelling: 32-bit ARM names its version, and musl shares glibc's calling convention."""
+    arch = "armv7a" if target.arch == "armv7l" else target.arch
+    return f"{arch}-linux-{target.triple.rsplit('-', 1)[1]}"
+
+
+def build(planned: Planned, functions: dict[str, tirx.PrimFunc], target: EdgeTarget, precision: str) -> Code:
+    """The kernels as one object file."""
+    objects = {"kernels.o": build_object(functions, target)}
+    return Code(objects, {}, ("*.c",), ("m", "pthread"))
+
+
+def plan_c(planned: Planned, code: Code, about: About) -> str:
+    """The plan as C."""
+    return emit.plan_c(planned, about)
+
+
+def modelled(
+    planned: Planned, code: Code | None, target: EdgeTarget, precision: str, threads: int
+) -> FrameTime | None:
+    """Modelled time of a frame; None where the target does not tell its clock."""
+    works = latency_cpu.works(planned.steps, planned.plan, machine(target))
+    return latency_cpu.frame(works, target.cpu, threads)
+
+
+def build_object(functions: dict[str, tirx.PrimFunc], target: EdgeTarget) -> bytes:
+    """Compile kernels (symbol -> PrimFunc) to one relocatable object.
+
+    TVM's packed calling convention is left out: a kernel stays a C function over raw pointers, so the object has no
+    undefined symbol of TVM's runtime.
+    """
+    with_names = {name: function.with_attr("global_symbol", name) for name, function in functions.items()}
+    module = lower(tvm.IRModule(with_names), tvm_target(target))
+    built = tvm.get_global_func("target.build.llvm")(module, tvm_target(target))
+    # LLVM ends the process where it cannot write a file, so it gets one in memory.
+    with open(os.memfd_create("kernels.o"), "rb") as file:
+        built.write_to_file(f"/proc/self/fd/{file.fileno()}", "o")
+        return file.read()
+
+
+def lower(module: tvm.IRModule, target: Any) -> tvm.IRModule:
+    """The TIR passes between a constructed kernel and LLVM."""
+    passes = tirx.transform
+    return tvm.ir.transform.Sequential(
+        [
+            passes.BindTarget(target),
+            passes.StmtSimplify(),
+            passes.FlattenBuffer(),
+            passes.VectorizeLoop(True),
+            passes.UnrollLoop(),
+            passes.StmtSimplify(),
+            passes.CommonSubexprElim(),
+            passes.LowerIntrin(),
+        ]
+    )(module)

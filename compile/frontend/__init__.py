@@ -1,0 +1,1 @@
+"""A model of the zoo or an ONNX file to a graph."""

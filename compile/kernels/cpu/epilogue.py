@@ -1,0 +1,62 @@
+"""What a CPU kernel does with a finished vector: the residual, the clamp, the store, the copy into the next state.
+
+A vector is up to `lanes` channels of one pixel. Dense and depthwise convolutions end here, and maximum pooling does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import builder as tir
+from .builder import Buffer, Expr
+from .layout import Layout
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What happens to a finished accumulator: + residual, clamp, store, and the copy into the next state."""
+
+    out: Buffer
+    layout: Layout  # of `out` and `residual`
+    residual: Buffer | None = None
+    low: float | None = None
+    high: float | None = None
+    state: Buffer | None = None
+    fold: int = 0  # first `fold` channels of each pixel are the next state; its row pitch too
+    clamp: tuple[str, str] | None = None  # see tir.clip
+
+
+def write(epilogue: Epilogue, value: Expr, at: Expr, lanes: int) -> Expr:
+    """Finish `lanes` channels of one pixel as element `at` of the output; returns what was stored."""
+    if epilogue.residual is not None:
+        value = value + tir.load(epilogue.residual, at, lanes)
+    value = tir.bind(tir.clip(value, epilogue.low, epilogue.high, lanes, epilogue.clamp))
+    tir.store(epilogue.out, at, value, lanes)
+    return value
+
+
+def keep(epilogue: Epilogue, value: Expr, at: Expr, pixel: Expr, channel: Expr, lanes: int) -> None:
+    """Store the next state's part of a vector that was written to element `at`: `channel`... of `pixel`."""
+    if epilogue.state is None:
+        return
+    fold, state = epilogue.fold, epilogue.state
+    if isinstance(channel, int) and channel >= fold:
+        return
+
+    def whole() -> None:
+        tir.store(state, pixel * fold + channel, value, lanes)
+
+    def part(count: int) -> Callable[[], None]:
+        # The fold ends inside this vector: copy its head from the output that was just written.
+        def emit() -> None:
+            for offset, piece in tir.vectors(count, lanes):
+                tir.store(
+                    state, pixel * fold + channel + offset, tir.load(epilogue.out, at + offset, piece), piece
+                )
+
+        return emit
+
+    rest = fold % lanes
+    inside = channel + lanes <= fold
+    tir.branch(inside, whole, (lambda: tir.branch(channel < fold, part(rest))) if rest else None)

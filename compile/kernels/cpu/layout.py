@@ -1,0 +1,37 @@
+"""How the numbers of an image lie in memory on a CPU: NHWC, or in blocks of channels (`passes/block_channels.py`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .builder import Expr
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the numbers of an image lie: element = pixel * pixel_step + channel * channel_step."""
+
+    pixel_step: Expr
+    channel_step: Expr
+
+    @classmethod
+    def by_pixel(cls, channels: int) -> Layout:
+        """NHWC: the channels of a pixel are neighbours."""
+        return cls(channels, 1)
+
+    @classmethod
+    def by_block(cls, pixels: Expr, lanes: int) -> Layout:
+        """Blocks of `lanes` channels, all pixels of a block together; a channel must be a multiple of `lanes`.
+
+        Vectors of neighbouring pixels are neighbours, so NEON loads and stores two with one instruction.
+        """
+        return cls(lanes, pixels)
+
+    def at(self, pixel: Expr, channel: Expr) -> Expr:
+        """Index of a channel of a pixel."""
+        return pixel * self.pixel_step + channel * self.channel_step
+
+
+def blocked(channel_step: Expr) -> bool:
+    """Whether a channel step belongs to blocks of channels."""
+    return not (isinstance(channel_step, int) and channel_step == 1)

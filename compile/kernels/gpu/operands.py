@@ -1,0 +1,134 @@
+"""The operands of a dense convolution on a GPU: activations, packed weights, and what its epilogue reads and writes.
+
+On both sides the shift's state is part of it: `Source` reads that of the last frame, `Epilogue` writes the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import builder as gpu
+from .builder import Buffer, Expr, Memory, ceil_div
+from .tiling import Gemm
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the activations are: x, and for its first `fold` channels the state of the last frame."""
+
+    x: Memory
+    channels: int
+    state: Memory | None = None
+    fold: int = 0
+
+    @property
+    def lanes(self) -> int:
+        """Widest vector along the channels."""
+        return gpu.width_of(self.channels)
+
+    def load(self, registers: Buffer, at: int, pixel: Expr, channel: Expr, lanes: int) -> None:
+        """registers[at : at + lanes] = channels from `channel` of `pixel`; channel is a multiple of lanes."""
+        state, fold = self.state, self.fold
+        whole = lambda: self.x.load(registers, at, pixel * self.channels + channel, lanes)  # noqa: E731
+        if state is None:
+            whole()
+        elif fold % lanes == 0:
+            past = lambda: state.load(registers, at, pixel * fold + channel, lanes)  # noqa: E731
+            gpu.branch(channel < fold, past, whole)
+        else:
+            whole()
+            for lane in range(lanes):
+                gpu.branch(
+                    channel + lane < fold,
+                    lambda lane=lane: state.load(registers, at + lane, pixel * fold + channel + lane, 1),  # type: ignore[misc]
+                )
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What happens to finished sums: + bias, + residual, clamp, store, and the copy into the next state."""
+
+    out: Memory
+    bias: Memory
+    channels: int  # row pitch of `out` and `residual`
+    residual: Memory | None = None
+    low: float | None = None
+    high: float | None = None
+    state: Memory | None = None
+    fold: int = 0  # first `fold` channels of each pixel are the next state; its row pitch too
+
+    @property
+    def lanes(self) -> int:
+        """Widest vector that starts at every multiple of itself in a row."""
+        return gpu.width_of(self.channels)
+
+    def write(self, sums: Buffer, at: int, pixel: Expr, channel: Expr, lanes: int) -> None:
+        """Finish sums[at : at + lanes], channels from `channel` of `pixel`."""
+        place = gpu.bind(pixel * self.channels + channel)
+        extra = gpu.registers(lanes)
+        self.bias.load(extra, 0, channel, lanes)
+        add(sums, at, extra, lanes)
+        if self.residual is not None:
+            self.residual.load(extra, 0, place, lanes)
+            add(sums, at, extra, lanes)
+        gpu.clamp(sums, at, lanes, self.low, self.high)
+        self.out.store(place, sums, at, lanes)
+        if self.state is not None:
+            write_state(self.state, self.fold, sums, at, pixel, channel, lanes)
+
+
+def write_state(
+    state: Memory, fold: int, sums: Buffer, at: int, pixel: Expr, channel: Expr, lanes: int
+) -> None:
+    """Store the channels below `fold` once more, as the next state."""
+    base = pixel * fold + channel
+    if fold % lanes == 0:
+        gpu.branch(channel < fold, lambda: state.store(base, sums, at, lanes))
+        return
+    for lane in range(lanes):
+        gpu.branch(
+            channel + lane < fold,
+            lambda lane=lane: state.store(base + lane, sums, at + lane, 1),  # type: ignore[misc]
+        )
+
+
+def add(sums: Buffer, at: int, values: Buffer, lanes: int) -> None:
+    """sums[at : at + lanes] += values[: lanes]."""
+    for lane in range(lanes):
+        gpu.assign(sums, at + lane, sums[at + lane] + values[lane])
+
+
+@dataclass(frozen=True)
+class Product:
+    """One matrix product. m, n: its size; steps: stages of `depth`; lanes: of one load of activations.
+
+    prepare(row): what a pixel's number becomes before the loop over stages. fetch(registers, at, prepared, step, k):
+    load `lanes` activations of that pixel, from place `k` of stage `step`.
+    """
+
+    gemm: Gemm
+    m: int
+    n: int
+    steps: int
+    lanes: int
+    prepare: Callable[[Expr], Any]
+    fetch: Callable[[Buffer, int, Any, Expr, Expr], None]
+
+
+def pack(matrix: np.ndarray, gemm: Gemm, half: bool) -> np.ndarray:
+    """Weights [k, n] as [tile][k][tile columns], padded with zeros to whole stages and tiles; flat."""
+    depth, width = gemm.depth, gemm.tile_columns
+    k, n = (ceil_div(size, unit) * unit for size, unit in zip(matrix.shape, (depth, width), strict=True))
+    padded = np.zeros((k, n), np.float32)
+    padded[: matrix.shape[0], : matrix.shape[1]] = matrix
+    tiles = padded.reshape(k, n // width, width).transpose(1, 0, 2)
+    return np.ascontiguousarray(tiles, dtype=np.float16 if half else np.float32).ravel()
+
+
+def pad_bias(bias: np.ndarray, gemm: Gemm) -> np.ndarray:
+    """The bias in float32, padded to whole tiles."""
+    return np.pad(bias.astype(np.float32), (0, -bias.size % gemm.tile_columns))

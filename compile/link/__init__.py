@@ -1,0 +1,1 @@
+"""Code and plan to a bundle's files: the plan as C, and the C toolchain."""

@@ -1,0 +1,46 @@
+"""What a family's code generator leaves for the linker and for the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tsm_edge.decision import DecisionRule
+from tsm_edge.manifest import DeviceInfo
+from tsm_edge.signature import Preprocess, Signature
+from tsm_edge.target import EdgeTarget
+
+from ..ir.plan import Resources
+
+
+@dataclass(frozen=True)
+class Code:
+    """Kernels in the form a bundle carries.
+
+    objects: file name -> object file to link. blobs: C symbol -> bytes to include. sources: patterns of the runtime's C
+    files, below `runtime/`. libraries: what the bundle's library needs besides libc. device: what the bundle asks of a
+    device, None for a processor. resources: per kernel, where an assembler was run. text: source to dump, name and
+    content.
+    """
+
+    objects: dict[str, bytes]
+    blobs: dict[str, bytes]
+    sources: tuple[str, ...]
+    libraries: tuple[str, ...]
+    device: DeviceInfo | None = None
+    resources: dict[str, Resources] = field(default_factory=dict)
+    text: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class About:
+    """What a plan says of itself besides its operations."""
+
+    model: str
+    note: str
+    labels: Sequence[str]
+    signature: Signature
+    preprocess: Preprocess | None
+    scores: str
+    decision: DecisionRule
+    target: EdgeTarget

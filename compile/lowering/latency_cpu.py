@@ -1,0 +1,186 @@
+"""Modelled time of a frame on a device that is not here: arithmetic over the plan's operations and the target's facts.
+
+Each operation takes the longer of two times, and says which it was:
+
+* compute: cycles of the register-tile model (`tiling.tile_cycles`) over clock and threads. Work items that do not
+  divide by the threads leave some idle.
+* memory: bytes that must come from DRAM over the bandwidth that programs reach. Weights of a network that is larger
+  than the second-level caches come from there every frame; so do activations of an operation that exceed them. What
+  stays in caches is taken as free.
+
+Left out: third-level caches, throttling by heat, other programs, the memory of a display. A model, no measurement: its
+error on layers of a machine that is here is in `benchmarks/results/latency_model.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
+
+from tsm_edge.target import CpuFacts
+
+from ..ir.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpose
+from ..ir.plan import SCRATCH, WEIGHTS, Plan
+from ..kernels.cpu import tiling
+from ..kernels.cpu.tiling import Machine
+
+#: share of a memory interface's peak that a stream reaches: STREAM's 5.5 of 12.8 GB/s on a board (sci-pi.org.uk)
+DRAM_EFFICIENCY = 0.43
+#: from one operation to the next with several threads: the last one has to finish, the first one to begin
+WAKE_US = 3.0
+#: floats a cycle of kernels that only move or compare numbers
+COPY_FLOATS = 2.0
+OPS = (Conv, InvertedResidual, GlobalPool, MaxPool, Copy, Transpose)
+COMPUTE, MEMORY = "compute", "memory"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the model asks of an operation. cycles: of one core; weights and activations in bytes."""
+
+    layer: str
+    schedule: str
+    cycles: float
+    items: int
+    weights: int
+    activations: int
+
+
+@dataclass(frozen=True)
+class OpTime:
+    """Modelled time of one operation in milliseconds, each part and the longer one."""
+
+    layer: str
+    schedule: str
+    compute_ms: float
+    memory_ms: float
+
+    @property
+    def ms(self) -> float:
+        return max(self.compute_ms, self.memory_ms)
+
+    @property
+    def bound(self) -> str:
+        """Which part is the longer one."""
+        return COMPUTE if self.compute_ms >= self.memory_ms else MEMORY
+
+
+@dataclass(frozen=True)
+class FrameTime:
+    """Modelled time of a frame."""
+
+    threads: int
+    ops: tuple[OpTime, ...]
+
+    @property
+    def ms(self) -> float:
+        return sum(op.ms for op in self.ops)
+
+    @property
+    def bound(self) -> str:
+        """The bound that holds for more of the time."""
+        memory = sum(op.ms for op in self.ops if op.bound == MEMORY)
+        return MEMORY if 2 * memory > self.ms else COMPUTE
+
+    @property
+    def text(self) -> str:
+        """As `tsm-edge compile` prints it."""
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{self.ms:.1f} ms per frame at {threads}, {self.bound}-bound"
+
+    def document(self) -> dict[str, Any]:
+        """As data, milliseconds."""
+        return {
+            "threads": self.threads,
+            "ms": round(self.ms, 3),
+            "bound": self.bound,
+            "layers": [{"layer": op.layer, "ms": round(op.ms, 4), "bound": op.bound} for op in self.ops],
+        }
+
+
+def frame(works: Sequence[Work], cpu: CpuFacts, threads: int) -> FrameTime | None:
+    """Model a frame; None where the target does not tell its clock."""
+    if not cpu.clock_ghz:
+        return None
+    cache = cpu.l2_kib * 1024 * cpu.cores
+    resident = sum(work.weights for work in works) <= cache
+    ops = []
+    for work in works:
+        moved = 0 if resident else work.weights
+        moved += work.activations if work.activations > cache else 0
+        memory = moved / (cpu.dram_gb_s * 1e6 * DRAM_EFFICIENCY) if cpu.dram_gb_s else 0.0
+        ops.append(OpTime(work.layer, work.schedule, compute_ms(work, cpu.clock_ghz, threads), memory))
+    return FrameTime(threads, tuple(ops))
+
+
+def compute_ms(work: Work, clock_ghz: float, threads: int) -> float:
+    """Time of the arithmetic: the thread with the most items ends last."""
+    rounds = -(-work.items // threads) / max(1, work.items)
+    wake = WAKE_US / 1e3 if threads > 1 else 0.0
+    return work.cycles * rounds / (clock_ghz * 1e6) + wake
+
+
+def cycles(machine: Machine, op: Op) -> float:
+    """Modelled cycles of an operation on one core, directly computed."""
+    if isinstance(op, InvertedResidual):
+        return sum(cycles(machine, part) for part in op.convs)
+    if not isinstance(op, Conv):
+        return elements(op) / COPY_FLOATS
+    if op.depthwise:
+        return depthwise_cycles(machine, op)
+    groups = ((1, op.pixels),) if op.pointwise else ((op.out_height, op.out_width),)
+    return tiling.best_tile(machine, groups, op.out_channels, op.taps)[0]
+
+
+def depthwise_cycles(machine: Machine, op: Conv) -> float:
+    """Every vector: its taps, bias and clamps in the arithmetic pipes, or its inputs and one store in the others.
+
+    A tile of outputs shares its inputs, and its own cost (see schedules/cpu/depthwise).
+    """
+    tile = max(1, min(8, (machine.registers - op.kernel[1] - 2) // 2))
+    vectors = op.pixels * -(-op.channels // machine.lanes)
+    clamps = (op.low is not None) + (op.high is not None)
+    arithmetic = (op.kernel[0] * op.kernel[1] + 1 + clamps) / machine.fma_per_cycle
+    inputs = op.kernel[0] * ((tile - 1) * op.stride[1] + op.kernel[1]) / tile
+    return vectors * (max(arithmetic, (inputs + 1) / machine.loads_per_cycle) + tiling.TILE_OVERHEAD / tile)
+
+
+def elements(op: Op) -> int:
+    """Numbers that an operation without multiply-adds reads."""
+    if isinstance(op, Transpose):
+        return op.rows * op.columns
+    if isinstance(op, Copy):
+        return op.pixels * op.fold
+    if isinstance(op, MaxPool):
+        return op.windows.macs
+    assert isinstance(op, GlobalPool)
+    return op.height * op.width * op.channels
+
+
+def works(steps: Sequence[Any], plan: Plan, machine: Machine) -> list[Work]:
+    """The plan's operations as the model sees them. steps: `lower.Lowered.steps`, in the order of the plan."""
+    index = {tensor.name: tensor for tensor in plan.tensors}
+    found = []
+    for step, op in zip(steps, plan.ops, strict=True):
+        tensors = [index[name] for name in op.calls if index[name].memory != SCRATCH]
+        weights = sum(tensor.nbytes for tensor in tensors if tensor.memory == WEIGHTS)
+        others = sum(tensor.nbytes for tensor in tensors) - weights
+        found.append(
+            Work(op.layer, op.schedule, step_cycles(step, machine, others), op.items, weights, others)
+        )
+    return found
+
+
+def step_cycles(step: Any, machine: Machine, moved: int) -> float:
+    """Cycles of one step; what TVM's generic loops compute is counted as moved numbers. moved: bytes."""
+    record = step.key[1]
+    if not isinstance(record, OPS):
+        return moved / 4
+    if step.schedule == "winograd_cpu" and isinstance(record, Conv):
+        from ..schedules.cpu.winograd import params  # TVM loads here
+
+        alone = replace(machine, cores=1, stream=inf)
+        return float(params.cycles(alone, record, params.Params.from_machine(machine, record)))
+    return cycles(machine, record)

@@ -1,0 +1,242 @@
+"""Graph nodes to kernels: a schedule claims the record of a node, or TVM's generic loops take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NoReturn
+
+import numpy as np
+from tvm import tirx
+
+from tsm_edge.errors import CompileError
+
+from ..ir.graph import Graph, Node
+from ..ir.ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose
+from ..ir.plan import Launch, Work
+from ..passes import block_channels, fuse_block
+from ..schedules import registry
+from . import generic
+
+GENERIC = "generic"
+SCRATCH = "scratch"  # the argument that is the calling thread's own memory
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel of the step. arguments: value or constant names in calling order; `key` is equal for equal code."""
+
+    key: Any
+    label: str
+    layer: str
+    schedule: str
+    note: str
+    items: int
+    macs: int
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    arguments: tuple[str, ...]
+    build: Any  # () -> PrimFunc
+    launch: Launch | None = None
+    work: Work | None = None
+
+
+@dataclass
+class Lowered:
+    """All steps, with the constants they read and the shape (as stored) and dtype of what they write besides values.
+
+    storage: how states and values are stored, but for those in `wide`, the frame and the scores, which are float32.
+    """
+
+    steps: list[Step]
+    constants: dict[str, np.ndarray]
+    extra: dict[str, tuple[tuple[int, ...], str]]
+    scratch: int = 0  # bytes each thread needs
+    storage: str = "float32"
+    wide: frozenset[str] = frozenset()
+
+
+def prepare(graph: Graph, family: str, machine: Any) -> None:
+    """The passes that ask what pays on a machine: which blocks run as one, which values lie in blocks of channels.
+
+    machine: what the schedules of a family ask of the target.
+    """
+    fuse_block.run(graph, conv_of, lambda block: registry.worthwhile(family, block, machine))
+    if machine.blocks_channels:
+        block_channels.run(graph, conv_of, machine.lanes)
+
+
+def operators(graph: Graph) -> Iterator[tuple[Node, Op | None]]:
+    """Every node that computes, with the record a schedule may claim."""
+    for node in graph.nodes:
+        if node.kind != "alias":
+            yield node, operator(graph, node)
+
+
+def lower(graph: Graph, family: str, machine: Any, tuned: Mapping[str, str] | None = None) -> Lowered:
+    """Schedule every node of a prepared graph. tuned: operator as text -> a name of `registry.choices`."""
+    lowered = Lowered([], {}, {}, storage=machine.storage, wide=float_values(graph))
+    for node, op in operators(graph):
+        choice = (tuned or {}).get(repr(op), "")
+        wide = frozenset(pointer for pointer, name in tensors_of(node).items() if name in lowered.wide)
+        kernel = (
+            None
+            if op is None
+            else registry.apply(family, op, machine.at(wide), *weights_of(node), choice=choice)
+        )
+        if kernel is None:
+            if not machine.plain_loops:
+                refuse(node)
+            lower_generic(graph, node, lowered)
+            continue
+        names = bind(node, kernel.pointers)
+        lowered.scratch = max(lowered.scratch, kernel.pointers.get("scratch", 0) * 4)
+        for pointer, array in kernel.constants.items():
+            names[pointer] = f"{node.output}.{pointer}"
+            lowered.constants[names[pointer]] = array
+        arguments = tuple(names[pointer] for pointer in kernel.pointers)
+        lowered.constants.update(
+            {name: graph.constants[name] for name in arguments if name in graph.constants}
+        )
+        writes = tuple(names[pointer] for pointer in kernel.pointers if pointer in ("y", "next"))
+        reads = tuple(name for name in arguments if name not in (*writes, SCRATCH))
+        lowered.steps.append(
+            Step(
+                (kernel.rule, op, kernel.wide),
+                kernel.op.label,
+                node.layer,
+                kernel.rule,
+                kernel.note,
+                kernel.items,
+                kernel.op.macs,
+                reads,
+                writes,
+                arguments,
+                kernel.build,
+                kernel.launch,
+                kernel.work,
+            )
+        )
+    return lowered
+
+
+def float_values(graph: Graph) -> frozenset[str]:
+    """The frame and the scores, under every name their storage has."""
+    names = {graph.frame, graph.output}
+    for node in reversed(graph.nodes):
+        if node.kind == "alias" and node.output in names:
+            names.add(node.inputs[0])
+    for node in graph.nodes:
+        if node.kind == "alias" and node.inputs[0] in names:
+            names.add(node.output)
+    return frozenset(names)
+
+
+def refuse(node: Node) -> NoReturn:
+    """An operator without a schedule on a machine that has no plain loops for it."""
+    raise CompileError(
+        f"No GPU schedule takes layer '{node.layer or node.output}'.",
+        found=node.operator or node.kind,
+        allowed="convolutions, pools, shifts, adds and clamps that fuse into them",
+        hint="compile for the device's processor: --backend cpu",
+    )
+
+
+def operator(graph: Graph, node: Node) -> Op | None:
+    """The record a schedule may claim; None for opaque nodes."""
+    if node.kind == "block":
+        return node.attrs["op"]
+    if node.kind not in ("conv", "global_pool", "max_pool", "copy", "transpose"):
+        return None
+    shape = graph.shapes[node.inputs[0]]
+    channels, height, width = (*shape[1:], 1, 1)[:3] if len(shape) in (2, 4) else (0, 0, 0)
+    attrs = node.attrs
+    if node.kind == "conv":
+        weight = attrs["weight"]
+        low, high = attrs.get("clamp", (None, None))
+        return Conv(
+            height,
+            width,
+            channels,
+            weight.shape[0],
+            weight.shape[2:],
+            attrs["stride"],
+            attrs["pad"],
+            attrs["groups"],
+            "residual" in attrs,
+            low,
+            high,
+            attrs.get("fold_in", 0),
+            attrs.get("fold_out", 0),
+            attrs.get("blocked_in", False),
+            attrs.get("blocked_out", False),
+        )
+    if node.kind == "global_pool":
+        return GlobalPool(height, width, channels)
+    if node.kind == "max_pool":
+        return MaxPool(
+            height, width, channels, attrs["kernel"], attrs["stride"], attrs["pad"], attrs.get("fold_out", 0)
+        )
+    if node.kind == "transpose":
+        return Transpose(attrs["rows"], attrs["columns"])
+    return Copy(attrs["pixels"], attrs["channels"], attrs["fold"])
+
+
+def conv_of(graph: Graph, node: Node) -> Conv:
+    """The record of a convolution node."""
+    op = operator(graph, node)
+    assert isinstance(op, Conv)
+    return op
+
+
+def weights_of(node: Node) -> tuple[np.ndarray, ...]:
+    """Plain weights in the order a schedule takes them."""
+    if node.kind == "block":
+        return tuple(node.attrs["weights"])
+    return (node.attrs["weight"], node.attrs["bias"]) if node.kind == "conv" else ()
+
+
+def bind(node: Node, pointers: dict[str, int]) -> dict[str, str]:
+    """Values behind a kernel's pointers."""
+    return {pointer: name for pointer, name in tensors_of(node).items() if pointer in pointers}
+
+
+def tensors_of(node: Node) -> dict[str, str]:
+    """Every pointer that a kernel of this node may ask for."""
+    names = {"x": node.inputs[0], "y": node.output, "scratch": SCRATCH}
+    return names | {
+        pointer: node.attrs[attr]
+        for pointer, attr in (("state", "state"), ("r", "residual"), ("next", "next"))
+        if attr in node.attrs
+    }
+
+
+def lower_generic(graph: Graph, node: Node, lowered: Lowered) -> None:
+    """Append TVM's kernels for a node without a schedule."""
+    for call in generic.legalise(graph, node):
+        for tensor in call.tensors:
+            if tensor.name not in graph.shapes and tensor.name not in call.constants:
+                lowered.extra[tensor.name] = (tensor.shape or (1,), tensor.dtype)
+        lowered.constants.update(call.constants)
+        arguments = tuple(tensor.name for tensor in call.tensors)
+        lowered.constants.update(
+            {name: graph.constants[name] for name in arguments if name in graph.constants}
+        )
+        function: tirx.PrimFunc = call.function
+        label = f"{node.operator.removeprefix('relax.')}_{prod(graph.shapes[node.output])}".replace(".", "_")
+        lowered.steps.append(
+            Step(
+                (GENERIC, arguments),
+                label,
+                node.layer,
+                GENERIC,
+                "",
+                1,
+                0,
+                arguments[: call.inputs],
+                arguments[call.inputs :],
+                arguments,
+                lambda f=function: f,
+            )
+        )

@@ -1,0 +1,137 @@
+"""The statements of one output row of a dense k x k convolution on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ...ir.ops import Conv
+from ...kernels.cpu import builder as tir
+from ...kernels.cpu.builder import Buffer, Expr
+from ...kernels.cpu.prefetch import Ahead
+from ...kernels.cpu.register_tile import Tile
+from ...kernels.cpu.tiling import Machine, Order, Panels
+from . import _ahead, _rule
+from ._ahead import Place
+from ._rule import Operands, Panel
+from ._windows import Part, XTile, cut_row, parts, tap_runs, valid, vertical_taps
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Where an item stands in the walk over tiles and panels."""
+
+    panels: Panels
+    order: Order
+    tile: Expr
+
+
+@dataclass(frozen=True)
+class Row:
+    """The statements of one output row."""
+
+    op: Conv
+    machine: Machine
+    operands: Operands
+    y: Expr
+    first_pixel: Expr  # of the row in the output
+    walk: Walk | None = None
+
+    def case(self, x_tiles: tuple[XTile, ...], index: Expr, panel: Panel) -> None:
+        """The tile of that number; a case per cut."""
+        bounds: list[int] = []
+        cases: list[Callable[[], None]] = []
+        first = 0
+        for cut in x_tiles:
+
+            def case(cut: XTile = cut, first: int = first) -> None:
+                column = cut.start if cut.count == 1 else tir.bind((index - first) * cut.rows + cut.start)
+                self.tile(cut, column, panel)
+
+            bounds.append(first)
+            cases.append(case)
+            first += cut.count
+        tir.switch(index, bounds, cases)
+
+    def tile(self, cut: XTile, column: Expr, panel: Panel) -> None:
+        """One register tile: the kernel rows that exist, each as one run (inner) or tap by tap (border, shift)."""
+        op, machine = self.op, self.machine
+        tile = _rule.tile_of(machine, cut.rows, panel.width)
+        acc = tile.accumulators(self.operands.bias, panel.channel, self.operands.copies, column)
+        top = tir.bind(self.y * op.stride[0] - op.pad[0])
+        columns = [(column + row) * op.stride[1] - op.pad[1] for row in range(tile.rows)]
+        first = self.first_pixel + column
+        with vertical_taps(op, top) as ky:
+            row_start = tir.bind((top + ky) * op.width)
+            weights = tir.bind(panel.offset + ky * (op.kernel[1] * op.channels * tile.width))
+            soon = self.soon((first, tile.rows), panel, row_start + columns[0])
+            for part in parts(op):
+                for run in tap_runs(op, cut):
+                    live = [valid(op, cut.start + row, run.start) for row in range(tile.rows)]
+                    pixels = [row_start + x if ok else None for x, ok in zip(columns, live, strict=True)]
+                    self.taps(tile, acc, part, pixels, run, weights, soon)
+        tile.finish(acc, self.operands.epilogue, [first + row for row in range(tile.rows)], panel.channel)
+
+    def soon(self, pixels: tuple[Expr, int], panel: Panel, window: Expr) -> Callable[[int], list[Ahead]]:
+        """What a run of so many steps of one kernel row asks for.
+
+        pixels: the tile's first one in the output, and how many. window: the first one that it reads in its row of x.
+        """
+        if self.walk is None:
+            return lambda steps: []
+        op, operands, walk = self.op, self.operands, self.walk
+        place = Place.of(*pixels, panel, walk.panels)
+        reads = replace(place, pixel=window, height=place.height * op.stride[1])
+
+        def asked(steps: int) -> list[Ahead]:
+            found = _ahead.own(op, self.machine, operands, place, steps)
+            if walk.order.block > 1 and op.kernel == (1, 1):
+                share = walk.tile % walk.order.block, walk.order.block
+                found += _ahead.weights(op, operands, panel, *share, steps)
+            found += _ahead.next_state(op, operands, place, steps)
+            return found + _ahead.states(op, operands, reads, steps)
+
+        return asked
+
+    def taps(
+        self,
+        tile: Tile,
+        acc: Buffer,
+        part: Part,
+        pixels: list[Expr | None],
+        run: range,
+        weights: Expr,
+        soon: Callable[[int], list[Ahead]],
+    ) -> None:
+        """Reduce the taps of a run over one part of the channels: in one go where they lie side by side in memory."""
+        source = self.operands.x if part.name == "x" else self.operands.state
+        first = weights + part.weights * tile.width
+
+        def reduce(kx: Expr, length: int) -> None:
+            bases = [None if p is None else (p + kx) * part.pitch + part.start for p in pixels]
+            weights = first + kx * part.count * tile.width
+            ahead = soon(length) if part.name == "x" else []
+            tile.reduce(acc, source, bases, length, self.operands.weights, weights, ahead=ahead)
+
+        if part.count == part.pitch:
+            reduce(run.start, len(run) * part.count)
+        elif len(run) == 1:
+            reduce(run.start, part.count)
+        else:
+            with tir.loop(run.start, run.stop) as kx:
+                reduce(kx, part.count)
+
+
+def emit_row(
+    op: Conv, machine: Machine, operands: Operands, tiles: tuple[int, Panels], y: Expr, first_pixel: Expr
+) -> None:
+    """Output row `y`, all tiles and channels. tiles: height and panels; first_pixel: its place in the output."""
+    row = Row(op, machine, operands, y, first_pixel)
+
+    def panel_of(panel: Panel) -> None:
+        for cut in cut_row(op, tiles[0]):
+            with tir.loop(0, cut.count) as index:
+                column = cut.start if cut.count == 1 else tir.bind(index * cut.rows + cut.start)
+                row.tile(cut, column, panel)
+
+    _rule.each_panel(tiles[1], op.taps, panel_of)

@@ -1,0 +1,52 @@
+"""Copies on a CPU: the first channels of each pixel (a state without a producer of its own) and 2-D transposes.
+
+Neither is on the path of the shipped models; they serve foreign networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...ir.ops import Copy, Op, Transpose
+from ...kernels.cpu import builder as tir
+from ...kernels.cpu.builder import Buffer, Expr
+from ...kernels.cpu.tiling import Machine
+from ._rule import Kernel
+
+CASES = (Copy(15, 24, 3), Copy(4, 16, 16), Transpose(15, 7), Transpose(3, 64))
+
+
+def claims(op: Op) -> bool:
+    """Both copies."""
+    return isinstance(op, (Copy, Transpose))
+
+
+@dataclass(frozen=True)
+class Params:
+    """Nothing to choose."""
+
+    @classmethod
+    def from_machine(cls, machine: Machine, op: Op) -> Params:
+        return cls()
+
+
+def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> Kernel:
+    """Copy: x [pixels, channels] -> y [pixels, fold]. Transpose: x [rows, columns] -> y [columns, rows]."""
+    outer, inner, pitch = (
+        (op.pixels, op.fold, op.channels) if isinstance(op, Copy) else (op.columns, op.rows, op.columns)
+    )
+    pointers = {"x": pitch * (op.pixels if isinstance(op, Copy) else op.rows), "y": outer * inner}
+
+    def body(x: Buffer, y: Buffer, begin: Expr, end: Expr) -> None:
+        with tir.loop(begin, end) as i:
+            if isinstance(op, Copy):
+                for offset, lanes in tir.vectors(inner, machine.lanes) if inner <= 64 else ():
+                    tir.store(y, i * inner + offset, tir.load(x, i * pitch + offset, lanes), lanes)
+                if inner > 64:
+                    with tir.loop(0, inner) as j:
+                        tir.store(y, i * inner + j, tir.load(x, i * pitch + j, 1), 1)
+            else:
+                with tir.loop(0, inner) as j:
+                    tir.store(y, i * inner + j, tir.load(x, j * pitch + i, 1), 1)
+
+    return Kernel(op, "copy_cpu", pointers, outer, body)

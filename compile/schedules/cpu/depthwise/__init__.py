@@ -1,0 +1,143 @@
+"""Depthwise convolution on a CPU: one filter per channel, vectors along the channels.
+
+Pattern: groups == channels, any kernel, stride and padding.
+
+1. A work item is an output row. Its pixels are cut into tiles along x; inside a tile the loop runs over channel
+   vectors, so memory is read in streams, one per input pixel of the tile.
+2. For one channel vector the tile keeps `columns` accumulators. Each kernel row loads its inputs once and uses them for
+   every tap that needs them: a tile of 4 at stride 1 reads 6 vectors for 12 multiply-adds.
+3. Rows away from the top and bottom have every tap and are unrolled; the others run the taps that exist in a loop.
+   Border tiles leave their outside taps out at compile time.
+4. Where x lies in blocks of channels, the channel vectors are the outer loop: the filter stays in registers along a
+   row, neighbouring pixels are neighbours in memory, and a tile as wide as the image is two output rows high, which
+   share their inputs; where vectors are not loaded in pairs, so is every tile of a loop. Where many tiles use it, the
+   bias stands in memory once for every accumulator of a tile, for loads in pairs in place of copies. A Cortex-A72 then
+   needs 1.4 to 1.7 instructions a multiply-add where the other order needs 2.0 (`tests/helpers/kernel_lab.py` kernels
+   counted under qemu-user).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ....ir.ops import Conv, Op
+from ....kernels.cpu import builder as tir
+from ....kernels.cpu.builder import Buffer, Expr
+from ....kernels.cpu.tiling import Machine
+from .. import _rule
+from .._rule import Kernel
+from .._windows import XTile, valid
+from .params import Params, bias_copies, turned
+from .row import Emit, Rows, emit_row
+
+CASES = (
+    Conv(9, 11, 32, 32, (3, 3), (1, 1), (1, 1, 1, 1), 32, low=0.0, high=6.0),
+    Conv(14, 14, 24, 24, (3, 3), (2, 2), (1, 1, 1, 1), 24, low=0.0, high=6.0),
+    Conv(7, 7, 19, 19, (3, 3), (1, 1), (1, 1, 1, 1), 19),
+    Conv(5, 6, 8, 8, (5, 5), (1, 1), (2, 2, 2, 2), 8, residual=True, low=0.0),
+    Conv(1, 1, 4, 4, (3, 3), (1, 1), (1, 1, 1, 1), 4),
+    Conv(2, 2, 12, 12, (3, 3), (2, 2), (0, 0, 1, 1), 12, fold_out=2),
+    *(
+        Conv(size, 7, 16, 16, (3, 3), (stride, stride), (1, 1, 1, 1), 16, blocked_in=True, blocked_out=True)
+        for stride in (1, 2)
+        for size in (1, 2, 9)
+    ),
+    Conv(6, 5, 16, 16, (5, 5), (1, 1), (2, 2, 2, 2), 16, low=0.0, blocked_in=True, blocked_out=True),
+    Conv(9, 18, 16, 16, (3, 3), (1, 1), (1, 1, 1, 1), 16, high=6.0, blocked_in=True, fold_out=3),
+    Conv(4, 9, 16, 16, (3, 3), (1, 1), (1, 1, 1, 1), 16, blocked_out=True),
+)
+
+
+def claims(op: Op) -> bool:
+    """Every depthwise convolution without a shift on its input."""
+    return isinstance(op, Conv) and op.depthwise and not op.fold_in
+
+
+def variants(machine: Machine, op: Conv) -> list[Params]:
+    """Narrower and wider tiles, and single rows."""
+    best = Params.from_machine(machine, op)
+    widths = range(max(1, best.columns - 3), min(op.out_width, best.columns + 3) + 1)
+    return [Params.of(op, rows, columns) for rows in {best.rows, 1} for columns in widths]
+
+
+def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
+    """weight: [C, 1, KH, KW]; bias: [C]."""
+    packed = pack(weight, machine, op.blocked_in)
+    copied = pack_bias(op, params, machine, bias)
+    pointers = _rule.conv_pointers(op, packed.size, copied.size)
+
+    def body(*arguments: Buffer) -> None:
+        *tensors, begin, end = arguments
+        buffers = dict(zip(pointers, tensors, strict=True))
+        emit = _blocked_rows if op.blocked_in else _rows
+        with tir.loop(begin, end) as item:
+            emit(op, params, machine, buffers, item)
+
+    return Kernel(
+        op,
+        "depthwise_cpu",
+        pointers,
+        sum(cut.count for cut in params.y_tiles) if op.blocked_in else op.out_height,
+        body,
+        {"w": packed, "b": copied},
+        f"{params.rows}x{params.columns}",
+    )
+
+
+def pack(weight: np.ndarray, machine: Machine, blocked: bool) -> np.ndarray:
+    """[C, 1, KH, KW] as [taps][C], or as [C / lanes][taps][lanes]; a flat float32 array."""
+    taps = weight.reshape(weight.shape[0], -1)
+    order = taps.reshape(-1, machine.lanes, taps.shape[1]).transpose(0, 2, 1) if blocked else taps.T
+    return np.ascontiguousarray(order, dtype=np.float32).ravel()
+
+
+def pack_bias(op: Conv, params: Params, machine: Machine, bias: np.ndarray) -> np.ndarray:
+    """The copies of every vector one after the other; a flat float32 array."""
+    copies = bias_copies(op, params, machine)
+    if copies == 1:
+        return bias.astype(np.float32)
+    return np.repeat(bias.astype(np.float32).reshape(-1, 1, machine.lanes), copies, axis=1).ravel()
+
+
+def _rows(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], y: Expr) -> None:
+    """Output row `y` of an image that lies by pixel."""
+    source = Rows(buffers["x"], _rule.layout_in(op, machine), lambda row: row * op.width)
+    epilogue = _rule.epilogue(op, machine, buffers)
+    emit_row(op, params, machine, source, buffers, epilogue, (y, y * op.out_width))
+
+
+def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], item: Expr) -> None:
+    """The rows of tile `item` of an image that lies in blocks; a case per cut."""
+    source = Rows(buffers["x"], _rule.layout_in(op, machine), lambda row: row * op.width)
+    epilogue = _rule.epilogue(op, machine, buffers)
+    if any(cut.count > 1 for cut in params.x_tiles):
+        # Steps that LLVM cannot see: each input row and each block gets an address of its own, and what belongs to it
+        # is near enough for paired loads and stores (1.81 to 1.69 instructions a multiply-add at 56x56). Without a loop
+        # along the row they would only cost.
+        width, into, out = tir.unknown(op.width), source.layout, epilogue.layout
+        into = replace(into, channel_step=tir.unknown(into.channel_step))
+        source = replace(source, layout=into, first_pixel=lambda row: row * width)
+        epilogue = replace(epilogue, layout=replace(out, channel_step=tir.unknown(out.channel_step)))
+    copies = bias_copies(op, params, machine)
+    bounds: list[int] = []
+    cases: list[Callable[[], None]] = []
+    first = 0
+    for cut in params.y_tiles:
+
+        def case(cut: XTile = cut, first: int = first) -> None:
+            y = cut.start if cut.count == 1 else tir.bind((item - first) * cut.rows + cut.start)
+            top = y * op.stride[0] - op.pad[0]
+            taps = [
+                [not cut.border or valid(turned(op), cut.start + row, ky) for ky in range(op.kernel[0])]
+                for row in range(cut.rows)
+            ]
+            emit = Emit(op, machine, source, buffers, epilogue, y * op.out_width, top, copies, taps)
+            emit.run(params.x_tiles)
+
+        bounds.append(first)
+        cases.append(case)
+        first += cut.count
+    tir.switch(item, bounds, cases)

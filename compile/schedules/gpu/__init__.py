@@ -1,0 +1,5 @@
+"""Schedules of the GPU families, CUDA and OpenCL."""
+
+from ._rule import Kernel
+
+__all__ = ["Kernel"]
