@@ -13,8 +13,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from ._target_records import CpuFacts, EdgeTarget
 from .errors import UnsupportedHost
-from .target import CpuFacts, EdgeTarget
 
 #: newest glibc asked for: nothing needs more, and the bundle then also runs on older machines of the same kind
 GLIBC_CAP = (2, 28)

@@ -1,4 +1,4 @@
-"""The parts of a target: its processor, its GPU, its emulator. Each record checks itself when it is built.
+"""The records of a target: the device, its processor, its GPU, its emulator. Each checks itself when it is built.
 
 :mod:`tsm_edge.target` reads them from files and is where users find them.
 """
@@ -9,6 +9,16 @@ import re
 from dataclasses import dataclass
 
 from . import _target_checks as check
+
+#: machine names as ``uname -m`` prints them, each with the processor features a target may require
+CPU_FEATURES = {
+    "x86_64": ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512vl", "avx512bw", "avx512dq"),
+    "aarch64": ("asimd", "fp16", "dotprod"),
+    "armv7l": ("neon", "vfpv4"),
+}
+FAMILIES = ("cpu", "cuda", "opencl")
+LIBCS = ("glibc", "musl", "bionic")
+LINKS = ("shared", "static")
 
 
 @dataclass(frozen=True)
@@ -144,3 +154,66 @@ class Emulator:
             check.refuse(
                 "emulator.sysroot_package", self.sysroot_package, "given exactly when sysroot is given"
             )
+
+
+@dataclass(frozen=True)
+class EdgeTarget:
+    """A device and the backend compiled for it.
+
+    ``arch`` is what ``uname -m`` prints, ``triple`` names the platform for the cross-compiler without the glibc
+    version, ``glibc`` is the oldest glibc a bundle must run on ("" for musl), ``fallback`` is the CPU target of the
+    same device ("" when this is one).
+
+    Raises:
+        UnsupportedTarget: a field is out of its range or two fields contradict each other.
+    """
+
+    name: str
+    summary: str
+    family: str
+    arch: str
+    triple: str
+    libc: str
+    glibc: str
+    link: str
+    fallback: str
+    cpu: CpuFacts
+    emulator: Emulator | None = None
+    gpu: GpuFacts | None = None
+
+    def __post_init__(self) -> None:
+        check.text("name", self.name)
+        check.text("summary", self.summary)
+        check.one_of("family", self.family, FAMILIES)
+        check.one_of("arch", self.arch, tuple(CPU_FEATURES))
+        check.one_of("libc", self.libc, LIBCS)
+        check.one_of("link", self.link, LINKS)
+        check.string("fallback", self.fallback)
+        self._check_platform()
+        self._check_gpu()
+        for feature in self.cpu.requires:
+            check.one_of("cpu.requires", feature, CPU_FEATURES[self.arch])
+        if (self.family == "cpu") != (self.fallback == ""):
+            check.refuse(
+                "fallback", self.fallback, "the device's CPU target for a GPU family, empty for family cpu"
+            )
+
+    def _check_gpu(self) -> None:
+        if (self.family == "cpu") != (self.gpu is None):
+            check.refuse("gpu", self.gpu, "the facts of the GPU for a GPU family, missing for family cpu")
+        if self.gpu is not None and (self.family == "cuda") != bool(self.gpu.sm):
+            check.refuse("gpu.sm", self.gpu.sm, "a compute capability for family cuda, otherwise 0")
+
+    def _check_platform(self) -> None:
+        machine = "arm" if self.arch == "armv7l" else self.arch
+        abi = {"glibc": ("gnu", "gnueabihf"), "musl": ("musl", "musleabihf"), "bionic": ("android",) * 2}
+        triple = f"{machine}-linux-{abi[self.libc][self.arch == 'armv7l']}"
+        if self.triple != triple:
+            check.refuse("triple", self.triple, f"{triple} for arch {self.arch} and libc {self.libc}")
+        version = re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", self.glibc if isinstance(self.glibc, str) else "")
+        if self.libc != "glibc" and self.glibc != "":
+            check.refuse("glibc", self.glibc, "empty when libc is not glibc")
+        if self.libc == "glibc" and not version:
+            check.refuse("glibc", self.glibc, 'a version like "2.27"')
+        if (self.libc == "musl") != (self.link == "static"):
+            check.refuse("link", self.link, "static with musl, otherwise shared")
