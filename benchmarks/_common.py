@@ -95,7 +95,7 @@ def main(
         if options.output is not None:
             _write(options.output, text)
     except EdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error.report(), file=sys.stderr)
         sys.exit(error.exit_code)
     if options.json:
         print(text, end="")

@@ -133,7 +133,7 @@ def main() -> None:
         try:
             _footage.fetch(options.fetch)
         except EdgeError as error:
-            sys.exit(f"error: {error}")
+            sys.exit(error.report())
         return
     if options.bundle is None or not (options.videos or options.footage):
         parser.error("name a bundle, and videos or --footage DIR")

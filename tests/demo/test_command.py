@@ -76,7 +76,7 @@ def test_a_file_that_is_cut_off_is_said_to_be(run, tmp_path):
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(SAMPLE_CLIP.read_bytes()[:20_000])
     result = clean(run("--video", cut, "--headless"))
-    assert re.search(r"note: .*cut\.mp4: only 0\.\d of 23\.7 s could be read; it may be cut off", result.stderr)
+    assert re.search(r"note: .*cut\.mp4: only 0\.\d of 20\.0 s could be read; it may be cut off", result.stderr)
 
 
 def test_the_line_in_the_documentation_has_the_keys_of_a_real_one(run, repository):

@@ -74,7 +74,8 @@ def check_python(words: list[str], repository: Path) -> None:
     assert program.is_file(), words
     source = program.read_text(encoding="utf-8")
     for name in re.findall(r"(?:from|import) (_[a-z]\w*)", source):  # options that several programs share
-        source += (program.parent / f"{name}.py").read_text(encoding="utf-8")
+        shared = [path for path in (program.parent, repository / "benchmarks") if (path / f"{name}.py").is_file()]
+        source += (shared[0] / f"{name}.py").read_text(encoding="utf-8")
     for word in words[1:]:
         if word.startswith("--"):
             assert f'"{word.partition("=")[0]}"' in source or f"'{word}'" in source, words

@@ -122,7 +122,7 @@ def _acted(folder: Path, act: Callable[[Path], None]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except EdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error.report(), file=sys.stderr)
         return error.exit_code
     except BaseException:
         traceback.print_exc()
