@@ -198,8 +198,7 @@ def network(weights: Path) -> Model:
     meta = read_meta(weights)
     if meta is None:
         raise CheckpointError(f"'{weights}' does not say what its network is.")
-    parameters = {key: value for key, value in meta.parameters.items() if key != "classes"}
-    return models.load(meta.model, labels=meta.labels, **parameters)
+    return models.load(meta.model, labels=meta.labels, **meta.shape)
 
 
 def program(name: str, *words: object) -> dict[str, Any]:

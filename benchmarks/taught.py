@@ -28,8 +28,8 @@ import _common
 from tsm_edge import models
 from tsm_edge.children import end_with_parent
 from tsm_edge.decision import is_quiet
-from tsm_edge.mp4 import Mp4Writer
 from tsm_edge.report import print_table
+from tsm_edge.synth._files import write_video
 from tsm_edge.synth.people.session import RATE_FPS, Session
 
 SPLIT, BODY, SEED = "people-test", 34, 3
@@ -53,12 +53,7 @@ class Shown:
         """Write it as `tsm-edge record` would."""
         path = folder / self.label / f"{self.session.body}-{self.session.number}-{self.index:04d}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
-        take = self.session.clip(self.label, self.index)
-        height, width = take.frames.shape[1:3]
-        file = Mp4Writer(path, RATE_FPS, (width, height))
-        for frame in take.frames:
-            file.write(frame[:, :, ::-1].copy())
-        file.close()
+        write_video(path, self.session.clip(self.label, self.index).frames, RATE_FPS)
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:

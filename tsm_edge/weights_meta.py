@@ -40,6 +40,11 @@ class WeightsMeta:
         """How the scores are decided on over time: as chosen for these weights, else the default."""
         return replace(DecisionRule.for_labels(self.labels), **(self.decision or {}))
 
+    @property
+    def shape(self) -> dict[str, Any]:
+        """What :func:`tsm_edge.models.load` takes beside the labels: "size", and "width" where there is one."""
+        return {key: value for key, value in self.parameters.items() if key != "classes"}
+
     def to_text(self) -> dict[str, str]:
         """Return the metadata as safetensors stores it: texts by texts."""
         facts = {"schema": SCHEMA, **asdict(self)}

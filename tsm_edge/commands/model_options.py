@@ -87,9 +87,8 @@ def _as_written(
             allowed=meta.model,
             hint=f"name it: {meta.model} --weights {weights}",
         )
-    parameters = {key: value for key, value in meta.parameters.items() if key != "classes"}
-    parameters.update({key: value for key, value in (("width", width), ("size", size)) if value is not None})
-    return models.load(name, classes=classes, labels=labels or meta.labels, **parameters)
+    asked = {key: value for key, value in (("width", width), ("size", size)) if value is not None}
+    return models.load(name, classes=classes, labels=labels or meta.labels, **{**meta.shape, **asked})
 
 
 def model_from(

@@ -215,7 +215,7 @@ def _choose(
             allowed="a store of takes, as `tsm-edge synth --split people` renders",
         )
     by = takes.balance(scored)
-    say(f"scores of quiet classes: {min(by, key=lambda value: -abs(value)):+g}", err=True)
+    say(f"scores of quiet classes: {max(by, key=abs):+g}", err=True)
     rule, _, kept = takes.choose(scored.moved(by), options["most_wrong"] / 100, options["most_alarms"])
     if not kept:
         say("warning: no decision keeps --most-wrong and --most-alarms; the nearest is taken", err=True)
@@ -279,7 +279,7 @@ def _model(subject: Path, options: dict[str, Any]) -> Model:
             f"'{subject}' does not say what its classes are.",
             hint="give them with --labels, and the network with --model, --width and --size",
         )
-    parameters = {key: value for key, value in (meta.parameters if meta else {}).items() if key != "classes"}
+    parameters = meta.shape if meta else {}
     parameters.update({key: options[key] for key in ("width", "size") if options[key] is not None})
     labels = options["labels"] or (meta.labels if meta else None)
     name = options["name"] or (network_of(meta.model) if meta else DEFAULT_MODEL)
