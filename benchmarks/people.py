@@ -28,7 +28,7 @@ from tsm_edge import models
 from tsm_edge.errors import CheckpointError, RuntimeFailure, UnknownName
 from tsm_edge.models import Model
 from tsm_edge.report import print_table
-from tsm_edge.weights_meta import read_meta
+from tsm_edge.weights.meta import read_meta
 
 HERE = Path(__file__).parent
 MODEL = "gestures"

@@ -32,7 +32,7 @@ from tsm_edge.bench.peers.onnxruntime import OnnxRuntime
 from tsm_edge.bench.runner import frames
 from tsm_edge.bench.stop import StopRule
 from tsm_edge.bench.turns import Entry, Turn, opened
-from tsm_edge.models._layers import Block
+from tsm_edge.models.description import Block
 
 MODELS = ("tsm-mobilenetv2", "tsm-resnet18", "tsm-resnet50")
 #: the standard error of a ratio at which to stop: what a bound of a percent needs to be told from half of one

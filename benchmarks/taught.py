@@ -26,8 +26,8 @@ from typing import Any
 import _common
 
 from tsm_edge import models
-from tsm_edge.children import end_with_parent
 from tsm_edge.decision import is_quiet
+from tsm_edge.processes.children import end_with_parent
 from tsm_edge.report import print_table
 from tsm_edge.synth._files import write_video
 from tsm_edge.synth.people.session import RATE_FPS, Session

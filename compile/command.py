@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
-from tsm_edge import atomic, bundle, models, report, target, temporaries
+from tsm_edge import bundle, models, report, target
 from tsm_edge.commands.model_options import model_from, model_options
 from tsm_edge.errors import UsageError
+from tsm_edge.files import atomic, temporaries
 from tsm_edge.models import read_labels
 from tsm_edge.terminal import say
 

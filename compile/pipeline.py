@@ -11,10 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tsm_edge import __version__, abi, atomic, bundle
+from tsm_edge import __version__, bundle
+from tsm_edge.bundle.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
 from tsm_edge.decision import DecisionRule
 from tsm_edge.errors import CompileError, EdgeError, UnsupportedTarget, UsageError
-from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
+from tsm_edge.files import atomic
+from tsm_edge.runtime import abi
 from tsm_edge.signature import Preprocess
 from tsm_edge.target import EdgeTarget
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tsm_edge import report
-from tsm_edge.manifest import Manifest
+from tsm_edge.bundle.manifest import Manifest
 from tsm_edge.terminal import say
 
 from .lowering.lower import GENERIC

@@ -17,8 +17,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tsm_edge import bundle, children, temporaries
+from tsm_edge import bundle
 from tsm_edge.errors import BundleError, EdgeError, ExtraMissing, OutputError, install_hint
+from tsm_edge.files import temporaries
+from tsm_edge.processes import children
 from tsm_edge.terminal import say
 
 from .cache_key import cache_key

@@ -1,7 +1,7 @@
 """Recording to an MP4 file that is whole or not there.
 
-An old recording is replaced only by a playable one (:mod:`tsm_edge.mp4`), whoever stops the demo early keeps what was
-recorded, and a disk that fills up ends the recording while there is room for the end of the file.
+An old recording is replaced only by a playable one (:mod:`tsm_edge.files.mp4`), whoever stops the demo early keeps what
+was recorded, and a disk that fills up ends the recording while there is room for the end of the file.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tsm_edge import atomic, mp4
 from tsm_edge.errors import OutputError
+from tsm_edge.files import atomic, mp4
 
 from .timeline import Timeline
 

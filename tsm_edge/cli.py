@@ -16,9 +16,10 @@ from typing import IO, Any, NamedTuple
 
 import click
 
-from . import __version__, interrupts, report
+from . import __version__, report
 from .errors import EdgeError, ExtraMissing, OutputError, UnknownName, UsageError, install_hint
 from .files import limit_pictures
+from .processes import interrupts
 from .terminal import printable_lines, say, say_lines
 
 

@@ -24,7 +24,7 @@ from .decision import SCORES, DecisionRule
 from .errors import FrameError, UsageError
 
 if TYPE_CHECKING:
-    from .manifest import Manifest
+    from .bundle.manifest import Manifest
 
 Floats = NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tsm_edge.manifest import DeviceInfo
+from tsm_edge.bundle.manifest import DeviceInfo
 from tsm_edge.target import EdgeTarget
 
 from ..kernels.gpu.tiling import Machine

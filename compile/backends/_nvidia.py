@@ -14,8 +14,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NoReturn
 
-from tsm_edge import children, temporaries
 from tsm_edge.errors import CompileError, ExtraMissing, install_hint
+from tsm_edge.files import temporaries
+from tsm_edge.processes import children
 
 from ..ir.plan import Resources
 

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tsm_edge import checkpoints, external_data, models
+from tsm_edge import models
+from tsm_edge.bundle.manifest import ModelInfo, WeightsInfo
 from tsm_edge.decision import DecisionRule
 from tsm_edge.errors import EdgeError, ImportFailed, ModelError, UsageError
-from tsm_edge.manifest import ModelInfo, WeightsInfo
-from tsm_edge.onnx_meta import OnnxMeta
+from tsm_edge.onnx import external_data
+from tsm_edge.onnx.meta import OnnxMeta
 from tsm_edge.signature import Signature, StatePair, TensorSpec
-from tsm_edge.weights_meta import read_meta
+from tsm_edge.weights import checkpoints
+from tsm_edge.weights.meta import read_meta
 
 from ..ir.graph import Graph
 from ..pipeline import Network

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tsm_edge.bundle.manifest import DeviceInfo
 from tsm_edge.decision import DecisionRule
-from tsm_edge.manifest import DeviceInfo
 from tsm_edge.signature import Preprocess, Signature
 from tsm_edge.target import EdgeTarget
 

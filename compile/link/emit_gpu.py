@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from tsm_edge.manifest import DeviceInfo
+from tsm_edge.bundle.manifest import DeviceInfo
 
 from ..ir.plan import ARENA, STATE_IN, STATE_OUT, WEIGHTS, PlanOp
 from ..lowering.planner import Planned

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from tsm_edge import __version__, atomic, children, temporaries
+from tsm_edge import __version__
 from tsm_edge.errors import CompileError, ExtraMissing, OutputError, ToolMissing, install_hint
+from tsm_edge.files import atomic, temporaries
+from tsm_edge.processes import children
 from tsm_edge.target import EdgeTarget
 
 from .code import Code

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from tsm_edge import atomic, strict_json, temporaries
 from tsm_edge.errors import UnsupportedTarget, UsageError
+from tsm_edge.files import atomic, strict_json, temporaries
 from tsm_edge.target import EdgeTarget
 
 from ..ir.graph import Graph

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tsm_edge import checkpoints, origin
-from tsm_edge.manifest import Manifest
+from tsm_edge.bundle.manifest import Manifest
 from tsm_edge.signature import TensorSpec
+from tsm_edge.weights import checkpoints, origin
 
 Step = Callable[[np.ndarray, "list[np.ndarray]"], "tuple[np.ndarray, list[np.ndarray]]"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsm_edge import frames as pixels
-from tsm_edge import native
-from tsm_edge.manifest import Manifest
+from tsm_edge.bundle.manifest import Manifest
+from tsm_edge.runtime import native
 from tsm_edge.signature import Preprocess
 
 from .reference import Step, moving_frames, moving_pictures

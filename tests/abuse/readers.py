@@ -25,7 +25,7 @@ _CHANGES, _LONGEST_S = 5, 120.0  # that a reader must have seen, so that the wri
 
 def write_for_ever(folder: Path, *, two_renames: bool) -> None:
     """Replace the bundle in `folder` by one with another number of threads, 1 to 64, again and again."""
-    from tsm_edge import atomic
+    from tsm_edge.files import atomic
 
     if two_renames:
         atomic.exchange = lambda one, other: False

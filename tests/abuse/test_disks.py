@@ -34,7 +34,7 @@ def test_the_walker_finds_a_writer_that_is_not_atomic(tmp_path):
     broken.write_text(
         f"import sys; sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent / 'helpers')!r}]\n"
         "import contextlib, os, disk_lab, full_disk\n"
-        "from tsm_edge import atomic\n"
+        "from tsm_edge.files import atomic\n"
         "from pathlib import Path\n"
         "@contextlib.contextmanager\n"
         "def folder(path):\n"

@@ -12,10 +12,11 @@ import zipfile
 
 import pytest
 
-from tsm_edge import checkpoints, models
+from tsm_edge import models
 from tsm_edge.errors import EdgeError
-from tsm_edge.models._net import make_net
+from tsm_edge.models import make_net
 from tsm_edge.train import data
+from tsm_edge.weights import checkpoints
 
 COUNT = int(os.environ.get("TSM_ABUSE_FILES", "80"))
 MODEL = models.load("tsm-mobilenetv2", width=0.25, size=32, classes=4)

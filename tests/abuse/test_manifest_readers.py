@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from manifest_lab import manifests
 
-from tsm_edge import _manifest_file, strict_json
+from tsm_edge.bundle import _manifest_file
 from tsm_edge.errors import BundleError
+from tsm_edge.files import strict_json
 
 HERE = Path(__file__).resolve().parent
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")

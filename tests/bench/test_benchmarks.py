@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
-from tsm_edge import cc, models, target
+from tsm_edge import models, target
 from tsm_edge.errors import UsageError, VerificationError
+from tsm_edge.processes import cc
 from tsm_edge.smoothing import Smoother
 
 NAMES = [

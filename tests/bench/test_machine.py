@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from tsm_edge import cc
 from tsm_edge.bench import _fma, ceiling, machine, roofline
 from tsm_edge.bench.ceiling import Ceiling
 from tsm_edge.bench.per_op import OpTime
 from tsm_edge.errors import OutputError
-from tsm_edge.host import Cache, Host
+from tsm_edge.processes import cc
+from tsm_edge.target.host import Cache, Host
 
 X86 = "model name\t: Some CPU @ 2.00GHz\nflags\t\t: fpu sse4_2 avx avx2 fma f16c hypervisor\ncpu MHz\t\t: 1999.6\n"
 ARM = "Features\t: fp asimd fphp asimdhp\nModel\t\t: A Small Board Rev 1.2\n"

@@ -9,7 +9,7 @@ import pytest
 
 from tsm_edge import models
 from tsm_edge.bench.peers._ncnn_file import MAGIC, ncnn_files
-from tsm_edge.models._walk import convs, head
+from tsm_edge.models.description import convs, head
 
 
 def weights_of(model):

@@ -11,10 +11,12 @@ import onnx_lab
 import pytest
 from onnx import helper, numpy_helper
 
-from tsm_edge import bundle, checkpoints, external_data, origin, target
+from tsm_edge import bundle, target
 from tsm_edge.compile import pipeline
 from tsm_edge.compile.frontend import networks
 from tsm_edge.errors import ImportFailed, UsageError
+from tsm_edge.onnx import external_data
+from tsm_edge.weights import checkpoints, origin
 
 
 def write(folder: Path, value: float, location: str = "net.data") -> Path:

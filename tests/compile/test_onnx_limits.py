@@ -13,11 +13,11 @@ import plan_lab
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
+from tsm_edge.bundle.manifest import WeightsInfo
 from tsm_edge.compile.frontend import networks
 from tsm_edge.compile.ir.plan import Plan
 from tsm_edge.errors import ImportFailed
-from tsm_edge.manifest import WeightsInfo
-from tsm_edge.onnx_meta import OnnxMeta
+from tsm_edge.onnx.meta import OnnxMeta
 from tsm_edge.signature import Preprocess
 
 node = helper.make_node

@@ -17,11 +17,13 @@ import torch
 from click.testing import CliRunner, Result
 from onnx import helper
 
-from tsm_edge import bundle, checkpoints, models, native, target
+from tsm_edge import bundle, models, target
+from tsm_edge.bundle.manifest import Manifest, TargetInfo
 from tsm_edge.cli import cli
 from tsm_edge.compile import pipeline
 from tsm_edge.compile.frontend import networks
-from tsm_edge.manifest import Manifest, TargetInfo
+from tsm_edge.runtime import native
+from tsm_edge.weights import checkpoints
 
 FRAMES = ["--frames", "3"]
 

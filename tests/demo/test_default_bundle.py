@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from tsm_edge import bundle, target
+from tsm_edge.bundle.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo, WeightsInfo
 from tsm_edge.demo import cache_key as keys
 from tsm_edge.demo import default_bundle as cache
 from tsm_edge.errors import EdgeError, ExtraMissing, OutputError
-from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo, WeightsInfo
 from tsm_edge.signature import Preprocess, Signature, TensorSpec
 
 FILES = {"libtsm.so": b"no code", "tsm-edge-run": b"#!", "tsm_edge.h": b"/* C */\n", "plan.txt": b"1 conv\n"}

@@ -18,8 +18,8 @@ import pytest
 from time_lab import CSampler, CSmoother
 
 import tsm_edge
-from tsm_edge import abi
 from tsm_edge.demo import SAMPLE_CLIP
+from tsm_edge.runtime import abi
 
 RATES = (12, 15, 24, 25, 30, 60)
 CLIP_FPS = 24.0

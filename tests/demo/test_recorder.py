@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from tsm_edge import atomic
 from tsm_edge.demo.recorder import Recorder
 from tsm_edge.errors import OutputError
+from tsm_edge.files import atomic
 
 
 def frames_of(path):

@@ -213,7 +213,7 @@ class Stage:
 
     def fault(self, *, litter: bool = False) -> str:
         """What is wrong with what is there, "" for nothing; `litter`: a killed writer's temporaries are allowed."""
-        from tsm_edge import temporaries
+        from tsm_edge.files import temporaries
 
         try:
             now = self.state()
@@ -282,7 +282,7 @@ def _trained(path: Path) -> str:
     import cv2
 
     from tsm_edge.train import checkpoint
-    from tsm_edge.weights_meta import read_meta
+    from tsm_edge.weights.meta import read_meta
 
     if path.name == checkpoint.LAST:
         return str(checkpoint.load(path)["epoch"])
@@ -455,7 +455,7 @@ def _given_weights(folder: Path) -> None:
     from tsm_edge import models
     from tsm_edge.train import checkpoint
     from tsm_edge.train.store import open_store
-    from tsm_edge.weights_meta import WeightsMeta
+    from tsm_edge.weights.meta import WeightsMeta
 
     labels = open_store(folder / "clips").labels
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=labels)

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from tsm_edge import target
+from tsm_edge.bundle.manifest import ModelInfo, WeightsInfo
 from tsm_edge.compile import pipeline
 from tsm_edge.compile.frontend import importer
 from tsm_edge.compile.ir.graph import Graph
-from tsm_edge.manifest import ModelInfo, WeightsInfo
 from tsm_edge.signature import Signature, StatePair, TensorSpec
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tsm_edge import native
+from tsm_edge.bundle.manifest import Manifest
 from tsm_edge.compile.verification import verify
 from tsm_edge.compile.verification.reference import Step
-from tsm_edge.manifest import Manifest
+from tsm_edge.runtime import native
 
 
 def check(folder: Path, manifest: Manifest, step: Step) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tsm_edge import abi
 from tsm_edge.decision import SCORES
 from tsm_edge.errors import FrameError
+from tsm_edge.runtime import abi
 from tsm_edge.smoothing import Decision
 
 

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from tsm_edge import checkpoints, models
+from tsm_edge import models
 from tsm_edge.errors import CheckpointError, ExtraMissing
+from tsm_edge.weights import checkpoints
 
 torch = pytest.importorskip("torch")
 

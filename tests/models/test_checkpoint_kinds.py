@@ -13,11 +13,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from tsm_edge import checkpoints, models
-from tsm_edge.checkpoints import _stand_ins
+from tsm_edge import models
 from tsm_edge.errors import CheckpointError
-from tsm_edge.models._net import make_net
-from tsm_edge.weights_meta import WeightsMeta, read_meta
+from tsm_edge.models import make_net
+from tsm_edge.weights import _stand_ins, checkpoints
+from tsm_edge.weights.meta import WeightsMeta, read_meta
 
 torch = pytest.importorskip("torch")
 

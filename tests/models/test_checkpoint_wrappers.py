@@ -10,10 +10,11 @@ import types
 import numpy as np
 import pytest
 
-from tsm_edge import checkpoints, models
+from tsm_edge import models
+from tsm_edge.bundle.manifest import WeightsInfo
 from tsm_edge.errors import CheckpointError
-from tsm_edge.manifest import WeightsInfo
-from tsm_edge.models._net import make_net
+from tsm_edge.models import make_net
+from tsm_edge.weights import checkpoints
 
 torch = pytest.importorskip("torch")
 

@@ -11,8 +11,9 @@ import re
 
 import pytest
 
-from tsm_edge import checkpoints, models
-from tsm_edge.models._net import make_net
+from tsm_edge import models
+from tsm_edge.models import make_net
+from tsm_edge.weights import checkpoints
 
 torch = pytest.importorskip("torch")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tsm_edge.errors import ModelError
-from tsm_edge.models._layers import Block, Conv, Head
-from tsm_edge.models._walk import head
+from tsm_edge.models.description import Block, Conv, Head, head
 
 
 def conv(inputs: int, outputs: int, **more) -> Conv:

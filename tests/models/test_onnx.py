@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tsm_edge import models
+from tsm_edge.bundle.manifest import WeightsInfo
 from tsm_edge.errors import ImportFailed, OutputError
-from tsm_edge.manifest import WeightsInfo
-from tsm_edge.onnx_file import onnx_model, write
-from tsm_edge.onnx_meta import OnnxMeta
+from tsm_edge.onnx.file import onnx_model, write
+from tsm_edge.onnx.meta import OnnxMeta
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")

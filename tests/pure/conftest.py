@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tsm_edge import bundle, target
-from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo, WeightsInfo
+from tsm_edge.bundle.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo, WeightsInfo
 from tsm_edge.signature import Preprocess, Signature, StatePair, TensorSpec
 
 FILES = {

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tsm_edge import atomic, temporaries
 from tsm_edge.errors import OutputError
+from tsm_edge.files import atomic, temporaries
 
 is_root = os.geteuid() == 0
 
@@ -24,7 +24,7 @@ def names(folder: Path) -> list[str]:
 
 def killed(code: str, folder: Path) -> None:
     """Run Python code that kills itself with SIGKILL."""
-    text = f"import os, signal; from tsm_edge import atomic, temporaries\n{code}"
+    text = f"import os, signal; from tsm_edge.files import atomic, temporaries\n{code}"
     done = subprocess.run([sys.executable, "-c", text], cwd=folder, check=False)
     assert done.returncode == -signal.SIGKILL
 
@@ -119,7 +119,10 @@ def test_a_killed_run_leaves_nothing_in_the_folder_for_temporary_files(tmp_path,
 
 
 def test_what_a_running_process_writes_is_never_swept(tmp_path):
-    code = "from tsm_edge import atomic\nwith atomic.file('a') as out:\n    print(flush=True); input(); out.write(b'x')"
+    code = (
+        "from tsm_edge.files import atomic\n"
+        "with atomic.file('a') as out:\n    print(flush=True); input(); out.write(b'x')"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:

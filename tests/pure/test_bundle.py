@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from tsm_edge import atomic, bundle
+from tsm_edge import bundle
+from tsm_edge.bundle.manifest import Manifest
 from tsm_edge.errors import BundleError, OutputError
-from tsm_edge.host import Host
-from tsm_edge.manifest import Manifest
+from tsm_edge.files import atomic
+from tsm_edge.target.host import Host
 
 
 def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -191,7 +192,7 @@ def dead_between_renames(toy, manifest, files, tmp_path):
     """What a writer leaves that was killed between its two renames: the older bundle under a hidden name."""
     code = """if True:
         import os, signal, sys
-        from tsm_edge import atomic
+        from tsm_edge.files import atomic
         from pathlib import Path
         real = os.rename
         def rename(source, destination):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tsm_edge import children
+from tsm_edge.processes import children
 
 #: a driver that starts another program and waits for it
 DRIVER = ["sh", "-c", "sh -c 'echo $$ > pid; exec sleep 30' & wait"]
@@ -59,7 +59,7 @@ def test_a_program_of_another_thread_is_ended_with_all_that_it_started(tmp_path)
 
 def test_sigterm_ends_what_was_started(tmp_path):
     code = (
-        "from tsm_edge import children, interrupts\ninterrupts.listen()\n"
+        "from tsm_edge.processes import children, interrupts\ninterrupts.listen()\n"
         f"try: children.run({DRIVER!r})\nexcept KeyboardInterrupt: print('cleaned up')"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
@@ -71,7 +71,7 @@ def test_sigterm_ends_what_was_started(tmp_path):
 
 def test_a_worker_ends_with_its_parent(tmp_path):
     worker = (
-        "import os, sys, time\nfrom tsm_edge import children\nchildren.end_with_parent(int(sys.argv[1]))\n"
+        "import os, sys, time\nfrom tsm_edge.processes import children\nchildren.end_with_parent(int(sys.argv[1]))\n"
         "print(os.getpid(), flush=True)\ntime.sleep(30)"
     )
     parent = (

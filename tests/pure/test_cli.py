@@ -17,8 +17,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tsm_edge import __version__, bundle, cli, interrupts, models, report, target
+from tsm_edge import __version__, bundle, cli, models, report, target
 from tsm_edge.errors import AccuracyError, FrameError
+from tsm_edge.processes import interrupts
 
 HEAVY = ("torch", "tvm", "cv2", "numpy", "onnx", "ziglang")
 PROGRAM = [sys.executable, "-c", "from tsm_edge.cli import main; main()"]
@@ -44,7 +45,8 @@ def verb(monkeypatch):
 SLEEPS = """
 import click, sys, time
 from pathlib import Path
-from tsm_edge import atomic, cli, temporaries
+from tsm_edge import cli
+from tsm_edge.files import atomic, temporaries
 
 def body():
     with temporaries.scratch(), atomic.file("result") as out:
@@ -299,7 +301,7 @@ def test_one_target():
 
 
 def test_a_machine_that_cannot_be_a_target_does_not_hide_the_others(monkeypatch):
-    from tsm_edge import host
+    from tsm_edge.target import host
 
     here = dataclasses.replace(host.read_host(), machine="riscv64")
     monkeypatch.setattr(host, "read_host", lambda: here)

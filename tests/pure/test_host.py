@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tsm_edge import host, target
+from tsm_edge import target
 from tsm_edge.errors import UnsupportedHost
-from tsm_edge.host import Cache, Host
+from tsm_edge.target import host
+from tsm_edge.target.host import Cache, Host
 
 V3_FLAGS = "fpu sse sse2 ssse3 fma cx16 sse4_1 sse4_2 movbe popcnt aes xsave avx f16c bmi1 avx2 bmi2"
 XEON = f"""processor\t: 0

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tsm_edge import files, models, strict_json, target
+from tsm_edge import files, models, target
+from tsm_edge.bundle.manifest import WeightsInfo
 from tsm_edge.errors import CheckpointError, DataError, EdgeError, ImportFailed, ModelError, UnsupportedTarget
-from tsm_edge.manifest import WeightsInfo
-from tsm_edge.onnx_meta import OnnxMeta
+from tsm_edge.files import strict_json
+from tsm_edge.onnx.meta import OnnxMeta
 from tsm_edge.train.store import INDEX, open_store
-from tsm_edge.weights_meta import KEY, WeightsMeta, read_meta
+from tsm_edge.weights.meta import KEY, WeightsMeta, read_meta
 
 DEEP = "[" * 100_000 + "]" * 100_000
 BAD_JSON = {
@@ -44,7 +45,7 @@ def test_one_reader_of_json(repository):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.loads", "json.load"):
                     found.add(str(path.relative_to(repository)))
-    assert found == {"tsm_edge/strict_json.py", "compile/tune/autotune.py"}
+    assert found == {"tsm_edge/files/strict_json.py", "compile/tune/autotune.py"}
 
 
 @pytest.mark.parametrize("text", BAD_JSON.values(), ids=BAD_JSON)

@@ -16,8 +16,8 @@ import pytest
 
 import tsm_edge
 from tsm_edge import bundle, frames, target
+from tsm_edge.bundle.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo, WeightsInfo
 from tsm_edge.errors import BundleError, FrameError, RuntimeFailure, UnknownName, UnsupportedHost, UsageError
-from tsm_edge.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo, WeightsInfo
 from tsm_edge.signature import Preprocess, Signature, StatePair, TensorSpec
 
 CROP, RESIZE, CLASSES = 20, 24, 3

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from time_lab import CSampler, CSmoother, number, uneven, walk
 
-from tsm_edge import abi
 from tsm_edge.decision import SCORES, DecisionRule
 from tsm_edge.errors import FrameError
+from tsm_edge.runtime import abi
 from tsm_edge.sampling import Sampler
 from tsm_edge.smoothing import Smoother, probabilities_of
 

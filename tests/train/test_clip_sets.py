@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from tsm_edge import cli, models
 from tsm_edge.train import clip_sets, command, data
 from tsm_edge.train.store import Entry, Store
-from tsm_edge.weights_meta import read_meta
+from tsm_edge.weights.meta import read_meta
 
 TINY = ["--size", 32, "--frames", 4, "--batch", 8, "--threads", 1, "--epochs", 1]
 

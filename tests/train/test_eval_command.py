@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tsm_edge import checkpoints, cli, models
+from tsm_edge import cli, models
 from tsm_edge.models import _net
 from tsm_edge.train import checkpoint
-from tsm_edge.weights_meta import WeightsMeta
+from tsm_edge.weights import checkpoints
+from tsm_edge.weights.meta import WeightsMeta
 
 LABELS = ("No gesture", "Swiping Left", "Swiping Right")
 

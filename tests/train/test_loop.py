@@ -17,7 +17,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from tsm_edge import checkpoints, cli, models
+from tsm_edge import cli, models
 from tsm_edge.errors import CheckpointError, DataError
 from tsm_edge.train import checkpoint, command, loop
 from tsm_edge.train.batches import Group, spread
@@ -25,7 +25,8 @@ from tsm_edge.train.loss import loss_of
 from tsm_edge.train.network import Variant
 from tsm_edge.train.settings import Settings
 from tsm_edge.train.store import open_store
-from tsm_edge.weights_meta import read_meta
+from tsm_edge.weights import checkpoints
+from tsm_edge.weights.meta import read_meta
 
 LABELS = ("No gesture", "Swiping Left", "Swiping Right")
 TINY = ["--width", "0.25", "--size", "32", "--frames", "4", "--batch", "8", "--threads", "1"]

@@ -15,7 +15,7 @@ from tsm_edge.smoothing import Smoother
 from tsm_edge.train import augment, checkpoint, frame_targets, labels, loss, sources, store, strong
 from tsm_edge.train import takes as judge
 from tsm_edge.train.settings import Settings
-from tsm_edge.weights_meta import WeightsMeta, read_meta
+from tsm_edge.weights.meta import WeightsMeta, read_meta
 
 NAMES = ("No gesture", "Swiping Left", "Swiping Right")
 

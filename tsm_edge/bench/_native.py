@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .. import cc, children
-from ..temporaries import scratch
+from ..files.temporaries import scratch
+from ..processes import cc, children
 
 FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-pthread", "-xc", "-")
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import children
 from ..errors import RuntimeFailure
+from ..processes import children
 from . import _fma
 
 SIDE = 1024

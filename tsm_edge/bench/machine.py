@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..host import Host, arch_of, features_of, read_host
 from ..target import CPU_FEATURES
+from ..target.host import Host, arch_of, features_of, read_host
 
 _CPUFREQ = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 #: load of other programs, in busy cores, from which on times are worth little

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import checkpoints, origin
+from ..bundle.manifest import Manifest
 from ..errors import UsageError
-from ..manifest import Manifest
 from ..models import Model
-from ..onnx_file import onnx_model
-from ..onnx_meta import OnnxMeta
+from ..onnx.file import onnx_model
+from ..onnx.meta import OnnxMeta
 from ..signature import Signature
+from ..weights import checkpoints, origin
 
 #: twice what a bundle itself may be off: two float16 networks that sum in another order are each off by up to 0.01
 TOLERANCES = {"float32": 1e-4, "float16": 4e-2}

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import atomic
+from ..files import atomic
 from .ceiling import Ceiling
 from .per_op import NOT_COMPUTED, OpTime
 

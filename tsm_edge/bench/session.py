@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..manifest import Manifest
+from ..bundle.manifest import Manifest
 from . import ceiling, machine, peers, per_op
 from .ceiling import Ceiling
 from .edge import EdgeRunner, Witness

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import atomic, report
+from .. import report
 from ..errors import UsageError
+from ..files import atomic
 from ..terminal import say
 
 if TYPE_CHECKING:

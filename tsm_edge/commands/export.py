@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import atomic
+from ..files import atomic
 from ..report import kib, print_facts, print_json, print_next
 from ..terminal import say
 from .model_options import model_from, model_options
 
 if TYPE_CHECKING:
-    from ..manifest import WeightsInfo
+    from ..bundle.manifest import WeightsInfo
     from ..models import Model
 
 
@@ -37,14 +37,14 @@ def export(
     The file takes one frame and the caches of the frame before, and returns the scores and the caches for the next
     frame. The caches of a stream start at zero.
     """
-    from ..onnx_file import OPSET, onnx_model, write
-    from ..onnx_meta import OnnxMeta
+    from ..onnx.file import OPSET, onnx_model, write
+    from ..onnx.meta import OnnxMeta
 
     network = model_from(model, weights=weights, averaged=averaged, **parameters)
     path = output or Path(f"{network.name}.onnx")
     atomic.check_file(path)
 
-    from ..checkpoints import prepare, sha256  # torch loads here, after the cheap checks
+    from ..weights.checkpoints import prepare, sha256  # torch loads here, after the cheap checks
 
     net, source = prepare(network, weights, seed, averaged)
     say(f"weights: {source.note}", err=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from .. import bundle as bundle_
+from ..bundle.manifest import Manifest
 from ..errors import BundleError
 from ..files import MIB, read_bytes
-from ..manifest import Manifest
 from ..report import kib, print_facts, print_json, print_next, print_table, run_on_board
 from ..terminal import say
 

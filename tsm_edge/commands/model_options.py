@@ -12,7 +12,7 @@ import click
 from .. import models
 from ..errors import ModelError, UsageError
 from ..terminal import say
-from ..weights_meta import WeightsMeta, read_meta
+from ..weights.meta import WeightsMeta, read_meta
 
 _FILE = click.Path(path_type=Path)
 
@@ -65,9 +65,7 @@ def check_averaged(averaged: bool | None, weights: Path | None) -> None:
 
 def network_of(name: str) -> str:
     """The network behind a name: a model that comes trained is one of the networks."""
-    from ..models import _shipped
-
-    return _shipped.meta_of(name).model if name in models.shipped() else name
+    return models.shipped_meta(name).model if name in models.shipped() else name
 
 
 def _as_written(
@@ -119,7 +117,7 @@ def model_from(
         model = models.load(name, width=width, size=size, classes=classes, labels=texts)
         if weights is None or classes is not None or texts is not None:
             return model
-        from ..checkpoints import class_count
+        from ..weights.checkpoints import class_count
 
         count = class_count(weights, model, averaged)
         say(f"{count} classes, from the head of {weights}", err=True)

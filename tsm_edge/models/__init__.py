@@ -1,4 +1,5 @@
-"""The models: networks with a per-frame step. One file here without a leading underscore is one model.
+"""The models: networks with a per-frame step. One file here without a leading underscore is one model;
+:mod:`tsm_edge.models.description` holds the records that describe one.
 
 ``model = load("tsm-mobilenetv2", classes=5)`` needs no torch; ``net = model.build(seed=0)`` does. Then
 ``logits, states = net.step(frame, model.zero_states())`` recognises the first frame of a stream.
@@ -12,10 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UnknownName
+from ..weights.meta import WeightsMeta
 from . import _shipped
 from ._labels import JESTER, checked_labels, is_label, read_labels
 from ._model import Model, Recipe, Width, make_model
-from ._net import step_module
+from ._net import make_net, run_layers, step_module
 
 __all__ = [
     "JESTER",
@@ -25,17 +27,20 @@ __all__ = [
     "checked_labels",
     "is_label",
     "load",
+    "make_net",
     "names",
     "read_labels",
+    "run_layers",
     "shipped",
     "shipped_file",
+    "shipped_meta",
     "step_module",
 ]
 
 
 def names() -> list[str]:
     """Return the names of all networks, sorted; the file `tsm_x.py` is the model `tsm-x`."""
-    files = (info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
+    files = (info.name for info in pkgutil.iter_modules(__path__) if not (info.ispkg or info.name.startswith("_")))
     return sorted(file.replace("_", "-") for file in files)
 
 
@@ -47,6 +52,11 @@ def shipped() -> list[str]:
 def shipped_file(name: str) -> Path:
     """Return the file of weights of a model that comes trained."""
     return _shipped.path_of(name)
+
+
+def shipped_meta(name: str) -> WeightsMeta:
+    """Return what the weights of a model that comes trained say about themselves."""
+    return _shipped.meta_of(name)
 
 
 def load(
@@ -65,7 +75,7 @@ def load(
     labels: one name a class; when left out, the Jester names for 27 classes, else "class 0" and on.
 
     A model that comes trained (:func:`shipped`) has its own width, size and labels;
-    :func:`tsm_edge.checkpoints.prepare` takes its weights as long as none of them is changed.
+    :func:`tsm_edge.weights.checkpoints.prepare` takes its weights as long as none of them is changed.
 
     Raises:
         UnknownName: there is no such model.

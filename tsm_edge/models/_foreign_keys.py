@@ -1,7 +1,7 @@
 """The state_dict keys of other projects in our names. Pure text; the tensors never change.
 
-Prefixes ("module.", "backbone."), the ".net" of a shift and the head are taken off by :mod:`tsm_edge.checkpoints`;
-what is left here is how projects name the same layers. MIT's own names are ours.
+Prefixes ("module.", "backbone."), the ".net" of a shift and the head are taken off by
+:mod:`tsm_edge.weights.checkpoints`; what is left here is how projects name the same layers. MIT's own names are ours.
 """
 
 from __future__ import annotations

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import strict_json
 from ..errors import ModelError
-from ..files import MIB, read_text
+from ..files import MIB, read_text, strict_json
 from ..terminal import printable
 
 CLASSES_IN_A_FILE = 20_000

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelError
 from ..signature import Preprocess, Signature, StatePair, TensorSpec
-from . import _walk
+from . import description
 from ._labels import JESTER, checked_labels, default_labels
-from ._layers import Layer
+from .description import Layer
 
 if TYPE_CHECKING:
     import torch
@@ -72,17 +72,17 @@ class Model:
     @property
     def parameters_count(self) -> int:
         """Learnt numbers: convolutions, batch norms, head."""
-        return _walk.parameters(self.layers)
+        return description.parameters(self.layers)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates a frame: convolutions and head."""
-        return _walk.macs(self.layers, self.size)
+        return description.macs(self.layers, self.size)
 
     @property
     def signature(self) -> Signature:
         """Input "frame", output "logits", states "cache0" and on with outputs "cache0_out" and on; all float32."""
-        shapes = _walk.states(self.layers, self.size)
+        shapes = description.states(self.layers, self.size)
         return Signature(
             inputs=(TensorSpec("frame", (1, 3, self.size, self.size)),),
             states=tuple(

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ._layers import EPSILON, Block, Conv, Head, Layer, Pool
 from ._shift import shift_clip, shift_step
-from ._walk import convs, head
+from .description import EPSILON, Block, Conv, Head, Layer, Pool, convs, head
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +40,7 @@ def make_net(layers: tuple[Layer, ...]) -> Any:
         def forward(self, clip: torch.Tensor) -> torch.Tensor:
             """[N, T, 3, H, W] -> logits [N, T, classes]; frame t sees frames 0..t, never the future."""
             count, frames = clip.shape[:2]
-            logits = _run(self, layers, clip.flatten(0, 1), lambda x, fold: shift_clip(x, frames, fold))
+            logits = run_layers(self, layers, clip.flatten(0, 1), lambda x, fold: shift_clip(x, frames, fold))
             return logits.unflatten(0, (count, frames))
 
         def step(
@@ -55,7 +54,7 @@ def make_net(layers: tuple[Layer, ...]) -> Any:
                 after.append(state)
                 return shifted
 
-            logits = _run(self, layers, frame, shift)
+            logits = run_layers(self, layers, frame, shift)
             return logits, tuple(after)
 
     return Net().eval()
@@ -77,7 +76,7 @@ def step_module(net: Any) -> Any:
     return Step().eval()
 
 
-def _run(net: torch.nn.Module, layers: tuple[Layer, ...], x: torch.Tensor, shift: Shift) -> torch.Tensor:
+def run_layers(net: torch.nn.Module, layers: tuple[Layer, ...], x: torch.Tensor, shift: Shift) -> torch.Tensor:
     import torch
 
     for layer in layers:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ._layers import Block, Conv, Head, Layer, Pool
+from .description import Block, Conv, Head, Layer, Pool
 
 #: planes of layer1 to layer4
 PLANES = (64, 128, 256, 512)

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import UsageError
-from ._layers import Block, Conv, Layer
-from ._walk import convs, head
+from .description import Block, Conv, Layer, convs, head
 
 if TYPE_CHECKING:
     import torch

@@ -5,7 +5,7 @@ are zeros. They are written with split and cat: an assignment into a slice is tr
 
 TRAP: the offline, bi-directional TSM moves channels [0, fold) from the FUTURE and [fold, 2 * fold) from the past.
 Here the past stands in [0, fold). Weights trained bi-directionally therefore load without complaint and predict
-badly; nothing in a checkpoint tells the two apart (:mod:`tsm_edge.checkpoints` warns when it can guess).
+badly; nothing in a checkpoint tells the two apart (:mod:`tsm_edge.weights.checkpoints` warns when it can guess).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Trained weights that come with tsm-edge: each file of ``weights/`` is a model by its own name.
 
-``weights/gestures.safetensors`` is the model `gestures`: its metadata (:mod:`tsm_edge.weights_meta`) names the
+``weights/gestures.safetensors`` is the model `gestures`: its metadata (:mod:`tsm_edge.weights.meta`) names the
 network, its parameters and its labels. Nothing else has to be written down when weights are added.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ModelError
-from ..weights_meta import WeightsMeta, read_meta
+from ..weights.meta import WeightsMeta, read_meta
 
 FOLDER = Path(__file__).parent / "weights"
 

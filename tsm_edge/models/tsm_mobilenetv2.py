@@ -14,8 +14,8 @@ import math
 from collections.abc import Sequence
 
 from ._foreign_keys import mobilenetv2_keys
-from ._layers import Block, Conv, Head, Layer
 from ._model import Recipe, Width
+from .description import Block, Conv, Head, Layer
 
 #: (expansion, channels, blocks, stride of the first block)
 STAGES = (

@@ -7,9 +7,9 @@ mmaction2's training code: 42,856,686 parameters and 7.8 GMAC a frame with 174 c
 from __future__ import annotations
 
 from ._foreign_keys import resnet_keys
-from ._layers import Layer
 from ._model import Recipe
 from ._resnet import bottleneck, resnet
+from .description import Layer
 
 
 def describe(classes: int) -> tuple[Layer, ...]:

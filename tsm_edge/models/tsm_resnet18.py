@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ._foreign_keys import resnet_keys
-from ._layers import Layer
 from ._model import Recipe
 from ._resnet import basic, resnet
+from .description import Layer
 
 
 def describe(classes: int) -> tuple[Layer, ...]:

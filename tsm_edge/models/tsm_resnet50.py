@@ -6,9 +6,9 @@ The backbone of the paper's tables: 24,327,632 parameters and 4.1 GMAC a frame w
 from __future__ import annotations
 
 from ._foreign_keys import resnet_keys
-from ._layers import Layer
 from ._model import Recipe
 from ._resnet import bottleneck, resnet
+from .description import Layer
 
 
 def describe(classes: int) -> tuple[Layer, ...]:

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .. import atomic, mp4
 from ..errors import OutputError
+from ..files import atomic, mp4
 from ..train.store import INDEX, Writer, is_store
 from ._clip import Pixels
 from .draw import Drawn

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from .. import atomic
-from ..children import end_with_parent
 from ..errors import install_hint
+from ..files import atomic
+from ..processes.children import end_with_parent
 from ..report import print_json, print_next, print_table
 from ..terminal import say
 from . import FRAMES, RATE_FPS, photos, shards

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import atomic
+from ..files import atomic
 from ._clip import Pixels
 from ._files import Rendered
 from .draw import Drawn

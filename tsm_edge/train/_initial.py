@@ -6,8 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ..models import Model
-from ..models._layers import Block
-from ..models._walk import head
+from ..models.description import Block, head
 from .network import Variant
 
 if TYPE_CHECKING:

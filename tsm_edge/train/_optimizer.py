@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..models import Model
-from ..models._walk import head
+from ..models.description import head
 
 _WARM_UP = 0.08  # share of the steps in which the rate rises
 _LAST_LR = 0.01  # share of it that is left at the end

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from ..weights_meta import WeightsMeta, read_meta
+from ..weights.meta import WeightsMeta, read_meta
 from . import checkpoint
 from .settings import Settings
 

@@ -1,9 +1,9 @@
 """What training leaves on disk: a checkpoint after every epoch, and the weights that the other verbs read.
 
 ``last.pth`` holds tensors, numbers and texts only (``torch.load(weights_only=True)`` opens it) and is written by
-:mod:`tsm_edge.atomic`, so a kill at any moment leaves a whole one. ``weights.safetensors`` is the best epoch so far;
-its metadata (:mod:`tsm_edge.weights_meta`) names the network and the classes, so `compile` and `eval` need nothing but
-the file.
+:mod:`tsm_edge.files.atomic`, so a kill at any moment leaves a whole one. ``weights.safetensors`` is the best epoch so
+far; its metadata (:mod:`tsm_edge.weights.meta`) names the network and the classes, so `compile` and `eval` need nothing
+but the file.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import atomic
-from ..checkpoints import read
 from ..errors import CheckpointError
-from ..weights_meta import WeightsMeta
+from ..files import atomic
+from ..weights.checkpoints import read
+from ..weights.meta import WeightsMeta
 
 LAST, WEIGHTS, METRICS = "last.pth", "weights.safetensors", "metrics.jsonl"
 #: what makes a folder one that holds a training

@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from .. import atomic, models, report
+from .. import models, report
 from ..commands.model_options import averaged_option, usage_errors
 from ..errors import DeviceError, OutputError, UsageError
+from ..files import atomic
 from ..models import Model, read_labels
 from ..terminal import say, say_over
-from ..weights_meta import read_meta
+from ..weights.meta import read_meta
 from . import checkpoint
 from .clip_sets import concerns, guessing, is_chance, labels_in, parted, several
 from .network import PADDINGS, PLACES
@@ -229,9 +230,9 @@ def training_device(wanted: str, processes: Processes) -> str:
 
 def initial(path: Path, model: Model, averaged: bool | None = None) -> dict[str, Any]:
     """A state_dict for ``model`` from a checkpoint; with other classes, all but the head."""
-    from ..checkpoints import class_count, load_into
-    from ..models._net import make_net
-    from ..models._walk import head
+    from ..models import make_net
+    from ..models.description import head
+    from ..weights.checkpoints import class_count, load_into
 
     count, net = class_count(path, model, averaged), make_net(model.layers)
     meta = read_meta(path)

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import strict_json
 from ..errors import DataError
+from ..files import strict_json
 from . import clips, folders, lists
 from .lists import Sample
 from .store import MAX_INDEX_BYTES, MAX_INDEX_VALUES, Store, Writer, is_store, open_store

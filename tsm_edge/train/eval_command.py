@@ -12,15 +12,15 @@ from typing import Any
 import click
 
 from .. import models, report
+from ..bundle.manifest import Manifest
 from ..commands.model_options import averaged_option, network_of, usage_errors
 from ..decision import DecisionRule
 from ..errors import AccuracyError, CheckpointError, DataError, UsageError
-from ..manifest import Manifest
+from ..files.temporaries import scratch
 from ..models import Model, read_labels
-from ..models._walk import head
-from ..temporaries import scratch
+from ..models.description import head
 from ..terminal import say
-from ..weights_meta import WeightsMeta, read_meta
+from ..weights.meta import WeightsMeta, read_meta
 from . import checkpoint, measure, takes
 from .clip_sets import Subject, opened
 from .data import subset
@@ -156,8 +156,8 @@ def evaluate(
 def _weights(subject: Path, data: Path, look: measure.Look, options: dict[str, Any]) -> Forms:
     import torch
 
-    from ..checkpoints import load_into
-    from ..models._net import make_net
+    from ..models import make_net
+    from ..weights.checkpoints import load_into
 
     if options["threads"]:
         torch.set_num_threads(options["threads"])
@@ -225,8 +225,9 @@ def _choose(
 
 
 def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, Any]) -> Forms:
-    from .. import bundle, native, runtime
-    from ..origin import model_of
+    from .. import bundle, runtime
+    from ..runtime import native
+    from ..weights.origin import model_of
 
     for name in ("name", "width", "size", "labels", "averaged", "decided"):
         if options[name] is not None:

@@ -19,9 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import strict_json
 from ..errors import DataError
-from ..files import read_bytes
+from ..files import read_bytes, strict_json
 from ..video import ENDINGS
 
 SUFFIXES = (".csv", ".json", ".list", ".lst", ".tsv", ".txt")

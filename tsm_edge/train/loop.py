@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import atomic
 from ..errors import DataError
-from ..models import Model
-from ..models._net import make_net
+from ..files import atomic
+from ..models import Model, make_net
 from . import checkpoint, measure
 from ._initial import add_dropout, initialise
 from ._optimizer import blend, learning_rate, parameter_groups

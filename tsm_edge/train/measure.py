@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import frames, native
+from .. import frames
 from ..models import Model
+from ..runtime import native
 from ..signature import Preprocess, Signature
 from . import sampling
 from .network import Variant, clip_logits

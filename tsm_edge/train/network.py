@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from ..models._layers import SHIFT_DIVISOR, Block, Layer
-from ..models._net import _run
+from ..models import run_layers
+from ..models.description import SHIFT_DIVISOR, Block, Layer
 
 if TYPE_CHECKING:
     import torch
@@ -71,9 +71,9 @@ def clip_logits(net: Any, layers: tuple[Layer, ...], clip: torch.Tensor, variant
             if variant.place == "inplace":
                 x = shift(x, frames, variant)
                 layer = replace(layer, shifted=False)
-            x = _run(net, (layer,), x, lambda y, fold: shift(y, frames, variant))
+            x = run_layers(net, (layer,), x, lambda y, fold: shift(y, frames, variant))
         else:
-            x = _run(net, (layer,), x, lambda y, fold: y)
+            x = run_layers(net, (layer,), x, lambda y, fold: y)
     return x.unflatten(0, (count, frames))
 
 

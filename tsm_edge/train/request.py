@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import models
 from ..commands.model_options import network_of, usage_errors
 from ..errors import CheckpointError, UsageError
-from ..weights_meta import WeightsMeta, read_meta
+from ..weights.meta import WeightsMeta, read_meta
 from .labels import permutation, read_pairs, reversal
 from .network import Variant
 from .settings import Settings

@@ -26,11 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import atomic, strict_json
 from ..decision import is_quiet
 from ..errors import DataError
-from ..files import MIB
-from ..temporaries import hold, remove, sibling, sweep
+from ..files import MIB, atomic, strict_json
+from ..files.temporaries import hold, remove, sibling, sweep
 
 Pixels = NDArray[np.uint8]
 #: label, first frame, end

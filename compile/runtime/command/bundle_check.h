@@ -1,4 +1,4 @@
-/* bundle_check.h: the rules of a bundle, in the order and by the names of tsm_edge/bundle.py. */
+/* bundle_check.h: the rules of a bundle, in the order and by the names of tsm_edge/bundle/__init__.py. */
 #ifndef TSM_BUNDLE_CHECK_H
 #define TSM_BUNDLE_CHECK_H
 

@@ -1,4 +1,4 @@
-/* json.h: a small strict reader of JSON (RFC 8259), with the limits of tsm_edge/strict_json.py.
+/* json.h: a small strict reader of JSON (RFC 8259), with the limits of tsm_edge/files/strict_json.py.
  *
  * Refuses what the RFC refuses, and also: bytes that are not UTF-8, half a surrogate pair, a key that occurs twice in
  * an object, a number that is longer than JSON_NUMBER characters or beyond every double, nesting beyond JSON_DEPTH,

@@ -1,4 +1,4 @@
-/* manifest_rules.h: what a manifest.json of format 3 must contain: rules 3 and 4 of tsm_edge/bundle.py. */
+/* manifest_rules.h: what a manifest.json of format 3 must contain: rules 3 and 4 of tsm_edge/bundle/__init__.py. */
 #ifndef TSM_MANIFEST_RULES_H
 #define TSM_MANIFEST_RULES_H
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..._onnx_graph import folded
 from ...models import Model
-from ...models._layers import Block, Conv, Head, Pool
+from ...models.description import Block, Conv, Head, Pool
+from ...onnx.graph import folded
 
 MAGIC = 7767517
 _FLOAT32 = b"\0\0\0\0"

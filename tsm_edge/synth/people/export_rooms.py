@@ -47,7 +47,7 @@ def main(folder: Path, out: Path) -> None:
 def _read(path: Path) -> NDArray[np.float32]:
     import OpenEXR
 
-    from ...temporaries import scratch
+    from ...files.temporaries import scratch
 
     found = re.search(r"base64,([A-Za-z0-9+/=]+)", path.read_text())
     assert found, path

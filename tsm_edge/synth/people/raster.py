@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ... import cc, children
 from ...errors import ExtraMissing, install_hint
-from ...temporaries import scratch
+from ...files.temporaries import scratch
+from ...processes import cc, children
 
 Floats = NDArray[np.float64]
 Single = NDArray[np.float32]

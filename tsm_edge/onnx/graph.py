@@ -1,0 +1,117 @@
+"""The nodes and constants of a model's ONNX graph, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..models import Model
+from ..models.description import EPSILON, Block, Conv, Head, Pool
+
+
+class GraphWriter:
+    """Turns layers into nodes and constants; a value is named after the node that makes it."""
+
+    def __init__(self, weights: Mapping[str, np.ndarray], states: list[str]) -> None:
+        self.weights = weights
+        self.states = states
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def write(self, model: Model) -> None:
+        """Write all layers of a model."""
+        value = "frame"
+        for layer in model.layers:
+            if isinstance(layer, Conv):
+                value = self.conv(layer, value)
+            elif isinstance(layer, Pool):
+                value = self.node(
+                    "MaxPool", "pool", value, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
+                )
+            elif isinstance(layer, Block):
+                value = self.block(layer, value)
+            elif isinstance(layer, Head):
+                self.head(layer, value)
+
+    def node(
+        self, kind: str, name: str, *inputs: str, outputs: tuple[str, ...] = (), **attributes: Any
+    ) -> str:
+        """Add a node and return its (first) output."""
+        from onnx import helper
+
+        outputs = outputs or (name,)
+        self.nodes.append(helper.make_node(kind, list(inputs), list(outputs), name=name, **attributes))
+        return outputs[0]
+
+    def constant(self, name: str, array: np.ndarray) -> str:
+        """Add a constant and return its name."""
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def block(self, block: Block, value: str) -> str:
+        """The shift, the chain, the sum."""
+        inside = self.shift(block, value) if block.shifted else value
+        for conv in block.chain:
+            inside = self.conv(conv, inside)
+        if block.residual:
+            passed = self.conv(block.projection, value) if block.projection else value
+            inside = self.node("Add", f"{block.name}.add", inside, passed)
+        return self.activation(block.activation, block.name, inside)
+
+    def shift(self, block: Block, value: str) -> str:
+        """The first channels come from the state; what they were in this frame is the next state."""
+        state = self.states.pop(0)
+        sizes = np.array([block.fold, block.inputs - block.fold], np.int64)
+        outputs = (f"{state}_out", f"{block.name}.rest")
+        cuts = self.constant(f"{block.name}.sizes", sizes)
+        self.node("Split", f"{block.name}.split", value, cuts, outputs=outputs, axis=1)
+        return self.node("Concat", f"{block.name}.shift", state, outputs[1], axis=1)
+
+    def conv(self, conv: Conv, value: str) -> str:
+        """A convolution with its batch norm folded in, and its activation."""
+        weight, bias = folded(conv, self.weights)
+        inputs = (self.constant(f"{conv.weight}.weight", weight), self.constant(f"{conv.weight}.bias", bias))
+        value = self.node(
+            "Conv",
+            conv.weight,
+            value,
+            *inputs,
+            kernel_shape=[conv.kernel] * 2,
+            strides=[conv.stride] * 2,
+            pads=[conv.kernel // 2] * 4,
+            group=conv.groups,
+        )
+        return self.activation(conv.activation, conv.weight, value)
+
+    def activation(self, kind: str, name: str, value: str) -> str:
+        """Relu, or relu6 as Clip with one pair of limits for all."""
+        if kind == "relu6":
+            if not any(constant.name == "six" for constant in self.constants):
+                self.constant("zero", np.float32(0))
+                self.constant("six", np.float32(6))
+            return self.node("Clip", f"{name}.relu6", value, "zero", "six")
+        return self.node("Relu", f"{name}.relu", value) if kind else value
+
+    def head(self, layer: Head, value: str) -> None:
+        """Mean over space, then the classifier."""
+        axes = self.constant("mean.axes", np.array([2, 3], np.int64))
+        pooled = self.node("ReduceMean", "mean", value, axes, keepdims=0)
+        names = [
+            self.constant(key, self.weights[key]) for key in (f"{layer.name}.weight", f"{layer.name}.bias")
+        ]
+        self.node("Gemm", layer.name, pooled, *names, outputs=("logits",), transB=1)
+
+
+def folded(conv: Conv, weights: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return weight [O, I / groups, k, k] and bias [O], float32, of a convolution with its batch norm."""
+    scale, shift, mean, var = (
+        weights[f"{conv.norm}.{part}"].astype(np.float64)
+        for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    factor = scale / np.sqrt(var + EPSILON)
+    weight = weights[f"{conv.weight}.weight"] * factor[:, None, None, None]
+    return weight.astype(np.float32), (shift - mean * factor).astype(np.float32)

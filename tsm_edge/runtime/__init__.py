@@ -1,0 +1,380 @@
+"""Run a bundle on this machine: a thin edge over its library, with numpy arrays.
+
+::
+
+    with tsm_edge.open("jester-mobilenetv2-local") as model:
+        stream, sampler, smoother = model.stream(), model.sampler(), model.smoother()
+        for frame, t_s in camera:  # uint8 [height, width, 3], BGR as OpenCV gives it, and when it was taken
+            for _ in range(sampler.take(t_s)):  # mostly 0 or 1: the model steps at its own rate
+                decision = smoother.push(stream.step(frame))  # of float32 [classes]
+                if decision.changed and not decision.idle:
+                    print(decision.label, decision.probability)
+
+The weights exist once, in the model; every camera is a stream with its own states. Streams are independent and may run
+in different threads; one stream is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import bundle
+from ..bundle.manifest import Manifest
+from ..errors import BundleError, EdgeError, FrameError, RuntimeFailure, UnknownName, UnsupportedHost
+from ..sampling import Sampler
+from ..signature import Preprocess, Signature
+from ..smoothing import Smoother
+from . import abi
+from ._guard import Guard
+from ._marshal import BYTE, FLOAT, Floats, address, check_array, failure_of
+
+__all__ = ["Model", "Operation", "Stream", "Timing", "open"]
+
+
+class Operation(NamedTuple):
+    """One operation of the plan.
+
+    macs: multiply-accumulates. bytes: what its arguments hold, the least it can move.
+    """
+
+    kernel: str
+    layer: str
+    schedule: str
+    macs: int
+    bytes: int
+
+
+def open(path: str | os.PathLike[str], threads: int | None = None) -> Model:
+    """Check the bundle at ``path`` and open it.
+
+    Args:
+        path: the bundle's folder.
+        threads: threads of a stream, 1 to 64; the manifest's number when None.
+
+    Raises:
+        UsageError: ``threads`` is out of its range.
+        BundleError: the bundle is not whole, or not for this machine; nothing of it has been loaded then, except
+            for ``wrong-cpu``, which the library itself finds out.
+        DeviceError: a GPU bundle, and no device or driver of this machine can run it.
+        UnsupportedHost: a static bundle; it has a program, but no library to load.
+    """
+    return Model(Path(path), threads)
+
+
+class Model(AbstractContextManager["Model"]):
+    """An opened bundle. Closing it frees its streams; leaving it to the garbage collector does the same.
+
+    In a child process by fork, a bundle for the CPU can be used on, with new streams; one for a GPU cannot.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        if threads is not None:
+            abi.check_threads(threads)
+        self.manifest: Manifest = bundle.verify(path)
+        bundle.check_host(self.manifest)
+        if self.manifest.target.link == "static":
+            raise UnsupportedHost(
+                f"'{path}' is a static bundle and cannot be loaded into Python.",
+                found=f"target {self.manifest.target.name}",
+                allowed="a bundle with libtsm.so",
+                hint=f"run its own program: {path}/tsm-edge-run --help",
+            )
+        self.threads = self.manifest.threads if threads is None else threads
+        self._library = abi.load(path.resolve() / self.manifest.library)
+        handle = ctypes.c_void_p()
+        text = ctypes.create_string_buffer(abi.ERROR_SIZE)
+        status = self._library.tsm_open(ctypes.byref(handle), text, len(text))
+        if status == abi.CPU:
+            raise abi.error_from(BundleError, text.value, name="wrong-cpu")
+        if status != abi.OK:
+            raise abi.error_from(failure_of(status), text.value)
+        self._handle = handle
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self._guard = Guard(weakref.finalize(self, self._library.tsm_close, handle))
+        self._check_states()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the scores; empty when the model has none."""
+        return self.manifest.labels
+
+    @property
+    def signature(self) -> Signature:
+        """Inputs, states and outputs of a step."""
+        return self.manifest.signature
+
+    @property
+    def preprocess(self) -> Preprocess | None:
+        """What a step does to a picture first; None for a network that takes no picture."""
+        return self.manifest.preprocess
+
+    @property
+    def rate_fps(self) -> float:
+        """Frames per second that the model was trained at and must be stepped at; 0 for one that takes no picture."""
+        return self.preprocess.rate_fps if self.preprocess is not None else 0.0
+
+    def sampler(self) -> Sampler:
+        """Return a sampler at the model's rate: on which frames to step, and how often.
+
+        Raises:
+            UsageError: the network takes no picture, so that nobody knows its rate.
+        """
+        return Sampler(self.rate_fps)
+
+    def smoother(self) -> Smoother:
+        """Return the decision over time that the model was made for; one for each stream."""
+        return Smoother.of(self.manifest)
+
+    @property
+    def device(self) -> str:
+        """What the model runs on: the CPU's instruction sets, or the accelerator and its driver."""
+        with self._call():
+            text: bytes = self._library.tsm_device(self._handle)
+            return text.decode("utf-8", "replace")
+
+    def stream(self, threads: int | None = None) -> Stream:
+        """Return a new stream with zero states; ``threads`` (1 to 64) defaults to the model's."""
+        with self._call():
+            stream = Stream(self, self.threads if threads is None else threads)
+            self._streams.add(stream)
+        if self._guard.closing:  # meanwhile, by a signal handler
+            stream.close()
+        return stream
+
+    def ops(self) -> list[Operation]:
+        """Return the operations of a step in running order."""
+        model, info, found = abi.ModelInfo(), abi.OpInfo(), []
+        with self._call():
+            self._library.tsm_info(self._handle, ctypes.byref(model))
+            for index in range(model.op_count):
+                self._library.tsm_op(self._handle, index, ctypes.byref(info))
+                names = (info.kernel.decode(), info.layer.decode(), info.schedule.decode())
+                found.append(Operation(*names, int(info.macs), int(info.bytes)))
+        return found
+
+    def close(self) -> None:
+        """Free the streams, each after the step that another thread has under way, and the model.
+
+        A second call does nothing.
+        """
+        self._guard.closing = True  # no further streams
+        self._guard.enter(wait=True)
+        try:
+            streams = list(self._streams)
+        finally:
+            self._guard.leave()
+        for stream in streams:
+            stream.close()
+        self._guard.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """Keep the handle from being freed for the time of a call; RuntimeFailure when the model is closed."""
+        self._guard.enter(wait=True)
+        try:
+            if self._guard.closing:
+                raise RuntimeFailure("The model is closed.", hint="open the bundle again")
+            yield
+        finally:
+            self._guard.leave()
+
+    def _check_states(self) -> None:
+        info = abi.ModelInfo()
+        self._library.tsm_info(self._handle, ctypes.byref(info))
+        found = []
+        for index in range(info.state_count):
+            state = abi.TensorInfo()
+            self._library.tsm_state_info(self._handle, index, ctypes.byref(state))
+            found.append((state.name.decode(), tuple(state.shape[: state.ndim])))
+        stated = [(pair.input.name, pair.input.shape) for pair in self.signature.states]
+        if found != stated:
+            raise RuntimeFailure("The library's states are not the manifest's.", found=found, allowed=stated)
+
+
+class Timing(NamedTuple):
+    """Time of one operation of the last profiled step."""
+
+    kernel: str
+    layer: str
+    schedule: str
+    ns: int
+
+
+class Stream(AbstractContextManager["Stream"]):
+    """The states of one camera. Made by :meth:`Model.stream`.
+
+    A call in one thread refuses every other thread's, except :meth:`close`, which waits for it. A child process that
+    has inherited the stream by a fork can only close it.
+    """
+
+    def __init__(self, model: Model, threads: int) -> None:
+        handle = ctypes.c_void_p()
+        text = ctypes.create_string_buffer(abi.ERROR_SIZE)
+        library = model._library
+        status = library.tsm_stream_new(
+            model._handle, abi.check_threads(threads), ctypes.byref(handle), text, len(text)
+        )
+        if status != abi.OK:
+            raise abi.error_from(failure_of(status), text.value)
+        self.model = model  # keeps the model open as long as the stream lives
+        self._input = model.signature.inputs[0]
+        self._library = library
+        self._handle = handle
+        count = ctypes.c_size_t()
+        scores = library.tsm_scores(handle, ctypes.byref(count))  # one place for all steps of the stream
+        self._scores = np.ctypeslib.as_array(scores, (count.value,))
+        self._guard = Guard(weakref.finalize(self, library.tsm_stream_free, handle))
+
+    def step(self, frame: NDArray[np.uint8], *, format: str = "bgr") -> Floats:
+        """Take one picture and return its scores.
+
+        Args:
+            frame: uint8 [height, width, 3], each side 1 to 16384.
+            format: order of the channels in ``frame``, "bgr" (as OpenCV gives it) or "rgb".
+
+        Returns:
+            float32 [classes], the logits; a copy.
+
+        Raises:
+            FrameError: wrong type, shape or format, or a network that takes no picture. The states keep their values.
+        """
+        if format not in abi.FORMATS:
+            raise FrameError("Unknown channel order.", found=repr(format), allowed=", ".join(abi.FORMATS))
+        check_array("frame", frame, BYTE)
+        sides_fit = frame.ndim == 3 and all(1 <= side <= abi.MAX_IMAGE_SIDE for side in frame.shape[:2])
+        if not sides_fit or frame.shape[2] != 3:
+            raise FrameError(
+                "A frame has the wrong shape.",
+                found=list(frame.shape),
+                allowed=f"[height, width, 3], each side 1 to {abi.MAX_IMAGE_SIDE}",
+            )
+        height, width, _ = frame.shape
+        if frame.strides[1:] != (3, 1) or frame.strides[0] < 3 * width:  # a mirrored or planar view
+            frame = np.ascontiguousarray(frame)
+        stride = frame.strides[0] if height > 1 else 3 * width  # of a single row numpy keeps any
+        image = abi.Image(address(frame), width, height, stride, abi.FORMATS[format])
+        return self._step(self._library.tsm_step_image, ctypes.byref(image))
+
+    def step_tensor(self, tensor: Floats) -> Floats:
+        """Take one preprocessed frame, float32 of the signature's input shape; return as :meth:`step` does."""
+        check_array(self._input.name, tensor, FLOAT, self._input.shape)
+        tensor = np.ascontiguousarray(tensor)
+        return self._step(self._library.tsm_step_tensor, address(tensor), tensor.size)
+
+    def reset(self) -> None:
+        """Set all states to zero, as in a new stream."""
+        self._call(RuntimeFailure, self._library.tsm_reset)
+
+    def states(self) -> dict[str, Floats]:
+        """Return a copy of every state, float32 in its logical NCHW shape, by name."""
+        result = {}
+        for index, pair in enumerate(self.model.signature.states):
+            value = np.empty(pair.input.shape, np.float32)
+            self._call(RuntimeFailure, self._library.tsm_state_get, index, value.ctypes.data, value.size)
+            result[pair.input.name] = value
+        return result
+
+    def set_states(self, values: Mapping[str, Floats]) -> None:
+        """Replace the named states; all names and shapes are checked before the first one is written."""
+        specs = {
+            pair.input.name: (index, pair.input.shape)
+            for index, pair in enumerate(self.model.signature.states)
+        }
+        for name, value in values.items():
+            if name not in specs:
+                raise UnknownName.of("state", name, specs)
+            check_array(name, value, FLOAT, specs[name][1])
+        for name, value in values.items():
+            data = np.ascontiguousarray(value)
+            self._call(
+                RuntimeFailure, self._library.tsm_state_set, specs[name][0], data.ctypes.data, data.size
+            )
+
+    def profile(self, on: bool = True) -> None:
+        """Record the time of each operation from the next step on, or stop doing so."""
+        self._call(RuntimeFailure, self._library.tsm_profile, int(on))
+
+    def timings(self) -> list[Timing]:
+        """Return the time of each operation in the last step that was profiled, in running order."""
+        self._enter()
+        try:
+            count = ctypes.c_size_t()
+            values = self._library.tsm_op_ns(self._handle, ctypes.byref(count))
+            ns = [int(values[index]) for index in range(count.value)]
+        finally:
+            self._guard.leave()
+        return [Timing(op.kernel, op.layer, op.schedule, t) for op, t in zip(self.model.ops(), ns)]
+
+    def close(self) -> None:
+        """Stop the workers and free the memory, after the step that another thread has under way.
+
+        Called within a step of its own thread (by a signal handler), it leaves that to the end of the step. A second
+        call does nothing.
+        """
+        self._guard.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _step(self, function: Any, *arguments: Any) -> Floats:
+        self._enter()
+        try:
+            self._check(FrameError, function(self._handle, *arguments))
+            return self._scores.copy()
+        finally:
+            self._guard.leave()
+
+    def _call(self, refusal: type[EdgeError], function: Any, *arguments: Any) -> None:
+        self._enter()
+        try:
+            self._check(refusal, function(self._handle, *arguments))
+        finally:
+            self._guard.leave()
+
+    def _check(self, refusal: type[EdgeError], status: int) -> None:
+        if status != abi.OK:
+            kind = refusal if status == abi.ARGUMENT else failure_of(status)
+            raise abi.error_from(kind, self._library.tsm_error(self._handle))
+
+    def _enter(self) -> None:
+        """Make the stream this thread's until its guard is left; C would only crash on what is refused here."""
+        guard = self._guard
+        if guard.inherited:
+            raise RuntimeFailure(
+                "The stream belongs to the process that this one was forked from.",
+                found=f"process {os.getpid()}, a child by fork",
+                hint="make a new stream in the child process",
+            )
+        if not guard.enter(wait=False):
+            raise RuntimeFailure(
+                "Two threads use one stream at the same time.",
+                hint="make a stream for each with model.stream()",
+            )
+        if guard.calls == 1 and not guard.closing:
+            return
+        within = guard.calls > 1
+        guard.leave()
+        if within:
+            raise RuntimeFailure(
+                "A call of this stream is under way in this thread.",
+                found="a call by a signal handler or destructor that interrupted it",
+                hint="let the handler set a flag, and look at it between two steps",
+            )
+        raise RuntimeFailure("The stream is closed.", hint="make a new one with model.stream()")

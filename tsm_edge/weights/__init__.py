@@ -1,0 +1,1 @@
+"""Files of trained weights: reading them without trust, their metadata, and the network that they fit."""

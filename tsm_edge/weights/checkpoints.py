@@ -1,0 +1,190 @@
+"""Trained weights from files: ours, MIT's, mmaction2's, torchvision's, and what training scripts make of them.
+
+A file is read without running code from it, the set of tensors that fits is looked for, its keys are renamed to ours,
+everything is checked, and only then is the network changed. What is known about a file but cannot be checked is told
+as a note, and so is what was left out.
+
+``_kind`` says what a file is · ``_file`` and ``_stand_ins`` read it · ``_weights`` finds the network's tensors in it ·
+``_checks`` words the refusals.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import models
+from ..bundle import sha256_of
+from ..bundle.manifest import WeightsInfo
+from ..errors import CheckpointError, UsageError
+from ..models import make_net
+from ..models.description import convs, head
+from ._checks import check_classes, check_shifts, check_tensors, choose, misfit
+from ._file import read
+from ._weights import SHIFT, Weights, find, left_out
+
+OFFLINE = (
+    "trained offline, probably with the bi-directional shift, whose channels of the past stand elsewhere than those "
+    "of the online shift; no checkpoint tells, so measure the accuracy, and train uni-directionally if it is poor"
+)
+OTHER_ORDER = (
+    "mmaction2 numbers the Jester classes in the order of the official file, not alphabetically; "
+    "give the labels in the order of the training"
+)
+#: how the note begins that names the set of weights
+_WHICH = r"\b(averaged|plain) weights in "
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What was loaded. ``file`` is the name without its folder; ``notes`` are warnings in plain words."""
+
+    file: str
+    sha256: str
+    notes: tuple[str, ...]
+
+    @property
+    def weights(self) -> WeightsInfo:
+        """The same for a manifest."""
+        return WeightsInfo("file", "; ".join((self.file, *self.notes)), self.sha256)
+
+
+def prepare(
+    model: models.Model, path: str | Path | None = None, seed: int = 0, averaged: bool | None = None
+) -> tuple[Any, WeightsInfo]:
+    """Build the network with the weights of a file, else its shipped ones, else seeded ones; and say where they are
+    from.
+
+    Shipped weights are taken when the model comes trained and ``seed`` is 0.
+
+    Raises:
+        CheckpointError, ExtraMissing: see :func:`load_into`.
+        UsageError: bad seed, or parameters or labels that the shipped weights are not for.
+    """
+    if path is not None:
+        net = make_net(model.layers)
+        return net, load_into(net, path, model, averaged).weights
+    if model.name in models.shipped() and seed == 0:
+        shipped = default_file(model)
+        if shipped is None:
+            raise _not_as_shipped(model)
+        net, meta = make_net(model.layers), models.shipped_meta(model.name)
+        note = meta.note if meta.labels == model.labels else f"{meta.note}; labels renamed"
+        return net, WeightsInfo("default", note, load_into(net, shipped, model).sha256)
+    return model.build(seed), WeightsInfo("seeded", f"untrained, seed {seed}: the scores mean nothing", "")
+
+
+def default_file(model: models.Model) -> Path | None:
+    """The shipped weights of a model, when it has some and is what they were trained as; labels may be renamed."""
+    if model.name not in models.shipped():
+        return None
+    meta = models.shipped_meta(model.name)
+    same = dict(meta.parameters) == dict(model.parameters)
+    moved = any(name in meta.labels and name != was for name, was in zip(model.labels, meta.labels))
+    return models.shipped_file(model.name) if same and not moved else None
+
+
+def _not_as_shipped(model: models.Model) -> UsageError:
+    meta = models.shipped_meta(model.name)
+    named = [f"{key} {value}" for key, value in model.parameters.items() if meta.parameters.get(key) != value]
+    return UsageError(
+        f"The trained weights of '{model.name}' are for other parameters.",
+        found=", ".join(named) or "its labels in another order",
+        allowed=", ".join(f"{key} {value}" for key, value in meta.parameters.items()) + ", labels in their order",
+        hint=f"train them on: tsm-edge train --init {model.name} --data CLIPS --out RUN; an untrained network is "
+        f"`{meta.model}`, or `{model.name} --seed 1`",
+    )
+
+
+def seed_of(weights: WeightsInfo) -> int:
+    """The seed that :func:`prepare` wrote into its note; 0 for weights from elsewhere."""
+    found = re.search(r"\bseed (\d+)", weights.note) if weights.source == "seeded" else None
+    return int(found[1]) if found else 0
+
+
+def averaged_of(weights: WeightsInfo) -> bool | None:
+    """Which set of its file a bundle was compiled from: True for averaged weights, None where nobody had to choose."""
+    found = re.search(_WHICH, weights.note) if weights.source == "file" else None
+    return found[1] == "averaged" if found else None
+
+
+def load_into(net: Any, path: str | Path, model: models.Model, averaged: bool | None = None) -> LoadReport:
+    """Load a checkpoint into ``net``, which was built for ``model``; on failure the network is left as it was.
+
+    averaged: of a file with plain weights and their average over the steps, take the average; by default the plain
+    ones are taken. Either choice is a note.
+
+    Raises:
+        CheckpointError: the file cannot be read safely, is of another network, has another number of classes,
+            other shapes, values that are no finite numbers, or several sets of weights.
+        ExtraMissing: a .safetensors file without the package that reads it.
+    """
+    content = read(path)
+    found = _found(path, content, model)
+    taken = choose(path, found, averaged)
+    last = head(model.layers)
+    check_shifts(path, model, {key for key, name in zip(taken.tensors, taken.names) if SHIFT.search(name)})
+    check_classes(path, taken.tensors[f"{last.name}.weight"], last.classes)
+    expected = {key: value for key, value in net.state_dict().items() if key in taken.tensors}
+    check_tensors(path, taken.tensors, expected)
+    net.load_state_dict({**net.state_dict(), **taken.tensors})
+    notes = _choice(taken, found)
+    beside = left_out(content, taken, found)
+    if beside:
+        notes.append(f"no weights, left out: {', '.join(beside[:_SHOWN])}{' …' if len(beside) > _SHOWN else ''}")
+    return LoadReport(Path(path).name, sha256(path), (*notes, *_notes(taken.names, last.classes)))
+
+
+def class_count(path: str | Path, model: models.Model, averaged: bool | None = None) -> int:
+    """Return the number of classes of a checkpoint of ``model``, whose own number of classes does not matter.
+
+    Raises:
+        CheckpointError: the file holds no weights of this network.
+    """
+    taken = choose(path, _found(path, read(path), model), averaged)
+    return int(taken.tensors[f"{head(model.layers).name}.weight"].shape[0])
+
+
+def _found(path: str | Path, content: Any, model: models.Model) -> list[Weights]:
+    found = find(content, model)
+    if not found:
+        raise misfit(path, content, model, _expected(model))
+    return found
+
+
+def _choice(taken: Weights, found: Sequence[Weights]) -> list[str]:
+    """The note on which set was taken, where a file has averaged weights."""
+    others = [each.where for each in found if each.averaged != taken.averaged]
+    if not others:
+        return [f"averaged weights in {taken.where}"] if taken.averaged else []
+    kinds = ("averaged", "plain", "--no-ema") if taken.averaged else ("plain", "averaged", "--ema")
+    return [f"{kinds[0]} weights in {taken.where}, not the {kinds[1]} ones in {others[0]} ({kinds[2]})"]
+
+
+def _expected(model: models.Model) -> list[str]:
+    """The keys of a network's state_dict, num_batches_tracked apart."""
+    keys = []
+    for conv, _ in convs(model.layers, 1):
+        norm = (f"{conv.norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var"))
+        keys += [f"{conv.weight}.weight", *norm]
+    last = head(model.layers).name
+    return [*keys, f"{last}.weight", f"{last}.bias"]
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal; CheckpointError when it cannot be read."""
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise CheckpointError(f"'{path}' cannot be read.", found=error.strerror or error) from error
+
+
+def _notes(keys: Collection[str], classes: int) -> tuple[str, ...]:
+    notes = [OFFLINE] if any(SHIFT.search(key) for key in keys) else []
+    if classes == len(models.JESTER) and any(re.search(r"(^|\.)cls_head\.", key) for key in keys):
+        notes.append(OTHER_ORDER)
+    return tuple(notes)
