@@ -11,6 +11,7 @@ from tsm_edge.errors import ExtraMissing
 from tsm_edge.options import FiniteRange, NamedPath
 
 from .request import Request
+from .sinks.options import sink_options
 from .source_names import parse_camera, parse_video
 
 
@@ -52,8 +53,9 @@ from .source_names import parse_camera, parse_video
     "--min-confidence",
     metavar="P",
     type=FiniteRange(0, 1),
-    help="Run CMD for gestures whose mean probability reaches P, 0 to 1, while they are shown.",
+    help="Tell of gestures whose mean probability reaches P, 0 to 1, while they are shown.",
 )
+@sink_options
 @click.option(
     "--fps",
     type=FiniteRange(min=0.1, max=240),

@@ -45,7 +45,17 @@ class Viewers(Protocol):
 
 
 class Listener(Protocol):
-    """Another program that is told of gestures (`on_change.OnChange`)."""
+    """All who are told of events (`outputs.Outputs`)."""
 
     def tell(self, event: Event) -> None:
         """Take the event; a live run never waits for it."""
+
+
+class Counters(Protocol):
+    """What counts steps while they are made (`sinks.metrics.Metrics`)."""
+
+    def step(self, seconds: float, dropped: int) -> None:
+        """Count a step; ``dropped`` are all frames dropped so far."""
+
+    def gap(self) -> None:
+        """Count a source that broke off and came back."""

@@ -17,10 +17,10 @@ from tsm_edge.errors import EdgeError, RuntimeFailure
 from tsm_edge.smoothing import Decision, Smoother
 from tsm_edge.terminal import say
 
-from .events import Events, Shown
+from .events import Event, Events, Shown
 from .feed import Feed, Item
 from .history import History
-from .interfaces import Listener, Recording, Screen, Stream, Viewers
+from .interfaces import Counters, Listener, Recording, Screen, Stream, Viewers
 from .overlay import TOP, Score, Status, render
 from .report import Progress, Reporter, Result
 from .sources import Frame
@@ -52,6 +52,7 @@ class Loop:
     recorder: Recording | None = None
     viewers: Viewers | None = None
     listener: Listener | None = None
+    counters: Counters | None = None
     events: Events = field(default_factory=Events)
     progress: Progress | None = None
     smoother: Smoother | None = None
@@ -125,6 +126,8 @@ class Loop:
             return
         if item.gap_s:
             say(f"note: no frame came for {item.gap_s:.1f} s; the model begins anew", err=True)
+            if self.counters is not None:
+                self.counters.gap()
             self._forget()
         for _ in range(min(item.steps, self.max_frames - self.frames) if self.max_frames else item.steps):
             self._process(item.frame)
@@ -144,6 +147,7 @@ class Loop:
         label = self.labels[decision.index]
         probability = None if decision.idle else float(decision.probability)
         top = self._top()
+        event = self._event(decision, label, frame.t_s)
         result = Result(
             frame=self.frames - 1,
             t_s=frame.t_s,
@@ -156,9 +160,13 @@ class Loop:
             top=top,
             ms=self.times_ms[-1],
             dropped=self.feed.dropped,
+            event=event,
         )
+        if self.counters is not None:
+            self.counters.step(result.ms / 1000, result.dropped)
         self.reporter.result(result)
-        self._tell(decision, label, frame.t_s)
+        if event is not None and self.listener is not None:
+            self.listener.tell(event)
         fps = self._recent_fps()
         if self.progress is not None:
             self.progress.tell(self.frames, fps, result.ms, result.dropped)
@@ -172,8 +180,8 @@ class Loop:
         if self.recorder is not None:
             self.recorder.write(render(image, self._status), frame.t_s)
 
-    def _tell(self, decision: Decision, label: str, t_s: float) -> None:
-        event = self.events.take(
+    def _event(self, decision: Decision, label: str, t_s: float) -> Event | None:
+        return self.events.take(
             Shown(
                 decision.index,
                 label,
@@ -184,8 +192,6 @@ class Loop:
                 self.frames - 1,
             )
         )
-        if event is not None and self.listener is not None:
-            self.listener.tell(event)
 
     def _preview(self, frame: Frame) -> None:
         """Show a frame the model does not see under the last result, to move as the camera's picture does."""

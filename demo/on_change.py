@@ -8,6 +8,7 @@ runs at a time; gestures that are decided meanwhile wait in a queue of ``ROOM`` 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -24,11 +25,13 @@ from tsm_edge.errors import ToolMissing, UsageError
 from tsm_edge.terminal import printable, say
 
 from .events import Event
+from .sinks.outbox import Counts
 
 ROOM = 64  # gestures that wait; at two seconds for each, two minutes of them
 LONGEST_S = 30.0  # a command that runs longer is ended, or one that hangs would be the last that ever ran
 PARTING_S = 5.0  # what all commands together get when the demo is stopped
 _PATIENCE_S = 2.0  # how long the end of a file waits before it says what for
+SECRETS = ("TSM_EDGE_TOKEN", "TSM_EDGE_MQTT_PASSWORD", "TSM_EDGE_WEBHOOK_SECRET")  # not for the command
 _NAMED = 5  # how many gestures are named that were not told
 
 
@@ -69,6 +72,7 @@ def environment(event: Event) -> dict[str, str]:
 
     TSM_EDGE_LABEL and TSM_EDGE_ENDED have control characters as escapes (`tsm_edge.terminal.printable`): a program
     that prints a label or reads it line by line is not misled. TSM_EDGE_INDEX tells classes apart in any case.
+    TSM_EDGE_RECORD is all of it as JSON, the same that every other sink is told (`Event.record`).
     """
     return {
         "TSM_EDGE_EVENT": event.kind,
@@ -78,6 +82,7 @@ def environment(event: Event) -> dict[str, str]:
         "TSM_EDGE_TIME": f"{event.t_s:.3f}",
         "TSM_EDGE_FRAME": str(event.frame),
         "TSM_EDGE_ENDED": printable(event.ended),
+        "TSM_EDGE_RECORD": json.dumps(event.record()),
     }
 
 
@@ -99,6 +104,7 @@ class OnChange:
     """Runs ``words`` once for each event, one after the other, on a thread of its own.
 
     Args:
+        tell_idle: the end of a gesture is told, too.
         wait: `tell` waits for a place in the queue instead of dropping the event: for a replay, which has no clock.
         stopped: whether the user wants to end; asked while something waits.
         room, longest_s, parting_s: as the constants above, for tests.
@@ -109,6 +115,7 @@ class OnChange:
         self,
         words: list[str],
         *,
+        tell_idle: bool = False,
         wait: bool = False,
         stopped: Callable[[], bool] = lambda: False,
         room: int = ROOM,
@@ -117,6 +124,7 @@ class OnChange:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._words = words
+        self._tell_idle = tell_idle
         self._wait = wait
         self._stopped = stopped
         self._room = room
@@ -138,8 +146,17 @@ class OnChange:
         """The counts so far; after `finish` they are final."""
         return Told(self._called, self._failed, self._dropped, len(self._untold))
 
+    @property
+    def counts(self) -> Counts:
+        """The same in the form of every other sink."""
+        with self._news:
+            told = self.told
+            return Counts(told.called - told.failed, told.failed, told.dropped, told.untold, len(self._queue))
+
     def tell(self, event: Event) -> None:
         """Take an event. Returns at once, unless it waits for a place in the queue of a replay."""
+        if event.ended and not self._tell_idle:
+            return
         with self._news:
             while self._wait and len(self._queue) >= self._room and not self._stopped():
                 self._news.wait(0.1)
@@ -217,7 +234,7 @@ class OnChange:
                 words,
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # our stderr: stdout is for the demo's own results
-                env=os.environ | told,
+                env={name: value for name, value in os.environ.items() if name not in SECRETS} | told,
                 start_new_session=True,  # Ctrl-C is for the demo, which then waits for the command
             )
         except OSError as error:

@@ -6,19 +6,32 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tsm_edge.terminal import printable, say
 
+from .events import Event
 from .on_change import OnChange, parse
 from .recorder import Recorder
 from .request import Request
+from .sinks.open import open_sinks
+from .sinks.options import wanted
+from .sinks.outbox import Counts
+from .sinks.sink import Sink
 from .web.address import choose_token, parse_address
 
 if TYPE_CHECKING:
+    from .sinks.metrics import Metrics
     from .web.server import Server
 
 OWN_ENDS = ("end", "max-frames")  # of `loop.Loop.stopped`: nobody has asked to hurry
+
+
+class Told(NamedTuple):
+    """What consumers are told of the model."""
+
+    model: str
+    target: str
 
 
 class Outputs:
@@ -35,7 +48,11 @@ class Outputs:
         self.recorder: Recorder | None = None
         self.listener: OnChange | None = None
         self.server: Server | None = None
+        self.metrics: Metrics | None = None
+        self.sinks: list[Sink] = []
+        self._stopped: Callable[[], bool] = lambda: False
         self._request = request
+        self._wanted = wanted(request)
         self._words = parse(request.on_change) if request.on_change is not None else None
         self._address = parse_address(request.serve) if request.serve is not None else None
         if self._address is not None:
@@ -53,23 +70,49 @@ class Outputs:
         if self._request.record is not None:
             Recorder(self._request.record, 1.0).close()
         if self._address is not None:
+            from .sinks.metrics import Metrics
             from .web.server import Server
 
-            facts: dict[str, Any] = {"source": _source_name(self._request)}
-            self.server = Server(self._address, self._token, self.reset.set, facts)
+            self.metrics = Metrics(self.counts)
+            facts: dict[str, Any] = {"source": source_name(self._request)}
+            self.server = Server(self._address, self._token, self.reset.set, facts, metrics=self.metrics)
             say(f"live page: {self.server.url}", err=True)
 
-    def open(self, model: str, rate: float, *, replay: bool, stopped: Callable[[], bool]) -> None:
+    def open(self, told: Told, rate: float, *, replay: bool, stopped: Callable[[], bool]) -> None:
         """Open the others, now that the model and its frames per second are known.
 
-        ``replay``: the run has no clock and may wait; ``stopped``: whether the user wants to end.
+        ``told``: what consumers are told of it; ``replay``: the run has no clock and may wait; ``stopped``: whether
+        the user wants to end.
         """
+        self._stopped = stopped
         if self.server is not None:
-            self.server.facts["model"] = model
+            self.server.facts["model"] = told.model
+        if self.metrics is not None:
+            self.metrics.info(model=told.model, target=told.target, source=source_name(self._request))
         if self._request.record is not None:
             self.recorder = Recorder(self._request.record, rate)
         if self._words is not None:
-            self.listener = OnChange(self._words, wait=replay, stopped=stopped)
+            tell_idle = self._request.on_change_idle
+            self.listener = OnChange(self._words, tell_idle=tell_idle, wait=replay, stopped=stopped)
+        self.sinks = open_sinks(self._wanted)
+
+    def tell(self, event: Event) -> None:
+        """Hand an event to all who are told; a live run never waits for any of them."""
+        if self.metrics is not None:
+            self.metrics.event(event)
+        if self.server is not None:
+            self.server.tell(event)
+        for sink in self.sinks:
+            sink.tell(event)
+        if self.listener is not None:
+            self.listener.tell(event)
+
+    def counts(self) -> dict[str, Counts]:
+        """Return what became of the events of every sink by its name; from any thread."""
+        counts = {sink.name: sink.counts for sink in self.sinks}
+        if self.listener is not None:
+            counts["on-change"] = self.listener.counts
+        return counts
 
     def end(self, why: str) -> Path | None:
         """End all outputs and return the recording: viewers are told ``why``, the other program what still waits.
@@ -84,16 +127,21 @@ class Outputs:
                 self.server.close(why)
             return self.recorder.close() if self.recorder is not None else None
         finally:
-            if self.listener is not None:
-                self.listener.finish(patient=why in OWN_ENDS)
+            patient = why in OWN_ENDS
+            try:
+                for sink in self.sinks:
+                    sink.finish(patient=patient, stopped=self._stopped)
+            finally:
+                if self.listener is not None:
+                    self.listener.finish(patient=patient)
 
     def close(self) -> None:
         """Close whatever is still open, after a failure too."""
         self.end("failed")
 
 
-def _source_name(request: Request) -> str:
-    """Return what viewers of the page are told; folders on this machine are none of their business."""
+def source_name(request: Request) -> str:
+    """Return what viewers and consumers are told; folders on this machine are none of their business."""
     if request.device is not None:
         return Path(request.device.name).name
     file = request.file or request.images

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from tsm_edge.report import SCHEMA, print_facts, print_next
 from tsm_edge.terminal import say
 
+from .events import Event
 from .on_change import ROOM, Told
 from .overlay import Score
+from .sinks.outbox import Counts
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Result:
 
     ``label`` is the smoothed decision, ``idle`` that it means "nothing to report", ``probability`` the label's mean
     over the smoother's window (None while idle), ``changed`` that it is another than before (the first one is).
-    ``raw_label`` is this frame's own, ``top`` are the likeliest classes by their means.
+    ``raw_label`` is this frame's own, ``top`` are the likeliest classes by their means. ``event`` is what is told to
+    other programs at this frame, if anything is.
     """
 
     frame: int
@@ -36,6 +39,7 @@ class Result:
     top: tuple[Score, ...]
     ms: float
     dropped: int
+    event: Event | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Summary:
     """A whole run.
 
     ``stopped``: why it ended: "end", "max-frames", "quit", "interrupted", "output-closed" or "failed".
-    ``on_change``: what became of the calls of ``--on-change``, None without it.
+    ``on_change``: what became of the calls of ``--on-change``, None without it. ``sinks``: what became of the events of
+    every other sink, by its name.
     ``empty_ticks``: steps that were left out because the source stood still longer than the sampler makes up
     for. ``fps``: steps per second of wall-clock time; 0 when there were fewer than two.
     """
@@ -61,6 +66,7 @@ class Summary:
     weights: str
     recorded: Path | None = None
     on_change: Told | None = None
+    sinks: Mapping[str, Counts] = field(default_factory=dict)
 
 
 class Reporter(Protocol):
@@ -84,6 +90,7 @@ class JsonReporter:
             probability=None if result.probability is None else round(result.probability, 4),
             top=[[score.label, round(score.probability, 4)] for score in result.top],
             ms=round(result.ms, 3),
+            event=result.event.record() if result.event else None,
         )
         say(json.dumps(line))
 
@@ -96,6 +103,7 @@ class JsonReporter:
             fps=round(summary.fps, 2),
             recorded=str(summary.recorded) if summary.recorded else None,
             on_change=vars(summary.on_change) if summary.on_change else None,
+            sinks={name: vars(counts) for name, counts in summary.sinks.items()},
         )
         say(json.dumps(line))
 
@@ -124,6 +132,8 @@ class TextReporter:
             facts["no frame"] = f"{summary.empty_ticks} times when the model's rate asked for one"
         if summary.on_change:
             facts["on change"] = _calls(summary.on_change)
+        for name, counts in summary.sinks.items():
+            facts[name] = _events(counts)
         if summary.recorded:
             facts["recorded"] = summary.recorded
         print_facts(facts)
@@ -138,6 +148,18 @@ def _calls(told: Told) -> str:
         f"{told.failed} failed" if told.failed else "",
         f"{told.dropped} gestures dropped while {ROOM} waited" if told.dropped else "",
         f"{told.untold} not told before the end" if told.untold else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _events(counts: Counts) -> str:
+    """Return in words what became of a sink's events; what did not happen is not mentioned."""
+    parts = [
+        f"told of {counts.told} events",
+        f"{counts.failed} failed" if counts.failed else "",
+        f"{counts.dropped} dropped for newer ones" if counts.dropped else "",
+        f"{counts.untold} not told before the end" if counts.untold else "",
+        f"connected again {counts.reconnects} times" if counts.reconnects else "",
     ]
     return ", ".join(part for part in parts if part)
 

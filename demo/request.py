@@ -25,6 +25,8 @@ class Request:
     on_change: str | None = None
     on_change_idle: bool = False
     min_confidence: float | None = None
+    webhook: str | None = None
+    webhook_secret_file: Path | None = None
     record: Path | None = None
     json: bool = False
     fps: float | None = None
@@ -53,13 +55,7 @@ class Request:
                 found="--token without --serve",
                 allowed="--serve HOST:PORT --token TOKEN",
             )
-        for value, option in ((self.on_change_idle, "--on-change-idle"), (self.min_confidence, "--min-confidence")):
-            if self.on_change is None and value not in (False, None):
-                raise UsageError(
-                    "There is no command that could be told.",
-                    found=f"{option} without --on-change",
-                    allowed=f"--on-change CMD {option}",
-                )
+        self._check_sinks()
         if (
             self.record is not None
             and isinstance(self.video, Path)
@@ -69,6 +65,27 @@ class Request:
                 "The recording would replace the video it is made from.",
                 found=f"--video and --record are both '{self.video}'",
                 allowed="another name for the recording",
+            )
+
+    def _check_sinks(self) -> None:
+        """An option that belongs to a sink needs the sink."""
+        for value, option, needs in (
+            (self.on_change_idle or None, "--on-change-idle", "on_change"),
+            (self.webhook_secret_file, "--webhook-secret-file", "webhook"),
+        ):
+            if value is not None and getattr(self, needs) is None:
+                sink = f"--{needs.replace('_', '-')}"
+                raise UsageError(
+                    f"{option} needs {sink}.",
+                    found=f"{option} without {sink}",
+                    allowed=f"{option} together with {sink}",
+                )
+        listens = (self.on_change, self.webhook, self.serve, self.json or None)
+        if self.min_confidence is not None and not any(sink is not None for sink in listens):
+            raise UsageError(
+                "There is nobody who could be told.",
+                found="--min-confidence without a sink",
+                allowed="--min-confidence with --on-change, --webhook, --serve or --json",
             )
 
     @property

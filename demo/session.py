@@ -27,7 +27,7 @@ from .feed import Feed, Live, Replay
 from .files import ImageFolder, Repeated, VideoFile
 from .interrupt import stop_flag
 from .loop import Loop
-from .outputs import Outputs
+from .outputs import Outputs, Told, source_name
 from .report import JsonReporter, Progress, Reporter, Summary, TextReporter
 from .request import Request
 from .screen import Window, check_display
@@ -54,7 +54,8 @@ def play(request: Request) -> None:
         rate = request.fps or _rate(model)
         stop = stack.enter_context(stop_flag())
         replay = request.headless and request.device is None
-        outputs.open(model.manifest.model.name, rate, replay=replay, stopped=stop.is_set)
+        told = Told(model.manifest.model.name, model.manifest.target.name)
+        outputs.open(told, rate, replay=replay, stopped=stop.is_set)
         source = file or _open_source(request, rate)  # closed by its feed, which knows when nobody reads it
         _run(request, model, folder, source, Sampler(rate), outputs, stop, stack)
 
@@ -149,8 +150,13 @@ def _run(
         screen=window,
         recorder=outputs.recorder,
         viewers=outputs.server,
-        listener=outputs.listener,
-        events=Events(min_confidence=request.min_confidence or 0.0, tell_idle=request.on_change_idle),
+        listener=outputs,
+        counters=outputs.metrics,
+        events=Events(
+            min_confidence=request.min_confidence or 0.0,
+            source=source_name(request),
+            model=model.manifest.model.name,
+        ),
         reset=outputs.reset,
         progress=Progress() if window is None else None,
         note=UNTRAINED if _untrained(model) else "",
@@ -196,6 +202,7 @@ def _finish(
         weights=model.manifest.model.weights.source,
         recorded=recorded,
         on_change=outputs.listener.told if outputs.listener is not None else None,
+        sinks={sink.name: sink.counts for sink in outputs.sinks},
     )
     if loop.stopped == "output-closed":
         raise BrokenPipeError  # only the command line knows what to do about its own output

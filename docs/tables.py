@@ -18,6 +18,8 @@ from typing import Any
 import click
 
 from tsm_edge import bundle, cli, errors, target
+from tsm_edge.demo import events
+from tsm_edge.demo.sinks.outbox import Counts
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -25,7 +27,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import _footage  # noqa: E402  (its folder has just been added)
 
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("commands", "errors", "gestures")))
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("commands", "errors", "events", "gestures")))
 HELP_WIDTH = 100  # characters of a line of docs/commands.md
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn"}
 MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -218,6 +220,39 @@ def classes() -> str:
     return table(("class", "recognised", "announced", "announced as another"), rows)
 
 
+def record() -> str:
+    """The fields of the record of an event."""
+    return table(
+        ("field", "type", ""), [(f"`{field.name}`", field.type, field.meaning) for field in events.RECORD]
+    )
+
+
+def example() -> str:
+    """A record as a consumer gets it."""
+    event = events.Event(
+        7, "Swiping Left", 0.9512, 3.0833, 37, id="5f0c1b7a92d4-3", at=1764417600.25,
+        source="camera 0", model="gestures",
+    )
+    return f"```json\n{json.dumps(event.record())}\n```\n"
+
+
+def metrics() -> str:
+    """What /metrics counts."""
+    from prometheus_client.parser import text_string_to_metric_families as families
+
+    from tsm_edge.demo.sinks.metrics import Metrics
+
+    counts = Metrics(lambda: {"webhook": Counts()})
+    counts.info(model="m", target="t", source="s")
+    rows = []
+    for family in families(counts.text().decode()):
+        if not family.name.endswith("_created"):
+            labels = {name for sample in family.samples for name in sample.labels} - {"le"}
+            total = "_total" if family.type == "counter" else ""
+            rows.append((f"`{family.name}{total}`", family.type, ", ".join(sorted(labels)), family.documentation))
+    return table(("metric", "type", "labels", ""), sorted(rows))
+
+
 def shown(figure: str, value: float | None) -> str:
     """A figure of people.json: shares in percent, the rest as they are."""
     if value is None:
@@ -227,6 +262,9 @@ def shown(figure: str, value: float | None) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "record": record,
+    "example": example,
+    "metrics": metrics,
     "people": people,
     "footage": footage,
     "classes": classes,

@@ -55,7 +55,7 @@ VERBS = {
 EXTRA_OF = {
     **dict.fromkeys(("onnx", "onnxscript", "safetensors", "torch", "tvm", "tvm_ffi", "ziglang"), "compile"),
     **dict.fromkeys(("ncnn", "onnxruntime", "openvino"), "bench"),
-    "tornado": "serve",
+    **dict.fromkeys(("prometheus_client", "tornado"), "serve"),
 }
 _AS_JSON = "tsm_edge.as_json"  # in a context's meta: the verb was given --json
 _BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell counts

@@ -8,13 +8,17 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
 from .address import host_fits, token_fits
 from .latest import Latest
+from .ring import Ring
+
+if TYPE_CHECKING:
+    from ..sinks.metrics import Metrics
 
 
 @dataclass
@@ -31,6 +35,8 @@ class Site:
     quiet_s: float
     viewers: int = 0
     ended: str = ""
+    ring: Ring = field(default_factory=Ring)
+    metrics: Metrics | None = None
     policy: str = field(default="", init=False)
 
     def __post_init__(self) -> None:

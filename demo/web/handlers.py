@@ -4,6 +4,8 @@
 - ``GET /next?after=N``: the newest picture after number N with its state (`pictures.WithState`), as soon as there
   is one; 204 when none came for a while, 410 when the demo has ended.
 - ``GET /stream.mjpg``: pictures with the panel drawn below them, for other programs.
+- ``GET /events``: gestures as server-sent events (`events.Listen`).
+- ``GET /metrics``: counts of the run for Prometheus (`tsm_edge.demo.sinks.metrics`).
 - ``POST /reset``: the model forgets what it has seen; 204.
 """
 
@@ -13,10 +15,12 @@ import re
 
 from tornado.web import Application
 
+from ..sinks.metrics import CONTENT_TYPE
 from .address import origin_fits
 from .base import Handler, Site
+from .events import Listen
+from .viewer import Viewer
 
-MAX_VIEWERS = 32
 _BOUNDARY = "tsm-edge-picture"
 
 
@@ -26,6 +30,8 @@ def application(site: Site) -> Application:
         (r"/", Page),
         (r"/next", Next),
         (r"/stream\.mjpg", Stream),
+        (r"/events", Listen),
+        (r"/metrics", Counts),
         (r"/reset", Reset),
     ]
     return Application(
@@ -43,33 +49,6 @@ class Page(Handler):
         """Send it."""
         self.set_header("Content-Security-Policy", self.site.policy)
         self.finish(self.site.page)
-
-
-class Viewer(Handler):
-    """A request that waits for pictures and counts as a viewer until it is answered."""
-
-    _counted = False
-
-    def admit(self) -> bool:
-        """Count this viewer; refuse it if there are too many."""
-        if self.site.viewers >= MAX_VIEWERS:
-            self.refuse(503, f"{MAX_VIEWERS} viewers are looking on already")
-            return False
-        self.site.viewers += 1
-        self._counted = True
-        return True
-
-    def on_finish(self) -> None:
-        """Count it no longer."""
-        self._leave()
-
-    def on_connection_close(self) -> None:
-        """Count it no longer."""
-        self._leave()
-
-    def _leave(self) -> None:
-        self.site.viewers -= self._counted
-        self._counted = False
 
 
 class Next(Viewer):
@@ -122,6 +101,18 @@ class Stream(Viewer):
             self.write(packet.data + b"\r\n")
             if not await self.deliver(self.flush()):
                 return
+
+
+class Counts(Handler):
+    """The counts of the run."""
+
+    def get(self) -> None:
+        """Send them."""
+        if self.site.metrics is None:
+            self.refuse(404, "nothing is counted here")
+            return
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.finish(self.site.metrics.text())
 
 
 class Reset(Handler):

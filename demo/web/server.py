@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from tornado.httpserver import HTTPServer
 
+from ..events import Event
 from ..overlay import Status
+from ..sinks.metrics import Metrics
 from .address import Address, listen, own_names, page_url
 from .base import Site
 from .handlers import application
@@ -35,6 +37,7 @@ class Server:
         facts: what stands in the page's title line: "source", and the "model" once it is known.
         patience_s: how long a viewer may take to accept one answer before it is cut off.
         quiet_s: how long a viewer waits for a picture before it is told that there is none.
+        metrics: what ``/metrics`` answers, None for nothing.
 
     Raises:
         ServeError: the address cannot be had.
@@ -49,6 +52,7 @@ class Server:
         *,
         patience_s: float = 10.0,
         quiet_s: float = 10.0,
+        metrics: Metrics | None = None,
     ) -> None:
         self._socket = listen(address)
         self.address = replace(address, port=self._socket.getsockname()[1])
@@ -64,6 +68,7 @@ class Server:
             reset=reset,
             patience_s=patience_s,
             quiet_s=quiet_s,
+            metrics=metrics,
         )
         self._ready = threading.Event()
         self._closed = False
@@ -85,6 +90,11 @@ class Server:
         self._site.states.offer(image, status)
         self._site.pictures.offer(image, status)
 
+    def tell(self, event: Event) -> None:
+        """Hand an event to all who listen to ``/events``; returns at once. The end of a gesture is told, too."""
+        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody listens any more
+            self._events.call_soon_threadsafe(self._site.ring.put, event)
+
     def close(self, why: str = "end") -> None:
         """Tell the viewers that the demo has ended, and ``why``; then stop. May be repeated."""
         if self._closed:
@@ -93,6 +103,7 @@ class Server:
         self._site.ended = why
         self._site.states.close()
         self._site.pictures.close()
+        self._events.call_soon_threadsafe(self._site.ring.end)
         self._events.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=5.0)
 

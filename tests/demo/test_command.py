@@ -51,6 +51,8 @@ def test_the_sample_headless_is_the_same_every_time(run):
         result = clean(run("--video", REAL_CLIP, "--headless", "--json"))
         lines = [json.loads(line) for line in result.stdout.splitlines()]
         for line in lines:
+            if line.get("event"):
+                assert line["event"].pop("id") and line["event"].pop("time")  # of this run
             for timing in ("ms", "median_ms", "p95_ms", "fps"):
                 line.pop(timing, None)
         outputs.append(lines)
@@ -69,6 +71,7 @@ def test_the_sample_headless_is_the_same_every_time(run):
         "weights": "file",
         "recorded": None,
         "on_change": None,
+        "sinks": {},
     }
 
 
@@ -252,7 +255,7 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
         ),
         (["--video", REAL_CLIP, "--token", "a-token_of-12"], errors.UsageError, "--token without --serve"),
         (["--on-change-idle", "--headless"], errors.UsageError, "--on-change-idle without --on-change"),
-        (["--min-confidence", "0.9"], errors.UsageError, "--min-confidence without --on-change"),
+        (["--min-confidence", "0.9"], errors.UsageError, "--min-confidence without a sink"),
         (["--loop"], errors.UsageError, "--loop without a file"),
         (["--loop", "--video", REAL_CLIP, "--headless"], errors.UsageError, "--loop --headless"),
         (["--video", REAL_CLIP, "--headless", "--on-change", "'"], errors.UsageError, "--on-change"),
@@ -423,3 +426,28 @@ def test_help_shows_every_option():
     text = CliRunner().invoke(demo, ["--help"]).output
     for option in demo.params:
         assert option.opts[0] in text
+
+
+def test_a_webhook_that_is_not_there_costs_words_only(run, monkeypatch):
+    """The run is what it is without; what was not told is counted and named."""
+    monkeypatch.setattr("tsm_edge.demo.sinks.sink.PATIENT_S", 0.2)
+    result = clean(run("--video", REAL_CLIP, "--headless", "--json", "--webhook", "http://127.0.0.1:9/secret"))
+    summary = json.loads(result.stdout.splitlines()[-1])
+    assert summary["frames"] == 92
+    counts = summary["sinks"]["webhook"]
+    assert counts["untold"] > 0 and counts["told"] == counts["failed"] == counts["waiting"] == 0
+    assert "the webhook at http://127.0.0.1:9" in result.stderr and "secret" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--webhook", "example.org"], "example.org"),
+        (["--webhook-secret-file", "key"], "--webhook-secret-file without --webhook"),
+        (["--webhook", "http://h/", "--webhook-secret-file", "no-such-file"], "No such file"),
+    ],
+)
+def test_a_sink_that_makes_no_sense_is_refused_before_anything_is_opened(run, options, found):
+    ran = run("--headless", *options)
+    assert isinstance(ran.error, errors.UsageError) and found in str(ran.error.found)
+    assert not ran.opened

@@ -40,7 +40,7 @@ def lines(capsys):
 def test_a_replay_is_the_same_every_time(clip, make, capsys):
     runs = []
     for _ in range(2):
-        assert replayed(clip, make).run() is None
+        assert replayed(clip, make, events=Events(run="a", clock=lambda: 0.0)).run() is None
         runs.append([{**line, "ms": 0} for line in lines(capsys)])
     assert runs[0] == runs[1]
     assert len(runs[0]) == 60
@@ -50,7 +50,8 @@ def test_the_lines_say_what_was_seen_and_when(clip, make, capsys):
     replayed(clip, make).run()
     out = lines(capsys)
     assert list(out[0]) == [
-        "frame", "t_s", "index", "label", "idle", "probability", "changed", "raw_label", "top", "ms", "dropped"
+        "frame", "t_s", "index", "label", "idle", "probability", "changed", "raw_label", "top", "ms", "dropped",
+        "event",
     ]  # fmt: skip
     assert [line["frame"] for line in out] == list(range(60))
     assert [line["t_s"] for line in out[:4]] == [0.0, 0.067, 0.167, 0.233]
@@ -140,13 +141,15 @@ def test_another_program_hears_of_changes_only(clip, make, capsys):
         line = out[event.frame]
         assert event.probability == pytest.approx(line["probability"], abs=1e-4)
         assert event.t_s == pytest.approx(line["t_s"], abs=1e-3)
+        assert line["event"] == event.record()
+    assert sum(line["event"] is not None for line in out) == 3
 
 
 def test_nothing_recognised_has_no_number(clip, make, capsys):
     """Red is a gesture, blue and green are idle: with a number of its own, idle would contradict the bars."""
     ear, viewers = Ear(), Onlooker()
     labels = ("No gesture", "Doing other things", "red")
-    loop = replayed(clip, make, listener=ear, viewers=viewers, events=Events(tell_idle=True))
+    loop = replayed(clip, make, listener=ear, viewers=viewers, events=Events())
     loop.labels = labels
     loop.__post_init__()
     loop.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tsm_edge.demo.events import Event
-from tsm_edge.demo.on_change import OnChange, Told, parse
+from tsm_edge.demo.on_change import SECRETS, OnChange, Told, parse
 from tsm_edge.errors import ToolMissing, UsageError
 
 
@@ -74,6 +75,8 @@ def test_a_shell_that_is_asked_for_may_read_the_variables():
 def test_a_gesture_stands_in_the_environment(script, tmp_path, capfd, monkeypatch):
     for name in [name for name in os.environ if name.startswith("TSM_EDGE_")]:
         monkeypatch.delenv(name)
+    for name in SECRETS:  # are none of the command's business
+        monkeypatch.setenv(name, "a secret of the demo")
     told = OnChange([str(script("env | grep ^TSM_EDGE_ | sort > $here/out"))])
     told.tell(event("Swiping Left", 3))
     told.finish(patient=True)
@@ -84,6 +87,7 @@ def test_a_gesture_stands_in_the_environment(script, tmp_path, capfd, monkeypatc
         "TSM_EDGE_FRAME=3",
         "TSM_EDGE_INDEX=3",
         "TSM_EDGE_LABEL=Swiping Left",
+        f"TSM_EDGE_RECORD={json.dumps(event('Swiping Left', 3).record())}",
         "TSM_EDGE_TIME=0.250",
     ]
     assert capfd.readouterr() == ("", "")

@@ -25,7 +25,7 @@ from tsm_edge.demo.history import Span
 from tsm_edge.demo.loop import Loop
 from tsm_edge.demo.overlay import Score, Status
 from tsm_edge.demo.report import JsonReporter
-from tsm_edge.demo.web import handlers
+from tsm_edge.demo.web import viewer
 from tsm_edge.demo.web.address import Address, choose_token
 from tsm_edge.demo.web.server import PAGE, Server
 from tsm_edge.demo.web.turns import short_turns
@@ -298,7 +298,7 @@ def test_viewers_that_vanish_are_forgotten(serve, make):
 
 
 def test_there_is_room_for_so_many_viewers(serve, monkeypatch):
-    monkeypatch.setattr(handlers, "MAX_VIEWERS", 2)
+    monkeypatch.setattr(viewer, "MAX_VIEWERS", 2)
     server = serve()
     clients = [request_only(server, "/next?after=0") for _ in range(2)]
     wait_for(lambda: server.viewers == 2)

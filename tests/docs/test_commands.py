@@ -7,6 +7,7 @@ in them are run by the other pages, tests/train and tests/bench.
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -28,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 STAND_INS = HERE / "stand_ins"
 #: pages whose shell blocks are run, in order, in one folder
 RUN = ("README.md", "docs/demo.md", "docs/time.md", "docs/train.md")
-LANGUAGES = {"sh", "python", "c", "json", "text", "toml", "cpp"}
+LANGUAGES = {"sh", "python", "c", "json", "text", "toml", "cpp", "js", "yaml"}
 LONGEST_S = 1800
 
 
@@ -251,13 +253,50 @@ def clips(folder: Path, count: int) -> None:
         writer.release()
 
 
+@pytest.fixture
+def receiver():
+    """What the webhooks of docs/events.md are told, as (headers, record)."""
+    got = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            got.append((dict(self.headers), json.loads(body)))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 9000), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield got
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_webhook_of_the_documentation_is_told(repository, place, receiver):
+    run_page("docs/events.md", repository, place)
+    signed = ["webhook-signature" in headers for headers, _ in receiver]
+    half = len(signed) // 2
+    assert half and signed == [False] * half + [True] * half
+    assert {record["schema"] for _, record in receiver} == {1}
+
+
 @pytest.mark.parametrize("name", RUN)
 def test_every_shell_block_runs(name, repository, place):
+    if name == "docs/demo.md" and shutil.which("jq") is None:
+        pytest.skip("docs/demo.md uses jq, which is not installed")
+    run_page(name, repository, place)
+    if name == "docs/demo.md":
+        told = (place[0] / "told.txt").read_text().splitlines()
+        assert told and not {"No gesture", "Doing other things"} & set(told)
+
+
+def run_page(name: str, repository: Path, place: tuple[Path, dict[str, str]]) -> None:
     """One shell runs a page from its top; the first command that fails names the line of its block."""
     folder, environment = place
     page = repository / name
-    if name == "docs/demo.md" and shutil.which("jq") is None:
-        pytest.skip("docs/demo.md uses jq, which is not installed")
     script = ["set -eo pipefail", "shopt -s expand_aliases"]
     for block in blocks(page):
         if block.language == "sh":
@@ -275,9 +314,6 @@ def test_every_shell_block_runs(name, repository, place):
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
-    if name == "docs/demo.md":
-        told = (folder / "told.txt").read_text().splitlines()
-        assert told and not {"No gesture", "Doing other things"} & set(told)
 
 
 def test_the_python_of_the_readme_runs(repository, place, monkeypatch):
