@@ -33,7 +33,7 @@ demo: $(VENV)/wheel.stamp
 	@echo "next: look at out/demo.mp4, or run $(BIN)/tsm-edge demo with a camera"
 
 # Run from tests/, so that the checkout is not on Python's path: what is tested is the installed wheel.
-test: lint $(VENV)/emulators.stamp $(VENV)/browser.stamp
+test: lint $(VENV)/emulators.stamp $(VENV)/browser.stamp $(VENV)/broker.stamp
 	cd tests && TSM_EDGE_TEST_WHEEL=1 $(abspath $(BIN))/pytest -q -rs $(PYTEST_ARGS)
 
 # For a change that is meant to generate other code; its commit shows what that gains.
@@ -79,7 +79,7 @@ $(VENV)/wheel.stamp: $(VENV)/torch.stamp pyproject.toml README.md LICENSE $(SOUR
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/wheel.stamp
-	$(PIP) "$$(ls build/wheel/*.whl)[bench,cuda,docs,serve,test,train]"
+	$(PIP) "$$(ls build/wheel/*.whl)[bench,cuda,docs,mqtt,serve,test,train]"
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/wheel.stamp
@@ -105,6 +105,14 @@ $(VENV)/browser.stamp: $(VENV)/torch.stamp
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium \
 	  >/dev/null && touch $@; \
 	else echo "the tests of the live page will be skipped; they need: chromium" >&2; fi
+
+# Events are published at a real broker.
+$(VENV)/broker.stamp: $(VENV)/torch.stamp
+	@if command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ]; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mosquitto \
+	  >/dev/null && touch $@; \
+	else echo "the tests of --mqtt will be skipped; they need: mosquitto" >&2; fi
 
 clean:
 	rm -rf $(VENV) build out tsm_edge.egg-info

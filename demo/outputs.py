@@ -14,7 +14,7 @@ from .events import Event
 from .on_change import OnChange, parse
 from .recorder import Recorder
 from .request import Request
-from .sinks.open import open_sinks
+from .sinks.open import check_packages, open_sinks
 from .sinks.options import wanted
 from .sinks.outbox import Counts
 from .sinks.sink import Sink
@@ -32,6 +32,7 @@ class Told(NamedTuple):
 
     model: str
     target: str
+    gestures: tuple[str, ...]
 
 
 class Outputs:
@@ -65,8 +66,9 @@ class Outputs:
         Raises:
             OutputError: the recording cannot be written.
             ServeError: the page cannot be served.
-            ImportError: tornado is not installed; the command line names the extra.
+            ImportError: a package of an extra is not installed; the command line names it.
         """
+        check_packages(self._wanted)
         if self._request.record is not None:
             Recorder(self._request.record, 1.0).close()
         if self._address is not None:
@@ -94,7 +96,7 @@ class Outputs:
         if self._words is not None:
             tell_idle = self._request.on_change_idle
             self.listener = OnChange(self._words, tell_idle=tell_idle, wait=replay, stopped=stopped)
-        self.sinks = open_sinks(self._wanted)
+        self.sinks = open_sinks(self._wanted, told.model, told.gestures)
 
     def tell(self, event: Event) -> None:
         """Hand an event to all who are told; a live run never waits for any of them."""

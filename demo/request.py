@@ -27,6 +27,10 @@ class Request:
     min_confidence: float | None = None
     webhook: str | None = None
     webhook_secret_file: Path | None = None
+    mqtt: str | None = None
+    mqtt_password_file: Path | None = None
+    mqtt_ca: Path | None = None
+    mqtt_discovery: str | None = None
     record: Path | None = None
     json: bool = False
     fps: float | None = None
@@ -72,6 +76,9 @@ class Request:
         for value, option, needs in (
             (self.on_change_idle or None, "--on-change-idle", "on_change"),
             (self.webhook_secret_file, "--webhook-secret-file", "webhook"),
+            (self.mqtt_password_file, "--mqtt-password-file", "mqtt"),
+            (self.mqtt_ca, "--mqtt-ca", "mqtt"),
+            (self.mqtt_discovery, "--mqtt-discovery", "mqtt"),
         ):
             if value is not None and getattr(self, needs) is None:
                 sink = f"--{needs.replace('_', '-')}"
@@ -80,12 +87,12 @@ class Request:
                     found=f"{option} without {sink}",
                     allowed=f"{option} together with {sink}",
                 )
-        listens = (self.on_change, self.webhook, self.serve, self.json or None)
+        listens = (self.on_change, self.webhook, self.mqtt, self.serve, self.json or None)
         if self.min_confidence is not None and not any(sink is not None for sink in listens):
             raise UsageError(
                 "There is nobody who could be told.",
                 found="--min-confidence without a sink",
-                allowed="--min-confidence with --on-change, --webhook, --serve or --json",
+                allowed="--min-confidence with --on-change, --webhook, --mqtt, --serve or --json",
             )
 
     @property

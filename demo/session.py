@@ -54,7 +54,7 @@ def play(request: Request) -> None:
         rate = request.fps or _rate(model)
         stop = stack.enter_context(stop_flag())
         replay = request.headless and request.device is None
-        told = Told(model.manifest.model.name, model.manifest.target.name)
+        told = Told(model.manifest.model.name, model.manifest.target.name, _gestures(model))
         outputs.open(told, rate, replay=replay, stopped=stop.is_set)
         source = file or _open_source(request, rate)  # closed by its feed, which knows when nobody reads it
         _run(request, model, folder, source, Sampler(rate), outputs, stop, stack)
@@ -120,6 +120,12 @@ def _rate(model: Model) -> float:
 def _labels(model: Model) -> tuple[str, ...]:
     classes = int(np.prod(model.manifest.signature.outputs[0].shape))
     return tuple(model.manifest.labels) or tuple(f"class {index}" for index in range(classes))
+
+
+def _gestures(model: Model) -> tuple[str, ...]:
+    """Return the labels that can be events."""
+    idle = model.smoother().rule.idle
+    return tuple(label for index, label in enumerate(_labels(model)) if index not in idle)
 
 
 def _run(

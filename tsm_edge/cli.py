@@ -56,6 +56,7 @@ EXTRA_OF = {
     **dict.fromkeys(("onnx", "onnxscript", "safetensors", "torch", "tvm", "tvm_ffi", "ziglang"), "compile"),
     **dict.fromkeys(("ncnn", "onnxruntime", "openvino"), "bench"),
     **dict.fromkeys(("prometheus_client", "tornado"), "serve"),
+    "paho": "mqtt",
 }
 _AS_JSON = "tsm_edge.as_json"  # in a context's meta: the verb was given --json
 _BROKEN_PIPE = 128 + signal.SIGPIPE  # as a shell counts

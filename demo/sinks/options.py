@@ -11,6 +11,7 @@ import click
 from tsm_edge.options import NamedPath
 
 from ..request import Request
+from .mqtt_address import Broker, parse_broker
 from .secret import find_secret
 from .webhook import Address, parse_key, parse_webhook
 
@@ -26,6 +27,27 @@ _OPTIONS = (
         "--webhook-secret-file",
         type=NamedPath(),
         help="Sign them with the secret in this file. Default: $TSM_EDGE_WEBHOOK_SECRET, else no signature.",
+    ),
+    click.option(
+        "--mqtt",
+        metavar="URL",
+        help="Publish every event at this broker: mqtt[s]://[USER@]HOST[:PORT][/PREFIX]. Home Assistant finds the "
+        "gestures by itself.",
+    ),
+    click.option(
+        "--mqtt-password-file",
+        type=NamedPath(),
+        help="The password of USER is in this file. Default: $TSM_EDGE_MQTT_PASSWORD, else none.",
+    ),
+    click.option(
+        "--mqtt-ca",
+        type=NamedPath(),
+        help="Certificates that the broker's is signed with. Default: the system's.",
+    ),
+    click.option(
+        "--mqtt-discovery",
+        metavar="TOPIC",
+        help='Topic at which Home Assistant looks for devices; "" for nowhere. Default: homeassistant.',
     ),
 )
 
@@ -43,6 +65,7 @@ class Wanted:
 
     webhook: Address | None = None
     webhook_key: bytes | None = None
+    broker: Broker | None = None
 
 
 def wanted(request: Request) -> Wanted:
@@ -51,12 +74,25 @@ def wanted(request: Request) -> Wanted:
     Raises:
         UsageError: an address or a secret that cannot be used.
     """
-    if request.webhook is None:
-        return Wanted()
-    secret = find_secret(
-        "the secret of --webhook",
-        request.webhook_secret_file,
-        "tsm-edge.webhook-secret",
-        "TSM_EDGE_WEBHOOK_SECRET",
-    )
-    return Wanted(parse_webhook(request.webhook), parse_key(secret))
+    address = key = broker = None
+    if request.webhook is not None:
+        address = parse_webhook(request.webhook)
+        key = parse_key(
+            find_secret(
+                "the secret of --webhook",
+                request.webhook_secret_file,
+                "tsm-edge.webhook-secret",
+                "TSM_EDGE_WEBHOOK_SECRET",
+            )
+        )
+    if request.mqtt is not None:
+        password = find_secret(
+            "the password of --mqtt",
+            request.mqtt_password_file,
+            "tsm-edge.mqtt-password",
+            "TSM_EDGE_MQTT_PASSWORD",
+        )
+        broker = parse_broker(
+            request.mqtt, password=password, ca=request.mqtt_ca, discovery=request.mqtt_discovery
+        )
+    return Wanted(address, key, broker)

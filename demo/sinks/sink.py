@@ -60,7 +60,9 @@ class Sink(ABC):
 
     def tell(self, event: Event) -> None:
         """Take an event; returns at once."""
-        if self.outbox.put(event) and self.outbox.counts.dropped == 1:
+        dropped = self.outbox.put(event)
+        self.wake()
+        if dropped and self.outbox.counts.dropped == 1:
             say(f"note: {self.name}: so many events wait that the oldest are dropped, and counted", err=True)
 
     def finish(self, *, patient: bool, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -79,11 +81,15 @@ class Sink(ABC):
                 left = self.outbox.drain(self._parting_s, lambda: False)
         finally:
             self.stopping.set()
+            self.wake()
             self._thread.join(timeout=2.0)  # a thread that hangs in a system call ends with the process
         if left:
             names = ", ".join(f"{event.label} ({event.t_s:.2f} s)" for event in left[:_NAMED])
             more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
             say(f"note: the demo ended before {self.place} was told of {names}{more}", err=True)
+
+    def wake(self) -> None:  # noqa: B027  (most sinks wait at their queue, which wakes them)
+        """Have a thread that waits elsewhere than at the queue look at it."""
 
     def complain(self, what: str) -> None:
         """Say that something failed, but not every time."""

@@ -20,6 +20,7 @@ import threading
 from pathlib import Path
 
 import click
+import mosquitto
 import numpy as np
 import pytest
 from pages import PROGRAMS, Block, blocks, commands, pages, quoted_commands
@@ -275,8 +276,24 @@ def receiver():
     server.server_close()
 
 
-def test_the_webhook_of_the_documentation_is_told(repository, place, receiver):
+@pytest.fixture
+def broker(tmp_path_factory):
+    """A broker where docs/events.md has one; gives what it was told."""
+    if mosquitto.PROGRAM is None:
+        pytest.skip("no mosquitto; Debian's package is 'mosquitto'")
+    running = mosquitto.Mosquitto(tmp_path_factory.mktemp("broker"), port=1883).start()
+    ear = mosquitto.Subscriber(1883)
+    yield ear
+    ear.close()
+    running.kill()
+
+
+def test_the_sinks_of_the_documentation_are_told(repository, place, receiver, broker):
     run_page("docs/events.md", repository, place)
+    records = [json.loads(body) for topic, body, _ in broker.heard if topic == "home/hall/gesture"]
+    gestures = [record["label"] for record in records]
+    half = len(gestures) // 2
+    assert half and gestures[:half] == gestures[half:] and len({record["id"] for record in records}) == 2 * half
     signed = ["webhook-signature" in headers for headers, _ in receiver]
     half = len(signed) // 2
     assert half and signed == [False] * half + [True] * half
