@@ -13,33 +13,24 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import FrameError
-from .signature import COLORS, Preprocess
+from .pixels import Frame, Pixels, to_rgb
+from .signature import Preprocess
 
-Pixels = NDArray[np.uint8]
 #: fractional bits of the filter's weights
 PRECISION_BITS = 32 - 8 - 2
 
 
-def preprocess(frame: Pixels, how: Preprocess, *, format: str = "bgr") -> NDArray[np.float32]:
+def preprocess(
+    frame: Frame, how: Preprocess, *, format: str = "bgr", color: str = "bt601"
+) -> NDArray[np.float32]:
     """Return the input tensor, float32 [1, channels, *crop], of ``frame``, uint8 [height, width, 3].
 
-    ``format`` is the order of the channels in ``frame``. FrameError when type, shape or format are wrong.
+    ``format`` and ``color``: as of :func:`tsm_edge.pixels.to_rgb`, other formats have other shapes. FrameError when
+    type, shape or format are wrong.
     """
-    if format not in COLORS:
-        raise FrameError("Unknown channel order.", found=repr(format), allowed=", ".join(COLORS))
-    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        found = (
-            f"{frame.dtype} {list(frame.shape)}" if isinstance(frame, np.ndarray) else type(frame).__name__
-        )
-        raise FrameError(
-            "A frame has the wrong type or shape.", found=found, allowed="uint8 [height, width, 3]"
-        )
-    if frame.size == 0:
-        raise FrameError("A frame is empty.", found=list(frame.shape), allowed="sides of 1 pixel and more")
-    expected = "rgb" if how.color == "grey" else how.color
-    ordered = frame if format == expected else frame[:, :, ::-1]
-    width, height = fitted_size(frame.shape[1], frame.shape[0], how)
+    rgb = to_rgb(frame, format, color)
+    ordered = rgb[:, :, ::-1] if how.color == "bgr" else rgb
+    width, height = fitted_size(rgb.shape[1], rgb.shape[0], how)
     cropped = centre_crop(resize(ordered, width, height), how.crop)
     return normalise(luma(cropped) if how.color == "grey" else cropped, how)
 

@@ -18,8 +18,8 @@ PRECISIONS = ("fp16", "fp32")
 ALIGN = 512
 LIBRARIES = ("m", "dl", "pthread")
 SHARED = (
-    *("checks.c", "cpu.c", "decision.c", "feed.c", "guard.c", "image.c", "message.c", "placement.c"),
-    *("resample.c", "sampler.c", "tensor.c", "threads.c"),
+    *("checks.c", "cpu.c", "decision.c", "feed.c", "guard.c", "image.c", "message.c", "pixels.c"),
+    *("placement.c", "resample.c", "sampler.c", "tensor.c", "threads.c"),
 )
 
 

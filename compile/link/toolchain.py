@@ -44,7 +44,7 @@ VERSION = f'-DTSM_VERSION="{__version__}"'
 #: at a time; zig takes 60 to 200 MB for each
 MOST_COMPILERS = 4
 #: sources that run only after the CPU check and gain from the target's own instructions
-TUNED = ("image.c", "resample.c")
+TUNED = ("image.c", "pixels.c", "resample.c")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ tsm_status tsm_feed_open(tsm_feed *feed, const char *model, const tsm_plan_tenso
         return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
                           "tsm_stream_new: number of threads out of range\n  found: %d\n  allowed: 1 to %d",
                           (int)threads, TSM_MAX_THREADS);
-    if (preprocess != NULL && (feed->reader = tsm_image_reader_new(preprocess)) == NULL)
+    if (preprocess != NULL && (feed->reader = tsm_image_reader_new(preprocess, threads)) == NULL)
         return tsm_refuse(TSM_E_MEMORY, error, error_size, "tsm_stream_new: out of memory");
     const int failed = threads > 1 ? tsm_pool_new(threads, &feed->pool) : 0;
     if (failed)
@@ -31,11 +31,21 @@ void tsm_feed_close(tsm_feed *feed) {
     *feed = (tsm_feed){0};
 }
 
-tsm_status tsm_feed_image(tsm_feed *feed, const tsm_image *image, float *out, char *error) {
+tsm_status tsm_feed_frame(tsm_feed *feed, const tsm_frame *frame, float *out, char *error) {
     if (feed->reader == NULL)
         return tsm_refuse(TSM_E_ARGUMENT, error, TSM_ERROR_SIZE,
-                          "tsm_step_image: model %s has no image input\n  hint: use tsm_step_tensor", feed->model);
-    return tsm_image_read(feed->reader, image, feed->pool, out, error, TSM_ERROR_SIZE);
+                          "tsm_step_frame: model %s has no image input\n  hint: use tsm_step_tensor", feed->model);
+    return tsm_image_read(feed->reader, frame, feed->pool, out, error, TSM_ERROR_SIZE);
+}
+
+tsm_status tsm_step_image(tsm_stream *stream, const tsm_image *image) {
+    if (image == NULL) return tsm_step_frame(stream, NULL);
+    const tsm_frame frame = {.planes = {image->pixels},
+                             .strides = {image->stride},
+                             .width = image->width,
+                             .height = image->height,
+                             .format = image->format};
+    return tsm_step_frame(stream, &frame);
 }
 
 typedef struct {

@@ -22,7 +22,7 @@ void tsm_feed_close(tsm_feed *feed);
 
 /* Write the input to `out`, as it is stored. `error` holds TSM_ERROR_SIZE bytes; when a frame is refused, `out` is
  * untouched. */
-tsm_status tsm_feed_image(tsm_feed *feed, const tsm_image *image, float *out, char *error);
+tsm_status tsm_feed_frame(tsm_feed *feed, const tsm_frame *frame, float *out, char *error);
 tsm_status tsm_feed_tensor(tsm_feed *feed, const float *nchw, size_t count, float *out, char *error);
 
 #endif

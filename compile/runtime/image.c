@@ -3,12 +3,14 @@
  * 1. The image is resized to cover `resize`, the longer side in proportion and rounded down (torchvision's Resize where
  *    `resize` is square), or to exactly `resize`; the centre `crop` is kept, its corner rounded half to even
  *    (torchvision's CenterCrop). Only that crop is computed.
- * 2. Horizontal pass, one source row an item: `between` holds the crop's pixels of every source row that it reads.
+ * 2. Horizontal pass, one source row an item: `between` holds the crop's pixels of every source row that it reads. A row
+ *    that is not of three bytes a pixel is converted first, as far as the crop reads it, into a row of its thread.
  * 3. Vertical pass, one output row an item; bytes become grey where the network wants it, and floats through a table of
  *    (value / scale - mean) / std. */
 #include "image.h"
 
 #include "message.h"
+#include "pixels.h"
 #include "resample.h"
 
 #include <stdint.h>
@@ -22,12 +24,17 @@ struct tsm_image_reader {
     int32_t first_row, rows;    /* source rows that the crop reads */
     size_t pitch;               /* bytes a row of `between`: whole blocks */
     uint8_t *between;
+    int32_t threads;
+    int32_t begin, end;         /* source columns that the crop reads */
+    uint8_t *converted;         /* NULL until needed: a row of three bytes a pixel for each thread */
+    size_t converted_pitch;
 };
 
-tsm_image_reader *tsm_image_reader_new(const tsm_plan_preprocess *how) {
+tsm_image_reader *tsm_image_reader_new(const tsm_plan_preprocess *how, int32_t threads) {
     tsm_image_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL) return NULL;
     reader->how = how;
+    reader->threads = threads;
     for (int c = 0; c < (how->color == TSM_MODEL_GREY ? 1 : 3); c++)
         for (int value = 0; value < 256; value++)
             reader->normalised[c][value] = ((float)value / how->scale - how->mean[c]) / how->std[c];
@@ -38,7 +45,8 @@ static void forget_size(tsm_image_reader *reader) {
     tsm_axis_free(&reader->x);
     tsm_axis_free(&reader->y);
     free(reader->between);
-    reader->between = NULL;
+    free(reader->converted);
+    reader->between = reader->converted = NULL;
     reader->width = reader->height = 0;
 }
 
@@ -73,6 +81,8 @@ static int learn_size(tsm_image_reader *reader, int32_t width, int32_t height) {
     forget_size(reader);
     if (!tsm_axis_make(&reader->x, width, wide, corner(wide, columns), columns)) return 0;
     if (!tsm_axis_make(&reader->y, height, tall, corner(tall, rows), rows)) return 0;
+    reader->begin = reader->x.start[0];
+    reader->end = reader->x.start[columns - 1] + reader->x.taps;
     reader->first_row = reader->y.start[0];
     reader->rows = reader->y.start[rows - 1] + reader->y.taps - reader->first_row;
     for (int32_t i = 0; i < rows; i++) reader->y.start[i] -= reader->first_row;
@@ -84,21 +94,33 @@ static int learn_size(tsm_image_reader *reader, int32_t width, int32_t height) {
     return 1;
 }
 
+/* Makes room for converted rows, whole cache lines for each thread. Returns 0 when memory is out. */
+static int make_rows(tsm_image_reader *reader) {
+    reader->converted_pitch = (3 * (size_t)reader->width + 127) / 64 * 64;
+    reader->converted = calloc((size_t)reader->threads, reader->converted_pitch);
+    return reader->converted != NULL;
+}
+
 /* -- The two passes ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     tsm_image_reader *reader;
-    const tsm_image *image;
+    const tsm_frame *frame;
     float *out;
 } pass;
 
 static void horizontal(const void *context, int32_t thread, int32_t begin, int32_t end) {
     const pass *p = context;
     const tsm_image_reader *r = p->reader;
-    (void)thread;
-    for (int32_t row = begin; row < end; row++)
-        tsm_resample_row(&r->x, p->image->pixels + (size_t)(r->first_row + row) * p->image->stride, r->width,
-                         r->between + (size_t)row * r->pitch);
+    uint8_t *own = r->converted == NULL ? NULL : r->converted + (size_t)thread * r->converted_pitch;
+    for (int32_t row = begin; row < end; row++) {
+        const uint8_t *from = own;
+        if (tsm_pixels_direct(p->frame->format))
+            from = p->frame->planes[0] + (size_t)(r->first_row + row) * p->frame->strides[0];
+        else
+            tsm_pixels_row(p->frame, r->first_row + row, r->begin, r->end, own);
+        tsm_resample_row(&r->x, from, r->width, r->between + (size_t)row * r->pitch);
+    }
 }
 
 /* Writes `count` pixels of three channels; `first` is the byte that becomes channel 0. Returns where the next goes. */
@@ -124,7 +146,7 @@ static void vertical(const void *context, int32_t thread, int32_t begin, int32_t
     const pass *p = context;
     const tsm_image_reader *r = p->reader;
     const int grey = r->how->color == TSM_MODEL_GREY;
-    const int rgb = p->image->format == TSM_RGB, red_first = grey || r->how->color == TSM_MODEL_RGB;
+    const int rgb = p->frame->format != TSM_BGR, red_first = grey || r->how->color == TSM_MODEL_RGB;
     const size_t first = rgb == red_first ? 0 : 2, channels = grey ? 1 : 3, columns = (size_t)r->how->crop[1];
     (void)thread;
     for (int32_t row = begin; row < end; row++) {
@@ -140,40 +162,19 @@ static void vertical(const void *context, int32_t thread, int32_t begin, int32_t
 
 /* -- Reading ------------------------------------------------------------------------------------------------------- */
 
-static tsm_status check(const tsm_image *image, char *error, size_t error_size) {
-    if (image == NULL || image->pixels == NULL)
-        return tsm_refuse(TSM_E_ARGUMENT, error, error_size, "the image or its pixels are NULL");
-    if (image->width < 1 || image->width > TSM_MAX_IMAGE_SIDE || image->height < 1 ||
-        image->height > TSM_MAX_IMAGE_SIDE)
-        return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
-                          "image size out of range\n  found: %dx%d\n  allowed: 1 to %d pixels a side",
-                          (int)image->width, (int)image->height, TSM_MAX_IMAGE_SIDE);
-    if (image->stride < 3 * (size_t)image->width)
-        return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
-                          "image stride too small\n  found: %zu bytes\n  allowed: at least %zu (3 x width)",
-                          image->stride, 3 * (size_t)image->width);
-    const size_t most = (PTRDIFF_MAX - 3 * (size_t)image->width) / (size_t)image->height;
-    if (image->stride > most) /* the last row would not be in an object that C knows */
-        return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
-                          "image stride too large\n  found: %zu bytes\n  allowed: at most %zu", image->stride, most);
-    if (image->format != TSM_BGR && image->format != TSM_RGB)
-        return tsm_refuse(TSM_E_ARGUMENT, error, error_size,
-                          "unknown image format\n  found: %d\n  allowed: TSM_BGR (0), TSM_RGB (1)",
-                          (int)image->format);
-    return TSM_OK;
-}
-
-tsm_status tsm_image_read(tsm_image_reader *reader, const tsm_image *image, tsm_pool *pool, float *out, char *error,
+tsm_status tsm_image_read(tsm_image_reader *reader, const tsm_frame *frame, tsm_pool *pool, float *out, char *error,
                           size_t error_size) {
-    const tsm_status status = check(image, error, error_size);
+    const tsm_status status = tsm_pixels_check(frame, error, error_size);
     if (status != TSM_OK) return status;
-    if ((image->width != reader->width || image->height != reader->height) &&
-        !learn_size(reader, image->width, image->height)) {
+    int good = frame->width == reader->width && frame->height == reader->height;
+    if (!good) good = learn_size(reader, frame->width, frame->height);
+    if (good && reader->converted == NULL && !tsm_pixels_direct(frame->format)) good = make_rows(reader);
+    if (!good) {
         forget_size(reader);
         return tsm_refuse(TSM_E_MEMORY, error, error_size, "out of memory for the resize tables of a %dx%d image",
-                          (int)image->width, (int)image->height);
+                          (int)frame->width, (int)frame->height);
     }
-    const pass p = {reader, image, out};
+    const pass p = {reader, frame, out};
     tsm_pool_run(pool, horizontal, &p, reader->rows);
     tsm_pool_run(pool, vertical, &p, reader->how->crop[0]);
     return TSM_OK;

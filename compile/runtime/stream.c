@@ -111,12 +111,12 @@ static void run_plan(tsm_stream *s) {
 
 static float *input_of(const tsm_stream *s) { return (float *)(void *)(s->arena + s->plan->input.offset); }
 
-tsm_status tsm_step_image(tsm_stream *s, const tsm_image *image) {
+tsm_status tsm_step_frame(tsm_stream *s, const tsm_frame *frame) {
     if (s == NULL) return TSM_E_ARGUMENT;
     tsm_status status = tsm_guard_enter(&s->guard, s->error);
     if (status != TSM_OK) return status;
     tsm_pool_hold(s->feed.pool, 1);
-    status = tsm_feed_image(&s->feed, image, input_of(s), s->error);
+    status = tsm_feed_frame(&s->feed, frame, input_of(s), s->error);
     if (status == TSM_OK) run_plan(s);
     tsm_pool_hold(s->feed.pool, 0);
     tsm_guard_leave(&s->guard);

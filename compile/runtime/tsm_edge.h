@@ -80,17 +80,45 @@ typedef enum {
     TSM_E_FORKED = 7    /* the stream, or a GPU's model, belongs to the process that this one was forked from */
 } tsm_status;
 
-/* Order of the three bytes of a pixel in memory. OpenCV frames are TSM_BGR. */
-typedef enum { TSM_BGR = 0, TSM_RGB = 1 } tsm_format;
+/* How the samples of a picture lie in memory, 8 bits each. C = (width + 1) / 2 samples of a row of colour. OpenCV frames
+ * are TSM_BGR; cameras give the others. Colour at half the size is that of both, or of all four, pixels it covers. */
+typedef enum {
+    TSM_BGR = 0,   /* one plane: blue, green, red of each pixel; 3 * width bytes a row */
+    TSM_RGB = 1,   /* one plane: red, green, blue of each pixel */
+    TSM_GREY = 2,  /* one plane: Y of each pixel */
+    TSM_YUYV = 3,  /* one plane: Y0 U Y1 V for each two pixels, 4 * C bytes a row (V4L2 YUYV, YUY2) */
+    TSM_NV12 = 4,  /* Y; then U V U V ... of half the width and height, 2 * C bytes a row */
+    TSM_YUV420 = 5 /* Y; U; V, of half the width and height, C bytes a row (I420, V4L2 YU12, ffmpeg yuv420p) */
+} tsm_format;
 
-/* An 8-bit image, three interleaved channels. Rows start `stride` bytes apart,
- * 3 * width <= stride <= (PTRDIFF_MAX - 3 * width) / height. */
+/* How Y, U and V become red, green and blue. Limited range: Y 16..235, U and V 16..240; full range: 0..255. */
+typedef enum {
+    TSM_BT601 = 0,      /* limited range; what OpenCV assumes, and most cameras below 720 lines give */
+    TSM_BT601_FULL = 1, /* of JPEG */
+    TSM_BT709 = 2,      /* limited range; of HD video */
+    TSM_BT709_FULL = 3
+} tsm_color;
+
+/* An 8-bit image in a format of one plane: TSM_BGR, TSM_RGB, TSM_GREY, or TSM_YUYV, which is taken to be TSM_BT601. Rows
+ * of R bytes start `stride` bytes apart, R <= stride <= (PTRDIFF_MAX - R) / height. */
 typedef struct {
     const uint8_t *pixels;
     int32_t width, height; /* pixels, 1 to TSM_MAX_IMAGE_SIDE */
     size_t stride;         /* bytes */
     tsm_format format;
 } tsm_image;
+
+/* An 8-bit image in any format, its planes where they are. Row r of plane p begins at planes[p] + r * strides[p]; a plane
+ * that the format does not have is not looked at. TSM_YUV420 with a chroma_step of 2 is NV12, NV21 and whatever else
+ * Android calls YUV_420_888: planes[1] is where U begins, planes[2] where V does. */
+typedef struct {
+    const uint8_t *planes[3];
+    size_t strides[3];     /* bytes: at least a row, at most (PTRDIFF_MAX - a row) / rows of the plane */
+    int32_t chroma_step;   /* bytes from one U to the next in a row of TSM_YUV420: 1 (0 is the same) or 2 */
+    int32_t width, height; /* pixels, 1 to TSM_MAX_IMAGE_SIDE */
+    tsm_format format;
+    tsm_color color;       /* of the formats with U and V */
+} tsm_frame;
 
 /* What the scores are, by the network's last operation: nothing in particular, Softmax, LogSoftmax or Sigmoid. */
 typedef enum {
@@ -175,6 +203,18 @@ TSM_API void tsm_stream_free(tsm_stream *stream);
  * a step whose image size differs from the last one allocates the tables for the new size once.
  * When the step is refused, states and scores keep their values. */
 TSM_API tsm_status tsm_step_image(tsm_stream *stream, const tsm_image *image);
+
+/* The same from a frame in any format. Colour is converted row by row on the way into the resize, in fixed point: the
+ * nearest level, exact for what a camera gives, and no picture of red, green and blue is ever made in memory. A step
+ * whose image size or kind of format differs from the last one's allocates once. */
+TSM_API tsm_status tsm_step_frame(tsm_stream *stream, const tsm_frame *frame);
+
+/* Describes a frame whose planes lie one behind the other from `bytes` on (may be NULL, for its size): as files, pipes
+ * and V4L2's single-planar buffers have them. `stride` is that of the first plane, 0: no gap behind a row; the planes of
+ * U and V have it too (NV12), or half of it, rounded up (TSM_YUV420). Returns the bytes from the first to the last, or 0
+ * when size, format or stride are out of their range; *frame is then untouched. Color is TSM_BT601. */
+TSM_API size_t tsm_frame_packed(tsm_frame *frame, tsm_format format, int32_t width, int32_t height, size_t stride,
+                                const uint8_t *bytes);
 
 /* One step from a preprocessed frame: `count` = channels * height * width float32 in NCHW order. Never
  * allocates. NaN and infinities are computed with, not refused. NaN passes through every clamp, ReLU and maximum: all

@@ -51,7 +51,7 @@ def sources(target: str) -> list[Path]:
         "manifest": rules,
         "bundle": [*rules, "bundle_check.c", "sha256.c", "../cpu.c"],
         "resample": ["../resample.c"],
-        "image_step": [f"../{name}.c" for name in ("image", "resample", "message", "threads", "placement")],
+        "image_step": [f"../{name}.c" for name in ("image", "pixels", "resample", "message", "threads", "placement")],
         "api": [],
         "command": ["*.c"],
     }[target]

@@ -133,5 +133,5 @@ def test_bad_frames(frame, part):
 
 
 def test_bad_format():
-    with pytest.raises(FrameError, match="channel order"):
+    with pytest.raises(FrameError, match="pixel format"):
         frames.preprocess(noise(4, 4), HOW, format="yuv")

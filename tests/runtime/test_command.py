@@ -59,7 +59,7 @@ def test_help_and_version_need_no_bundle(program):
         (("--raw", "20000x1", "--format", "bgr"), "16384"),
         (("--raw",), "found: nothing"),
         (("--raw", "4x4"), "--raw needs --format"),
-        (("--raw", "4x4", "--format", "yuv"), "allowed: bgr, rgb"),
+        (("--raw", "4x4", "--format", "yuv"), "allowed: bgr, rgb, grey, yuyv, nv12, yuv420"),
         (("--raw", "4x4", "--format"), "found: nothing"),
         (("--info", "--threads", "0"), "allowed: 1 to 64"),
         (("--info", "--threads", "65"), "found: 65"),

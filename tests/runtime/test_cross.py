@@ -141,6 +141,15 @@ def assert_same_picture(program: list[str | Path]) -> None:
         assert done.returncode == 0, done.stderr
         seen = np.frombuffer(done.stdout, "<f4")[3:-5].reshape(3, 20, 20)
         assert np.array_equal(seen, frames.preprocess(pixels, PREPROCESS, format="rgb")[0]), (width, height)
+    planes = rng.integers(0, 256, (72, 64), dtype=np.uint8)
+    stream = b"YUV4MPEG2 W64 H48 F12:1 C420jpeg\nFRAME\n" + planes.tobytes()
+    for arguments, data in ((["--raw", "64x48", "--format", "yuv420"], planes.tobytes()), (["--input", "-"], stream)):
+        done = subprocess.run(
+            [*program, *arguments, "--dump"], input=data, capture_output=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        seen = np.frombuffer(done.stdout, "<f4")[3:-5].reshape(3, 20, 20)
+        assert np.array_equal(seen, frames.preprocess(planes, PREPROCESS, format="yuv420")[0])
 
 
 def entry(path: Path) -> dict[str, object]:

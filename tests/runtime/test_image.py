@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tsm_edge import frames
+from tsm_edge import frames, pixels
 from tsm_edge.signature import Preprocess
 
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
@@ -43,6 +43,9 @@ class Library:
         image = TsmImage(pixels.ctypes.data, width, len(pixels), stride, pixel_format)
         status = self.calls.tsm_step_image(self.stream, ctypes.byref(image))
         assert status == 0, self.calls.tsm_error(self.stream)
+        return self.state()
+
+    def state(self):
         out = np.empty(self.shape, np.float32)
         place, size = ctypes.c_void_p(out.ctypes.data), ctypes.c_size_t(out.size)
         assert self.calls.tsm_state_get(self.stream, ctypes.c_size_t(0), place, size) == 0
@@ -176,3 +179,85 @@ def test_no_byte_beyond_the_image_is_read(build, library):
         pixels[:] = np.arange(bytes_, dtype=np.uint32).reshape(pixels.shape) % 251
         found = model.read(pixels, side, side * 3, RGB)
         assert np.array_equal(found, expected(pixels.reshape(side, side, 3).copy(), crop, crop))
+
+
+# -- Frames of several planes ------------------------------------------------------------------------------------------
+
+
+class TsmFrame(ctypes.Structure):
+    _fields_ = (
+        ("planes", ctypes.c_void_p * 3),
+        ("strides", ctypes.c_size_t * 3),
+        *((name, ctypes.c_int32) for name in ("chroma_step", "width", "height", "format", "color")),
+    )
+
+
+HOW = Preprocess.square(24, 20, tuple(MEAN.tolist()), tuple(STD.tolist()), "rgb", 12.0)
+
+
+@pytest.fixture(scope="module")
+def small(build, library):
+    """On two threads, under the sanitizer of undefined behaviour."""
+    flags = ("-shared", "-fPIC", "-fvisibility=hidden", "-fsanitize=undefined", "-fno-sanitize-recover=all")
+    return Library(build("libsmall.so", library, *flags), 20, 24, 2)
+
+
+def planes_of(format, height, width, rng, pad=0):
+    """Random planes of a format, rows `pad` bytes apart, as the views that Python's Stream takes, and in memory."""
+    half = ((height + 1) // 2, (width + 1) // 2)
+    shapes = {
+        "bgr": [(height, 3 * width)],
+        "rgb": [(height, 3 * width)],
+        "grey": [(height, width)],
+        "yuyv": [(height, 4 * half[1])],
+        "nv12": [(height, width), (half[0], 2 * half[1])],
+        "yuv420": [(height, width), half, half],
+    }[format]
+    memory = [rng.integers(0, 256, (rows, row + pad), dtype=np.uint8) for rows, row in shapes]
+    views = [plane[:, : plane.shape[1] - pad] for plane in memory]
+    if format in ("bgr", "rgb"):
+        return views[0].reshape(height, width, 3), memory
+    if format == "nv12":
+        return (views[0], views[1].reshape(*half, 2)), memory
+    if format == "yuv420":
+        return tuple(views), memory
+    return (views[0].reshape(height, -1, 2) if format == "yuyv" else views[0]), memory
+
+
+def step_frame(model, memory, height, width, format, color, chroma_step=0):
+    strides = [plane.strides[0] for plane in memory]
+    frame = TsmFrame(
+        (ctypes.c_void_p * 3)(*(plane.ctypes.data for plane in memory)),
+        (ctypes.c_size_t * 3)(*strides),
+        *(chroma_step, width, height, pixels.FORMATS[format], pixels.STANDARDS[color]),
+    )
+    status = model.calls.tsm_step_frame(model.stream, ctypes.byref(frame))
+    assert status == 0, model.calls.tsm_error(model.stream)
+    return model.state()
+
+
+@pytest.mark.parametrize("color", pixels.STANDARDS)
+@pytest.mark.parametrize("format", pixels.FORMATS)
+def test_every_format_is_the_reference_bit_by_bit(small, format, color):
+    rng = np.random.default_rng(11)
+    for width, height in ((64, 48), (33, 57), (1, 1), (2, 3), (25, 24)):
+        frame, memory = planes_of(format, height, width, rng, pad=int(rng.integers(0, 5)))
+        found = step_frame(small, memory, height, width, format, color)
+        if format == "yuyv" and width % 2:  # numpy's form has whole pairs; the last pixel is beyond the picture
+            frame = pixels.to_rgb(frame, format, color)[:, :width]
+            expected = frames.preprocess(frame, HOW, format="rgb")
+        else:
+            expected = frames.preprocess(frame, HOW, format=format, color=color)
+        assert np.array_equal(found, expected[0]), (width, height)
+
+
+@pytest.mark.parametrize("first", ["u", "v"])
+def test_androids_interleaved_planes(small, first):
+    """YUV_420_888 with a pixel stride of 2: the same samples as of three planes."""
+    rng = np.random.default_rng(2)
+    (y, u, v), _ = planes_of("yuv420", 31, 47, rng)
+    both = np.ascontiguousarray(np.stack([u, v] if first == "u" else [v, u], axis=2))
+    flat = both.reshape(len(u), -1)
+    memory = [y, flat[:, 0:] if first == "u" else flat[:, 1:], flat[:, 1:] if first == "u" else flat[:, 0:]]
+    found = step_frame(small, memory, 31, 47, "yuv420", "bt601", chroma_step=2)
+    assert np.array_equal(found, frames.preprocess((y, u, v), HOW, format="yuv420")[0])

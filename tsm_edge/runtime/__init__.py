@@ -26,17 +26,17 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import bundle
 from ..bundle.manifest import Manifest
 from ..errors import BundleError, EdgeError, FrameError, RuntimeFailure, UnknownName, UnsupportedHost
+from ..pixels import Frame
 from ..sampling import Sampler
 from ..signature import Preprocess, Signature
 from ..smoothing import Smoother
 from . import abi
 from ._guard import Guard
-from ._marshal import BYTE, FLOAT, Floats, address, check_array, failure_of
+from ._marshal import FLOAT, Floats, address, c_frame, check_array, failure_of
 
 __all__ = ["Model", "Operation", "Stream", "Timing", "open"]
 
@@ -240,12 +240,15 @@ class Stream(AbstractContextManager["Stream"]):
         self._scores = np.ctypeslib.as_array(scores, (count.value,))
         self._guard = Guard(weakref.finalize(self, library.tsm_stream_free, handle))
 
-    def step(self, frame: NDArray[np.uint8], *, format: str = "bgr") -> Floats:
+    def step(self, frame: Frame, *, format: str = "bgr", color: str = "bt601") -> Floats:
         """Take one picture and return its scores.
 
         Args:
-            frame: uint8 [height, width, 3], each side 1 to 16384.
-            format: order of the channels in ``frame``, "bgr" (as OpenCV gives it) or "rgb".
+            frame: uint8, each side 1 to 16384: [height, width, 3] of "bgr" and "rgb", [height, width] of "grey",
+                [height, width, 2] of "yuyv", [height * 3/2, width] of "nv12" and "yuv420" (as OpenCV has them); the
+                last two also as a tuple of their planes, which may have odd sides and rows apart.
+            format: how the pixels lie, "bgr" as OpenCV gives them.
+            color: for the formats with Y, U and V: "bt601", "bt601-full", "bt709" or "bt709-full".
 
         Returns:
             float32 [classes], the logits; a copy.
@@ -253,22 +256,10 @@ class Stream(AbstractContextManager["Stream"]):
         Raises:
             FrameError: wrong type, shape or format, or a network that takes no picture. The states keep their values.
         """
-        if format not in abi.FORMATS:
-            raise FrameError("Unknown channel order.", found=repr(format), allowed=", ".join(abi.FORMATS))
-        check_array("frame", frame, BYTE)
-        sides_fit = frame.ndim == 3 and all(1 <= side <= abi.MAX_IMAGE_SIDE for side in frame.shape[:2])
-        if not sides_fit or frame.shape[2] != 3:
-            raise FrameError(
-                "A frame has the wrong shape.",
-                found=list(frame.shape),
-                allowed=f"[height, width, 3], each side 1 to {abi.MAX_IMAGE_SIDE}",
-            )
-        height, width, _ = frame.shape
-        if frame.strides[1:] != (3, 1) or frame.strides[0] < 3 * width:  # a mirrored or planar view
-            frame = np.ascontiguousarray(frame)
-        stride = frame.strides[0] if height > 1 else 3 * width  # of a single row numpy keeps any
-        image = abi.Image(address(frame), width, height, stride, abi.FORMATS[format])
-        return self._step(self._library.tsm_step_image, ctypes.byref(image))
+        taken, kept = c_frame(frame, format, color)
+        scores = self._step(self._library.tsm_step_frame, ctypes.byref(taken))
+        del kept  # only now may copies of planes go
+        return scores
 
     def step_tensor(self, tensor: Floats) -> Floats:
         """Take one preprocessed frame, float32 of the signature's input shape; return as :meth:`step` does."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DeviceError, FrameError, RuntimeFailure
+from ..pixels import FORMATS, STANDARDS, Frame, Pixels, check_names, split
 from . import abi
 
 Floats = NDArray[np.float32]
@@ -36,6 +37,47 @@ def address(array: NDArray[Any]) -> int:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
     except (TypeError, ValueError):  # not to be written, or rows apart: no such buffer
         return int(array.ctypes.data)
+
+
+def c_frame(frame: Frame, format: str, color: str) -> tuple[abi.Frame, tuple[Pixels, ...]]:
+    """Return a frame for the library, and the arrays that must live as long as it is used.
+
+    Rows are read where they are. A frame in which they do not lie as the format says (mirrored, transposed) is copied.
+    Raises FrameError when type, shape, format or color are wrong.
+    """
+    check_names(format, color)
+    planes = split(frame, format)
+    width, height = planes.width, planes.height
+    out = abi.Frame(width=width, height=height, format=FORMATS[format], color=STANDARDS[color])
+    main, chroma = planes.main, planes.chroma
+    if format == "yuyv" and isinstance(frame, np.ndarray):
+        main, chroma = frame, None  # one plane for the library
+    elif format == "nv12":
+        out.format = FORMATS["yuv420"]  # the same samples; U and V need not be interleaved in an own array
+    kept = [_rows(main)]
+    if chroma is not None:
+        kept += _same_step(chroma)
+        out.chroma_step = kept[1].strides[1] if kept[1].shape[1] > 1 else 1
+    for index, plane in enumerate(kept):
+        out.planes[index] = address(plane)
+        least = plane.shape[1] * (plane.shape[2] if plane.ndim == 3 else max(out.chroma_step, 1) if index else 1)
+        out.strides[index] = plane.strides[0] if plane.shape[0] > 1 else least  # of a single row numpy keeps any
+    return out, tuple(kept)
+
+
+def _rows(plane: Pixels) -> Pixels:
+    """The plane, or a copy where its rows are not bytes one behind the other."""
+    samples = plane.shape[2] if plane.ndim == 3 else 1
+    inner = (samples, 1) if plane.ndim == 3 else (1,)
+    good = plane.strides[1:] == inner and plane.strides[0] >= samples * plane.shape[1]
+    return plane if good else np.ascontiguousarray(plane)
+
+
+def _same_step(chroma: tuple[Pixels, Pixels]) -> list[Pixels]:
+    """U and V, or copies of both where the library could not walk along them with one step of 1 or 2 bytes."""
+    steps = {plane.strides[1] for plane in chroma}
+    good = len(steps) == 1 and steps <= {1, 2} and all(p.strides[0] >= p.strides[1] * p.shape[1] for p in chroma)
+    return list(chroma) if good else [np.ascontiguousarray(plane) for plane in chroma]
 
 
 def failure_of(status: int) -> type[RuntimeFailure]:

@@ -8,10 +8,8 @@ from pathlib import Path
 from ..errors import EdgeError, RuntimeFailure, UsageError
 
 OK, ARGUMENT, MEMORY, CPU, DEVICE, THREADS, BUSY, FORKED = range(8)
-FORMATS = {"bgr": 0, "rgb": 1}
 ERROR_SIZE = 512
 MAX_THREADS = 64
-MAX_IMAGE_SIDE = 16384
 
 _handle, _floats, _size = c.c_void_p, c.POINTER(c.c_float), c.c_size_t
 
@@ -25,6 +23,20 @@ class Image(c.Structure):
         ("height", c.c_int32),
         ("stride", c.c_size_t),
         ("format", c.c_int),
+    ]
+
+
+class Frame(c.Structure):
+    """``tsm_frame``."""
+
+    _fields_ = [
+        ("planes", c.c_void_p * 3),
+        ("strides", c.c_size_t * 3),
+        ("chroma_step", c.c_int32),
+        ("width", c.c_int32),
+        ("height", c.c_int32),
+        ("format", c.c_int),
+        ("color", c.c_int),
     ]
 
 
@@ -120,6 +132,8 @@ _PROTOTYPES = {
     "tsm_stream_new": (c.c_int, [_handle, c.c_int32, c.POINTER(_handle), c.c_char_p, _size]),
     "tsm_stream_free": (None, [_handle]),
     "tsm_step_image": (c.c_int, [_handle, c.POINTER(Image)]),
+    "tsm_step_frame": (c.c_int, [_handle, c.POINTER(Frame)]),
+    "tsm_frame_packed": (_size, [c.POINTER(Frame), c.c_int, c.c_int32, c.c_int32, _size, c.c_void_p]),
     "tsm_step_tensor": (c.c_int, [_handle, c.c_void_p, _size]),
     "tsm_reset": (c.c_int, [_handle]),
     "tsm_scores": (_floats, [_handle, c.POINTER(_size)]),

@@ -1,7 +1,7 @@
-/* frames.c: --raw and --tensor, frames from stdin until it ends.
+/* frames.c: --raw, --tensor, --input: frames until they end or a signal comes.
  *
- * The model steps at its own rate. With --fps, frame i was taken at i / fps seconds. Without it, pictures are stamped as
- * they arrive; preprocessed tensors, and frames whose steps are dumped, are taken to come at the model's rate: one step
+ * The model steps at its own rate. With --fps, or a source that says its rate, frame i was taken at i / fps seconds.
+ * Without it, pictures are stamped as they arrive; preprocessed tensors, and frames whose steps are dumped, are taken to come at the model's rate: one step
  * each. */
 #define _POSIX_C_SOURCE 200809L
 #include "frames.h"
@@ -10,52 +10,42 @@
 #include "modes.h"
 #include "output.h"
 #include "results.h"
+#include "source.h"
+#include "stop.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct {
     const engine *e;
     const options *o;
     tsm_stream *stream;
     tsm_decision *decision; /* --decide */
-    size_t bytes;           /* of a frame */
+    source *from;
+    double fps;             /* of a recording; 0: frames are timed as they arrive, or one step each */
     void *frame;
     float *state;           /* --dump: room for the largest state as float32, which is more than the device may hold */
     double *probabilities;  /* room for one a class */
-    tsm_sampler sampler;    /* --fps */
+    tsm_sampler sampler;    /* with fps */
     size_t read;            /* frames so far, without `live` */
     live *live;             /* frames are timed as they arrive */
 } job;
 
 /* -- One frame in -------------------------------------------------------------------------------------------------- */
 
-int stdin_ended(size_t got, size_t bytes, size_t index, int error) {
-    if (error != 0)
-        complain("cannot read stdin\n  found: %s", strerror(error));
-    else if (got > 0)
-        complain("frame %zu is cut off\n  found: %zu bytes\n  allowed: %zu\n"
-                 "  hint: do the size and the format of the frames match?", index, got, bytes);
-    else if (index == 0)
-        complain("no frame came on stdin\n  allowed: frames of %zu bytes", bytes);
-    else
-        return 0;
-    return -1;
-}
-
-/* Fills *out with the next frame that is worth a step. Returns 1, 0 at the end of stdin, -1 after a complaint. */
-static int next_frame(job *j, timed_frame *out) {
+/* Fills *out with the next frame that is worth a step. */
+static arrival next_frame(job *j, timed_frame *out) {
     if (j->live != NULL) return live_next(j->live, out);
     for (;;) {
-        const size_t got = fread(j->frame, 1, j->bytes, stdin), index = j->read++;
-        if (got != j->bytes) return stdin_ended(got, j->bytes, index, ferror(stdin) ? errno : 0);
-        const double fps = j->o->fps > 0.0 ? j->o->fps : j->e->info.rate_fps;
-        *out = (timed_frame){j->frame, index, fps > 0.0 ? (double)index / fps : NAN, 1};
-        if (j->o->fps > 0.0) out->steps = j->e->tsm_sampler_take(&j->sampler, out->t_s);
-        if (out->steps > 0) return 1;
+        uint64_t stamp_ns;
+        const arrival came = j->from->next(j->from, j->frame, &stamp_ns);
+        if (came != CAME) return came;
+        const size_t index = j->read++;
+        const double fps = j->fps > 0.0 ? j->fps : j->e->info.rate_fps;
+        *out = (timed_frame){j->frame, index, fps > 0.0 ? (double)index / fps : NAN, 1, 0};
+        if (j->fps > 0.0) out->steps = j->e->tsm_sampler_take(&j->sampler, out->t_s);
+        if (out->steps > 0) return CAME;
     }
 }
 
@@ -67,11 +57,13 @@ void note_missed(const tsm_sampler *sampler) {
 
 /* -- The loop ------------------------------------------------------------------------------------------------------ */
 
-static tsm_status step(const job *j, const void *frame) {
-    const options *o = j->o;
-    if (o->mode == MODE_TENSOR) return j->e->tsm_step_tensor(j->stream, frame, j->bytes / sizeof(float));
-    const tsm_image image = {frame, o->width, o->height, 3 * (size_t)o->width, (tsm_format)o->format};
-    return j->e->tsm_step_image(j->stream, &image);
+static tsm_status step(const job *j, const void *bytes) {
+    const tsm_frame *layout = &j->from->layout;
+    tsm_frame frame;
+    if (layout->width == 0) return j->e->tsm_step_tensor(j->stream, bytes, j->from->bytes / sizeof(float));
+    j->e->tsm_frame_packed(&frame, layout->format, layout->width, layout->height, layout->strides[0], bytes);
+    frame.color = layout->color;
+    return j->e->tsm_step_frame(j->stream, &frame);
 }
 
 /* One step and its result. Returns an exit code, or STILL_OPEN. */
@@ -90,13 +82,22 @@ static int step_and_print(const job *j, const timed_frame *frame) {
     return end == STILL_OPEN ? flush_output() : end; /* a live pipe wants each result at once */
 }
 
+/* After frames were lost the model has seen nothing, and nothing is decided. */
+static void begin_anew(const job *j) {
+    j->e->tsm_reset(j->stream);
+    if (j->decision != NULL) j->e->tsm_decision_reset(j->decision);
+}
+
 static int loop(job *j) {
     timed_frame frame;
     for (;;) {
-        const int got = next_frame(j, &frame);
-        if (got <= 0) return got == 0 ? EXIT_OK : EXIT_FAILED;
+        const arrival got = next_frame(j, &frame);
+        if (got == STOPPED) return stop_code();
+        if (got != CAME) return got == ENDED ? EXIT_OK : EXIT_FAILED;
+        if (frame.fresh) begin_anew(j);
         for (int32_t n = 0; n < frame.steps; n++) {
             const int end = step_and_print(j, &frame);
+            if (stop_code() != 0) return stop_code();
             if (end != STILL_OPEN) return end;
         }
     }
@@ -117,16 +118,20 @@ static size_t largest_state(const engine *e) {
 /* A network without a picture has no rate; --raw is refused by its first step. Returns an exit code. */
 static int prepare_time(job *j) {
     const double rate = j->e->info.rate_fps;
-    if (j->o->fps > 0.0) {
+    const int only_live = j->from->only_live;
+    j->fps = j->o->fps > 0.0 || j->o->dump ? j->o->fps : only_live ? 0.0 : j->from->fps;
+    if (j->fps > 0.0 && !only_live) {
         if (j->e->tsm_sampler_init(&j->sampler, rate) == TSM_OK) return EXIT_OK;
+        if (j->o->mode != MODE_TENSOR) return j->fps = 0.0, EXIT_OK;
         complain("--fps means nothing to this network\n  found: it takes no picture, and its rate is not known\n"
                  "  hint: leave --fps out, and give it tensors at the rate it was trained at");
         return EXIT_USAGE;
     }
-    if (j->o->mode != MODE_RAW || j->o->dump || rate <= 0.0) return EXIT_OK;
-    complain("note: without --fps, frames are timed as they arrive, for a live camera; for a file give its rate, such as "
-             "--fps 30");
-    j->live = live_start(j->e, j->bytes, rate);
+    if (j->o->mode == MODE_TENSOR || rate <= 0.0 || (j->o->dump && !only_live)) return EXIT_OK;
+    if (!only_live)
+        complain("note: without --fps, frames are timed as they arrive, for a live camera; for a file give its rate, "
+                 "such as --fps 30");
+    j->live = live_start(j->e, j->from, rate);
     return j->live != NULL ? EXIT_OK : EXIT_FAILED;
 }
 
@@ -135,31 +140,36 @@ static int prepare(job *j) {
     char error[TSM_ERROR_SIZE];
     const int code = engine_stream(j->e, j->o->threads, &j->stream);
     if (code != EXIT_OK) return code;
-    j->frame = malloc(j->bytes);
+    j->frame = malloc(j->from->bytes);
     j->state = malloc(largest_state(j->e));
     j->probabilities = malloc((size_t)info->classes * sizeof(double));
     if (j->frame == NULL || j->state == NULL || j->probabilities == NULL)
-        return complain("out of memory for a frame of %zu bytes", j->bytes), EXIT_FAILED;
+        return complain("out of memory for a frame of %zu bytes", j->from->bytes), EXIT_FAILED;
     if (j->o->decide && j->e->tsm_decision_new(&info->decision, info->scores, info->classes, &j->decision, error,
                                                sizeof error) != TSM_OK)
         return complain("%s", error), EXIT_FAILED;
     return prepare_time(j);
 }
 
-static int run(const engine *e, const options *o, size_t bytes) {
-    job j = {.e = e, .o = o, .bytes = bytes};
-    int code = prepare(&j);
-    if (code == EXIT_OK) code = loop(&j);
-    if (j.live != NULL) live_end(j.live);
-    else note_missed(&j.sampler);
-    e->tsm_decision_free(j.decision);
-    free(j.probabilities);
-    free(j.state);
-    free(j.frame);
-    e->tsm_stream_free(j.stream);
+static int run(job *j) {
+    int code = prepare(j);
+    if (code == EXIT_OK) code = loop(j);
+    if (j->live != NULL) live_end(j->live);
+    else note_missed(&j->sampler);
+    j->from->close(j->from);
+    j->e->tsm_decision_free(j->decision);
+    free(j->probabilities);
+    free(j->state);
+    free(j->frame);
+    j->e->tsm_stream_free(j->stream);
     return code;
 }
 
-int run_raw(const engine *e, const options *o) { return run(e, o, 3 * (size_t)o->width * (size_t)o->height); }
-
-int run_tensor(const engine *e, const options *o) { return run(e, o, sizeof(float) * engine_input_floats(e)); }
+int run_frames(const engine *e, const options *o) {
+    int code = EXIT_FAILED;
+    if (!stop_listen()) return code;
+    job j = {.e = e, .o = o, .from = piped_open(e, o, &code)};
+    if (j.from != NULL) code = run(&j);
+    stop_end();
+    return code;
+}

@@ -32,8 +32,9 @@ static int run_mode_of(const engine *e, const options *o, double open_ms) {
     switch (o->mode) {
     case MODE_INFO: return run_info(e);
     case MODE_BENCH: return run_bench(e, o, open_ms);
-    case MODE_RAW: return run_raw(e, o);
-    case MODE_TENSOR: return run_tensor(e, o);
+    case MODE_RAW:
+    case MODE_INPUT:
+    case MODE_TENSOR: return run_frames(e, o);
     case MODE_NONE:
     case MODE_HELP:
     case MODE_VERSION: break;

@@ -7,7 +7,6 @@
 
 int run_info(const engine *e);
 int run_bench(const engine *e, const options *o, double open_ms);
-int run_raw(const engine *e, const options *o);
-int run_tensor(const engine *e, const options *o);
+int run_frames(const engine *e, const options *o);
 
 #endif

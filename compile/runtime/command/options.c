@@ -12,7 +12,8 @@
 const char usage_text[] =
     "usage: tsm-edge-run --info\n"
     "       tsm-edge-run --bench [--frames N] [--per-op] [--threads N]\n"
-    "       tsm-edge-run --raw WxH --format bgr|rgb [--fps RATE] [--decide | --dump] [--threads N] < frames\n"
+    "       tsm-edge-run --raw WxH --format F [--fps RATE] [--decide | --dump] [--threads N] < frames\n"
+    "       tsm-edge-run --input - [--fps RATE] [--decide | --dump] [--threads N] < video\n"
     "       tsm-edge-run --tensor [--fps RATE] [--decide | --dump] [--threads N] < tensors\n"
     "       tsm-edge-run --help | --version\n"
     "\n"
@@ -22,29 +23,38 @@ const char usage_text[] =
     "  --bench       time steps on made-up input; one JSON document on stdout\n"
     "    --frames N  number of timed steps, 1 to 1000000 (default 100)\n"
     "    --per-op    also time each operation\n"
-    "  --raw WxH     read 8-bit frames of W x H pixels, 3 bytes a pixel, from stdin; step at the model's rate (--info)\n"
-    "                and print one JSON line a step: frame, time, class index, label, score (probability in this\n"
-    "                step alone) and milliseconds\n"
-    "    --format F  order of the bytes of a pixel: bgr or rgb\n"
+    "  --raw WxH     read 8-bit frames of W x H pixels from stdin; step at the model's rate (--info) and print one JSON\n"
+    "                line a step: frame, time, class index, label, score (probability in this step alone) and\n"
+    "                milliseconds\n"
+    "    --format F  how the pixels lie: bgr or rgb (3 bytes each), grey (1 byte), yuyv (YUY2), nv12 (Y, then U and V\n"
+    "                in turn), yuv420 (Y, U, V: I420, ffmpeg's yuv420p, rpicam-vid --codec yuv420)\n"
+    "    --stride N  bytes from one row to the next (default: no gap), such as 832 of rpicam-vid at a width of 800\n"
+    "  --input -     read video that says itself what it is from stdin: YUV4MPEG2, as of ffmpeg -f yuv4mpegpipe\n"
+    "    --color S   with Y, U and V: bt601, bt601-full, bt709 or bt709-full (default: as the stream says, else bt709\n"
+    "                from 1280 pixels wide or 720 high on, and bt601 below)\n"
     "  --tensor      read preprocessed frames from stdin: float32, NCHW order; print the same lines\n"
     "  --fps RATE    the frames were taken RATE times a second, such as 30, 29.97 or 30000/1001: skip or repeat them\n"
     "                to the model's rate. Without it, frames of --raw are timed as they arrive, for a live camera;\n"
-    "                with --tensor or --dump each frame is one step\n"
+    "                with --tensor or --dump each frame is one step; YUV4MPEG2 has its own rate\n"
     "  --decide      print the decision over time instead: label, its mean probability, whether it changed with this\n"
     "                step, and whether it is one that means that nothing is to report\n"
     "  --dump        print bytes instead: little-endian float32, all scores, then every state in order (NCHW)\n"
     "  --threads N   threads of the stream, 1 to 64 (default: what the bundle was compiled for)\n"
     "\n"
-    "exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed, 4 device, 5 this machine cannot run the bundle\n"
-    "example: ffmpeg -i clip.mp4 -f rawvideo -pix_fmt bgr24 -r 30 -s 640x480 - |\n"
-    "         ./tsm-edge-run --raw 640x480 --format bgr --fps 30 --decide\n";
+    "exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed, 4 device, 5 this machine cannot run the bundle;\n"
+    "            128 + N when signal N ended it, such as 130 for Ctrl-C and 143 for SIGTERM\n"
+    "examples: rpicam-vid -t 0 --codec yuv420 -o - | ./tsm-edge-run --raw 640x480 --format yuv420 --fps 30 --decide\n"
+    "          ffmpeg -i clip.mp4 -pix_fmt yuv420p -f yuv4mpegpipe - | ./tsm-edge-run --input - --decide\n";
 
-enum { MAX_FRAMES = 1000000 };
+const char *const format_names[] = {"bgr", "rgb", "grey", "yuyv", "nv12", "yuv420", NULL};
+const char *const color_names[] = {"bt601", "bt601-full", "bt709", "bt709-full", NULL};
+
+enum { MAX_FRAMES = 1000000, MAX_STRIDE = 1 << 20 };
 static const double LEAST_FPS = 0.001, MOST_FPS = 100000.0;
 
 static const char *const names[] = {"--info", "--bench", "--frames", "--per-op", "--raw", "--format",
                                     "--tensor", "--dump", "--threads", "--help", "--version",
-                                    "--fps", "--decide"};
+                                    "--fps", "--decide", "--input", "--stride", "--color"};
 
 /* A word of the command line in a message; valid until the next call. */
 static const char *quoted(const char *word) {
@@ -103,10 +113,32 @@ static int size(const char *text, options *o) {
     return 0;
 }
 
-static int format(const char *text, options *o) {
-    o->format = text == NULL ? -1 : strcmp(text, "bgr") == 0 ? TSM_BGR : strcmp(text, "rgb") == 0 ? TSM_RGB : -1;
-    if (o->format >= 0) return 1;
-    complain("bad value for --format\n  found: %s\n  allowed: bgr, rgb", quoted(text));
+/* One of `names`, by its number. */
+static int choice(const char *option, const char *text, const char *const *choices, int *out) {
+    char allowed[128] = "";
+    for (*out = 0; choices[*out] != NULL; ++*out) {
+        if (text != NULL && strcmp(text, choices[*out]) == 0) return 1;
+        const size_t used = strlen(allowed);
+        snprintf(allowed + used, sizeof allowed - used, "%s%s", used > 0 ? ", " : "", choices[*out]);
+    }
+    *out = -1;
+    complain("bad value for %s\n  found: %s\n  allowed: %s", option, quoted(text), allowed);
+    return 0;
+}
+
+static int stride(const char *text, options *o) {
+    int value = 0;
+    if (!number("--stride", text, 1, MAX_STRIDE, &value)) return 0;
+    o->stride = (size_t)value;
+    return 1;
+}
+
+static int input(const char *text, options *o) {
+    (void)o;
+    if (text != NULL && strcmp(text, "-") == 0) return 1;
+    complain("bad value for --input\n  found: %s\n  allowed: - , standard input\n"
+             "  hint: of a file: --input - < FILE.y4m, or ffmpeg -i FILE -pix_fmt yuv420p -f yuv4mpegpipe - | ...",
+             quoted(text));
     return 0;
 }
 
@@ -134,28 +166,35 @@ static int rate(const char *text, double *out) {
 
 static int set_mode(options *o, run_mode mode) {
     if (o->mode == MODE_NONE || o->mode == mode) return o->mode = mode, 1;
-    complain("choose one of --info, --bench, --raw, --tensor\n  hint: see tsm-edge-run --help");
+    complain("choose one of --info, --bench, --raw, --input, --tensor\n  hint: see tsm-edge-run --help");
     return 0;
 }
 
 /* Options that only one mode has. */
 static int check_together(const options *o, int frames_given) {
-    const int streams = o->mode == MODE_TENSOR || o->mode == MODE_RAW;
+    const int pictures = o->mode == MODE_INPUT || o->mode == MODE_RAW;
+    const int streams = o->mode == MODE_TENSOR || pictures;
+    const int colourless = o->mode == MODE_RAW && o->format >= 0 && o->format <= TSM_GREY;
     const char *stray = frames_given && o->mode != MODE_BENCH   ? "--frames"
                         : o->per_op && o->mode != MODE_BENCH    ? "--per-op"
                         : o->dump && !streams                   ? "--dump"
                         : o->decide && !streams                 ? "--decide"
                         : o->fps > 0.0 && !streams              ? "--fps"
                         : o->format >= 0 && o->mode != MODE_RAW ? "--format"
+                        : o->stride > 0 && o->mode != MODE_RAW  ? "--stride"
+                        : o->color >= 0 && !pictures            ? "--color"
                                                                 : NULL;
     if (o->mode == MODE_NONE)
-        complain("nothing to do\n  allowed: one of --info, --bench, --raw, --tensor\n  hint: see tsm-edge-run --help");
+        complain("nothing to do\n  allowed: one of --info, --bench, --raw, --input, --tensor\n  hint: see tsm-edge-run --help");
     else if (stray != NULL)
         complain("%s does not go with this mode\n  hint: see tsm-edge-run --help", stray);
     else if (o->dump && o->decide)
         complain("choose one of --dump and --decide");
     else if (o->mode == MODE_RAW && o->format < 0)
-        complain("--raw needs --format\n  allowed: bgr (OpenCV, V4L2 BGR3), rgb (Pillow, ffmpeg rgb24)");
+        complain("--raw needs --format\n  allowed: bgr (OpenCV, V4L2 BGR3), rgb (Pillow, ffmpeg rgb24), grey, yuyv, nv12, "
+                 "yuv420 (ffmpeg yuv420p)");
+    else if (o->color >= 0 && colourless)
+        complain("--color does not go with --format %s\n  allowed: yuyv, nv12, yuv420", format_names[o->format]);
     else
         return 1;
     return 0;
@@ -163,7 +202,7 @@ static int check_together(const options *o, int frames_given) {
 
 int options_read(options *o, int argc, char **argv) {
     int frames_given = 0, good = 1;
-    *o = (options){.frames = 100, .format = -1};
+    *o = (options){.frames = 100, .format = -1, .color = -1};
     for (int i = 1; good && i < argc; i++) {
         const char *word = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return o->mode = MODE_HELP, 1;
@@ -176,7 +215,10 @@ int options_read(options *o, int argc, char **argv) {
         else if (strcmp(word, "--decide") == 0) o->decide = 1;
         else if (strcmp(word, "--fps") == 0) good = rate(value, &o->fps), i++;
         else if (strcmp(word, "--raw") == 0) good = set_mode(o, MODE_RAW) && size(value, o), i++;
-        else if (strcmp(word, "--format") == 0) good = format(value, o), i++;
+        else if (strcmp(word, "--input") == 0) good = set_mode(o, MODE_INPUT) && input(value, o), i++;
+        else if (strcmp(word, "--format") == 0) good = choice(word, value, format_names, &o->format), i++;
+        else if (strcmp(word, "--color") == 0) good = choice(word, value, color_names, &o->color), i++;
+        else if (strcmp(word, "--stride") == 0) good = stride(value, o), i++;
         else if (strcmp(word, "--threads") == 0) good = number(word, value, 1, TSM_MAX_THREADS, &o->threads), i++;
         else if (strcmp(word, "--frames") == 0) {
             good = number(word, value, 1, MAX_FRAMES, &o->frames);

@@ -2,7 +2,9 @@
 #ifndef TSM_OPTIONS_H
 #define TSM_OPTIONS_H
 
-typedef enum { MODE_NONE, MODE_INFO, MODE_BENCH, MODE_RAW, MODE_TENSOR, MODE_HELP, MODE_VERSION } run_mode;
+#include <stddef.h>
+
+typedef enum { MODE_NONE, MODE_INFO, MODE_BENCH, MODE_RAW, MODE_INPUT, MODE_TENSOR, MODE_HELP, MODE_VERSION } run_mode;
 
 typedef struct {
     run_mode mode;
@@ -10,12 +12,17 @@ typedef struct {
     int frames;  /* --bench */
     int per_op;  /* --bench */
     int width, height, format; /* --raw; format: a tsm_format, -1 not given */
-    int dump;    /* --raw, --tensor */
-    int decide;  /* --raw, --tensor */
-    double fps;  /* --raw, --tensor; 0: not given */
+    size_t stride; /* --raw; bytes, 0: not given */
+    int color;   /* --raw, --input; a tsm_color, -1: not given */
+    int dump;    /* where frames are read */
+    int decide;  /* where frames are read */
+    double fps;  /* where frames are read; 0: not given */
 } options;
 
 extern const char usage_text[];
+
+/* The names of tsm_format and of tsm_color, as --format and --color take them; NULL behind the last. */
+extern const char *const format_names[], *const color_names[];
 
 /* Returns 1, or 0 after saying on stderr what is wrong. */
 int options_read(options *o, int argc, char **argv);

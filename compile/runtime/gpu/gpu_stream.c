@@ -113,12 +113,12 @@ static tsm_status run_plan(tsm_stream *s) {
     return TSM_OK;
 }
 
-tsm_status tsm_step_image(tsm_stream *s, const tsm_image *image) {
+tsm_status tsm_step_frame(tsm_stream *s, const tsm_frame *frame) {
     if (s == NULL) return TSM_E_ARGUMENT;
     tsm_status status = tsm_gpu_enter(s);
     if (status != TSM_OK) return status;
     tsm_pool_hold(s->feed.pool, 1);
-    status = tsm_feed_image(&s->feed, image, s->queue->frame, s->error);
+    status = tsm_feed_frame(&s->feed, frame, s->queue->frame, s->error);
     tsm_pool_hold(s->feed.pool, 0);
     return tsm_gpu_leave(s, status == TSM_OK ? run_plan(s) : status);
 }

@@ -57,7 +57,8 @@ static void step_image(source *s, camera *c) {
     tsm_image image = {NULL};
     image.width = (int32_t)take_edge(s, kind < 8 ? INT32_MIN : 1, kind < 8 ? INT32_MAX : 64);
     image.height = (int32_t)take_edge(s, kind < 16 ? INT32_MIN : 1, kind < 16 ? INT32_MAX : 64);
-    image.format = (tsm_format)(take_byte(s) % (kind < 24 ? 8 : 2));
+    static const int formats[] = {TSM_BGR, TSM_RGB, TSM_YUV420 + 1, -1}; /* image_step.c has the others */
+    image.format = (tsm_format)formats[take_byte(s) % (kind < 24 ? 4 : 2)];
     image.stride = kind < 32 ? (size_t)take(s, INT64_MIN, INT64_MAX) : 3 * (size_t)image.width + (size_t)take(s, 0, 9);
     const int sound = image.width >= 1 && image.height >= 1 && image.width <= TSM_MAX_IMAGE_SIDE &&
                       image.height <= TSM_MAX_IMAGE_SIDE && image.stride >= 3 * (size_t)image.width &&

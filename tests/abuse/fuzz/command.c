@@ -40,7 +40,11 @@ static char *take_word(source *s) {
         "--version", "bgr", "rgb", "1", "2", "64", "65", "0", "-1", "4x4", "20x20", "31x27", "1x1", "16384x1", "24x",
         "640x480", "999999999999x1", "--fps", "--decide", "12", "30", "0.5", "1e9", "nan", "--rawx", "-h", "",
     };
+    static const char *const further[] = {
+        "--input", "-", "--color", "bt709", "--stride", "12", "grey", "yuyv", "nv12", "yuv420", "bt601-full",
+    };
     const unsigned kind = take_byte(s);
+    if (kind >= 224 && kind - 224 < sizeof further / sizeof *further) return strdup(further[kind - 224]);
     if (kind < 224) return strdup(known[kind % (sizeof known / sizeof *known)]);
     const size_t size = (size_t)take(s, 0, kind < 250 ? 24 : 6000);
     char *word = calloc(1, size + 1);
@@ -116,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ALWAYS((code == EXIT_OK) || strncmp(text[1], "tsm-edge-run: ", 14) == 0);
     check_text(text[1], sizes[1]);
     if (!o.dump) check_text(text[0], sizes[0]);
-    if (!o.dump && (o.mode == MODE_RAW || o.mode == MODE_TENSOR)) check_lines(text[0]);
+    if (!o.dump && (o.mode == MODE_RAW || o.mode == MODE_INPUT || o.mode == MODE_TENSOR)) check_lines(text[0]);
     for (int i = 0; i < 2; i++) free(text[i]);
     for (int i = 0; i < argc; i++) free(argv[i]);
     return 0;

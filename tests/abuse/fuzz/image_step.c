@@ -1,4 +1,4 @@
-/* image_step.c: images of any size, stride and format, for any preprocessing: refused, or read within their bytes. */
+/* image_step.c: frames of any size, format, planes and strides, for any preprocessing: refused, or read within their bytes. */
 #include "fuzz.h"
 #include "image.h"
 
@@ -21,33 +21,57 @@ static tsm_plan_preprocess take_preprocess(source *s) {
     return how;
 }
 
+typedef struct {
+    size_t row, rows;
+} plane;
+
+/* What the header says of the planes of a format; returns how many there are. */
+static int planes_of(const tsm_frame *f, plane out[3]) {
+    const size_t wide = (size_t)f->width, tall = (size_t)f->height, c = (wide + 1) / 2, half = (tall + 1) / 2;
+    const size_t chroma = f->chroma_step == 2 ? 2 * c - 1 : c;
+    out[0] = (plane){f->format == TSM_BGR || f->format == TSM_RGB ? 3 * wide : f->format == TSM_YUYV ? 4 * c : wide, tall};
+    out[1] = (plane){f->format == TSM_NV12 ? 2 * c : chroma, half};
+    out[2] = (plane){chroma, half};
+    return f->format == TSM_YUV420 ? 3 : f->format == TSM_NV12 ? 2 : 1;
+}
+
 /* Bytes that a reader may touch: whole rows but for what lies behind the last row's pixels. */
-static size_t bytes_of(const tsm_image *image) {
-    return image->stride * (size_t)(image->height - 1) + 3 * (size_t)image->width;
+static size_t bytes_of(size_t stride, plane p) { return stride * (p.rows - 1) + p.row; }
+
+static int is_good(const tsm_frame *f) {
+    plane planes[3];
+    if (f->width < 1 || f->width > TSM_MAX_IMAGE_SIDE || f->height < 1 || f->height > TSM_MAX_IMAGE_SIDE ||
+        (int)f->format < TSM_BGR || f->format > TSM_YUV420 || (int)f->color < 0 || f->color > TSM_BT709_FULL ||
+        f->chroma_step < 0 || f->chroma_step > 2)
+        return 0;
+    for (int i = planes_of(f, planes) - 1; i >= 0; i--)
+        if (f->planes[i] == NULL || f->strides[i] < planes[i].row ||
+            f->strides[i] > ((size_t)PTRDIFF_MAX - planes[i].row) / planes[i].rows)
+            return 0;
+    return 1;
 }
 
-static int is_good(const tsm_image *i) {
-    return i->pixels != NULL && i->width >= 1 && i->width <= TSM_MAX_IMAGE_SIDE && i->height >= 1 &&
-           i->height <= TSM_MAX_IMAGE_SIDE && i->stride >= 3 * (size_t)i->width &&
-           i->stride <= ((size_t)PTRDIFF_MAX - 3 * (size_t)i->width) / (size_t)i->height &&
-           (i->format == TSM_BGR || i->format == TSM_RGB);
-}
-
-/* The bytes of an image that is sound and small enough to be made; NULL pixels otherwise. */
-static uint8_t *take_image(source *s, tsm_image *image) {
+/* Planes in blocks of their own when the frame is sound and small enough to be made. Returns whether it was made. */
+static int take_frame(source *s, tsm_frame *f, uint8_t *blocks[3]) {
     static uint8_t one;
+    plane planes[3];
     const unsigned kind = take_byte(s);
-    *image = (tsm_image){.pixels = NULL};
-    image->width = (int32_t)take_edge(s, kind < 16 ? INT32_MIN : 1, kind < 16 ? INT32_MAX : TSM_MAX_IMAGE_SIDE);
-    image->height = (int32_t)take_edge(s, kind < 32 ? INT32_MIN : 1, kind < 32 ? INT32_MAX : TSM_MAX_IMAGE_SIDE);
-    image->format = (tsm_format)(take_byte(s) % (kind < 48 ? 4 : 2));
-    const size_t least = image->width > 0 ? 3 * (size_t)image->width : 0;
-    image->stride = kind < 64 ? (size_t)take_edge(s, INT64_MIN, INT64_MAX) : least + (size_t)take(s, 0, 67);
-    image->pixels = kind % 16 == 15 ? NULL : &one;
-    if (!is_good(image) || bytes_of(image) > MOST_BYTES) return NULL;
-    uint8_t *pixels = take_block(s, bytes_of(image));
-    image->pixels = pixels;
-    return pixels;
+    *f = (tsm_frame){.width = (int32_t)take_edge(s, kind < 16 ? INT32_MIN : 1, kind < 16 ? INT32_MAX : TSM_MAX_IMAGE_SIDE)};
+    f->height = (int32_t)take_edge(s, kind < 32 ? INT32_MIN : 1, kind < 32 ? INT32_MAX : TSM_MAX_IMAGE_SIDE);
+    f->format = (tsm_format)(take_byte(s) % (kind < 48 ? 8 : 6));
+    f->color = (tsm_color)(take_byte(s) % (kind < 40 ? 6 : 4));
+    f->chroma_step = (int32_t)(take_byte(s) % (kind < 44 ? 5 : 3)) - (kind < 20);
+    if (f->width < 1 || f->height < 1) return 0;
+    const int count = planes_of(f, planes);
+    for (int i = 0; i < 3; i++) {
+        f->strides[i] = kind < 64 ? (size_t)take_edge(s, INT64_MIN, INT64_MAX) : planes[i].row + (size_t)take(s, 0, 67);
+        f->planes[i] = kind % 16 == 15 ? NULL : &one;
+    }
+    if (!is_good(f)) return 0;
+    for (int i = 0; i < count; i++)
+        if (bytes_of(f->strides[i], planes[i]) > MOST_BYTES) return 0;
+    for (int i = 0; i < count; i++) f->planes[i] = blocks[i] = take_block(s, bytes_of(f->strides[i], planes[i]));
+    return 1;
 }
 
 static void check_values(const tsm_plan_preprocess *how, const float *out, size_t count, size_t channels) {
@@ -65,19 +89,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const size_t channels = how.color == TSM_MODEL_GREY ? 1 : 3;
     const size_t count = (size_t)how.crop[0] * (size_t)how.crop[1] * channels;
     float *out = malloc(count * sizeof *out);
-    tsm_image_reader *reader = tsm_image_reader_new(&how);
+    tsm_image_reader *reader = tsm_image_reader_new(&how, 1);
     ALWAYS(out != NULL && reader != NULL);
     for (unsigned images = 1 + take_byte(&s) % 4; images > 0; images--) {
-        tsm_image image;
+        tsm_frame frame;
         char error[TSM_ERROR_SIZE] = "";
-        uint8_t *pixels = take_image(&s, &image);
-        if (pixels == NULL && is_good(&image)) continue; /* too large to be made here */
+        uint8_t *blocks[3] = {NULL};
+        if (!take_frame(&s, &frame, blocks) && is_good(&frame)) continue; /* too large to be made here */
         for (size_t i = 0; i < count; i++) out[i] = NAN;
-        const tsm_status status = tsm_image_read(reader, &image, NULL, out, error, sizeof error);
-        ALWAYS((status == TSM_OK) == is_good(&image) && (status == TSM_OK) == (error[0] == '\0'));
+        const tsm_status status = tsm_image_read(reader, &frame, NULL, out, error, sizeof error);
+        ALWAYS((status == TSM_OK) == is_good(&frame) && (status == TSM_OK) == (error[0] == '\0'));
         if (status == TSM_OK) check_values(&how, out, count, channels);
         for (size_t i = 0; status != TSM_OK && i < count; i++) ALWAYS(isnan(out[i]));
-        free(pixels);
+        for (int i = 0; i < 3; i++) free(blocks[i]);
     }
     tsm_image_reader_free(reader);
     free(out);
