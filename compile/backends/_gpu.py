@@ -5,6 +5,7 @@ from __future__ import annotations
 from tsm_edge.bundle.manifest import DeviceInfo
 from tsm_edge.target import EdgeTarget
 
+from ..ir.dtype import FLOAT16, FLOAT32
 from ..kernels.gpu.tiling import Machine
 from ..link import emit_gpu
 from ..link.code import About, Code
@@ -14,6 +15,7 @@ from ..lowering.planner import Planned
 
 SCHEDULES = "gpu"
 PRECISIONS = ("fp16", "fp32")
+STORED = {"fp16": FLOAT16, "fp32": FLOAT32}
 #: the largest CL_DEVICE_MEM_BASE_ADDR_ALIGN of the devices we know, 4096 bits; more than CUDA asks for
 ALIGN = 512
 LIBRARIES = ("m", "dl", "pthread")
@@ -43,7 +45,7 @@ def machine(target: EdgeTarget, precision: str) -> Machine:
         group_threads=gpu.group_threads,
         # an instruction of the 16-bit units, which do two numbers each: half as many lanes at a rate of 1
         convert=2 / gpu.fp16_rate if precision == "fp16" else 0.0,
-        half=precision == "fp16",
+        storage=STORED[precision],
     )
 
 
@@ -84,5 +86,4 @@ def sources(family: str) -> tuple[str, ...]:
 def plan_c(planned: Planned, code: Code, about: About, options: str = "") -> str:
     """The plan as C."""
     assert code.device is not None
-    half = any(tensor.dtype == "float16" for tensor in planned.plan.tensors)
-    return emit_gpu.plan_c(planned, about, code.device, code.blobs["tsm_program"], options, half)
+    return emit_gpu.plan_c(planned, about, code.device, code.blobs["tsm_program"], options)

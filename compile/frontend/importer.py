@@ -25,7 +25,8 @@ from tvm import relax
 from tsm_edge.errors import ImportFailed
 from tsm_edge.signature import Signature
 
-from ..ir.graph import Graph, Node
+from ..ir.dtype import FLOAT32, DType
+from ..ir.graph import Graph, Node, Value
 from .operators import recognise
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ class _Walk:
         for name, parameter in zip(inputs, function.params, strict=True):
             inside = "frame" if name == signature.inputs[0].name else f"cache{states.index(name)}"
             self.names[parameter] = inside
-            self.graph.shapes[inside] = static_shape(parameter.ty, name)
-            check_input(name, self.graph.shapes[inside])
+            self.graph.values[inside] = Value.of(static_shape(parameter.ty, name))
+            check_input(name, self.graph.shape(inside))
         self.graph.states = [f"cache{index}" for index in range(len(states))]
         for block in function.body.blocks:
             for binding in block.bindings:
@@ -133,10 +134,8 @@ class _Walk:
         """The name of an atomic expression; constants are registered."""
         if is_constant(expression):
             name = self.fresh("const")
-            self.graph.constants[name] = expression.value.numpy()
-            self.graph.shapes[name] = tuple(self.graph.constants[name].shape)
-            if self.graph.constants[name].dtype != np.float32:
-                self.graph.dtypes[name] = str(self.graph.constants[name].dtype)
+            array = self.graph.constants[name] = expression.value.numpy()
+            self.graph.values[name] = Value(tuple(array.shape), dtype_of(array.dtype, name))
             return name
         return self.names[expression]
 
@@ -172,19 +171,17 @@ class _Walk:
         types = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
         outputs = [self.fresh(operator.rsplit(".", 1)[-1]) for _ in types]
         for name, kind_of in zip(outputs, types, strict=True):
-            self.graph.shapes[name] = static_shape(kind_of, operator)
-            if str(kind_of.dtype) != "float32":
-                self.graph.dtypes[name] = str(kind_of.dtype)
+            self.graph.values[name] = Value.of(
+                static_shape(kind_of, operator), dtype_of(kind_of.dtype, operator)
+            )
         if isinstance(var.ty, relax.TupleType):
             self.tuples[var] = outputs
         else:
             self.names[var] = outputs[0]
         constants = [self.graph.constants.get(name) for name in inputs]
-        kind, attrs = recognise(
-            operator, call, constants, self.graph.shapes.get(inputs[0], ()) if inputs else ()
-        )
-        if any(name in self.graph.dtypes for name in (*inputs, *outputs)):
-            kind, attrs = "opaque", {}  # our kernels compute in float32 only
+        kind, attrs = recognise(operator, call, constants, self.graph.shape(inputs[0]) if inputs else ())
+        if any(self.graph.dtype(name) is not FLOAT32 for name in (*inputs, *outputs)):
+            kind, attrs = "opaque", {}  # what the network says in another type is computed in that type
         if operator == "relax.call_tir":
             attrs = {**attrs, "function": self.module[call.args[0]]}
         if kind == "split":
@@ -221,20 +218,20 @@ def check_results(graph: Graph) -> None:
     The scores may have extents of 1 around the classes.
     """
     signature = graph.signature
-    scores, computed = signature.outputs[0], graph.shapes[graph.output]
+    scores, computed = signature.outputs[0], graph.shape(graph.output)
     listed = max(computed, default=1) == prod(computed) == max(scores.shape) == scores.size
     if computed != scores.shape and not listed:
         refuse_result(scores.name, computed, scores.shape)
     for pair, (state, value) in zip(signature.states, graph.state_outputs.items(), strict=True):
-        for name, shape in ((pair.input.name, graph.shapes[state]), (pair.output_name, graph.shapes[value])):
+        for name, shape in ((pair.input.name, graph.shape(state)), (pair.output_name, graph.shape(value))):
             if shape != pair.input.shape:
                 refuse_result(name, shape, pair.input.shape)
     for name, value in [
         (scores.name, graph.output),
         *zip((pair.output_name for pair in signature.states), graph.state_outputs.values(), strict=True),
     ]:
-        if value in graph.dtypes:
-            refuse_result(name, graph.dtypes[value], "float32")
+        if graph.dtype(value) is not FLOAT32:
+            refuse_result(name, graph.dtype(value), FLOAT32)
 
 
 def refuse_result(name: str, found: object, declared: object) -> NoReturn:
@@ -254,6 +251,19 @@ def is_constant(expression: Any) -> bool:
 
 def is_tensor(expression: Any) -> bool:
     return isinstance(getattr(expression, "ty", None), relax.TensorType)
+
+
+def dtype_of(kind: object, name: str) -> DType:
+    """The element type that Relax or numpy names; ImportFailed for one that no kernel holds."""
+    try:
+        return DType(str(kind))
+    except ValueError as error:
+        raise ImportFailed(
+            f"'{name}' has an element type that no kernel holds.",
+            found=str(kind),
+            allowed=", ".join(DType),
+            hint="cast it to float32 inside the network",
+        ) from error
 
 
 def static_shape(kind: Any, name: str) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ import numpy as np
 
 from tsm_edge.signature import Signature
 
+from .dtype import FLOAT32, DType
+
 
 @dataclass
 class Node:
@@ -42,34 +44,57 @@ class Node:
         return self.outputs[0]
 
 
+@dataclass(frozen=True)
+class Value:
+    """What a name stands for: its logical shape, its element type in memory, and whether it is stored NHWC."""
+
+    shape: tuple[int, ...]
+    dtype: DType = FLOAT32
+    channels_last: bool = False
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], dtype: DType = FLOAT32) -> Value:
+        """A value as operators leave it: what the network computes in float32 is stored NHWC where that differs.
+
+        That is 4-D, batch 1, several channels and pixels. A pass that stores such a value in another type keeps its
+        layout; what the network itself has in another type is computed by opaque nodes alone, in the order of its
+        shape.
+        """
+        image = dtype is FLOAT32 and len(shape) == 4 and shape[0] == 1
+        return cls(shape, dtype, image and shape[1] > 1 and shape[2] * shape[3] > 1)
+
+
 @dataclass
 class Graph:
-    """Nodes in execution order, the shape of every value, and the constants."""
+    """Nodes in execution order, shape and type of every value, and the constants."""
 
     signature: Signature
     frame: str = "frame"  # the input's value; names inside are ours, whatever the network calls its tensors
     states: list[str] = field(default_factory=list)  # the states' values, in the signature's order
     nodes: list[Node] = field(default_factory=list)
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    dtypes: dict[str, str] = field(default_factory=dict)  # of values that are not float32
+    values: dict[str, Value] = field(default_factory=dict)
+    storage: DType = FLOAT32  # of weights, and of values that schedules compute (passes/storage.py)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     output: str = ""
     state_outputs: dict[str, str] = field(
         default_factory=dict
     )  # state input name -> value that becomes the next state
 
-    def nhwc(self, value: str) -> bool:
-        """Whether a value is stored NHWC and that differs: float32, 4-D, batch 1, several channels and pixels.
+    def shape(self, value: str) -> tuple[int, ...]:
+        """The logical shape of a value."""
+        return self.values[value].shape
 
-        Constants and values of another dtype or batch are stored as their shape says; only opaque nodes read those.
-        """
-        shape = self.shapes[value]
-        plain = value not in self.constants and value not in self.dtypes and len(shape) == 4 and shape[0] == 1
-        return plain and shape[1] > 1 and shape[2] * shape[3] > 1
+    def dtype(self, value: str) -> DType:
+        """The element type of a value."""
+        return self.values[value].dtype
+
+    def nhwc(self, value: str) -> bool:
+        """Whether a value is stored NHWC and that differs from its shape; constants are stored as their shape says."""
+        return self.values[value].channels_last
 
     def stored(self, value: str) -> tuple[int, ...]:
         """The shape in memory."""
-        shape = self.shapes[value]
+        shape = self.shape(value)
         return (1, shape[2], shape[3], shape[1]) if self.nhwc(value) else shape
 
     def results(self) -> list[str]:
@@ -118,11 +143,16 @@ class Graph:
         """A line per node, for --dump."""
         return "".join(line + "\n" for line in self._lines())
 
+    def _typed(self, name: str) -> str:
+        """A value with its shape, and its type where that is not float32."""
+        dtype = self.dtype(name)
+        return f"{name} {list(self.shape(name))}" + ("" if dtype is FLOAT32 else f" {dtype}")
+
     def _lines(self) -> Iterator[str]:
         for name in [self.frame, *self.states]:
-            yield f"input {name} {list(self.shapes[name])}"
+            yield f"input {self._typed(name)}"
         for node in self.nodes:
-            outputs = ", ".join(f"{name} {list(self.shapes[name])}" for name in node.outputs)
+            outputs = ", ".join(map(self._typed, node.outputs))
             attrs = " ".join(f"{key}={describe(value)}" for key, value in sorted(node.attrs.items()))
             yield f"{outputs} = {node.kind}({', '.join(node.inputs)}) {attrs}".rstrip()
         yield f"output {self.output}"

@@ -1,8 +1,10 @@
-"""The operators a schedule can claim, as frozen records of shapes; NHWC, batch 1, float32."""
+"""The operators a schedule can claim, as frozen records of shapes and element types; NHWC, batch 1."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+from .dtype import Types
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Conv:
     fold_out: int = 0
     blocked_in: bool = False
     blocked_out: bool = False
+    types: Types = field(default=Types(), repr=False)
 
     @property
     def out_height(self) -> int:
@@ -93,6 +96,12 @@ class InvertedResidual:
         )
 
     @property
+    def types(self) -> Types:
+        """Those of the block's own operands."""
+        first, last = self.convs[0].types, self.project.types
+        return replace(first, r=last.r, y=last.y, next=last.next)
+
+    @property
     def macs(self) -> int:
         return sum(conv.macs for conv in self.convs)
 
@@ -112,6 +121,7 @@ class GlobalPool:
     height: int
     width: int
     channels: int
+    types: Types = field(default=Types(), repr=False)
 
     @property
     def macs(self) -> int:
@@ -133,6 +143,7 @@ class MaxPool:
     stride: tuple[int, int]
     pad: tuple[int, int, int, int]
     fold_out: int = 0
+    types: Types = field(default=Types(), repr=False)
 
     @property
     def windows(self) -> Conv:
@@ -172,6 +183,7 @@ class Copy:
     pixels: int
     channels: int
     fold: int
+    types: Types = field(default=Types(), repr=False)
 
     @property
     def macs(self) -> int:
@@ -188,6 +200,7 @@ class Transpose:
 
     rows: int
     columns: int
+    types: Types = field(default=Types(), repr=False)
 
     @property
     def macs(self) -> int:
@@ -199,3 +212,14 @@ class Transpose:
 
 
 Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Transpose
+
+
+def parts(op: Op) -> tuple[Op, ...]:
+    """The convolutions of a block; any other operator alone."""
+    return op.convs if isinstance(op, InvertedResidual) else (op,)
+
+
+def text(op: Op) -> str:
+    """The operator in words, equal for equal records; element types are said where one is not float32."""
+    types = [part.types for part in parts(op)]
+    return repr(op) if all(each == Types() for each in types) else f"{op!r} in {types!r}"

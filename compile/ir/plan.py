@@ -20,19 +20,11 @@ from math import prod
 
 from tsm_edge.errors import CompileError
 
+from .dtype import DType
+
 VERSION = 1
 ALIGN = 64
 ARENA, STATE_IN, STATE_OUT, WEIGHTS, SCRATCH = "arena", "state_in", "state_out", "weights", "scratch"
-ITEM_BYTES = {
-    "float32": 4,
-    "int32": 4,
-    "int64": 8,
-    "float64": 8,
-    "bool": 1,
-    "int8": 1,
-    "uint8": 1,
-    "float16": 2,
-}
 
 
 @dataclass(frozen=True)
@@ -40,14 +32,14 @@ class PlanTensor:
     """A named range of one memory. Shape as stored (NHWC for 4-D values)."""
 
     name: str
-    dtype: str
+    dtype: DType
     shape: tuple[int, ...]
     memory: str
     offset: int
 
     @property
     def nbytes(self) -> int:
-        return prod(self.shape) * ITEM_BYTES[self.dtype]
+        return prod(self.shape) * self.dtype.bytes
 
 
 @dataclass(frozen=True)
@@ -239,7 +231,9 @@ class Plan:
 
 def _parse_tensor(words: list[str]) -> PlanTensor:
     _, name, dtype, shape, memory, offset, _ = words
-    return PlanTensor(name, dtype, tuple(int(extent) for extent in shape.split("x")), memory, int(offset))
+    return PlanTensor(
+        name, DType(dtype), tuple(int(extent) for extent in shape.split("x")), memory, int(offset)
+    )
 
 
 def _parse_op(words: list[str]) -> PlanOp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tsm_edge.decision import SCORES, DecisionRule
 from tsm_edge.signature import Preprocess, TensorSpec
 
+from ..ir.dtype import FLOAT16, FLOAT32, INT8, INT32, UINT8
 from ..ir.plan import ARENA, SCRATCH, STATE_IN, STATE_OUT, WEIGHTS, PlanOp, PlanTensor
 from ..lowering.planner import Planned
 from .code import About
@@ -15,6 +16,14 @@ MEMORY = {
     STATE_OUT: "m->state_out",
     WEIGHTS: "m->weights",
     SCRATCH: "m->scratch",
+}
+#: the names of plan.h for the element types of states, input and output
+DTYPES = {
+    FLOAT32: "TSM_FLOAT32",
+    FLOAT16: "TSM_FLOAT16",
+    INT8: "TSM_INT8",
+    UINT8: "TSM_UINT8",
+    INT32: "TSM_INT32",
 }
 #: the names of plan.h for what a network expects
 CHANNELS = {"bgr": "TSM_MODEL_BGR", "rgb": "TSM_MODEL_RGB", "grey": "TSM_MODEL_GREY"}
@@ -124,7 +133,7 @@ def tensor(spec: TensorSpec, place: PlanTensor) -> str:
     shape = ", ".join(str(extent) for extent in (*spec.shape, 0, 0, 0, 0)[:4])
     return (
         f"{{{text(spec.name)}, {len(spec.shape)}, {{{shape}}}, {place.offset}, {place.nbytes}, "
-        f"{int(len(spec.shape) == 4)}}}"
+        f"{int(len(spec.shape) == 4)}, {DTYPES[place.dtype]}}}"
     )
 
 

@@ -14,12 +14,10 @@ from .emit import names, requirements, tables, tensor, text
 MEMORY = {ARENA: "TSM_ARENA", STATE_IN: "TSM_STATE_IN", STATE_OUT: "TSM_STATE_OUT", WEIGHTS: "TSM_WEIGHTS"}
 
 
-def plan_c(
-    planned: Planned, about: About, device: DeviceInfo, program: bytes, options: str, half: bool
-) -> str:
+def plan_c(planned: Planned, about: About, device: DeviceInfo, program: bytes, options: str) -> str:
     """Return plan.c, which defines `tsm_the_gpu_plan`.
 
-    program: as it is included, its NUL at the end; options: for the device's compiler; half: states are float16.
+    program: as it is included, its NUL at the end; options: for the device's compiler.
     """
     plan, states = planned.plan, about.signature.states
     return "\n".join(
@@ -40,7 +38,7 @@ def plan_c(
             *names(about),
             f"    .input = {tensor(about.signature.inputs[0], plan.tensor(plan.input))},",
             f"    .output = {tensor(about.signature.outputs[0], plan.tensor(plan.output))},",
-            f"    .states = states, .state_count = {len(states)}, .half = {int(half)},",
+            f"    .states = states, .state_count = {len(states)},",
             f"    .ops = ops, .op_count = {len(plan.ops)},",
             f"    .arena_bytes = {plan.arena_bytes}, .state_bytes = {plan.state_bytes},",
             f"    .weights = tsm_weights, .weights_bytes = {plan.weights_bytes},",

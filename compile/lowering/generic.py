@@ -13,6 +13,7 @@ from tvm_ffi import structural_map
 
 from tsm_edge.errors import ImportFailed
 
+from ..ir.dtype import DType
 from ..ir.graph import Graph, Node
 
 
@@ -22,7 +23,7 @@ class Tensor:
 
     name: str
     shape: tuple[int, ...]
-    dtype: str
+    dtype: DType
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def one_call(graph: Graph, node: Node) -> tvm.IRModule:
     """A Relax module whose main is this node alone."""
     builder = relax.BlockBuilder()
     variables: dict[str, Any] = {
-        name: relax.Var(name, relax.TensorType(graph.shapes[name], graph.dtypes.get(name, "float32")))
+        name: relax.Var(name, relax.TensorType(graph.shape(name), str(graph.dtype(name))))
         for name in unique(node.inputs)
         if name not in graph.constants
     }
@@ -141,15 +142,17 @@ def _call(module: Any, binding: Any, names: dict[Any, Any], prefix: str) -> Gene
         if isinstance(argument, tvm.ir.GenericConst):
             constants[f"{prefix}_c{position}"] = argument.value.numpy()
         name = f"{prefix}_c{position}" if isinstance(argument, tvm.ir.GenericConst) else names[argument]
-        tensors.append(Tensor(name, extents(argument.ty.shape.values), str(argument.ty.dtype)))
+        tensors.append(Tensor(name, extents(argument.ty.shape.values), DType(str(argument.ty.dtype))))
     kind = binding.var.ty
     types = list(kind.fields) if isinstance(kind, relax.TupleType) else [kind]
-    outputs = [Tensor(f"{prefix}_t{i}", extents(t.shape.values), str(t.dtype)) for i, t in enumerate(types)]
+    outputs = [
+        Tensor(f"{prefix}_t{i}", extents(t.shape.values), DType(str(t.dtype))) for i, t in enumerate(types)
+    ]
     results = [tensor.name for tensor in outputs]
     names[binding.var] = results if isinstance(kind, relax.TupleType) else results[0]
     primitive, buffers = hoist_workspaces(keep_nan(module[function]))
     workspaces = [
-        Tensor(f"{prefix}_w{i}", extents(b.ty.shape), str(b.ty.dtype)) for i, b in enumerate(buffers)
+        Tensor(f"{prefix}_w{i}", extents(b.ty.shape), DType(str(b.ty.dtype))) for i, b in enumerate(buffers)
     ]
     return GenericCall(raw_pointers(primitive), (*tensors, *outputs, *workspaces), len(tensors), constants)
 

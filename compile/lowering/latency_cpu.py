@@ -21,6 +21,7 @@ from typing import Any
 
 from tsm_edge.target import CpuFacts
 
+from ..ir.dtype import FLOAT32
 from ..ir.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpose
 from ..ir.plan import SCRATCH, WEIGHTS, Plan
 from ..kernels.cpu import tiling
@@ -177,7 +178,7 @@ def step_cycles(step: Any, machine: Machine, moved: int) -> float:
     """Cycles of one step; what TVM's generic loops compute is counted as moved numbers. moved: bytes."""
     record = step.key[1]
     if not isinstance(record, OPS):
-        return moved / 4
+        return moved / FLOAT32.bytes
     if step.schedule == "winograd_cpu" and isinstance(record, Conv):
         from ..schedules.cpu.winograd import params  # TVM loads here
 

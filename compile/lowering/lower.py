@@ -12,10 +12,11 @@ from tvm import tirx
 
 from tsm_edge.errors import CompileError
 
+from ..ir.dtype import DType, Types
 from ..ir.graph import Graph, Node
-from ..ir.ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose
-from ..ir.plan import Launch, Work
-from ..passes import block_channels, fuse_block
+from ..ir.ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose, text
+from ..ir.plan import Launch, Work, aligned
+from ..passes import block_channels, fuse_block, storage
 from ..schedules import registry
 from . import generic
 
@@ -44,24 +45,20 @@ class Step:
 
 @dataclass
 class Lowered:
-    """All steps, with the constants they read and the shape (as stored) and dtype of what they write besides values.
-
-    storage: how states and values are stored, but for those in `wide`, the frame and the scores, which are float32.
-    """
+    """All steps, with the constants they read and the shape (as stored) and type of what they write besides values."""
 
     steps: list[Step]
     constants: dict[str, np.ndarray]
-    extra: dict[str, tuple[tuple[int, ...], str]]
+    extra: dict[str, tuple[tuple[int, ...], DType]]
     scratch: int = 0  # bytes each thread needs
-    storage: str = "float32"
-    wide: frozenset[str] = frozenset()
 
 
 def prepare(graph: Graph, family: str, machine: Any) -> None:
-    """The passes that ask what pays on a machine: which blocks run as one, which values lie in blocks of channels.
+    """The passes that ask what a machine has: how values are stored, which blocks run as one, which lie in blocks.
 
     machine: what the schedules of a family ask of the target.
     """
+    storage.run(graph, machine.storage)
     fuse_block.run(graph, conv_of, lambda block: registry.worthwhile(family, block, machine))
     if machine.blocks_channels:
         block_channels.run(graph, conv_of, machine.lanes)
@@ -76,22 +73,18 @@ def operators(graph: Graph) -> Iterator[tuple[Node, Op | None]]:
 
 def lower(graph: Graph, family: str, machine: Any, tuned: Mapping[str, str] | None = None) -> Lowered:
     """Schedule every node of a prepared graph. tuned: operator as text -> a name of `registry.choices`."""
-    lowered = Lowered([], {}, {}, storage=machine.storage, wide=float_values(graph))
+    lowered = Lowered([], {}, {})
     for node, op in operators(graph):
-        choice = (tuned or {}).get(repr(op), "")
-        wide = frozenset(pointer for pointer, name in tensors_of(node).items() if name in lowered.wide)
-        kernel = (
-            None
-            if op is None
-            else registry.apply(family, op, machine.at(wide), *weights_of(node), choice=choice)
-        )
+        choice = (tuned or {}).get(text(op), "") if op else ""
+        kernel = None if op is None else registry.apply(family, op, machine, *weights_of(node), choice=choice)
         if kernel is None:
             if not machine.plain_loops:
                 refuse(node)
             lower_generic(graph, node, lowered)
             continue
         names = bind(node, kernel.pointers)
-        lowered.scratch = max(lowered.scratch, kernel.pointers.get("scratch", 0) * 4)
+        if SCRATCH in kernel.pointers:
+            lowered.scratch = max(lowered.scratch, aligned(kernel.pointers[SCRATCH].bytes))
         for pointer, array in kernel.constants.items():
             names[pointer] = f"{node.output}.{pointer}"
             lowered.constants[names[pointer]] = array
@@ -103,7 +96,7 @@ def lower(graph: Graph, family: str, machine: Any, tuned: Mapping[str, str] | No
         reads = tuple(name for name in arguments if name not in (*writes, SCRATCH))
         lowered.steps.append(
             Step(
-                (kernel.rule, op, kernel.wide),
+                (kernel.rule, op),
                 kernel.op.label,
                 node.layer,
                 kernel.rule,
@@ -119,18 +112,6 @@ def lower(graph: Graph, family: str, machine: Any, tuned: Mapping[str, str] | No
             )
         )
     return lowered
-
-
-def float_values(graph: Graph) -> frozenset[str]:
-    """The frame and the scores, under every name their storage has."""
-    names = {graph.frame, graph.output}
-    for node in reversed(graph.nodes):
-        if node.kind == "alias" and node.output in names:
-            names.add(node.inputs[0])
-    for node in graph.nodes:
-        if node.kind == "alias" and node.inputs[0] in names:
-            names.add(node.output)
-    return frozenset(names)
 
 
 def refuse(node: Node) -> NoReturn:
@@ -149,9 +130,9 @@ def operator(graph: Graph, node: Node) -> Op | None:
         return node.attrs["op"]
     if node.kind not in ("conv", "global_pool", "max_pool", "copy", "transpose"):
         return None
-    shape = graph.shapes[node.inputs[0]]
+    shape = graph.shape(node.inputs[0])
     channels, height, width = (*shape[1:], 1, 1)[:3] if len(shape) in (2, 4) else (0, 0, 0)
-    attrs = node.attrs
+    attrs, types = node.attrs, types_of(graph, node)
     if node.kind == "conv":
         weight = attrs["weight"]
         low, high = attrs.get("clamp", (None, None))
@@ -171,16 +152,24 @@ def operator(graph: Graph, node: Node) -> Op | None:
             attrs.get("fold_out", 0),
             attrs.get("blocked_in", False),
             attrs.get("blocked_out", False),
+            types,
         )
     if node.kind == "global_pool":
-        return GlobalPool(height, width, channels)
+        return GlobalPool(height, width, channels, types)
     if node.kind == "max_pool":
+        fold_out = attrs.get("fold_out", 0)
         return MaxPool(
-            height, width, channels, attrs["kernel"], attrs["stride"], attrs["pad"], attrs.get("fold_out", 0)
+            height, width, channels, attrs["kernel"], attrs["stride"], attrs["pad"], fold_out, types
         )
     if node.kind == "transpose":
-        return Transpose(attrs["rows"], attrs["columns"])
-    return Copy(attrs["pixels"], attrs["channels"], attrs["fold"])
+        return Transpose(attrs["rows"], attrs["columns"], types)
+    return Copy(attrs["pixels"], attrs["channels"], attrs["fold"], types)
+
+
+def types_of(graph: Graph, node: Node) -> Types:
+    """The element types of a node's operands; weights are stored as what it computes, biases in float32."""
+    types = {pointer: graph.dtype(name) for pointer, name in tensors_of(node).items() if pointer != SCRATCH}
+    return Types(**types, w=graph.storage)
 
 
 def conv_of(graph: Graph, node: Node) -> Conv:
@@ -216,7 +205,7 @@ def lower_generic(graph: Graph, node: Node, lowered: Lowered) -> None:
     """Append TVM's kernels for a node without a schedule."""
     for call in generic.legalise(graph, node):
         for tensor in call.tensors:
-            if tensor.name not in graph.shapes and tensor.name not in call.constants:
+            if tensor.name not in graph.values and tensor.name not in call.constants:
                 lowered.extra[tensor.name] = (tensor.shape or (1,), tensor.dtype)
         lowered.constants.update(call.constants)
         arguments = tuple(tensor.name for tensor in call.tensors)
@@ -224,7 +213,7 @@ def lower_generic(graph: Graph, node: Node, lowered: Lowered) -> None:
             {name: graph.constants[name] for name in arguments if name in graph.constants}
         )
         function: tirx.PrimFunc = call.function
-        label = f"{node.operator.removeprefix('relax.')}_{prod(graph.shapes[node.output])}".replace(".", "_")
+        label = f"{node.operator.removeprefix('relax.')}_{prod(graph.shape(node.output))}".replace(".", "_")
         lowered.steps.append(
             Step(
                 (GENERIC, arguments),

@@ -11,11 +11,11 @@ import numpy as np
 
 from tsm_edge.errors import ImportFailed
 
+from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph
 from ..ir.plan import (
     ALIGN,
     ARENA,
-    ITEM_BYTES,
     SCRATCH,
     STATE_IN,
     STATE_OUT,
@@ -51,7 +51,7 @@ def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
     kernels, symbols = name_kernels(steps)
     offsets, blob = lay_weights(steps, lowered.constants, align)
     tensors = {
-        name: PlanTensor(name, str(array.dtype), array.shape or (1,), WEIGHTS, offsets[name])
+        name: PlanTensor(name, DType(str(array.dtype)), array.shape or (1,), WEIGHTS, offsets[name])
         for name, array in lowered.constants.items()
         if name in offsets
     }
@@ -59,7 +59,7 @@ def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
     for name in graph.states:
         target = aliases.get(graph.state_outputs[name], graph.state_outputs[name])
         for value, memory in ((name, STATE_IN), (target, STATE_OUT)):
-            tensors[value] = PlanTensor(value, lowered.storage, graph.stored(name), memory, state_bytes)
+            tensors[value] = PlanTensor(value, graph.dtype(name), graph.stored(name), memory, state_bytes)
         state_bytes += aligned(tensors[name].nbytes, align)
     output = aliases.get(graph.output, graph.output)
     spans = lifetimes([(step.reads, step.writes) for step in steps], output)
@@ -71,12 +71,13 @@ def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
             hint="export the network so that its scores are computed from the frame",
         )
     values = {name: describe(graph, lowered, name) for name in spans if name not in tensors}
-    sizes = {name: prod(shape) * ITEM_BYTES[dtype] for name, (shape, dtype) in values.items()}
+    sizes = {name: prod(shape) * dtype.bytes for name, (shape, dtype) in values.items()}
     arena, arena_bytes = allocate(sizes, spans, align)
     for name, (shape, dtype) in values.items():
         tensors[name] = PlanTensor(name, dtype, shape, ARENA, arena[name])
     if lowered.scratch:
-        tensors[SCRATCH_NAME] = PlanTensor(SCRATCH_NAME, "float32", (lowered.scratch // 4,), SCRATCH, 0)
+        words = lowered.scratch // FLOAT32.bytes  # kernels of any type share it
+        tensors[SCRATCH_NAME] = PlanTensor(SCRATCH_NAME, FLOAT32, (words,), SCRATCH, 0)
     ops = tuple(
         PlanOp(
             symbol,
@@ -175,9 +176,8 @@ def word(text: str) -> str:
     return "".join(c if c.isprintable() and c not in ", " else "-" for c in text) or "-"
 
 
-def describe(graph: Graph, lowered: Lowered, name: str) -> tuple[tuple[int, ...], str]:
-    """Stored shape and dtype of a value."""
+def describe(graph: Graph, lowered: Lowered, name: str) -> tuple[tuple[int, ...], DType]:
+    """Stored shape and type of a value."""
     if name in lowered.extra:
         return lowered.extra[name]
-    dtype = "float32" if name in lowered.wide else lowered.storage
-    return graph.stored(name) or (1,), graph.dtypes.get(name, dtype)
+    return graph.stored(name) or (1,), graph.dtype(name)

@@ -1,6 +1,6 @@
 """Graph passes, one per file, each a function `run(graph)` that rewrites in place. `ORDER` is the compiler's order.
 
-`fuse_block` and `block_channels` are not among them: they ask what pays on a target, so lowering calls them.
+`storage`, `fuse_block` and `block_channels` are not among them: they ask what a target has, so lowering calls them.
 """
 
 from __future__ import annotations

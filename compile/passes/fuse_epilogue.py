@@ -26,7 +26,7 @@ def fuse(graph: Graph, node: Node) -> bool:
     """
     if node.kind == "clip":
         conv = epilogue_of(graph, node.inputs[0], node)
-        if conv is None or graph.shapes[node.output] != graph.shapes[node.inputs[0]]:
+        if conv is None or graph.shape(node.output) != graph.shape(node.inputs[0]):
             return False
         conv.attrs["clamp"] = compose(
             conv.attrs.get("clamp", (None, None)), (node.attrs["low"], node.attrs["high"])
@@ -34,16 +34,16 @@ def fuse(graph: Graph, node: Node) -> bool:
         return absorb(graph, node, conv)
     for value, other in (node.inputs, node.inputs[::-1]):
         conv = epilogue_of(graph, value, node)
-        if conv is None or "clamp" in conv.attrs or graph.shapes[node.output] != graph.shapes[value]:
+        if conv is None or "clamp" in conv.attrs or graph.shape(node.output) != graph.shape(value):
             continue
         constant = graph.constants.get(other)
         channels = conv.attrs["weight"].shape[0]
         if constant is not None:
-            if constant.size not in (1, channels) or not per_channel(constant.shape, graph.shapes[value]):
+            if constant.size not in (1, channels) or not per_channel(constant.shape, graph.shape(value)):
                 continue
             conv.attrs["bias"] = conv.attrs["bias"] + np.broadcast_to(constant.reshape(-1), (channels,))
             return absorb(graph, node, conv)
-        if "residual" not in conv.attrs and graph.shapes[other] == graph.shapes[value]:
+        if "residual" not in conv.attrs and graph.shape(other) == graph.shape(value):
             conv.attrs["residual"] = other
             conv.inputs.append(other)
             # The residual may be computed after the convolution: the add's place is late enough for both.

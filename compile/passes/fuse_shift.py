@@ -29,9 +29,9 @@ def read_side(graph: Graph, concat: Node) -> None:
     cut = graph.producer(rest)
     if state not in graph.states or cut is None or cut.kind != "slice":
         return
-    source, fold = cut.inputs[0], graph.shapes[state][1]
+    source, fold = cut.inputs[0], graph.shape(state)[1]
     tail = (
-        cut.attrs["axis"] == 1 and cut.attrs["begin"] == fold and cut.attrs["end"] == graph.shapes[source][1]
+        cut.attrs["axis"] == 1 and cut.attrs["begin"] == fold and cut.attrs["end"] == graph.shape(source)[1]
     )
     users = graph.users(concat.output)
     if not tail or not all(reads_once(user, concat.output) for user in users):
@@ -63,5 +63,5 @@ def write_side(graph: Graph, state: str, value: str) -> None:
         writer.outputs.append(value)
         graph.nodes.remove(cut)
     elif graph.nhwc(source):
-        _, channels, height, width = graph.shapes[source]
+        _, channels, height, width = graph.shape(source)
         cut.kind, cut.attrs = "copy", {"pixels": height * width, "channels": channels, "fold": fold}

@@ -59,11 +59,11 @@ def free(graph: Graph, node: Node) -> bool:
     tensors = [*node.inputs, *node.outputs]
     if not any(map(graph.nhwc, tensors)):
         return True
-    whole = graph.shapes[node.output]
+    whole = graph.shape(node.output)
     alike = (
         graph.constants[name].size == 1
         if name in graph.constants
-        else graph.nhwc(name) and graph.shapes[name] == whole
+        else graph.nhwc(name) and graph.shape(name) == whole
         for name in tensors
     )
     return node.operator in ELEMENTWISE and all(alike)
@@ -74,9 +74,9 @@ def surround(graph: Graph, node: Node) -> None:
     for value in dict.fromkeys(node.inputs):
         if not graph.nhwc(value):
             continue
-        _, channels, height, width = graph.shapes[value]
+        _, channels, height, width = graph.shape(value)
         view = f"{value}_nchw_{node.output}"
-        graph.shapes[view] = graph.shapes[value]
+        graph.values[view] = graph.values[value]
         transpose = Node(
             "transpose", [value], [view], {"rows": height * width, "columns": channels}, "layout"
         )
@@ -85,9 +85,9 @@ def surround(graph: Graph, node: Node) -> None:
     for value in list(node.outputs):
         if not graph.nhwc(value):
             continue
-        _, channels, height, width = graph.shapes[value]
+        _, channels, height, width = graph.shape(value)
         raw = f"{value}_nchw"
-        graph.shapes[raw] = graph.shapes[value]
+        graph.values[raw] = graph.values[value]
         node.outputs[node.outputs.index(value)] = raw
         transpose = Node("transpose", [raw], [value], {"rows": channels, "columns": height * width}, "layout")
         graph.nodes.insert(graph.nodes.index(node) + 1, transpose)

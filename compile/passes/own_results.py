@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import prod
 
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, Value
 
 
 def run(graph: Graph) -> None:
@@ -34,14 +34,14 @@ def owned(graph: Graph, value: str, taken: set[str]) -> bool:
 def copy(graph: Graph, value: str, result: str) -> str:
     """Append a copy and return its name."""
     name = f"{value}_as_{result}"
-    graph.shapes[name] = graph.shapes[value]
-    size = prod(graph.shapes[value])
+    graph.values[name] = Value.of(graph.shape(value), graph.dtype(value))
+    size = prod(graph.shape(value))
     if value in graph.constants and graph.nhwc(
         name
     ):  # the kernel copies bytes, and the result is stored NHWC
         value, array = f"{value}_nhwc", graph.constants[value]
         graph.constants[value] = array.transpose(0, 2, 3, 1)
-        graph.shapes[value] = graph.constants[value].shape
+        graph.values[value] = Value(graph.constants[value].shape, graph.dtype(name))
     graph.nodes.append(
         Node("copy", [value], [name], {"pixels": 1, "channels": size, "fold": size}, f"{result}.copy")
     )

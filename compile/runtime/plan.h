@@ -43,12 +43,16 @@ typedef struct {
     int64_t macs, bytes;
 } tsm_plan_op;
 
+/* Element types of tensors in memory; the caller's side of every tensor is float32. */
+typedef enum { TSM_FLOAT32 = 0, TSM_FLOAT16, TSM_INT8, TSM_UINT8, TSM_INT32 } tsm_dtype;
+
 typedef struct {
     const char *name;
     int32_t ndim;
     int32_t shape[4];     /* logical, NCHW */
     size_t offset, bytes; /* in the arena (input, output) or in a state blob; offset % 64 == 0 */
     int32_t channels_last; /* 1: stored NHWC (ndim must be 4); 0: stored as the shape says */
+    tsm_dtype dtype;       /* bytes is the number of elements times its size */
 } tsm_plan_tensor;
 
 /* The channels that a network expects, in its order. */

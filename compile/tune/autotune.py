@@ -25,7 +25,8 @@ from tsm_edge.files import atomic, strict_json, temporaries
 from tsm_edge.target import EdgeTarget
 
 from ..ir.graph import Graph
-from ..ir.ops import Op
+from ..ir.ops import Op, text
+from ..ir.plan import ALIGN
 from ..link.toolchain import Compiler
 from ..lowering import lower
 from ..schedules import registry
@@ -140,18 +141,16 @@ def search(
     machine = backend.machine(target)
     chosen: dict[str, str] = {}
     for node, op in lower.operators(graph):
-        if op is None or repr(op) in chosen:
+        if op is None or text(op) in chosen:
             continue
         names = registry.choices(target.family, op, machine)
         if len(names) < 2:
             continue
         weights = lower.weights_of(node)
-        kernels = [
-            registry.kernel_of(rule, op, params, machine, *weights) for rule, params in names.values()
-        ]
+        kernels = [registry.kernel_of(rule, op, params, machine, *weights) for rule, params in names.values()]
         times = measure(kernels, target, backend)
         best = min(range(len(times)), key=times.__getitem__)
-        chosen[repr(op)] = list(names)[best]
+        chosen[text(op)] = list(names)[best]
         report(describe(op, kernels, times, best))
     return Records(target.name, facts_of(target), chosen)
 
@@ -188,10 +187,12 @@ def _call(function: Any, kernel: Kernel) -> Callable[[], None]:
     """The kernel over all its items, on aligned arguments of its own."""
     rng = np.random.default_rng(0)
     arrays = []
-    for name, size in kernel.pointers.items():
-        space = np.zeros(size + 16, np.float32)
-        array = space[(-space.ctypes.data // 4) % 16 :][:size]
-        array[:] = kernel.constants[name] if name in kernel.constants else rng.random(size, np.float32)
+    for name, pointer in kernel.pointers.items():
+        space = np.zeros(pointer.bytes + ALIGN, np.uint8)
+        array = space[-space.ctypes.data % ALIGN :][: pointer.bytes].view(pointer.dtype.numpy)
+        array[:] = (
+            kernel.constants[name] if name in kernel.constants else rng.random(pointer.size, np.float32)
+        )
         arrays.append(array)
     function.restype = None
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]

@@ -153,7 +153,9 @@ def test_a_shift_of_the_frame_itself_is_copied_from_float32() -> None:
     )
     graph = loader(net, signature_of(net, (1, 8, 6, 6), [(1, 2, 6, 6)]))()
     passes.run(graph)
-    lowered = lower.lower(graph, "gpu", opencl.machine(target.load("opencl"), "fp16"))
+    machine = opencl.machine(target.load("opencl"), "fp16")
+    lower.prepare(graph, "gpu", machine)
+    lowered = lower.lower(graph, "gpu", machine)
     plan = planner.plan(graph, lowered, opencl.ALIGN).plan
     assert [op.schedule.partition(":")[0] for op in plan.ops].count("copy_gpu") == 1
     copied = next(op for op in plan.ops if op.schedule.startswith("copy_gpu"))

@@ -11,6 +11,7 @@ import pytest
 
 from tsm_edge import target
 from tsm_edge.compile.backends import opencl
+from tsm_edge.compile.ir.dtype import FLOAT32
 from tsm_edge.compile.ir.ops import Conv, Copy, GlobalPool, MaxPool
 from tsm_edge.compile.kernels.gpu import tiling
 from tsm_edge.compile.schedules import registry
@@ -48,7 +49,8 @@ def test_each_case_is_claimed_by_its_own_schedule() -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_kernels_equal_numpy(device: opencl_lab.Device, precision: str) -> None:
-    gpu_lab.run(device, CASES + AWKWARD, opencl.machine(target.load("opencl"), precision), 1)
+    facts = opencl.machine(target.load("opencl"), precision)
+    gpu_lab.run(device, gpu_lab.stored(CASES + AWKWARD, facts), facts, 1)
 
 
 def test_kernels_with_the_tiles_of_another_device(device: opencl_lab.Device) -> None:
@@ -56,7 +58,7 @@ def test_kernels_with_the_tiles_of_another_device(device: opencl_lab.Device) -> 
     facts = opencl.machine(target.load("android-adreno"), "fp16")
     few = replace(facts, units=20, group_threads=128)
     dense = [case for case in CASES if isinstance(case, Conv) and case.groups == 1]
-    gpu_lab.run(device, dense, few, 2)
+    gpu_lab.run(device, gpu_lab.stored(dense, few), few, 2)
 
 
 def test_a_gpu_without_room_for_a_tile_is_refused() -> None:
@@ -69,10 +71,11 @@ def test_a_gpu_without_room_for_a_tile_is_refused() -> None:
 @pytest.mark.parametrize("wide", ["x", "y"])
 def test_the_frame_and_the_scores_are_float32(device: opencl_lab.Device, wide: str) -> None:
     """With 16-bit storage everywhere else."""
-    facts = opencl.machine(target.load("opencl"), "fp16").at(frozenset({wide}))
+    facts = opencl.machine(target.load("opencl"), "fp16")
     stem, classifier = Conv(9, 9, 3, 8, (3, 3), (2, 2), (1, 1, 1, 1)), Conv(1, 1, 24, 5)
     shift = [Conv(4, 4, 8, 8, fold_in=2, residual=True), Copy(16, 8, 2)]  # of a network that shifts its frame
-    gpu_lab.run(device, [stem, classifier, *shift], facts, 3)
+    ops = gpu_lab.stored([stem, classifier, *shift], facts, **{wide: FLOAT32})
+    gpu_lab.run(device, ops, facts, 3)
 
 
 def test_the_lab_sees_a_write_beside_an_argument(device: opencl_lab.Device) -> None:

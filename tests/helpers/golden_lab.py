@@ -137,7 +137,7 @@ def copied(graph: Graph) -> Graph:
     return replace(
         graph,
         nodes=nodes,
-        shapes=dict(graph.shapes),
+        values=dict(graph.values),
         constants=dict(graph.constants),
         state_outputs=dict(graph.state_outputs),
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import kernel_lab
 import numpy as np
 import opencl_lab
 
 from tsm_edge.compile.backends import opencl
-from tsm_edge.compile.ir.ops import Op
+from tsm_edge.compile.ir.dtype import FLOAT16, DType, Types
+from tsm_edge.compile.ir.ops import InvertedResidual, Op
 from tsm_edge.compile.kernels.gpu.tiling import Machine
 from tsm_edge.compile.schedules import registry
 from tsm_edge.compile.schedules.gpu import Kernel
@@ -20,7 +23,7 @@ def schedule(op: Op, machine: Machine, rng: np.random.Generator) -> tuple[Kernel
     weights = kernel_lab.weights_for(op, rng)
     kernel = registry.apply("gpu", op, machine, *weights)
     assert kernel is not None, f"nobody claims {op}"
-    if machine.half and weights:  # the bias stays in float32
+    if op.types.w is FLOAT16 and weights:  # the bias stays in float32
         weights = (weights[0].astype(np.float16).astype(np.float32), *weights[1:])
     return kernel, weights
 
@@ -28,15 +31,22 @@ def schedule(op: Op, machine: Machine, rng: np.random.Generator) -> tuple[Kernel
 def arguments_for(kernel: Kernel, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Random tensors as they are stored, the packed constants, and NaN wherever the kernel must write."""
     values = {}
-    for name, size in kernel.pointers.items():
+    for name, pointer in kernel.pointers.items():
+        size, kind = pointer.size, pointer.dtype.numpy
         if name in kernel.constants:
             values[name] = kernel.constants[name]
-            assert values[name].dtype == kernel.types[name]
+            assert values[name].dtype == kind
         elif name in ("y", "next"):
-            values[name] = np.full(size, np.nan, kernel.types[name])
+            values[name] = np.full(size, np.nan, kind)
         else:
-            values[name] = rng.standard_normal(size).astype(kernel.types[name])
+            values[name] = rng.standard_normal(size).astype(kind)
     return values
+
+
+def stored(ops: list[Op], machine: Machine, **others: DType) -> list[Op]:
+    """The operators with their operands as a machine stores them, but for `others`."""
+    types = replace(Types.stored(machine.storage), **others)
+    return [replace(op, types=types) for op in ops if not isinstance(op, InvertedResidual)]
 
 
 def run(device: opencl_lab.Device, ops: list[Op], machine: Machine, seed: int) -> None:

@@ -62,7 +62,8 @@ def weights_for(op: Op, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
 def arguments_for(kernel: Kernel, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Random tensors, the packed constants, and NaN wherever the kernel must write."""
     values = {}
-    for name, size in kernel.pointers.items():
+    for name, pointer in kernel.pointers.items():
+        size = pointer.size
         if name in kernel.constants:
             values[name] = kernel.constants[name].astype(np.float32)
         elif name in ("y", "next"):
@@ -93,7 +94,9 @@ def check_poisoned(rule: str, got: np.ndarray, wanted: np.ndarray, rounding: flo
     assert np.isnan(got[np.isnan(wanted)]).all(), f"{rule} {what}: NaN was lost"
     same = np.isfinite(wanted) & np.isfinite(got)
     largest = max(1.0, np.abs(wanted[np.isfinite(wanted)]).max(initial=0))
-    np.testing.assert_allclose(got[same], wanted[same], rtol=0, atol=rounding * largest, err_msg=f"{rule} {what}")
+    np.testing.assert_allclose(
+        got[same], wanted[same], rtol=0, atol=rounding * largest, err_msg=f"{rule} {what}"
+    )
     others = ~same & ~np.isnan(wanted)
     if rule.startswith("winograd") or rule.endswith("_gpu"):
         others &= ~np.isnan(got)
@@ -104,7 +107,9 @@ def run(
     cases: list[tuple[Kernel, dict[str, np.ndarray]]], target: EdgeTarget, folder: Path, command: list[str]
 ) -> None:
     """Build all kernels with one program, run it, and leave what they wrote in the argument dicts."""
-    names = {id(kernel): f"k{i}" for i, (kernel, _) in enumerate(cases)}  # of several cases with one kernel the last
+    names = {
+        id(kernel): f"k{i}" for i, (kernel, _) in enumerate(cases)
+    }  # of several cases with one kernel the last
     kernels = {names[id(kernel)]: kernel for kernel, _ in cases}
     functions = {name: kernel.build() for name, kernel in kernels.items()}
     (folder / "kernels.o").write_bytes(cpu.build_object(functions, target))
@@ -143,9 +148,9 @@ def run(
     flat = np.fromfile(folder / "out.bin", np.float32)
     at = 0
     for kernel, values in cases:
-        for name, size in kernel.pointers.items():
-            values[name] = flat[at : at + size]
-            at += size
+        for name, pointer in kernel.pointers.items():
+            values[name] = flat[at : at + pointer.size]
+            at += pointer.size
     assert at == flat.size
 
 
@@ -153,15 +158,15 @@ def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]], function: str)
     kernel = case[0]
     names = [f"a{index}_{name}" for name in kernel.pointers]
     takes = [
-        f"    float *{name} = take(in, {size}L);"
-        for name, size in zip(names, kernel.pointers.values(), strict=True)
+        f"    float *{name} = take(in, {pointer.size}L);"
+        for name, pointer in zip(names, kernel.pointers.values(), strict=True)
     ]
     half = kernel.items // 2
     spans = [(half, kernel.items), (0, half)]  # out of order, as threads may
     calls = [f"    {function}({', '.join(names)}, {a}, {b});" for a, b in spans]
     writes = [
-        f'    give({name}, {size}L, "{kernel.rule} {kernel.op.label}, {pointer}", out);'
-        for name, (pointer, size) in zip(names, kernel.pointers.items(), strict=True)
+        f'    give({name}, {pointer.size}L, "{kernel.rule} {kernel.op.label}, {role}", out);'
+        for name, (role, pointer) in zip(names, kernel.pointers.items(), strict=True)
     ]
     return "\n".join([*takes, *calls, *writes])
 

@@ -32,7 +32,7 @@
 #define TINY_MIX_GROUP 60
 #endif
 
-enum { CROP = 20, FLOATS = CROP * CROP * 3, STEPS = 5, CLASSES = 3, STORED = TINY_HALF ? 2 : 4 };
+enum { CROP = 20, FLOATS = CROP * CROP * 3, STEPS = 5, CLASSES = 3, STORED = TINY_HALF ? 2 : 4, STATES = TINY_HALF ? TSM_FLOAT16 : TSM_FLOAT32 };
 #define ROUND_UP(bytes) (((bytes) + TINY_ALIGN - 1) / TINY_ALIGN * TINY_ALIGN)
 enum { FRAME_AT = 0, MIXED_AT = ROUND_UP(FLOATS * 4), SCORES_AT = 2 * ROUND_UP(FLOATS * 4), SEEN_AT = 0 };
 enum { STEPS_AT = ROUND_UP(FLOATS * STORED) };
@@ -88,8 +88,8 @@ static const tsm_gpu_op ops[] = {
     {TINY_BAD_KERNEL, "head", "plain", {CLASSES, 1, 1}, {64, 1, 1}, 256, score, 4, FLOATS, FLOATS * 4},
 };
 static const tsm_plan_tensor states[] = {
-    {"seen", 4, {1, 3, CROP, CROP}, SEEN_AT, FLOATS * STORED, 1},
-    {"steps", 2, {1, STEPS}, STEPS_AT, STEPS * STORED, 0},
+    {"seen", 4, {1, 3, CROP, CROP}, SEEN_AT, FLOATS * STORED, 1, STATES},
+    {"steps", 2, {1, STEPS}, STEPS_AT, STEPS * STORED, 0, STATES},
 };
 static const char *const labels[] = {"nothing", "a \"wave\"\n", "caf\xc3\xa9"};
 static const float weights[] = {0.0f, 1.0f, 2.0f};
@@ -101,11 +101,10 @@ const tsm_gpu_plan tsm_the_gpu_plan = {
     .weights_note = "three numbers",
     .labels = labels,
     .label_count = CLASSES,
-    .input = {"frame", 4, {1, 3, CROP, CROP}, FRAME_AT, FLOATS * 4, 1},
-    .output = {"scores", 2, {1, CLASSES}, SCORES_AT, CLASSES * 4, 0},
+    .input = {"frame", 4, {1, 3, CROP, CROP}, FRAME_AT, FLOATS * 4, 1, TSM_FLOAT32},
+    .output = {"scores", 2, {1, CLASSES}, SCORES_AT, CLASSES * 4, 0, TSM_FLOAT32},
     .states = states,
     .state_count = 2,
-    .half = TINY_HALF,
     .ops = ops,
     .op_count = 4,
     .arena_bytes = SCORES_AT + TINY_ALIGN,

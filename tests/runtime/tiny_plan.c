@@ -110,8 +110,8 @@ static const tsm_plan_op ops[] = {
     {score, "score", "head", "plain", 1, TINY_CROP * ROW, FRAME_BYTES},
 };
 static const tsm_plan_tensor states[] = {
-    {"seen", 4, {1, CHANNELS, TINY_CROP, TINY_CROP_WIDTH}, SEEN_AT, FRAME_BYTES, 1},
-    {"steps", 2, {1, STEPS}, STEPS_AT, STEPS * 4, 0},
+    {"seen", 4, {1, CHANNELS, TINY_CROP, TINY_CROP_WIDTH}, SEEN_AT, FRAME_BYTES, 1, TSM_FLOAT32},
+    {"steps", 2, {1, STEPS}, STEPS_AT, STEPS * 4, 0, TSM_FLOAT32},
 };
 static const char *const labels[] = {"nothing", "a \"wave\"\n", "caf\xc3\xa9"};
 static const int32_t idle[] = TINY_IDLE;
@@ -133,8 +133,8 @@ const tsm_plan tsm_the_plan = {
     .weights_note = "three numbers",
     .labels = labels,
     .label_count = CLASSES,
-    .input = {"frame", 4, {1, CHANNELS, TINY_CROP, TINY_CROP_WIDTH}, FRAME_AT, FRAME_BYTES, 1},
-    .output = {"scores", 2, {1, CLASSES}, SCORES_AT, CLASSES * 4, 0},
+    .input = {"frame", 4, {1, CHANNELS, TINY_CROP, TINY_CROP_WIDTH}, FRAME_AT, FRAME_BYTES, 1, TSM_FLOAT32},
+    .output = {"scores", 2, {1, CLASSES}, SCORES_AT, CLASSES * 4, 0, TSM_FLOAT32},
     .states = states,
     .state_count = 2,
     .ops = ops,

@@ -4,12 +4,15 @@ A kernel is a plain C function: one pointer per tensor, then the half-open range
 
     void name(const float *x, const float *w, ..., float *y, int32_t begin, int32_t end);
 
+A pointer has the element type that its operator's operand has, and what is computed has the type that the schedule
+gives to the verbs which make numbers (`local`, `constant`, `multiply_add`, `clip`, `larger`).
+
 Everything here is a thin layer over TVM's IRBuilder, so that a schedule reads like the loop nest it emits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -18,10 +21,11 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-Expr = Any  # tirx.Expr or a Python int; TVM overloads the arithmetic of both
-Buffer = Any  # a flat float32 buffer
+from ...ir.dtype import FLOAT32, DType, Pointer
 
-FLOAT = "float32"
+Expr = Any  # tirx.Expr or a Python int; TVM overloads the arithmetic of both
+Buffer = Any  # a flat buffer of one element type
+
 #: Type of every index of the kernel that is being built: that of a pointer. From a sign-extended 32-bit sum LLVM cannot
 #: move a constant out, and recomputes addresses; 64 bits on a 32-bit machine cost up to half more instructions.
 _index: ContextVar[str] = ContextVar("index", default="int64")
@@ -31,10 +35,12 @@ _index: ContextVar[str] = ContextVar("index", default="int64")
 _zero: ContextVar[Expr] = ContextVar("zero")
 
 
-def build_kernel(pointers: dict[str, int], body: Callable[..., None], index: str = "int64") -> tirx.PrimFunc:
+def build_kernel(
+    pointers: Mapping[str, Pointer], body: Callable[..., None], index: str = "int64"
+) -> tirx.PrimFunc:
     """Return the PrimFunc of a kernel.
 
-    pointers: argument name -> number of float32 elements behind it, in calling order.
+    pointers: argument name -> the elements behind it, in calling order.
     body: called with one flat buffer per pointer, then `begin` and `end`; emits the statements.
     index: integer type of a pointer of the target.
     """
@@ -42,18 +48,26 @@ def build_kernel(pointers: dict[str, int], body: Callable[..., None], index: str
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name("kernel")
         T.func_attr({"tirx.noalias": True})
-        handles = [T.arg(name, T.handle(FLOAT)) for name in pointers]
+        handles = [T.arg(name, T.handle(str(pointer.dtype))) for name, pointer in pointers.items()]
         begin, end = T.arg("begin", T.int32()), T.arg("end", T.int32())
-        sizes = zip(pointers.values(), handles, strict=True)
         first, last = (bind(tirx.Cast(index, bound)) for bound in (begin, end))
         _zero.set(bind(first >> 31))
-        body(*[T.decl_buffer((size,), FLOAT, data=handle) for size, handle in sizes], first, last)
+        buffers = [
+            T.decl_buffer((pointer.size,), str(pointer.dtype), data=handle)
+            for pointer, handle in zip(pointers.values(), handles, strict=True)
+        ]
+        body(*buffers, first, last)
     return builder.get()
 
 
-def local(size: int) -> Buffer:
-    """Allocate `size` floats that LLVM keeps in registers (every index must be a constant after unrolling)."""
-    return T.alloc_buffer((size,), FLOAT, scope="local")
+def local(size: int, dtype: DType = FLOAT32) -> Buffer:
+    """Allocate `size` numbers that LLVM keeps in registers (every index must be a constant after unrolling)."""
+    return T.alloc_buffer((size,), str(dtype), scope="local")
+
+
+def vector_type(dtype: DType, lanes: int) -> str:
+    """TVM's name of a vector."""
+    return str(dtype) if lanes == 1 else f"{dtype}x{lanes}"
 
 
 def ramp(base: Expr, lanes: int) -> Expr:
@@ -62,12 +76,12 @@ def ramp(base: Expr, lanes: int) -> Expr:
 
 
 def load(buffer: Buffer, base: Expr, lanes: int) -> Expr:
-    """Load `lanes` consecutive floats."""
+    """Load `lanes` consecutive elements."""
     return buffer[ramp(base, lanes)]
 
 
 def store(buffer: Buffer, base: Expr, value: Expr, lanes: int) -> None:
-    """Store `lanes` consecutive floats."""
+    """Store `lanes` consecutive elements."""
     T.buffer_store(buffer, value, [ramp(base, lanes)])
 
 
@@ -83,9 +97,9 @@ def splat(value: Expr, lanes: int) -> Expr:
     return value if lanes == 1 else tirx.Broadcast(value, lanes)
 
 
-def constant(value: float, lanes: int = 1) -> Expr:
-    """A float32 literal in every lane."""
-    return splat(tirx.const(value, FLOAT), lanes)
+def constant(value: float, lanes: int = 1, dtype: DType = FLOAT32) -> Expr:
+    """A literal of a type in every lane."""
+    return splat(tirx.const(value, str(dtype)), lanes)
 
 
 def spliced(first: Expr, count: int, rest: Expr, lanes: int) -> Expr:
@@ -103,15 +117,14 @@ def bind(value: Expr) -> Expr:
     return T.Bind(value) if not isinstance(value, int) else value
 
 
-def multiply_add(total: Expr, a: Expr, b: Expr, lanes: int, fused: bool) -> Expr:
+def multiply_add(total: Expr, a: Expr, b: Expr, lanes: int, fused: bool, dtype: DType = FLOAT32) -> Expr:
     """total + a * b. LLVM contracts the plain form to an FMA where the ISA prefers one; `fused` asks for it by name.
 
     32-bit ARM needs that: LLVM 19 leaves vector mul and add apart there although vfma is exact and faster.
     """
     if not fused:
         return total + a * b
-    kind = FLOAT if lanes == 1 else f"{FLOAT}x{lanes}"
-    return tirx.call_llvm_pure_intrin(kind, "llvm.fma", a, b, total)
+    return tirx.call_llvm_pure_intrin(vector_type(dtype, lanes), "llvm.fma", a, b, total)
 
 
 def unknown(value: int) -> Expr:
@@ -141,7 +154,12 @@ def loop(begin: Expr, end: Expr) -> Iterator[Expr]:
 
 
 def clip(
-    value: Expr, low: float | None, high: float | None, lanes: int, names: tuple[str, str] | None
+    value: Expr,
+    low: float | None,
+    high: float | None,
+    lanes: int,
+    names: tuple[str, str] | None,
+    dtype: DType = FLOAT32,
 ) -> Expr:
     """Clamp to [low, high]; None leaves that side open. NaN stays NaN.
 
@@ -151,19 +169,21 @@ def clip(
     for bound, index in ((low, 0), (high, 1)):
         if bound is None:
             continue
-        limit = constant(bound, lanes)
+        limit = constant(bound, lanes, dtype)
         if names is not None and lanes > 1:
-            value = tirx.call_llvm_pure_intrin(f"{FLOAT}x{lanes}", names[index], value, limit)
+            value = tirx.call_llvm_pure_intrin(vector_type(dtype, lanes), names[index], value, limit)
         else:
             value = bind(value)
             value = tirx.Select(value > limit if index else value < limit, limit, value)
     return value
 
 
-def larger(first: Expr, second: Expr, lanes: int, names: tuple[str, str] | None) -> Expr:
+def larger(
+    first: Expr, second: Expr, lanes: int, names: tuple[str, str] | None, dtype: DType = FLOAT32
+) -> Expr:
     """The maximum, NaN where either is; both are read twice without `names` (see clip)."""
     if names is not None and lanes > 1:
-        return tirx.call_llvm_pure_intrin(f"{FLOAT}x{lanes}", names[0], first, second)
+        return tirx.call_llvm_pure_intrin(vector_type(dtype, lanes), names[0], first, second)
     # One `maxps` gives the second operand where either is NaN; what is left is NaN in the first one alone.
     return tirx.Select(tirx.isnan(first), first, tirx.Select(first > second, first, second))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...ir.dtype import FLOAT32, DType
 from . import builder as tir
 from .builder import Buffer, Expr
 from .layout import Layout
@@ -25,13 +26,14 @@ class Epilogue:
     state: Buffer | None = None
     fold: int = 0  # first `fold` channels of each pixel are the next state; its row pitch too
     clamp: tuple[str, str] | None = None  # see tir.clip
+    dtype: DType = FLOAT32  # of the accumulators, and of what is stored
 
 
 def write(epilogue: Epilogue, value: Expr, at: Expr, lanes: int) -> Expr:
     """Finish `lanes` channels of one pixel as element `at` of the output; returns what was stored."""
     if epilogue.residual is not None:
         value = value + tir.load(epilogue.residual, at, lanes)
-    value = tir.bind(tir.clip(value, epilogue.low, epilogue.high, lanes, epilogue.clamp))
+    value = tir.bind(tir.clip(value, epilogue.low, epilogue.high, lanes, epilogue.clamp, epilogue.dtype))
     tir.store(epilogue.out, at, value, lanes)
     return value
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...ir.dtype import DType
 from . import builder as tir
 from .builder import Buffer, Expr
 
-LINE = 16  # floats of a cache line
+LINE_BYTES = 64  # of a cache line
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,11 @@ class Ahead:
         return cls(buffer, lambda step: start + step * -(-each // steps))
 
     @classmethod
-    def rows(cls, buffer: Buffer, first: Expr, pitch: int, width: int, rows: int, steps: int) -> Ahead:
+    def rows(
+        cls, buffer: Buffer, first: Expr, pitch: int, width: int, rows: int, steps: int, dtype: DType
+    ) -> Ahead:
         """`width` elements of each of `rows` rows, which are `pitch` apart, from `first`."""
-        lines, start = -(-width // LINE), tir.bind(first)
+        line = LINE_BYTES // dtype.bytes
+        lines, start = -(-width // line), tir.bind(first)
         each = max(1, steps // rows)
-        return cls(buffer, lambda step: start + step // each * pitch + step % lines * LINE)
+        return cls(buffer, lambda step: start + step // each * pitch + step % lines * line)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...ir.dtype import FLOAT32, DType
 from . import builder as tir
 from .builder import Buffer, Expr
 from .epilogue import Epilogue, keep, write
@@ -33,6 +34,7 @@ class Tile:
     by_lane: bool  # load activations as vectors along k and multiply by element (NEON)
     fused: bool  # ask for the FMA by name
     registers: int  # of the machine
+    dtype: DType = FLOAT32  # of the accumulators
 
     @property
     def chains(self) -> int:
@@ -61,10 +63,10 @@ class Tile:
 
     def _cleared(self, first: int) -> Buffer:
         """Allocate the accumulators; the chains from `first` on start at zero."""
-        acc = tir.local(self.rows * self.width * self.chains)
+        acc = tir.local(self.rows * self.width * self.chains, self.dtype)
         for row in range(first * self.rows, self.chains * self.rows):
             for offset, lanes in tir.vectors(self.width, self.lanes):
-                tir.store(acc, row * self.width + offset, tir.constant(0.0, lanes), lanes)
+                tir.store(acc, row * self.width + offset, tir.constant(0.0, lanes, self.dtype), lanes)
         return acc
 
     def total(self, acc: Buffer, at: int, lanes: int) -> Expr:
@@ -220,5 +222,7 @@ class Tile:
                     at = (s % self.chains * self.rows + row) * self.width + offset
                     by_lane = self.by_lane and step > 1
                     a = tir.lane(values[row], s, lanes) if by_lane else tir.splat(values[row], lanes)
-                    total = tir.multiply_add(tir.load(acc, at, lanes), a, weight, lanes, self.fused)
+                    total = tir.multiply_add(
+                        tir.load(acc, at, lanes), a, weight, lanes, self.fused, self.dtype
+                    )
                     tir.store(acc, at, total, lanes)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
 
+from ...ir.dtype import FLOAT32, DType
+
 FMA_LATENCY = 4  # cycles; 4 on Zen 3, Skylake-X, A72 (fmla forwarding) and A76
 TRIED = 6  # register tiles that a search by measurement tries, of a few dozen
 TILE_OVERHEAD = 12  # cycles: addresses, bias, epilogue and the k loop's prologue, per register tile
@@ -19,7 +21,10 @@ TILE_OVERHEAD = 12  # cycles: addresses, bias, epilogue and the k loop's prologu
 
 @dataclass(frozen=True)
 class Machine:
-    """What the schedules ask of a target: floats per vector, registers, and rates per cycle."""
+    """What the schedules ask of a target: elements per vector, registers, and rates per cycle.
+
+    lanes are those of `dtype`, the type that is computed in; `computing` gives the machine of another one.
+    """
 
     lanes: int
     registers: int
@@ -30,7 +35,9 @@ class Machine:
     by_lane: bool  # NEON multiplies by an element of a vector, so k is unrolled by the vector length
     pairs: bool  # whether one instruction loads two neighbouring vectors sooner than two would
     fused: bool  # the code generator needs to be asked for FMAs
-    clamp: tuple[str, str] | None  # LLVM's names of vector maximum and minimum; None: compare and select; see tir.clip
+    clamp: (
+        tuple[str, str] | None
+    )  # LLVM's names of vector maximum and minimum; None: compare and select; see tir.clip
     index: str  # integer type of a pointer
     l2_bytes: int
     own_l2: bool  # whether walking an image in quarters, which stay in one core's cache, was seen to pay
@@ -38,7 +45,9 @@ class Machine:
     prefetch: bool  # whether asking for weights ahead of their use was seen to pay
     stream: float  # bytes per cycle that all cores together read from memory
 
-    storage = "float32"
+    dtype: DType = FLOAT32  # of the accumulators
+    storage: DType = FLOAT32  # how activations, states and weights are stored
+
     plain_loops = True  # an operator without a schedule becomes TVM's own loops
 
     @property
@@ -46,9 +55,9 @@ class Machine:
         """Whether values in blocks of channels gain: NEON loads and stores two neighbouring vectors at once."""
         return self.by_lane
 
-    def at(self, wide: frozenset[str]) -> Machine:
-        """The machine of one kernel; where everything is float32 it does not matter which tensors must be."""
-        return self
+    def computing(self, dtype: DType) -> Machine:
+        """The machine of kernels that compute in a type: its vectors have so many more or fewer elements."""
+        return replace(self, lanes=self.lanes * self.dtype.bytes // dtype.bytes, dtype=dtype)
 
 
 @dataclass(frozen=True)

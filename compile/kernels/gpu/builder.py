@@ -15,7 +15,7 @@ so that 16-bit storage needs no 16-bit type, which OpenCL 1.2 devices may lack.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,10 +23,12 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from ...ir.dtype import FLOAT16, FLOAT32, DType, Pointer
 from ...ir.plan import Launch
 from ..cpu.builder import Buffer, Expr, bind, branch
 
-FLOAT, HALF = "float32", "float16"
+FLOAT = str(FLOAT32)  # of registers and shared memory
+WORDS = {FLOAT16: "uint16"}  # what a pointer leads to where the type is not in every device's language
 WIDTHS = (8, 4, 2, 1)
 
 
@@ -35,7 +37,7 @@ class Memory:
     """A tensor in device memory."""
 
     buffer: Buffer
-    dtype: str
+    dtype: DType
 
     def load(self, registers: Buffer, at: int, base: Expr, lanes: int) -> None:
         """registers[at : at + lanes] = this[base : base + lanes]."""
@@ -47,25 +49,23 @@ class Memory:
 
     @property
     def _letter(self) -> str:
-        return "h" if self.dtype == HALF else "f"
+        return "h" if self.dtype is FLOAT16 else "f"
 
 
-def build_kernel(
-    pointers: dict[str, int], types: dict[str, str], launch: Launch, body: Callable[..., None]
-) -> tirx.PrimFunc:
+def build_kernel(pointers: Mapping[str, Pointer], launch: Launch, body: Callable[..., None]) -> tirx.PrimFunc:
     """Return the PrimFunc of a kernel.
 
-    pointers: argument name -> numbers behind it, in calling order; types: argument name -> float16 or float32.
+    pointers: argument name -> the elements behind it, float16 or float32, in calling order.
     body: called with {name: Memory}, the thread's number in its group and the group's numbers (x, y, z).
     """
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name("kernel")
         T.func_attr({"tirx.noalias": True})
-        kinds = {name: "uint16" if types[name] == HALF else FLOAT for name in pointers}
+        kinds = {name: WORDS.get(pointer.dtype, str(pointer.dtype)) for name, pointer in pointers.items()}
         handles = [T.arg(name, T.handle(kinds[name])) for name in pointers]
         memory = {
-            name: Memory(T.decl_buffer((size,), kinds[name], data=handle), types[name])
-            for (name, size), handle in zip(pointers.items(), handles, strict=True)
+            name: Memory(T.decl_buffer((pointer.size,), kinds[name], data=handle), pointer.dtype)
+            for (name, pointer), handle in zip(pointers.items(), handles, strict=True)
         }
         with _launched(launch) as (thread, group):
             body(memory, thread, group)
@@ -172,7 +172,6 @@ def ceil_div(a: int, b: int) -> int:
 
 __all__ = [
     "FLOAT",
-    "HALF",
     "Buffer",
     "Expr",
     "Launch",

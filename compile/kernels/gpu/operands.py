@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.dtype import DType
 from . import builder as gpu
 from .builder import Buffer, Expr, Memory, ceil_div
 from .tiling import Gemm
@@ -119,14 +120,14 @@ class Product:
     fetch: Callable[[Buffer, int, Any, Expr, Expr], None]
 
 
-def pack(matrix: np.ndarray, gemm: Gemm, half: bool) -> np.ndarray:
+def pack(matrix: np.ndarray, gemm: Gemm, dtype: DType) -> np.ndarray:
     """Weights [k, n] as [tile][k][tile columns], padded with zeros to whole stages and tiles; flat."""
     depth, width = gemm.depth, gemm.tile_columns
     k, n = (ceil_div(size, unit) * unit for size, unit in zip(matrix.shape, (depth, width), strict=True))
     padded = np.zeros((k, n), np.float32)
     padded[: matrix.shape[0], : matrix.shape[1]] = matrix
     tiles = padded.reshape(k, n // width, width).transpose(1, 0, 2)
-    return np.ascontiguousarray(tiles, dtype=np.float16 if half else np.float32).ravel()
+    return np.ascontiguousarray(tiles, dtype=dtype.numpy).ravel()
 
 
 def pad_bias(bias: np.ndarray, gemm: Gemm) -> np.ndarray:

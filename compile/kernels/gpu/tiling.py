@@ -7,12 +7,13 @@ purpose: it orders candidates, and `lowering/latency_gpu.py` turns the same coun
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import ceil
 
 from tsm_edge.errors import CompileError
 
+from ...ir.dtype import FLOAT32, DType
 from ...ir.ops import Conv
 
 #: waves that a unit needs to hide its latencies, for every 32 lanes: each thread has independent sums of its own
@@ -27,7 +28,7 @@ GROUP_OVERHEAD = 250  # instructions' worth of time before the first product and
 
 @dataclass(frozen=True)
 class Machine:
-    """What the schedules ask of a GPU. `wide` names the pointers of one kernel that are float32 in any precision."""
+    """What the schedules ask of a GPU."""
 
     wave: int
     units: int
@@ -43,20 +44,10 @@ class Machine:
     unit_groups: int
     group_threads: int  # most threads of a group
     convert: float  # issue slots of a number's way from storage to float32
-    half: bool
-    wide: frozenset[str] = frozenset()
+    storage: DType  # of activations, states and weights; what is computed is float32
 
     plain_loops = False
     blocks_channels = False
-
-    @property
-    def storage(self) -> str:
-        """How activations, states and weights are stored."""
-        return "float16" if self.half else "float32"
-
-    def at(self, wide: frozenset[str]) -> Machine:
-        """The machine as seen by a kernel whose pointers `wide` are the frame or the scores."""
-        return replace(self, wide=wide)
 
 
 @dataclass(frozen=True)
@@ -101,6 +92,11 @@ class Gemm:
         staged = self.slices * (self.staged_rows + self.depth * self.tile_columns)
         sums = self.tile_rows * self.tile_columns * (self.slices // 2)
         return max(staged, sums)
+
+    @property
+    def shared_bytes(self) -> int:
+        """Shared memory of a group."""
+        return self.shared_floats * FLOAT32.bytes
 
     @property
     def note(self) -> str:
@@ -155,13 +151,13 @@ def gemm_instructions(gemm: Gemm, steps: int, convert: float = 1.0) -> float:
 
 def gemm_cycles(machine: Machine, gemm: Gemm, m: int, n: int, k: int) -> float:
     """Modelled cycles of a matrix product."""
-    resident = occupancy(machine, gemm.threads, gemm.registers(), gemm.shared_floats * 4)
+    resident = occupancy(machine, gemm.threads, gemm.registers(), gemm.shared_bytes)
     if resident == 0:
         return float("inf")
     groups = ceil(m / gemm.tile_rows) * ceil(n / gemm.tile_columns)
     instructions = gemm_instructions(gemm, ceil(k / gemm.depth), machine.convert)
     compute = unit_cycles(machine, groups, gemm.threads, instructions, resident)
-    item = 2 if machine.half else 4
+    item = machine.storage.bytes
     traffic = (m * k * ceil(n / gemm.tile_columns) + n * k * ceil(m / gemm.tile_rows)) * item
     from_l2 = traffic / (64 * machine.units)  # bytes a cycle that a unit gets from the second cache
     from_dram = (m * k + n * k + m * n) * item / (machine.dram_gb_s / machine.clock_ghz)
@@ -195,7 +191,7 @@ def fits(machine: Machine, gemm: Gemm, k: int) -> bool:
         # two groups, so that one computes while the other waits; it is also all that a group may have on some GPUs
         and (gemm.registers() + SPARE_REGISTERS) * ceil(gemm.threads / handed) * handed
         <= machine.registers // 2
-        and gemm.shared_floats * 4 <= machine.group_shared_bytes
+        and gemm.shared_bytes <= machine.group_shared_bytes
         and (gemm.slices == 1 or gemm.slices * gemm.depth * 2 <= k)
         and staged <= 16
     )
@@ -204,8 +200,7 @@ def fits(machine: Machine, gemm: Gemm, k: int) -> bool:
 @cache
 def choose_gemm(machine: Machine, m: int, n: int, k: int, depths: tuple[int, ...] = (8, 16, 32)) -> Gemm:
     """The tile with the least modelled cycles; CompileError where the machine has room for none."""
-    bare = machine.at(frozenset())
-    fitting = list(candidates(bare, m, n, k, depths))
+    fitting = list(candidates(machine, m, n, k, depths))
     if not fitting:
         raise CompileError(
             f"No tile of a matrix product of {m} x {n} x {k} fits the target's GPU.",
@@ -213,7 +208,7 @@ def choose_gemm(machine: Machine, m: int, n: int, k: int, depths: tuple[int, ...
             f"{machine.group_shared_bytes} bytes of shared memory",
             hint="look at thread_registers, group_threads and group_shared_kib of the target's file",
         )
-    return min(fitting, key=lambda gemm: (gemm_cycles(bare, gemm, m, n, k), -gemm.depth, gemm.threads))
+    return min(fitting, key=lambda gemm: (gemm_cycles(machine, gemm, m, n, k), -gemm.depth, gemm.threads))
 
 
 @dataclass(frozen=True)
@@ -284,6 +279,6 @@ def window_cycles(machine: Machine, op: Conv, window: Window) -> float:
     groups = ceil(window.items(op) / window.threads)
     instructions = window_instructions(op, window, machine.convert)
     compute = unit_cycles(machine, groups, window.threads, instructions, resident, WINDOW_PARALLEL)
-    item = 2 if machine.half else 4
+    item = machine.storage.bytes
     moved = (op.height * op.width + op.pixels) * op.channels * item
     return max(compute, moved / (machine.dram_gb_s / machine.clock_ghz))

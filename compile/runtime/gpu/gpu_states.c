@@ -26,11 +26,12 @@ static tsm_status get(tsm_stream *s, size_t index, float *nchw, size_t count) {
     uint16_t *halves;
     float *floats = room(&state, &halves);
     if (floats == NULL) return no_memory(s->error, &state);
-    void *host = s->plan->half ? (void *)halves : (void *)floats;
+    const int half = state.dtype == TSM_FLOAT16;
+    void *host = half ? (void *)halves : (void *)floats;
     tsm_status status = tsm_queue_download(s->queue, s->in, state.offset, state.bytes, host, s->error);
     if (status == TSM_OK) status = tsm_gpu_wait(s->queue, 0, s->error);
     if (status == TSM_OK) {
-        for (size_t i = 0; s->plan->half && i < count; i++) floats[i] = tsm_float_from_half(halves[i]);
+        for (size_t i = 0; half && i < count; i++) floats[i] = tsm_float_from_half(halves[i]);
         state.offset = 0;
         tsm_tensor_load(&state, (const char *)floats, nchw);
     }
@@ -49,8 +50,9 @@ static tsm_status set(tsm_stream *s, size_t index, const float *nchw, size_t cou
     if (floats == NULL) return no_memory(s->error, &state);
     state.offset = 0;
     tsm_tensor_store(&state, (char *)floats, nchw, 0, tsm_tensor_rows(&state));
-    for (size_t i = 0; s->plan->half && i < count; i++) halves[i] = tsm_half_from_float(floats[i]);
-    const void *host = s->plan->half ? (const void *)halves : (const void *)floats;
+    const int half = state.dtype == TSM_FLOAT16;
+    for (size_t i = 0; half && i < count; i++) halves[i] = tsm_half_from_float(floats[i]);
+    const void *host = half ? (const void *)halves : (const void *)floats;
     tsm_status status = tsm_queue_upload(s->queue, s->in, offset, state.bytes, host, s->error);
     if (status == TSM_OK) status = tsm_gpu_wait(s->queue, 0, s->error);
     if (atomic_load(&s->queue->device->state) != TSM_DEVICE_HUNG) free(floats);

@@ -45,8 +45,7 @@ typedef struct {
     tsm_scores_kind scores;
     tsm_decision_rule decision;
     tsm_plan_tensor input, output;                 /* in the arena, float32 */
-    const tsm_plan_tensor *states; size_t state_count; /* in the state blob; .bytes: as stored */
-    int32_t half;                                  /* 1: states are stored as IEEE float16, 0: float32 */
+    const tsm_plan_tensor *states; size_t state_count; /* in the state blob, float16 or float32 */
     const tsm_gpu_op *ops; size_t op_count;
     size_t arena_bytes, state_bytes, weights_bytes;
     const unsigned char *weights;

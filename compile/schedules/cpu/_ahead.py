@@ -24,9 +24,9 @@ from ...kernels.cpu.tiling import Machine, Panels
 from ._rule import Operands, Panel
 
 
-def far(machine: Machine, floats: int) -> bool:
+def far(machine: Machine, nbytes: int) -> bool:
     """Whether so much has left the second-level cache before its reader, or next writer, comes."""
-    return floats * 4 > machine.l2_bytes // 2
+    return nbytes > machine.l2_bytes // 2
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,15 @@ class Place:
 def own(op: Conv, machine: Machine, operands: Operands, place: Place, steps: int) -> list[Ahead]:
     """The residual and the output of this tile, which its epilogue reads and writes."""
     channels = op.out_channels
-    if not far(machine, op.pixels * channels):
+    if not far(machine, op.pixels * channels * op.types.y.bytes):
         return []
     first = place.pixel * channels + place.panel.channel
     residual, out = operands.epilogue.residual, operands.epilogue.out
-    found = [out] if residual is None else [residual, out]
-    return [Ahead.rows(buffer, first, channels, place.panel.width, place.height, steps) for buffer in found]
+    found = [(out, op.types.y)] if residual is None else [(residual, op.types.r), (out, op.types.y)]
+    return [
+        Ahead.rows(buffer, first, channels, place.panel.width, place.height, steps, dtype)
+        for buffer, dtype in found
+    ]
 
 
 def following(op: Conv, machine: Machine, operands: Operands, place: Place, steps: int) -> list[Ahead]:
@@ -61,7 +64,8 @@ def following(op: Conv, machine: Machine, operands: Operands, place: Place, step
 
     The next state is no input, but its lines come from memory before they are written.
     """
-    runs = [(operands.x, op.channels)] if far(machine, op.height * op.width * op.channels) else []
+    nbytes = op.height * op.width * op.channels * op.types.x.bytes
+    runs = [(operands.x, op.channels)] if far(machine, nbytes) else []
     runs += both_states(op, operands)
     return _parts(runs, place.pixel + place.height, place, steps)
 

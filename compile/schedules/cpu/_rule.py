@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import gcd
-from typing import ClassVar
 
 import numpy as np
 from tvm import tirx
 
+from ...ir.dtype import DType, Pointer, Types
 from ...ir.ops import Conv, Op
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
@@ -23,14 +23,15 @@ from ...kernels.cpu.register_tile import Tile
 class Kernel:
     """One scheduled operator.
 
-    pointers: argument name -> float32 elements, in calling order. Names: x (activation), state (last frame's channels),
-    w (packed weights), b (bias), r (residual), y (output), next (next frame's channels), scratch (per thread).
+    pointers: argument name -> the elements behind it, in calling order. Names: x (activation), state (last frame's
+    channels), w (packed weights), b (bias), r (residual), y (output), next (next frame's channels), scratch (of a
+    thread).
     constants: packed arrays for the `w` and `b` arguments. items: work items a thread pool may divide.
     """
 
     op: Op
     rule: str
-    pointers: dict[str, int]
+    pointers: dict[str, Pointer]
     items: int
     body: Callable[..., None]
     constants: dict[str, np.ndarray] = field(default_factory=dict)
@@ -39,7 +40,6 @@ class Kernel:
 
     launch = None
     work = None
-    wide: ClassVar[frozenset[str]] = frozenset()
 
     def on(self, machine: tiling.Machine) -> Kernel:
         """The kernel with the machine's pointer type."""
@@ -50,8 +50,13 @@ class Kernel:
         return tir.build_kernel(self.pointers, self.body, self.index)
 
 
-def conv_pointers(op: Conv, weights: int, bias: int = 0) -> dict[str, int]:
-    """The arguments of a convolution kernel; weights and bias: floats, where the latter are not one a channel."""
+def typed(sizes: Mapping[str, int], types: Types) -> dict[str, Pointer]:
+    """Pointers of so many elements in calling order, each of its operand's type; without those of none."""
+    return {name: Pointer(size, types.of(name)) for name, size in sizes.items() if size}
+
+
+def conv_pointers(op: Conv, weights: int, bias: int = 0) -> dict[str, Pointer]:
+    """The arguments of a convolution kernel; weights and bias: elements, where the latter are not one a channel."""
     pixels_in = op.height * op.width
     sizes = {
         "x": pixels_in * op.channels,
@@ -62,13 +67,13 @@ def conv_pointers(op: Conv, weights: int, bias: int = 0) -> dict[str, int]:
         "y": op.pixels * op.out_channels,
         "next": op.pixels * op.fold_out,
     }
-    return {name: size for name, size in sizes.items() if size}
+    return typed(sizes, op.types)
 
 
 def tile_of(machine: tiling.Machine, rows: int, width: int) -> Tile:
     """A register tile of a machine."""
     lanes = tiling.piece_lanes(machine, rows, width)
-    return Tile(rows, width, lanes, machine.by_lane, machine.fused, machine.registers)
+    return Tile(rows, width, lanes, machine.by_lane, machine.fused, machine.registers, machine.dtype)
 
 
 def layout_in(op: Conv, machine: tiling.Machine) -> Layout:
@@ -93,6 +98,7 @@ def epilogue(op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer]) -> E
         buffers.get("next"),
         op.fold_out,
         machine.clamp,
+        machine.dtype,
     )
 
 
@@ -101,13 +107,13 @@ def matrix(weight: np.ndarray) -> np.ndarray:
     return weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
 
 
-def pack_panels(weight: np.ndarray, panels: tiling.Panels) -> np.ndarray:
-    """Pack [k, channels] weights as consecutive `[k][width]` panels; returns a flat float32 array."""
+def pack_panels(weight: np.ndarray, panels: tiling.Panels, dtype: DType) -> np.ndarray:
+    """Pack [k, channels] weights as consecutive `[k][width]` panels; returns a flat array of the type."""
     parts, start = [], 0
     for width in panels.widths:
         parts.append(weight[:, start : start + width].ravel())
         start += width
-    return np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
+    return np.ascontiguousarray(np.concatenate(parts), dtype=dtype.numpy)
 
 
 ALIAS, WAYS = 4096, 8  # bytes of a way of an x86 first cache, and how many there are at least
@@ -116,7 +122,7 @@ ALIAS, WAYS = 4096, 8  # bytes of a way of an x86 first cache, and how many ther
 def spread(
     machine: tiling.Machine, ranked: list[tuple[float, int, tiling.Panels]], pitch: int
 ) -> list[tuple[float, int, tiling.Panels]]:
-    """Those of the ranked register tiles whose rows, `pitch` floats apart, find room in the first cache; else all.
+    """Those of the ranked register tiles whose rows, `pitch` bytes apart, find room in the first cache; else all.
 
     Where k is read one by one and rows are a multiple of ALIAS apart, all of them fall into one set of the first cache,
     and more rows than it has ways take turns there. On a Zen 4 core `tsm-resnet50`'s 14x14x1024_256 took 1.88 ms with
@@ -124,7 +130,7 @@ def spread(
     """
     if machine.by_lane:
         return ranked
-    sets = ALIAS // gcd(ALIAS, 4 * pitch)
+    sets = ALIAS // gcd(ALIAS, pitch)
     return [tile for tile in ranked if tile[1] <= WAYS * sets] or ranked
 
 
@@ -140,16 +146,16 @@ def bias_copies(machine: tiling.Machine, rows: int, pixels: int) -> int:
     return rows if machine.by_lane and pixels >= TILES_OF_COPIES * rows else 1
 
 
-def pack_bias(bias: np.ndarray, panels: tiling.Panels, lanes: int, copies: int) -> np.ndarray:
-    """Every vector of every panel `copies` times; a flat float32 array."""
+def pack_bias(bias: np.ndarray, panels: tiling.Panels, lanes: int, copies: int, dtype: DType) -> np.ndarray:
+    """Every vector of every panel `copies` times; a flat array of the type."""
     if copies == 1:
-        return bias.astype(np.float32)
+        return bias.astype(dtype.numpy)
     parts, start = [], 0
     for width in panels.widths:
         for offset, piece in tir.vectors(width, lanes):
             parts.append(np.tile(bias[start + offset : start + offset + piece], copies))
         start += width
-    return np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
+    return np.ascontiguousarray(np.concatenate(parts), dtype=dtype.numpy)
 
 
 def for_items(

@@ -77,10 +77,9 @@ class Params:
         """The parameters of a register tile."""
         x_tiles = tuple(cut_row(op, rows))
         per_row = sum(tile.count for tile in x_tiles)
-        tile_bytes = rows * op.stride[0] * op.stride[1] * op.channels * 4
-        order = tiling.order(
-            machine, per_row * op.out_height, len(panels.widths), tile_bytes, op.taps * op.out_channels * 4
-        )
+        tile_bytes = rows * op.stride[0] * op.stride[1] * op.channels * op.types.x.bytes
+        weight_bytes = op.taps * op.out_channels * op.types.w.bytes
+        order = tiling.order(machine, per_row * op.out_height, len(panels.widths), tile_bytes, weight_bytes)
         return cls(panels, x_tiles, order)
 
 
@@ -92,7 +91,7 @@ def runs(op: Conv) -> tuple[tuple[int, int]]:
 def ranked(machine: Machine, op: Conv) -> list[tuple[float, int, Panels]]:
     """Modelled cycles, tile height and panels of every candidate, the fastest first."""
     found = tiling.ranked_tiles(machine, runs(op), op.out_channels, op.taps)
-    return _rule.spread(machine, found, op.stride[1] * op.channels)
+    return _rule.spread(machine, found, op.stride[1] * op.channels * op.types.x.bytes)
 
 
 def variants(machine: Machine, op: Conv) -> list[Params]:
@@ -103,9 +102,9 @@ def variants(machine: Machine, op: Conv) -> list[Params]:
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
     """weight: [CO, CI, KH, KW]; bias: [CO]."""
     length = op.taps
-    packed = _rule.pack_panels(matrix(op, weight), params.panels)
+    packed = _rule.pack_panels(matrix(op, weight), params.panels, op.types.w)
     copies = _rule.bias_copies(machine, params.rows, op.pixels)
-    copied = _rule.pack_bias(bias, params.panels, machine.lanes, copies)
+    copied = _rule.pack_bias(bias, params.panels, machine.lanes, copies, op.types.b)
     pointers = _rule.conv_pointers(op, packed.size, copied.size)
 
     def body(*arguments: Buffer) -> None:

@@ -11,7 +11,7 @@ from ...ir.ops import Copy, Op, Transpose
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
-from ._rule import Kernel
+from ._rule import Kernel, typed
 
 CASES = (Copy(15, 24, 3), Copy(4, 16, 16), Transpose(15, 7), Transpose(3, 64))
 
@@ -35,7 +35,7 @@ def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> Kernel:
     outer, inner, pitch = (
         (op.pixels, op.fold, op.channels) if isinstance(op, Copy) else (op.columns, op.rows, op.columns)
     )
-    pointers = {"x": pitch * (op.pixels if isinstance(op, Copy) else op.rows), "y": outer * inner}
+    sizes = {"x": pitch * (op.pixels if isinstance(op, Copy) else op.rows), "y": outer * inner}
 
     def body(x: Buffer, y: Buffer, begin: Expr, end: Expr) -> None:
         with tir.loop(begin, end) as i:
@@ -49,4 +49,4 @@ def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> Kernel:
                 with tir.loop(0, inner) as j:
                     tir.store(y, i * inner + j, tir.load(x, j * pitch + i, 1), 1)
 
-    return Kernel(op, "copy_cpu", pointers, outer, body)
+    return Kernel(op, "copy_cpu", typed(sizes, op.types), outer, body)

@@ -11,7 +11,7 @@ from ...ir.ops import GlobalPool, Op
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
-from ._rule import Kernel
+from ._rule import Kernel, typed
 
 CASES = (GlobalPool(7, 7, 1280), GlobalPool(3, 5, 19), GlobalPool(1, 1, 4))
 
@@ -37,16 +37,17 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> Kernel:
     pixels = op.height * op.width
     whole = op.channels // params.lanes
     tail = tir.vectors(op.channels - whole * params.lanes, params.lanes)
-    pointers = {"x": pixels * op.channels, "y": op.channels}
+    pointers = typed({"x": pixels * op.channels, "y": op.channels}, op.types)
 
     def body(x: Buffer, y: Buffer, begin: Expr, end: Expr) -> None:
         def vector(channel: Expr, lanes: int) -> None:
-            total = tir.local(lanes)
-            tir.store(total, 0, tir.constant(0.0, lanes), lanes)
+            total = tir.local(lanes, machine.dtype)
+            tir.store(total, 0, tir.constant(0.0, lanes, machine.dtype), lanes)
             with tir.loop(0, pixels) as pixel:
                 value = tir.load(x, pixel * op.channels + channel, lanes)
                 tir.store(total, 0, tir.load(total, 0, lanes) + value, lanes)
-            tir.store(y, channel, tir.load(total, 0, lanes) * tir.constant(1.0 / pixels, lanes), lanes)
+            share = tir.constant(1.0 / pixels, lanes, machine.dtype)
+            tir.store(y, channel, tir.load(total, 0, lanes) * share, lanes)
 
         with tir.loop(begin, end) as item:
             first = whole * params.lanes

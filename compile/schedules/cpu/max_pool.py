@@ -14,10 +14,10 @@ from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.epilogue import Epilogue, keep, write
 from ...kernels.cpu.layout import Layout
 from ...kernels.cpu.tiling import Machine
-from ._rule import Kernel
+from ._rule import Kernel, typed
 from ._windows import XTile, cut_row, valid, vertical_taps
 
-LOWEST = float("-inf")
+LOWEST = float("-inf")  # which every type of floating point has
 CASES = (
     MaxPool(14, 12, 16, (3, 3), (2, 2), (1, 1, 1, 1), fold_out=2),
     MaxPool(7, 5, 19, (3, 3), (2, 2), (0, 0, 1, 1)),
@@ -49,7 +49,7 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> Kernel:
         "y": conv.pixels * op.channels,
         "next": conv.pixels * op.fold_out,
     }
-    pointers = {name: size for name, size in sizes.items() if size}
+    pointers = typed(sizes, op.types)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
@@ -85,8 +85,8 @@ def _vector(
     channel: Expr,
     lanes: int,
 ) -> None:
-    best = tir.local(lanes)
-    tir.store(best, 0, tir.constant(LOWEST, lanes), lanes)
+    best = tir.local(lanes, machine.dtype)
+    tir.store(best, 0, tir.constant(LOWEST, lanes, machine.dtype), lanes)
     top = tir.bind(y * op.stride[0] - op.pad[0])
     with vertical_taps(conv, top) as ky:
         for kx in range(op.kernel[1]):
@@ -94,10 +94,12 @@ def _vector(
                 continue
             pixel = (top + ky) * op.width + column * op.stride[1] - op.pad[1] + kx
             value = tir.bind(tir.load(buffers["x"], pixel * op.channels + channel, lanes))
-            tir.store(best, 0, tir.larger(tir.load(best, 0, lanes), value, lanes, machine.clamp), lanes)
+            largest = tir.larger(tir.load(best, 0, lanes), value, lanes, machine.clamp, machine.dtype)
+            tir.store(best, 0, largest, lanes)
     pixel = y * conv.out_width + column
+    layout = Layout.by_pixel(op.channels)
     epilogue = Epilogue(
-        buffers["y"], Layout.by_pixel(op.channels), state=buffers.get("next"), fold=op.fold_out
+        buffers["y"], layout, state=buffers.get("next"), fold=op.fold_out, dtype=machine.dtype
     )
     at = pixel * op.channels + channel
     keep(epilogue, write(epilogue, tir.load(best, 0, lanes), at, lanes), at, pixel, channel, lanes)

@@ -86,8 +86,8 @@ class Params:
             machine,
             sum(count for count, _ in tiles),
             len(panels.widths),
-            rows * op.channels * 4,
-            op.channels * op.out_channels * 4,
+            rows * op.channels * op.types.x.bytes,
+            op.channels * op.out_channels * op.types.w.bytes,
         )
         return cls(rows, panels, tiles, order)
 
@@ -104,7 +104,7 @@ def columns(machine: Machine, op: Conv) -> int:
 def ranked(machine: Machine, op: Conv) -> list[tuple[float, int, Panels]]:
     """Modelled cycles, tile height and panels of every candidate, the fastest first."""
     found = tiling.ranked_tiles(machine, ((1, op.pixels),), columns(machine, op), op.channels)
-    return _rule.spread(machine, found, op.channels)
+    return _rule.spread(machine, found, op.channels * op.types.x.bytes)
 
 
 def variants(machine: Machine, op: Conv) -> list[Params]:
@@ -118,9 +118,10 @@ def variants(machine: Machine, op: Conv) -> list[Params]:
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
     """weight: [CO, CI, 1, 1]; bias: [CO]."""
     extra = columns(machine, op) - op.out_channels
-    packed = _rule.pack_panels(np.pad(_rule.matrix(weight), ((0, 0), (0, extra))), params.panels)
+    padded = np.pad(_rule.matrix(weight), ((0, 0), (0, extra)))
+    packed = _rule.pack_panels(padded, params.panels, op.types.w)
     copies = _rule.bias_copies(machine, params.rows, op.pixels)
-    copied = _rule.pack_bias(np.pad(bias, (0, extra)), params.panels, machine.lanes, copies)
+    copied = _rule.pack_bias(np.pad(bias, (0, extra)), params.panels, machine.lanes, copies, op.types.b)
     pointers = _rule.conv_pointers(op, packed.size, copied.size)
 
     def body(*arguments: Buffer) -> None:

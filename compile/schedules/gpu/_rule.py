@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from tvm import tirx
 
+from ...ir.dtype import Pointer, Types
 from ...ir.ops import Conv, Op
 from ...ir.plan import Work
 from ...kernels.gpu import builder, matmul, operands, tiling
-from ...kernels.gpu.builder import FLOAT, HALF, Expr, Launch, Memory
+from ...kernels.gpu.builder import Expr, Launch, Memory
 from ...kernels.gpu.operands import Epilogue, Product, Source
 from ...kernels.gpu.tiling import Gemm, Machine
 
@@ -21,22 +21,20 @@ from ...kernels.gpu.tiling import Gemm, Machine
 class Kernel:
     """One scheduled operator with its launch.
 
-    pointers: argument name -> elements, in calling order, under the names of `schedules.cpu.Kernel`. constants: packed
-    arrays for `w` and `b`, as stored. instructions: modelled issue slots of one thread, and parallel: how many of them
-    are independent, relative to a register tile's (`tiling.unit_cycles`).
+    pointers: argument name -> the elements behind it, in calling order, under the names of `schedules.cpu.Kernel`.
+    constants: packed arrays for `w` and `b`, as stored. instructions: modelled issue slots of one thread,
+    and parallel: how many of them are independent, relative to a register tile's (`tiling.unit_cycles`).
     """
 
     op: Op
     rule: str
-    pointers: dict[str, int]
+    pointers: dict[str, Pointer]
     launch: Launch
     body: Callable[..., None]
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     note: str = ""
     instructions: float = 0.0
     parallel: float = 1.0
-    half: bool = False
-    wide: frozenset[str] = frozenset()
 
     def on(self, machine: Machine) -> Kernel:
         """The driver's hook of the CPU schedules; a GPU kernel knows its machine already."""
@@ -53,30 +51,17 @@ class Kernel:
         """What the latency model takes from the schedule."""
         return Work(self.instructions, self.parallel)
 
-    @property
-    def types(self) -> dict[str, str]:
-        """How each argument is stored; biases, the frame and the scores are float32 in any precision."""
-        wide = self.wide | {"b"}
-        return {name: HALF if self.half and name not in wide else FLOAT for name in self.pointers}
-
     def build(self) -> tirx.PrimFunc:
         """Emit the TIR."""
-        return builder.build_kernel(self.pointers, self.types, self.launch, self.body)
+        return builder.build_kernel(self.pointers, self.launch, self.body)
 
 
-def make(
-    op: Op, rule: str, machine: Machine, pointers: dict[str, int], launch: Launch, body: Any, **more: Any
-) -> Kernel:
-    """A kernel for a machine."""
-    return Kernel(op, rule, pointers, launch, body, half=machine.half, wide=machine.wide, **more)
+def typed(sizes: Mapping[str, int], types: Types) -> dict[str, Pointer]:
+    """Pointers of so many elements in calling order, each of its operand's type; without those of none."""
+    return {name: Pointer(size, types.of(name)) for name, size in sizes.items() if size}
 
 
-def storage(machine: Machine) -> Any:
-    """The numpy type of weights."""
-    return np.float16 if machine.half else np.float32
-
-
-def conv_pointers(op: Conv, weights: int, bias: int) -> dict[str, int]:
+def conv_pointers(op: Conv, weights: int, bias: int) -> dict[str, Pointer]:
     """The arguments of a convolution kernel."""
     pixels_in = op.height * op.width
     sizes = {
@@ -88,7 +73,7 @@ def conv_pointers(op: Conv, weights: int, bias: int) -> dict[str, int]:
         "y": op.pixels * op.out_channels,
         "next": op.pixels * op.fold_out,
     }
-    return {name: size for name, size in sizes.items() if size}
+    return typed(sizes, op.types)
 
 
 def epilogue(op: Conv, memory: dict[str, Memory]) -> Epilogue:
@@ -120,20 +105,19 @@ def product_kernel(
     product_of: Callable[[Source], Product],
 ) -> Kernel:
     """The kernel of a matrix product. matrix: weights as [k, n], k padded to whole stages of every tap."""
-    packed = operands.pack(matrix, gemm, machine.half)
+    packed = operands.pack(matrix, gemm, op.types.w)
     padded = operands.pad_bias(bias, gemm)
     pointers = conv_pointers(op, packed.size, padded.size)
     columns = builder.ceil_div(op.out_channels, gemm.tile_columns)
     rows = builder.ceil_div(op.pixels, gemm.tile_rows)
-    launch = Launch((columns, rows, 1), gemm.threads, gemm.shared_floats * 4)
+    launch = Launch((columns, rows, 1), gemm.threads, gemm.shared_bytes)
 
     def body(memory: dict[str, Memory], thread: Expr, group: tuple[Expr, Expr, Expr]) -> None:
         matmul.emit(product_of(source(op, memory)), memory["w"], epilogue(op, memory), thread, group[:2])
 
-    return make(
+    return Kernel(
         op,
         rule,
-        machine,
         pointers,
         launch,
         body,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from tvm import tirx
 
+from ...ir.dtype import FLOAT32
 from ...ir.ops import Conv, Op
 from ...kernels.gpu import builder as gpu
 from ...kernels.gpu import tiling
@@ -53,11 +54,13 @@ class Params:
         return cls(threads, next(n for n in (4, 2, 1) if n <= max(1, many)), lanes)
 
 
-def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> _rule.Kernel:
+def schedule(
+    op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray
+) -> _rule.Kernel:
     """weight: [CO, CI, 1, 1]; bias: [CO]."""
     groups = gpu.ceil_div(op.out_channels, params.outputs)
     rows = groups * params.outputs
-    packed = np.zeros((rows, op.channels), _rule.storage(machine))
+    packed = np.zeros((rows, op.channels), op.types.w.numpy)
     packed[: op.out_channels] = weight.reshape(op.out_channels, op.channels)
     constants = {"w": packed.ravel(), "b": bias.astype(np.float32)}
     shared = params.threads * params.outputs
@@ -89,12 +92,11 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
 
         gpu.branch(tirx.And(thread < params.outputs, first + thread < op.out_channels), finish)
 
-    return _rule.make(
+    return _rule.Kernel(
         op,
         "classifier_gpu",
-        machine,
         _rule.conv_pointers(op, packed.size, bias.size),
-        Launch((groups, 1, 1), params.threads, shared * 4),
+        Launch((groups, 1, 1), params.threads, shared * FLOAT32.bytes),
         body,
         constants=constants,
         note=f"{params.outputs} by {params.threads}",

@@ -52,6 +52,5 @@ def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> _rule.Ke
         gpu.branch(count % params.threads == 0 or item < count, move)
 
     launch = Launch((gpu.ceil_div(count, params.threads), 1, 1), params.threads)
-    return _rule.make(
-        op, "copy_gpu", machine, {"x": size, "y": count}, launch, body, instructions=25, parallel=0.25
-    )
+    pointers = _rule.typed({"x": size, "y": count}, op.types)
+    return _rule.Kernel(op, "copy_gpu", pointers, launch, body, instructions=25, parallel=0.25)

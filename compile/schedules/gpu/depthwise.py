@@ -51,9 +51,11 @@ class Params:
         return cls(tiling.choose_window(machine, op, gpu.width_of(op.channels)))
 
 
-def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> _rule.Kernel:
+def schedule(
+    op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray
+) -> _rule.Kernel:
     """weight: [C, 1, KH, KW]; bias: [C]."""
-    packed = weight.reshape(op.channels, -1).T.astype(_rule.storage(machine)).ravel()
+    packed = weight.reshape(op.channels, -1).T.astype(op.types.w.numpy).ravel()
     window = params.window
 
     def body(memory: dict[str, Memory], thread: Expr, group: tuple[Expr, Expr, Expr]) -> None:
@@ -62,10 +64,9 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
 
         each_item(op, window, thread, group[0], work)
 
-    return _rule.make(
+    return _rule.Kernel(
         op,
         "depthwise_gpu",
-        machine,
         _rule.conv_pointers(op, packed.size, op.channels),
         launch_of(op, window),
         body,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
+from ...ir.dtype import FLOAT32
 from ...ir.ops import GlobalPool, Op
 from ...kernels.gpu import builder as gpu
 from ...kernels.gpu import tiling
@@ -47,7 +48,7 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> _rule.Kernel:
     pixels, lanes, vectors = op.height * op.width, params.lanes, params.vectors
     total = op.channels // lanes
     threads = vectors * params.stripes
-    launch = Launch((gpu.ceil_div(total, vectors), 1, 1), threads, threads * lanes * 4)
+    launch = Launch((gpu.ceil_div(total, vectors), 1, 1), threads, threads * lanes * FLOAT32.bytes)
 
     def body(memory: dict[str, Memory], thread: Expr, group: tuple[Expr, Expr, Expr]) -> None:
         sums, value, place = gpu.registers(lanes), gpu.registers(lanes), gpu.shared(threads * lanes)
@@ -77,11 +78,10 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> _rule.Kernel:
 
         gpu.branch(tirx.And(thread < vectors, group[0] * vectors + thread < total), finish)
 
-    pointers = {"x": pixels * op.channels, "y": op.channels}
-    return _rule.make(
+    pointers = _rule.typed({"x": pixels * op.channels, "y": op.channels}, op.types)
+    return _rule.Kernel(
         op,
         "global_pool_gpu",
-        machine,
         pointers,
         launch,
         body,

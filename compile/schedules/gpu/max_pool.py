@@ -48,7 +48,7 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> _rule.Kernel:
         "y": conv.pixels * op.channels,
         "next": conv.pixels * op.fold_out,
     }
-    pointers = {name: size for name, size in sizes.items() if size}
+    pointers = _rule.typed(sizes, op.types)
     lanes = window.lanes
 
     def body(memory: dict[str, Memory], thread: Expr, group: tuple[Expr, Expr, Expr]) -> None:
@@ -79,10 +79,9 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> _rule.Kernel:
 
         each_item(conv, window, thread, group[0], work)
 
-    return _rule.make(
+    return _rule.Kernel(
         op,
         "max_pool_gpu",
-        machine,
         pointers,
         launch_of(conv, window),
         body,

@@ -23,6 +23,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ....ir.dtype import DType
 from ....ir.ops import Conv, Op
 from ....kernels.cpu import builder as tir
 from ....kernels.cpu.builder import Buffer, Expr
@@ -65,7 +66,7 @@ def variants(machine: Machine, op: Conv) -> list[Params]:
 
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
     """weight: [C, 1, KH, KW]; bias: [C]."""
-    packed = pack(weight, machine, op.blocked_in)
+    packed = pack(weight, machine, op.blocked_in, op.types.w)
     copied = pack_bias(op, params, machine, bias)
     pointers = _rule.conv_pointers(op, packed.size, copied.size)
 
@@ -87,19 +88,17 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     )
 
 
-def pack(weight: np.ndarray, machine: Machine, blocked: bool) -> np.ndarray:
-    """[C, 1, KH, KW] as [taps][C], or as [C / lanes][taps][lanes]; a flat float32 array."""
+def pack(weight: np.ndarray, machine: Machine, blocked: bool, dtype: DType) -> np.ndarray:
+    """[C, 1, KH, KW] as [taps][C], or as [C / lanes][taps][lanes]; a flat array of the type."""
     taps = weight.reshape(weight.shape[0], -1)
     order = taps.reshape(-1, machine.lanes, taps.shape[1]).transpose(0, 2, 1) if blocked else taps.T
-    return np.ascontiguousarray(order, dtype=np.float32).ravel()
+    return np.ascontiguousarray(order, dtype=dtype.numpy).ravel()
 
 
 def pack_bias(op: Conv, params: Params, machine: Machine, bias: np.ndarray) -> np.ndarray:
-    """The copies of every vector one after the other; a flat float32 array."""
-    copies = bias_copies(op, params, machine)
-    if copies == 1:
-        return bias.astype(np.float32)
-    return np.repeat(bias.astype(np.float32).reshape(-1, 1, machine.lanes), copies, axis=1).ravel()
+    """The copies of every vector one after the other; a flat array of the operand's type."""
+    copies, typed = bias_copies(op, params, machine), bias.astype(op.types.b.numpy)
+    return typed if copies == 1 else np.repeat(typed.reshape(-1, 1, machine.lanes), copies, axis=1).ravel()
 
 
 def _rows(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], y: Expr) -> None:

@@ -119,7 +119,7 @@ class Emit:
     def vector(self, cut: XTile, column: Expr, channel: Expr, lanes: int, held: list[Expr] | None) -> None:
         """One channel vector of one tile."""
         op, rows = self.op, 1 if self.taps is None else len(self.taps)
-        acc = tir.local(rows * cut.rows * lanes)
+        acc = tir.local(rows * cut.rows * lanes, self.machine.dtype)
         bias, size = self.weights["b"], rows * cut.rows
         if self.copies > 1:
             first = tir.bind(channel * self.copies + tir.beside(column))
@@ -181,8 +181,9 @@ class Emit:
             for row, _ in live:
                 for x, kx in uses:
                     index = (row * cut.rows + x) * lanes
+                    total, weight = tir.load(acc, index, lanes), weights[row][kx]
                     total = tir.multiply_add(
-                        tir.load(acc, index, lanes), value, weights[row][kx], lanes, self.machine.fused
+                        total, value, weight, lanes, self.machine.fused, self.machine.dtype
                     )
                     tir.store(acc, index, total, lanes)
 

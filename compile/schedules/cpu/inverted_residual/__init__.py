@@ -19,6 +19,7 @@ from dataclasses import replace
 import numpy as np
 from tvm import tirx
 
+from ....ir.dtype import DType, Pointer
 from ....ir.ops import Conv, InvertedResidual, Op
 from ....kernels.cpu import builder as tir
 from ....kernels.cpu.builder import Buffer
@@ -27,7 +28,7 @@ from ....kernels.cpu.tiling import Machine, Panels
 from .. import _rule, _windows
 from .. import depthwise as depthwise_schedule
 from .._rule import Kernel
-from .params import Params, expand_tiles, inner_depthwise, scratch_floats, scratch_pixels, tiles
+from .params import Params, expand_tiles, inner_depthwise, scratch_pixels, scratch_size, tiles
 from .row import Block
 
 
@@ -92,12 +93,14 @@ def worthwhile(machine: Machine, op: InvertedResidual) -> bool:
     of weights pass by seven times (`tests/helpers/kernel_lab.py` shapes, timed by hand).
     """
     middle = op.depthwise
-    between = middle.height * middle.width * middle.channels * 4
-    weights = sum(conv.taps * conv.out_channels for conv in op.convs if not conv.depthwise) * 4
+    between = middle.height * middle.width * middle.channels * middle.types.x.bytes
+    dense = [conv for conv in op.convs if not conv.depthwise]
+    weights = sum(conv.taps * conv.out_channels * conv.types.w.bytes for conv in dense)
+    scratch = scratch_size(op) * machine.dtype.bytes
     return (
         between > machine.l2_bytes
         and weights <= machine.l2_bytes // 2
-        and scratch_floats(op) * 32 <= machine.l2_bytes * 5
+        and scratch * 8 <= machine.l2_bytes * 5
     )
 
 
@@ -124,9 +127,9 @@ def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: n
         "r": last.pixels * last.out_channels if last.residual else 0,
         "y": last.pixels * last.out_channels,
         "next": last.pixels * last.fold_out,
-        "scratch": scratch_floats(op),
     }
-    pointers = {name: size for name, size in sizes.items() if size}
+    pointers = {name: Pointer(size, type_of(op, name)) for name, size in sizes.items() if size}
+    pointers["scratch"] = Pointer(scratch_size(op), machine.dtype)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
@@ -160,22 +163,34 @@ def _constants(
     constants: dict[str, np.ndarray] = {}
     if op.expand is not None and params.expand is not None:
         constants |= {
-            "we": _rule.pack_panels(_windows.matrix(op.expand, expand[0]), params.expand[1]),
+            "we": _rule.pack_panels(
+                _windows.matrix(op.expand, expand[0]), params.expand[1], op.expand.types.w
+            ),
             "be": _bias(machine, op.expand, params.expand, expand[1]),
         }
     blocked = inner_depthwise(op, machine).blocked_in
     constants |= {
-        "wd": depthwise_schedule.pack(depth, machine, blocked),
-        "bd": depthwise_schedule.pack_bias(inner_depthwise(op, machine), params.depthwise, machine, depth_bias),
+        "wd": depthwise_schedule.pack(depth, machine, blocked, op.depthwise.types.w),
+        "bd": depthwise_schedule.pack_bias(
+            inner_depthwise(op, machine), params.depthwise, machine, depth_bias
+        ),
     }
     constants |= {
-        "wp": _rule.pack_panels(_rule.matrix(last), params.project[1]),
+        "wp": _rule.pack_panels(_rule.matrix(last), params.project[1], op.project.types.w),
         "bp": _bias(machine, op.project, params.project, last_bias),
     }
-    return {name: array.astype(np.float32) for name, array in constants.items()}
+    return constants
+
+
+def type_of(op: InvertedResidual, pointer: str) -> DType:
+    """The element type behind a pointer; weights and biases are those of their layer."""
+    layers = {"e": op.convs[0], "d": op.depthwise, "p": op.project}
+    own, layer = pointer[0], layers.get(pointer[1:])
+    return op.types.of(pointer) if layer is None else layer.types.of(own)
 
 
 def _bias(machine: Machine, conv: Conv, tiles: tuple[int, Panels], bias: np.ndarray) -> np.ndarray:
     """The bias of a dense layer as its tiles want it."""
     rows, panels = tiles
-    return _rule.pack_bias(bias, panels, machine.lanes, _rule.bias_copies(machine, rows, conv.pixels))
+    copies = _rule.bias_copies(machine, rows, conv.pixels)
+    return _rule.pack_bias(bias, panels, machine.lanes, copies, conv.types.b)

@@ -18,8 +18,8 @@ def scratch_pixels(op: InvertedResidual) -> int:
     return (ring + op.depthwise.out_width) | 1
 
 
-def scratch_floats(op: InvertedResidual) -> int:
-    """What a thread needs between the layers."""
+def scratch_size(op: InvertedResidual) -> int:
+    """Elements that a thread needs between the layers."""
     return scratch_pixels(op) * op.depthwise.channels
 
 

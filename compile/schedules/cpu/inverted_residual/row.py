@@ -46,8 +46,10 @@ class Block:
 
     def into_scratch(self, conv: Conv) -> Epilogue:
         """The end of a layer that another one of the block reads."""
-        scratch, clamp = self.buffers["scratch"], self.machine.clamp
-        return Epilogue(scratch, self.layout, low=conv.low, high=conv.high, clamp=clamp)
+        scratch, machine = self.buffers["scratch"], self.machine
+        return Epilogue(
+            scratch, self.layout, low=conv.low, high=conv.high, clamp=machine.clamp, dtype=machine.dtype
+        )
 
     def expand_rows(self, y: Expr, first: Expr) -> None:
         """Expand the input rows that this output row needs and the ring does not hold yet."""

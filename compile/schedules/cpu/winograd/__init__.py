@@ -24,6 +24,7 @@ from math import gcd
 import numpy as np
 from tvm import tirx
 
+from ....ir.dtype import Pointer
 from ....ir.ops import Conv, Op
 from ....kernels.cpu import builder as tir
 from ....kernels.cpu import tiling, winograd_math
@@ -73,15 +74,15 @@ def worthwhile(machine: Machine, op: Conv) -> bool:
     F(2x2) in a frame, where the weights come from memory.
     """
     direct = tiling.best_tile(machine, conv_schedule.runs(op), op.out_channels, op.taps)[0] / machine.cores
-    direct += op.taps * op.out_channels * 4 / machine.stream
+    direct += op.taps * op.out_channels * op.types.w.bytes / machine.stream
     return cycles(machine, op, Params.from_machine(machine, op)) < GAIN * direct
 
 
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
     """weight: [CO, CI, 3, 3]; bias: [CO]."""
-    layout = Layout.of(op, params, machine.lanes)
-    packed = pack(winograd_math.transforms(params.m).weights(weight), params.panels)
-    pointers = {**_rule.conv_pointers(op, packed.size), "scratch": layout.floats}
+    layout = Layout.of(op, params, machine)
+    packed = pack(winograd_math.transforms(params.m).weights(weight), params.panels, op.types.w)
+    pointers = {**_rule.conv_pointers(op, packed.size), "scratch": Pointer(layout.size, machine.dtype)}
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
@@ -95,7 +96,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         pointers,
         sum(count for count, _ in params.blocks),
         body,
-        {"w": packed, "b": bias.astype(np.float32)},
+        {"w": packed, "b": bias.astype(op.types.b.numpy)},
         f"F({params.m}x{params.m}) {params.rows}x{params.panels.width}",
     )
 
@@ -226,9 +227,10 @@ class _Work:
                 )
                 for i in range(layout.n)
             ]
-            columns.append(combine(at, values, lanes))
+            columns.append(combine(at, values, lanes, self.machine.dtype))
         bias = tir.bind(tir.load(self.buffers["b"], panel.channel + offset, lanes))
-        rows = [combine(at, [column[i] for column in columns], lanes) for i in range(m)]
+        dtype = self.machine.dtype
+        rows = [combine(at, [column[i] for column in columns], lanes, dtype) for i in range(m)]
         results = [[tir.bind(value + bias) for value in row] for row in rows]
         channel = tir.bind(panel.channel + offset)
 

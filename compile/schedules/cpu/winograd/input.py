@@ -81,9 +81,10 @@ class Window:
             rows = []
             for i in range(layout.n):
                 values = [tir.bind(load(i, j, again)) if j in needed else None for j in range(layout.n)]
-                rows.append(combine(part, values, lanes))
+                rows.append(combine(part, values, lanes, self.machine.dtype))
             for index, j in enumerate(group):
-                for i, value in enumerate(combine(bt, [row[index] for row in rows], lanes)):
+                column = combine(bt, [row[index] for row in rows], lanes, self.machine.dtype)
+                for i, value in enumerate(column):
                     tir.store(self.buffers["scratch"], at + (i * layout.n + j) * layout.v_pitch, value, lanes)
 
     def clipped(self, load: Load, lanes: int) -> Load:
@@ -91,7 +92,8 @@ class Window:
         op, layout, scratch = self.op, self.layout, self.buffers["scratch"]
         _, top, left = self.tile
         for index in range(layout.n**2):
-            tir.store(scratch, layout.window_start + index * lanes, tir.constant(0.0, lanes), lanes)
+            zero = tir.constant(0.0, lanes, self.machine.dtype)
+            tir.store(scratch, layout.window_start + index * lanes, zero, lanes)
         rows = tir.bind(tirx.max(top, 0)), tir.bind(tirx.min(top + layout.n, op.height))
         columns = tir.bind(tirx.max(left, 0)), tir.bind(tirx.min(left + layout.n, op.width))
         with tir.loop(*rows) as y, tir.loop(*columns) as x:

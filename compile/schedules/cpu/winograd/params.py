@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ....ir.dtype import DType
 from ....ir.ops import Conv
 from ....kernels.cpu import builder as tir
 from ....kernels.cpu import tiling, winograd_math
 from ....kernels.cpu.builder import Expr
+from ....kernels.cpu.prefetch import LINE_BYTES
 from ....kernels.cpu.tiling import Machine, Panels
 
 
@@ -44,15 +46,15 @@ class Params:
 
     def weights(self, op: Conv) -> int:
         """Bytes of the transformed weights."""
-        return (self.m + 2) ** 2 * op.channels * op.out_channels * 4
+        return (self.m + 2) ** 2 * op.channels * op.out_channels * op.types.w.bytes
 
-    def per_tile(self, op: Conv) -> int:
+    def per_tile(self, machine: Machine, op: Conv) -> int:
         """Bytes of V and M of one tile."""
-        return (self.m + 2) ** 2 * (op.channels + max(self.panels.widths)) * 4
+        return (self.m + 2) ** 2 * (op.channels + max(self.panels.widths)) * machine.dtype.bytes
 
     def resident(self, machine: Machine, op: Conv) -> bool:
         """Whether the weights stay in the second-level cache beside the V and M of a block."""
-        return self.weights(op) + self.largest * self.per_tile(op) <= room(machine)
+        return self.weights(op) + self.largest * self.per_tile(machine, op) <= room(machine)
 
 
 def room(machine: Machine) -> int:
@@ -74,8 +76,9 @@ def variants(machine: Machine, op: Conv) -> list[Params]:
     """
     found = []
     for m in winograd_math.POINTS:
-        large = Params.of(machine, op, m, machine.l2_bytes // 2 // ((m + 2) ** 2 * op.channels * 4))
-        small = Params.of(machine, op, m, (room(machine) - large.weights(op)) // large.per_tile(op))
+        v_bytes = (m + 2) ** 2 * op.channels * machine.dtype.bytes
+        large = Params.of(machine, op, m, machine.l2_bytes // 2 // v_bytes)
+        small = Params.of(machine, op, m, (room(machine) - large.weights(op)) // large.per_tile(machine, op))
         found += [large, small] if small.resident(machine, op) else [large]
     return found
 
@@ -100,18 +103,18 @@ def cycles(machine: Machine, op: Conv, params: Params) -> float:
     return (products + transforms) * rounds / blocks + streamed / machine.stream
 
 
-def pack(transformed: np.ndarray, panels: Panels) -> np.ndarray:
+def pack(transformed: np.ndarray, panels: Panels, dtype: DType) -> np.ndarray:
     """[n * n, CI, CO] to consecutive `[n * n][k][width]` panels, flat."""
     parts, start = [], 0
     for width in panels.widths:
         parts.append(transformed[:, :, start : start + width].ravel())
         start += width
-    return np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
+    return np.ascontiguousarray(np.concatenate(parts), dtype=dtype.numpy)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Scratch in floats: V, M, then one window of vectors; a pitch is the distance between two of the n * n positions.
+    """Scratch in elements: V, M, then a window of vectors; a pitch is the distance between two of the n * n positions.
 
     One line more than the data keeps the positions of a tile out of one cache set.
     """
@@ -122,11 +125,11 @@ class Layout:
     lanes: int
 
     @classmethod
-    def of(cls, op: Conv, params: Params, lanes: int) -> Layout:
-        line = 16
+    def of(cls, op: Conv, params: Params, machine: Machine) -> Layout:
+        line = LINE_BYTES // machine.dtype.bytes
         v = params.largest * op.channels
         m = params.largest * max(params.panels.widths)
-        return cls(params.m + 2, (v // line + 1) * line + line, (m // line + 1) * line + line, lanes)
+        return cls(params.m + 2, (v // line + 1) * line + line, (m // line + 1) * line + line, machine.lanes)
 
     @property
     def m_start(self) -> int:
@@ -137,11 +140,11 @@ class Layout:
         return self.m_start + self.n * self.n * self.m_pitch
 
     @property
-    def floats(self) -> int:
+    def size(self) -> int:
         return self.window_start + self.n * self.n * self.lanes
 
 
-def combine(matrix: np.ndarray, values: Sequence[Expr], lanes: int) -> list[Expr]:
+def combine(matrix: np.ndarray, values: Sequence[Expr], lanes: int, dtype: DType) -> list[Expr]:
     """matrix @ values, one expression a row; rows that differ in the sign of some terms share both sums."""
     done: dict[int, Expr] = {}
     for i, row in enumerate(matrix):
@@ -151,20 +154,20 @@ def combine(matrix: np.ndarray, values: Sequence[Expr], lanes: int) -> list[Expr
             (k for k in range(i + 1, len(matrix)) if np.array_equal(np.abs(matrix[k]), np.abs(row))), None
         )
         if twin is None:
-            done[i] = tir.bind(weighted(row, values, lanes))
+            done[i] = tir.bind(weighted(row, values, lanes, dtype))
             continue
         same = np.where(matrix[twin] == row, row, 0)
-        even, odd = (tir.bind(weighted(part, values, lanes)) for part in (same, row - same))
+        even, odd = (tir.bind(weighted(part, values, lanes, dtype)) for part in (same, row - same))
         done[i], done[twin] = tir.bind(even + odd), tir.bind(even - odd)
     return [done[i] for i in range(len(matrix))]
 
 
-def weighted(row: np.ndarray, values: Sequence[Expr], lanes: int) -> Expr:
+def weighted(row: np.ndarray, values: Sequence[Expr], lanes: int, dtype: DType) -> Expr:
     """Sum of row[k] * values[k]; terms with a factor of one first, so that the others become FMAs onto them."""
     total: Expr = None
     for k in sorted((int(k) for k in np.flatnonzero(row)), key=lambda k: abs(row[k]) != 1):
         factor, value = float(row[k]), values[k]
-        term = value if abs(factor) == 1 else value * tir.constant(factor, lanes)
+        term = value if abs(factor) == 1 else value * tir.constant(factor, lanes, dtype)
         if total is None:
             total = -term if factor == -1 else term
             continue

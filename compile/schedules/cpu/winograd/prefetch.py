@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ....ir.dtype import DType
 from ....ir.ops import Conv
 from ....kernels.cpu import builder as tir
 from ....kernels.cpu.builder import Buffer, Expr
-from ....kernels.cpu.prefetch import LINE, Ahead
+from ....kernels.cpu.prefetch import LINE_BYTES, Ahead
 from ....kernels.cpu.tiling import Machine
 from .. import _ahead
 from .._ahead import Place
@@ -31,18 +32,20 @@ def ask_for_states(
         y, x = place(tile + TILES)
         overlap = op.kernel[0] - 1
         corner = y - op.pad[0] + overlap, x - op.pad[1] + overlap
-        ask_for_square(buffers["state"], (op.width, op.fold_in), corner, m)
+        ask_for_square(buffers["state"], (op.width, op.fold_in), corner, m, op.types.state)
     if op.fold_out:
-        ask_for_square(buffers["next"], (op.out_width, op.fold_out), place(tile), m)
+        ask_for_square(buffers["next"], (op.out_width, op.fold_out), place(tile), m, op.types.next)
 
 
-def ask_for_square(state: Buffer, shape: tuple[int, int], corner: tuple[Expr, Expr], size: int) -> None:
+def ask_for_square(
+    state: Buffer, shape: tuple[int, int], corner: tuple[Expr, Expr], size: int, dtype: DType
+) -> None:
     """Ask for size x size pixels of a state from a corner. shape: its width and channels."""
     width, channels = shape
     y, x = corner
     first = tir.bind((y * width + x) * channels)
     for row in range(size):
-        for line in range(0, size * channels, LINE):
+        for line in range(0, size * channels, LINE_BYTES // dtype.bytes):
             tir.prefetch(state, first + row * width * channels + line)
 
 
