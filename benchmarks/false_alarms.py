@@ -31,7 +31,7 @@ import numpy as np
 
 import tsm_edge
 from tsm_edge.decision import QUIET
-from tsm_edge.demo.files import VideoFile
+from tsm_edge.demo.sources.files import VideoFile
 from tsm_edge.errors import EdgeError, UsageError
 from tsm_edge.report import print_table
 from tsm_edge.sampling import Sampler

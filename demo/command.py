@@ -12,15 +12,22 @@ from tsm_edge.options import FiniteRange, NamedPath
 
 from .request import Request
 from .sinks.options import sink_options
-from .source_names import parse_camera, parse_video
+from .sources.options import parse_sources, source_options
 
 
-@click.command(short_help="Recognise live from a camera, a video file or a folder of images.")
-@click.option("--camera", metavar="N|DEVICE", help="Camera: N for /dev/videoN, or a device file. Default: 0.")
-@click.option("--video", metavar="FILE", help="Play a video file instead.")
+@click.command(short_help="Recognise live from a camera, a stream, a video or a folder of images.")
+@click.option(
+    "--input",
+    metavar="SOURCE",
+    help="What is watched: N or /dev/NAME for a camera, csi://N for a camera module, rtsp://..., http://..., "
+    "gst:PIPELINE, a video file, a folder of images, - for standard input. Default: 0.",
+)
+@click.option("--camera", metavar="N|DEVICE", help="Camera: N for /dev/videoN, or a device file.")
+@click.option("--video", metavar="FILE", help="Play a video file.")
 @click.option(
     "--images", type=NamedPath(), help="Play a folder of images, each one a model frame."
 )
+@source_options
 @click.option(
     "--bundle", type=NamedPath(), help="Bundle to run. Default: compiled once, cached."
 )
@@ -79,9 +86,7 @@ def demo(**options: Any) -> None:
     at the model's rate (or --fps). The page of --serve is not encrypted; over a network you do not trust, leave
     it on 127.0.0.1 and go through ssh -L 8080:127.0.0.1:8080 BOARD.
     """
-    for option, parse in (("camera", parse_camera), ("video", parse_video)):
-        if options[option] is not None:
-            options[option] = parse(options[option])
+    parse_sources(options)
     request = Request(**options)
     require_opencv()
     from .session import play

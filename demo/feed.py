@@ -37,6 +37,10 @@ class Feed(Protocol):
     dropped: int
     finished: bool
 
+    @property
+    def state(self) -> str:
+        """What the source is doing while it gives no frame, "" while all is well."""
+
     def take(self, timeout_s: float) -> Item | None:
         """Return the next frame; None if none comes within ``timeout_s`` or ever again (``finished``)."""
 
@@ -52,6 +56,11 @@ class Replay:
         self.finished = False
         self._source = source
         self._sampler = sampler
+
+    @property
+    def state(self) -> str:
+        """Nothing: a file is there."""
+        return ""
 
     def take(self, timeout_s: float) -> Item | None:
         """Read on until the next chosen frame; None at the end. A file never waits for ``timeout_s``."""
@@ -70,7 +79,8 @@ class Live:
     """Frames as they come. A source that is not live (a file) is held back to its own time stamps.
 
     ``patience_s``: how long a source may be silent before it counts as lost. It is longer than a camera tries by
-    itself (`camera.GIVE_UP_S`), so that only a driver that hangs is met here.
+    itself (`sources.camera.GIVE_UP_S`); one that says what it is doing (``state``) is not silent, so
+    that only a driver that hangs is met here.
     """
 
     def __init__(
@@ -98,6 +108,11 @@ class Live:
         self._thread = threading.Thread(target=self._read_all, name="tsm-edge-reader", daemon=True)
         self._thread.start()
 
+    @property
+    def state(self) -> str:
+        """What the source is doing while it gives no frame."""
+        return self._source.state
+
     def take(self, timeout_s: float) -> Item | None:
         """Return the waiting chosen frame, else the newest; after the last, raise the reader's error."""
         with self._news:
@@ -114,13 +129,14 @@ class Live:
                 self.finished = True
                 if self._error is not None:
                     raise self._error
-            elif self._clock() - self._heard > self._patience_s:
+            elif not self._source.state and self._clock() - self._heard > self._patience_s:
                 raise self._source.silence(self._clock() - self._heard)
         return None
 
     def close(self) -> None:
         """Stop the reader and close the source; one that hangs in a dead driver ends with the process."""
         self._stop.set()
+        self._source.stop()
         self._thread.join(timeout=2.0)
         if not self._thread.is_alive():
             self._source.close()

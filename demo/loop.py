@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -67,6 +67,7 @@ class Loop:
     frames: int = 0
     stopped: str = "end"
     times_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMES_KEPT))
+    delays_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMES_KEPT))
     _smoother: Smoother = field(init=False)
     _history: History = field(default_factory=History)
     _done_at: deque[float] = field(default_factory=deque)
@@ -74,6 +75,8 @@ class Loop:
     _ended: float = 0.0
     _status: Status | None = None
     _label: str = ""
+    _image: np.ndarray | None = None  # the last shown
+    _state: str = ""  # of the source, as it was told last
 
     def __post_init__(self) -> None:
         self._smoother = self.smoother or Smoother(labels=self.labels)
@@ -108,6 +111,7 @@ class Loop:
             self.reset.clear()
             self._forget()
         item = self.feed.take(_WAIT_S)
+        self._tell_state(item is not None)
         if item is not None:
             self._take(item)
         elif self.feed.finished:
@@ -132,6 +136,17 @@ class Loop:
         for _ in range(min(item.steps, self.max_frames - self.frames) if self.max_frames else item.steps):
             self._process(item.frame)
 
+    def _tell_state(self, has_frame: bool) -> None:
+        """Say it, and show it on the last picture, when the source begins to look for its camera again."""
+        state = "" if has_frame else self.feed.state
+        if state == self._state:
+            return
+        self._state = state
+        if state:
+            say(f"note: {state}", err=True)
+            if self._status is not None and self._image is not None:
+                self._show(self._image, replace(self._status, note=state))
+
     def _process(self, frame: Frame) -> None:
         image = self._upright(frame)
         before = self.clock()
@@ -144,6 +159,10 @@ class Loop:
             )
         decision = self._smoother.push(logits)
         self._count(before, now)
+        # two clocks: a camera's driver stamps by the monotonic one
+        delay_ms = None if frame.taken_at is None else 1000 * max(0.0, time.monotonic() - frame.taken_at)
+        if delay_ms is not None:
+            self.delays_ms.append(delay_ms)
         label = self.labels[decision.index]
         probability = None if decision.idle else float(decision.probability)
         top = self._top()
@@ -161,6 +180,7 @@ class Loop:
             ms=self.times_ms[-1],
             dropped=self.feed.dropped,
             event=event,
+            delay_ms=delay_ms,
         )
         if self.counters is not None:
             self.counters.step(result.ms / 1000, result.dropped)
@@ -174,7 +194,7 @@ class Loop:
         if decision.changed or not decision.idle:
             self._label = label  # between idle classes it stays: to whoever looks on they are one state
         self._status = Status(
-            self._label, probability, result.ms, fps, result.dropped, self.note, top, self._history.spans()
+            self._label, probability, result.ms, fps, result.dropped, self.note, top, self._history.spans(), delay_ms
         )
         self._show(image, self._status)
         if self.recorder is not None:
@@ -199,6 +219,7 @@ class Loop:
             self._show(self._upright(frame), self._status)
 
     def _show(self, image: np.ndarray, status: Status) -> None:
+        self._image = image
         if self.screen is not None:
             self.screen.show(render(image, status))
         if self.viewers is not None:

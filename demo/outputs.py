@@ -144,7 +144,5 @@ class Outputs:
 
 def source_name(request: Request) -> str:
     """Return what viewers and consumers are told; folders on this machine are none of their business."""
-    if request.device is not None:
-        return Path(request.device.name).name
-    file = request.file or request.images
-    return printable(file.name) if file is not None else ""
+    source = request.source
+    return printable(Path(source.name).name if source.kind in ("device", "file", "folder") else source.name)

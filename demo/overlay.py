@@ -39,7 +39,7 @@ class Status:
     ``label`` is the decision and ``probability`` its mean over the smoother's window, the same as in ``top``, which has
     the likeliest classes in order; None while nothing is recognised, because then a low number would stand for a
     certain answer. ``spans`` are the labels shown so far. ``ms`` is the time of the last step, ``fps`` steps per second
-    over the last few.
+    over the last few, ``delay_ms`` from when a live source took the picture to the end of its step.
     """
 
     label: str
@@ -50,10 +50,12 @@ class Status:
     note: str = ""
     top: tuple[Score, ...] = ()
     spans: tuple[Span, ...] = ()
+    delay_ms: float | None = None
 
     def speed(self) -> str:
         """Return the row that tells how fast it is."""
-        return f"model {self.ms:.1f} ms | {self.fps:.1f} FPS | dropped {self.dropped}"
+        late = "" if self.delay_ms is None else f" | delay {self.delay_ms:.0f} ms"
+        return f"model {self.ms:.1f} ms | {self.fps:.1f} FPS | dropped {self.dropped}{late}"
 
 
 class Rect(NamedTuple):

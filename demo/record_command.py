@@ -7,18 +7,26 @@ from typing import Any
 
 import click
 
+from tsm_edge.errors import UsageError
 from tsm_edge.options import FiniteRange, NamedPath
 from tsm_edge.report import print_next
 from tsm_edge.terminal import say
 
 from .command import require_opencv
-from .source_names import parse_camera
+from .sources.options import parse_sources, source_options
+from .sources.uri import numbered
+from .sources.wanted import Wanted
 
 
 @click.command(short_help="Record clips of your own gestures with a camera.")
 @click.option(
-    "--camera", metavar="N|DEVICE", default="0", show_default=True, help="N for /dev/videoN, or a device file."
+    "--input",
+    metavar="SOURCE",
+    help="What is recorded: N or /dev/NAME for a camera, csi://N for a camera module, rtsp://..., http://..., "
+    "gst:PIPELINE, a video file, - for standard input. Default: 0.",
 )
+@click.option("--camera", metavar="N|DEVICE", help="Camera: N for /dev/videoN, or a device file.")
+@source_options
 @click.option("--label", required=True, help="What is shown in the clips, as the model shall call it.")
 @click.option(
     "--out", required=True, type=NamedPath(file_okay=False), help="Folder of all labels."
@@ -36,7 +44,6 @@ from .source_names import parse_camera
 @click.option("--headless", is_flag=True, help="No window; what to do and what to answer is on the terminal.")
 @click.option("--keep-all", is_flag=True, help="Keep every clip without asking.")
 def record(
-    camera: str,
     label: str,
     out: Path,
     clips: int,
@@ -45,6 +52,8 @@ def record(
     mirror: bool,
     headless: bool,
     keep_all: bool,
+    give_up: float | None,
+    **options: Any,
 ) -> None:
     """Record clips of one gesture: a countdown, the clip, keep or discard.
 
@@ -52,17 +61,23 @@ def record(
     label, and also "No gesture" and "Doing other things", or the model has no word for them. The picture is not
     mirrored.
     """
+    parse_sources(options)
+    source_name = options["input"] or options["camera"] or numbered(0)
+    wanted = Wanted(options["size"], options["rate"], options["format"], options["rotate"])
+    if options["input"] and options["camera"]:
+        raise UsageError(
+            "Clips are recorded from one source.", found="--input and --camera", allowed="one of them; camera 0 without"
+        )
     require_opencv()
-    from .camera import Camera, check_camera
     from .screen import check_display
-    from .take import Session, Terminal, WindowUi
+    from .sources.opening import check_input, open_input
+    from .take import FPS, Session, Terminal, WindowUi
 
-    device = parse_camera(camera, plays_files=False)
-    check_camera(device)
+    check_input(source_name, wanted)
     if not headless:
         check_display(headless="run without a window: tsm-edge record --headless")
     ui: Any = Terminal() if headless else WindowUi()
-    source = Camera(device)
+    source = open_input(source_name, wanted, rate=FPS, give_up_s=give_up)
     try:
         session = Session(source, ui, out, label, seconds=seconds, countdown=countdown, mirror=mirror)
         kept = session.run(clips, ask=not keep_all)

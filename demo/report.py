@@ -25,7 +25,8 @@ class Result:
     ``label`` is the smoothed decision, ``idle`` that it means "nothing to report", ``probability`` the label's mean
     over the smoother's window (None while idle), ``changed`` that it is another than before (the first one is).
     ``raw_label`` is this frame's own, ``top`` are the likeliest classes by their means. ``event`` is what is told to
-    other programs at this frame, if anything is.
+    other programs at this frame, if anything is. ``delay_ms``: from when a live source took the frame to this
+    result; None for files.
     """
 
     frame: int
@@ -40,6 +41,7 @@ class Result:
     ms: float
     dropped: int
     event: Event | None = None
+    delay_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Summary:
     ``on_change``: what became of the calls of ``--on-change``, None without it. ``sinks``: what became of the events of
     every other sink, by its name.
     ``empty_ticks``: steps that were left out because the source stood still longer than the sampler makes up
-    for. ``fps``: steps per second of wall-clock time; 0 when there were fewer than two.
+    for. ``reconnects``: how often the source was opened again. ``delay_ms``: median of what live frames had (`Result`).
+    ``fps``: steps per second of wall-clock time; 0 when there were fewer than two.
     """
 
     frames: int
@@ -67,6 +70,8 @@ class Summary:
     recorded: Path | None = None
     on_change: Told | None = None
     sinks: Mapping[str, Counts] = field(default_factory=dict)
+    reconnects: int = 0
+    delay_ms: float | None = None
 
 
 class Reporter(Protocol):
@@ -91,6 +96,7 @@ class JsonReporter:
             top=[[score.label, round(score.probability, 4)] for score in result.top],
             ms=round(result.ms, 3),
             event=result.event.record() if result.event else None,
+            delay_ms=None if result.delay_ms is None else round(result.delay_ms, 1),
         )
         say(json.dumps(line))
 
@@ -101,6 +107,7 @@ class JsonReporter:
             median_ms=round(summary.median_ms, 3),
             p95_ms=round(summary.p95_ms, 3),
             fps=round(summary.fps, 2),
+            delay_ms=None if summary.delay_ms is None else round(summary.delay_ms, 1),
             recorded=str(summary.recorded) if summary.recorded else None,
             on_change=vars(summary.on_change) if summary.on_change else None,
             sinks={name: vars(counts) for name, counts in summary.sinks.items()},
@@ -128,6 +135,10 @@ class TextReporter:
             "model": f"median {summary.median_ms:.1f} ms, p95 {summary.p95_ms:.1f} ms",
             "speed": f"{summary.fps:.1f} frames per second",
         }
+        if summary.delay_ms is not None:
+            facts["delay"] = f"median {summary.delay_ms:.0f} ms from the camera to the result"
+        if summary.reconnects:
+            facts["reconnects"] = summary.reconnects
         if summary.empty_ticks:
             facts["no frame"] = f"{summary.empty_ticks} times when the model's rate asked for one"
         if summary.on_change:

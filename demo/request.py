@@ -7,16 +7,23 @@ from pathlib import Path
 
 from tsm_edge.errors import UsageError
 
-from .source_names import Device
+from .sources.uri import Input, numbered
+from .sources.wanted import Wanted
 
 
 @dataclass(frozen=True)
 class Request:
     """The options of ``tsm-edge demo`` by their names; None where not given."""
 
-    camera: Device | None = None
-    video: Path | Device | None = None
+    input: Input | None = None
+    camera: Input | None = None
+    video: Input | None = None
     images: Path | None = None
+    size: tuple[int, int] | None = None
+    rate: float | None = None
+    format: str | None = None
+    rotate: int = 0
+    give_up: float | None = None
     bundle: Path | None = None
     headless: bool = False
     loop: bool = False
@@ -40,18 +47,20 @@ class Request:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("camera", "video", "images") if getattr(self, name) is not None]
+        given = [name for name in ("input", "camera", "video", "images") if getattr(self, name) is not None]
         if len(given) > 1:
             raise UsageError(
                 "The demo plays one source at a time.",
                 found=" and ".join(f"--{name}" for name in given),
-                allowed="one of --camera N, --video FILE, --images DIR; camera 0 without any",
+                allowed="one of --input SOURCE, --camera N, --video FILE, --images DIR; camera 0 without any",
             )
-        if self.loop and (not isinstance(self.video, Path) or self.headless):
+        self.wanted.check(self.source)
+        is_file = self.source.kind == "file"
+        if self.loop and (not is_file or self.headless):
             raise UsageError(
                 "Only a video file that is played by its clock can be repeated.",
-                found="--loop " + ("--headless" if isinstance(self.video, Path) else "without a file in --video"),
-                allowed="--loop with --video FILE, in a window or with --serve",
+                found="--loop " + ("--headless" if is_file else f"with {self.source.name}, without a video file"),
+                allowed="--loop with --input FILE, in a window or with --serve",
             )
         if self.token is not None and self.serve is None:
             raise UsageError(
@@ -62,12 +71,12 @@ class Request:
         self._check_sinks()
         if (
             self.record is not None
-            and isinstance(self.video, Path)
-            and self.record.resolve() == self.video.resolve()
+            and is_file
+            and self.record.resolve() == self.source.path.resolve()
         ):
             raise UsageError(
                 "The recording would replace the video it is made from.",
-                found=f"--video and --record are both '{self.video}'",
+                found=f"the source and --record are both '{self.source.name}'",
                 allowed="another name for the recording",
             )
 
@@ -96,13 +105,13 @@ class Request:
             )
 
     @property
-    def file(self) -> Path | None:
-        """The video file, if one is played."""
-        return self.video if isinstance(self.video, Path) else None
+    def source(self) -> Input:
+        """What is played: camera 0 where nothing was asked for."""
+        if self.images is not None:
+            return Input("folder", str(self.images), str(self.images))
+        return self.input or self.camera or self.video or numbered(0)
 
     @property
-    def device(self) -> Device | None:
-        """The camera, if one is read: camera 0 where nothing else was asked for."""
-        if isinstance(self.video, Device):
-            return self.video
-        return None if self.video or self.images else self.camera or Device.numbered(0)
+    def wanted(self) -> Wanted:
+        """What is asked of the source."""
+        return Wanted(self.size, self.rate, self.format, self.rotate)

@@ -19,12 +19,9 @@ from tsm_edge.report import shell
 from tsm_edge.sampling import Sampler
 from tsm_edge.terminal import say
 
-from . import SAMPLE_CLIP
-from .camera import Camera, check_camera
 from .default_bundle import default_bundle
 from .events import Events
 from .feed import Feed, Live, Replay
-from .files import ImageFolder, Repeated, VideoFile
 from .interrupt import stop_flag
 from .loop import Loop
 from .outputs import Outputs, Told, source_name
@@ -32,6 +29,7 @@ from .report import JsonReporter, Progress, Reporter, Summary, TextReporter
 from .request import Request
 from .screen import Window, check_display
 from .sources import Source
+from .sources.opening import camera_hint, check_input, open_input
 from .web.turns import short_turns
 
 if TYPE_CHECKING:
@@ -47,37 +45,24 @@ def play(request: Request) -> None:
     with ExitStack() as stack:
         outputs = Outputs(request)
         stack.callback(outputs.close)
-        file = _check_source(request, stack)
+        check_input(request.source, request.wanted, camera_hint())
         outputs.begin()
         folder = request.bundle or default_bundle()
         model = _open_bundle(folder, request.threads, stack)
         rate = request.fps or _rate(model)
         stop = stack.enter_context(stop_flag())
-        replay = request.headless and request.device is None
+        replay = request.headless and request.source.kind in ("file", "folder")
         told = Told(model.manifest.model.name, model.manifest.target.name, _gestures(model))
         outputs.open(told, rate, replay=replay, stopped=stop.is_set)
-        source = file or _open_source(request, rate)  # closed by its feed, which knows when nobody reads it
+        source = open_input(  # closed by its feed, which knows when nobody reads it
+            request.source,
+            request.wanted,
+            rate=rate,
+            loop=request.loop,
+            give_up_s=request.give_up,
+            stopped=stop.is_set,
+        )
         _run(request, model, folder, source, Sampler(rate), outputs, stop, stack)
-
-
-def _check_source(request: Request, stack: ExitStack) -> Source | None:
-    """Look whether the source is there; return it if it is a video file, which is opened for that."""
-    if request.file is not None:
-        file = VideoFile(request.file)
-        stack.callback(file.close)
-        return Repeated(file, request.file) if request.loop else file
-    if request.images is not None:
-        ImageFolder(request.images, 1.0)
-    if request.device is not None:
-        check_camera(request.device, f", or play a file: --video {SAMPLE_CLIP}")
-    return None
-
-
-def _open_source(request: Request, rate: float) -> Source:
-    if request.images is not None:
-        return ImageFolder(request.images, rate)
-    assert request.device is not None  # a file was opened by `_check_source`
-    return Camera(request.device)
 
 
 def _open_bundle(folder: Path, threads: int | None, stack: ExitStack) -> Model:
@@ -209,6 +194,8 @@ def _finish(
         recorded=recorded,
         on_change=outputs.listener.told if outputs.listener is not None else None,
         sinks={sink.name: sink.counts for sink in outputs.sinks},
+        reconnects=source.reconnects,
+        delay_ms=float(np.median(loop.delays_ms)) if loop.delays_ms else None,
     )
     if loop.stopped == "output-closed":
         raise BrokenPipeError  # only the command line knows what to do about its own output

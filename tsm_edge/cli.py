@@ -40,7 +40,7 @@ VERBS = {
     ),
     "bench": Verb("tsm_edge.commands.bench:bench", "Time a bundle, alone or beside other runtimes."),
     "demo": Verb(
-        "tsm_edge.demo.command:demo", "Recognise live from a camera, a video or a folder of images."
+        "tsm_edge.demo.command:demo", "Recognise live from a camera, a stream, a video or a folder of images."
     ),
     "synth": Verb("tsm_edge.synth.command:synth", "Render clips of gestures to train and test on."),
     "record": Verb("tsm_edge.demo.record_command:record", "Record clips of your own gestures with a camera."),

@@ -275,7 +275,15 @@ class CameraError(EdgeError):
     """A camera cannot be opened or stopped delivering frames."""
 
     identifier = "camera"
-    cure = "see docs/demo.md: which cameras there are, who may open them, and who else holds them"
+    cure = "see docs/cameras.md, and `tsm-edge cameras`: which there are, who may open them, and who else holds them"
+    exit_code = 4
+
+
+class StreamError(EdgeError):
+    """A network stream, a pipeline or a camera program cannot be opened or broke off."""
+
+    identifier = "stream"
+    cure = "see docs/cameras.md: what can be named, and what each answer means"
     exit_code = 4
 
 

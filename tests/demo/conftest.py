@@ -83,12 +83,12 @@ class FakeCapture:
 
 def fake_camera(*captures: FakeCapture, device: Any = None) -> Any:
     """Return a camera by a clock of its own that is opened as ``captures``, one after the other, the last for ever."""
-    from tsm_edge.demo.camera import Camera
-    from tsm_edge.demo.source_names import Device
+    from tsm_edge.demo.sources.camera import Camera
+    from tsm_edge.demo.sources.uri import Input, numbered
 
     time, left = [64.0], list(captures)
 
-    def open_capture(device: Device) -> FakeCapture:
+    def open_capture(device: Input) -> FakeCapture:
         capture = left.pop(0) if len(left) > 1 else left[0]
         capture.time = time
         return capture
@@ -96,7 +96,7 @@ def fake_camera(*captures: FakeCapture, device: Any = None) -> Any:
     def sleep(seconds: float) -> None:
         time[0] += seconds
 
-    named = Device.numbered(0) if device is None else device
+    named = numbered(0) if device is None else device
     return Camera(named, open_capture=open_capture, clock=lambda: time[0], sleep=sleep)
 
 

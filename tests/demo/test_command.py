@@ -18,6 +18,7 @@ import tsm_edge.runtime
 from tsm_edge import errors
 from tsm_edge.demo import REAL_CLIP, SAMPLE_CLIP, session
 from tsm_edge.demo.command import demo, require_opencv
+from tsm_edge.demo.sources import opening
 
 
 @pytest.fixture
@@ -72,6 +73,8 @@ def test_the_sample_headless_is_the_same_every_time(run):
         "recorded": None,
         "on_change": None,
         "sinks": {},
+        "reconnects": 0,
+        "delay_ms": None,
     }
 
 
@@ -173,8 +176,8 @@ def test_an_image_that_cannot_be_read_keeps_what_was_recorded(run, tmp_path, mak
 def test_a_camera_unplugged_ends_with_its_error_and_a_whole_recording(run, tmp_path, make, monkeypatch):
     capture = make.capture([make.picture((255, 0, 0))] * 3)
     made = make.camera(capture)  # 12 a second, so that all are the model's
-    monkeypatch.setattr(session, "check_camera", lambda device, otherwise: None)
-    monkeypatch.setattr(session, "Camera", lambda device: made)
+    monkeypatch.setattr(opening, "check_camera", lambda device, otherwise: None)
+    monkeypatch.setattr(opening, "Camera", lambda device, wanted: made)
     ran = run("--headless", "--json", "--record", tmp_path / "out.mp4")
     assert isinstance(ran.error, errors.CameraError)
     assert ran.error.exit_code == 4
@@ -190,8 +193,8 @@ def test_a_camera_that_breaks_off_is_gone_on_with_from_nothing(run, make, monkey
     blue, red = make.picture((255, 0, 0)), make.picture((0, 0, 255))
     captures = make.capture([blue] * 12 + [3.0]), make.capture([0.0] + [red] * 12)
     made = make.camera(*captures)
-    monkeypatch.setattr(session, "check_camera", lambda device, otherwise: None)
-    monkeypatch.setattr(session, "Camera", lambda device: made)
+    monkeypatch.setattr(opening, "check_camera", lambda device, otherwise: None)
+    monkeypatch.setattr(opening, "Camera", lambda device, wanted: made)
     monkeypatch.setattr(session, "Live", session.Replay)  # not a frame less on a slow machine
     ran = run("--headless", "--json", "--camera", "/dev/v4l/by-id/usb-X")
     assert isinstance(ran.error, errors.CameraError)
@@ -230,15 +233,15 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
     ("options", "kind", "said"),
     [
         (["--camera", "0", "--video", "x.mp4"], errors.UsageError, "--camera and --video"),
-        (["--video", "x.mp4", "--images", "y"], errors.UsageError, "one of --camera N"),
+        (["--video", "x.mp4", "--images", "y"], errors.UsageError, "one of --input SOURCE"),
         (["--video", "x.mp4", "--record", "./x.mp4"], errors.UsageError, "would replace the video"),
         (["--video", "nowhere.mp4", "--headless"], errors.VideoError, "no such file"),
         (["--images", "nowhere", "--headless"], errors.VideoError, "no such folder"),
         (["--camera", "987", "--headless"], errors.CameraError, "no camera 987"),
         (["--camera", "-1"], errors.UsageError, "--camera needs a camera"),
         (["--video", "/dev/v4l/by-id/usb-X", "--headless"], errors.CameraError, "camera '/dev/v4l/by-id/usb-X'"),
-        (["--video", "rtsp://cam/live", "--headless"], errors.UsageError, "rtsp://cam/live"),
-        (["--video", "/dev/video9", "--loop"], errors.UsageError, "--loop without a file"),
+        (["--video", "rtsp://127.0.0.1:9/live", "--headless"], errors.StreamError, "refuses the connection"),
+        (["--video", "/dev/video9", "--loop"], errors.UsageError, "without a video file"),
         (
             ["--video", REAL_CLIP, "--headless", "--record", "no/where.mp4"],
             errors.OutputError,
@@ -256,7 +259,7 @@ def test_in_a_window_the_clip_plays_and_q_ends_it(run, monkeypatch):
         (["--video", REAL_CLIP, "--token", "a-token_of-12"], errors.UsageError, "--token without --serve"),
         (["--on-change-idle", "--headless"], errors.UsageError, "--on-change-idle without --on-change"),
         (["--min-confidence", "0.9"], errors.UsageError, "--min-confidence without a sink"),
-        (["--loop"], errors.UsageError, "--loop without a file"),
+        (["--loop"], errors.UsageError, "without a video file"),
         (["--loop", "--video", REAL_CLIP, "--headless"], errors.UsageError, "--loop --headless"),
         (["--video", REAL_CLIP, "--headless", "--on-change", "'"], errors.UsageError, "--on-change"),
         (

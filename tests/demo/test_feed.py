@@ -17,6 +17,8 @@ class Scripted:
     """A source of ``count`` frames at ``fps``. A live one hands over a frame only when it is told to."""
 
     name = "script"
+    state = ""
+    reconnects = 0
 
     def __init__(self, make, count, fps, live, error=None):
         self.live = live
@@ -43,6 +45,9 @@ class Scripted:
 
     def notes(self):
         return []
+
+    def stop(self):
+        pass
 
     def silence(self, seconds):
         return CameraError("The script went silent.", found=f"no frame for {seconds:g} s")

@@ -10,10 +10,10 @@ import pytest
 
 from tsm_edge.demo.events import Events
 from tsm_edge.demo.feed import Live, Replay
-from tsm_edge.demo.files import VideoFile
 from tsm_edge.demo.loop import Loop
 from tsm_edge.demo.recorder import Recorder
 from tsm_edge.demo.report import JsonReporter, Progress, TextReporter
+from tsm_edge.demo.sources.files import VideoFile
 from tsm_edge.errors import CameraError, RuntimeFailure
 from tsm_edge.sampling import Sampler
 
@@ -51,7 +51,7 @@ def test_the_lines_say_what_was_seen_and_when(clip, make, capsys):
     out = lines(capsys)
     assert list(out[0]) == [
         "frame", "t_s", "index", "label", "idle", "probability", "changed", "raw_label", "top", "ms", "dropped",
-        "event",
+        "event", "delay_ms",
     ]  # fmt: skip
     assert [line["frame"] for line in out] == list(range(60))
     assert [line["t_s"] for line in out[:4]] == [0.0, 0.067, 0.167, 0.233]

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from tsm_edge import cli
-from tsm_edge.demo import camera as camera_
 from tsm_edge.demo import take
+from tsm_edge.demo.sources import camera as camera_
+from tsm_edge.demo.sources import opening
 from tsm_edge.errors import CameraError, UsageError
 from tsm_edge.train import clips
 
@@ -151,9 +152,9 @@ def test_the_title_leaves_the_frame_alone(make):
 
 
 def test_the_command_without_a_window(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(camera_, "check_camera", lambda device: None)
+    monkeypatch.setattr(opening, "check_camera", lambda device, otherwise: None)
     made = source()
-    monkeypatch.setattr(camera_, "Camera", lambda device: made)
+    monkeypatch.setattr(opening, "Camera", lambda device, wanted: made)
     words = ["record", "--label", "swipe left", "--out", str(tmp_path), "--clips", "2", "--seconds", "1"]
     result = CliRunner().invoke(cli.cli, [*words, "--countdown", "1", "--headless"], input="n\ny\n\n")
     assert result.exit_code == 0, result.output
@@ -178,7 +179,7 @@ def test_hints_name_options_of_record_only(monkeypatch, tmp_path, trouble):
     monkeypatch.setattr(camera_.os, "access", lambda path, mode: trouble != "no permission" or path != "/dev/video0")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    camera = {"a stream": "rtsp://user:secret@cam/live", "not a number": "two"}.get(trouble, "0")
+    camera = {"a stream": "srt://user:secret@cam/live", "not a number": "two"}.get(trouble, "0")
     result = CliRunner().invoke(
         cli.cli, ["record", "--label", "a", "--out", str(tmp_path), "--camera", camera]
     )

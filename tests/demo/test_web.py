@@ -20,11 +20,11 @@ import pytest
 pytest.importorskip("tornado", reason="the page needs the extra 'serve'")
 
 from tsm_edge.demo.feed import Live
-from tsm_edge.demo.files import VideoFile
 from tsm_edge.demo.history import Span
 from tsm_edge.demo.loop import Loop
 from tsm_edge.demo.overlay import Score, Status
 from tsm_edge.demo.report import JsonReporter
+from tsm_edge.demo.sources.files import VideoFile
 from tsm_edge.demo.web import viewer
 from tsm_edge.demo.web.address import Address, choose_token
 from tsm_edge.demo.web.server import PAGE, Server

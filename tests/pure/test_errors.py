@@ -12,8 +12,8 @@ from tsm_edge.errors import BundleError, EdgeError, UnknownName, suggest
 EXIT_CODES = {
     "EdgeError": 1, "UsageError": 2, "UnknownName": 2, "CheckpointError": 1, "ModelError": 1, "ImportFailed": 1,
     "CompileError": 1, "ToolMissing": 5, "ExtraMissing": 5, "UnsupportedTarget": 5, "UnsupportedHost": 5,
-    "BundleError": 3, "VerificationError": 3, "FrameError": 2, "CameraError": 4, "VideoError": 1, "DisplayError": 5,
-    "OutputError": 1, "ServeError": 1, "RuntimeFailure": 1, "DeviceError": 4,
+    "BundleError": 3, "VerificationError": 3, "FrameError": 2, "CameraError": 4, "StreamError": 4, "VideoError": 1,
+    "DisplayError": 5, "OutputError": 1, "ServeError": 1, "RuntimeFailure": 1, "DeviceError": 4,
     "AccuracyError": 3, "DataError": 1, "ProcessLost": 1,
 }  # fmt: skip
 

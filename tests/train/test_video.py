@@ -10,7 +10,7 @@ import pytest
 
 from tsm_edge import video
 from tsm_edge.demo.feed import Replay
-from tsm_edge.demo.files import VideoFile
+from tsm_edge.demo.sources.files import VideoFile
 from tsm_edge.errors import DataError, VideoError
 from tsm_edge.sampling import Sampler
 from tsm_edge.train import clips

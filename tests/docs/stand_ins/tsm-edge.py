@@ -30,8 +30,8 @@ def stand_in_camera(clip: str, ends: bool) -> None:
     """Give cv2 a camera and a display."""
     import cv2
 
-    import tsm_edge.demo.camera as camera
     import tsm_edge.demo.screen as screen
+    import tsm_edge.demo.sources.camera as camera
 
     real = cv2.VideoCapture
 

@@ -14,19 +14,23 @@ import numpy as np
 
 from tsm_edge.errors import CameraError
 
-from .source_names import Device
-from .sources import Frame
+from . import Frame
+from .live import GAP_S
+from .uri import Input
+from .wanted import Wanted
 
 GIVE_UP_S = 12.0  # without a frame the camera counts as lost
-GAP_S = 1.0  # without a frame, what the model remembers is no longer what went before
 _REOPEN_S, _FIRST_REOPEN_S = 2.0, 7.0  # some cameras need seconds for their first frame
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)  # between tries; the last again and again
 _VIDEO4LINUX = 81  # the major number of its devices
 _MODULE = (
-    "a camera module on a ribbon cable needs libcamera and gives nothing through this device by itself: start with "
-    "`libcamerify tsm-edge ...`, or see docs/demo.md, 'Streams and camera modules'. Other causes: a second, "
-    "metadata-only device of a camera (see v4l2-ctl --list-devices), or another program that uses it"
+    "a camera module on a ribbon cable gives nothing through this device: name it --input csi://0. Other causes: a "
+    "second device of the same camera that has no video (tsm-edge cameras lists them), or another program that uses it"
 )
+_FOUR_LETTERS = {
+    "mjpeg": "MJPG", "yuyv": "YUYV", "nv12": "NV12", "yuv420": "YU12", "bgr": "BGR3", "rgb": "RGB3", "grey": "GREY",
+}  # fmt: skip
+_LATEST_S = 5.0  # a stamp of a driver that lies further back is by another clock
 _PLUG = "look at its plug and cable, and at the last lines of dmesg"
 
 
@@ -36,30 +40,30 @@ def camera_devices() -> list[str]:
     return [f"/dev/{name}" for name in sorted(found, key=lambda name: int(name[5:]))]
 
 
-def check_camera(device: Device, otherwise: str = "") -> None:
+def check_camera(device: Input, otherwise: str = "") -> None:
     """Raise CameraError when ``device`` is not there or may not be opened, without opening it.
 
     ``otherwise``: what else the command could be given, for the hint.
     """
     devices = camera_devices()
-    if device.path not in devices and not _is_video_device(device.path):
-        there = os.path.exists(device.path)
+    if device.address not in devices and not _is_video_device(device.address):
+        there = os.path.exists(device.address)
         raise CameraError(
-            f"'{device.path}' is no camera." if there else f"There is no {_known(device)} on this machine.",
+            f"'{device.address}' is no camera." if there else f"There is no {_known(device)} on this machine.",
             found="a file of another kind"
             if there
             else ", ".join(map(_described, devices)) or "no /dev/video* device at all",
             hint=f"plug a camera in, or name another one with --camera{otherwise}",
         )
-    if not os.access(device.path, os.R_OK | os.W_OK):
+    if not os.access(device.address, os.R_OK | os.W_OK):
         raise CameraError(
             f"{_known(device).capitalize()} may not be opened by this user.",
-            found=f"no permission to read and write {device.path}",
+            found=f"no permission to read and write {device.address}",
             hint="add the user to the group that owns it, then log in again: sudo usermod -aG video $USER",
         )
 
 
-def _known(device: Device) -> str:
+def _known(device: Input) -> str:
     return device.name if device.name.startswith("camera ") else f"camera '{device.name}'"
 
 
@@ -80,9 +84,13 @@ def _described(path: str) -> str:
         return path
 
 
-def _open(device: Device) -> Any:
-    number = device.path.removeprefix("/dev/video")
-    return cv2.VideoCapture(int(number)) if number.isdigit() else cv2.VideoCapture(device.path, cv2.CAP_V4L2)
+def _open(device: Input) -> Any:
+    number = device.address.removeprefix("/dev/video")
+    return cv2.VideoCapture(int(number)) if number.isdigit() else cv2.VideoCapture(device.address, cv2.CAP_V4L2)
+
+
+def _fourcc(letters: str) -> int:
+    return sum(ord(letter) << 8 * place for place, letter in enumerate(letters))
 
 
 class Camera:
@@ -96,14 +104,18 @@ class Camera:
 
     def __init__(
         self,
-        device: Device,
+        device: Input,
+        wanted: Wanted | None = None,
         *,
-        open_capture: Callable[[Device], Any] = _open,
+        open_capture: Callable[[Input], Any] = _open,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = device.name
+        self.state = ""
+        self.reconnects = 0
         self._device = device
+        self._wanted = wanted or Wanted()
         self._open_capture = open_capture
         self._clock = clock
         self._sleep = sleep
@@ -115,10 +127,11 @@ class Camera:
             self._capture.release()
             raise CameraError(
                 f"{_known(device).capitalize()} could not be opened.",
-                found=f"{_described(device.path)} is there, but gives no video",
+                found=f"{_described(device.address)} is there, but gives no video",
                 hint=f"close other programs that use it, or name another one with --camera; {_MODULE}",
             )
         self._set_up()
+        self._check_settings()
 
     def read(self) -> Frame | None:
         """Wait for the next frame; raise CameraError when the camera has gone."""
@@ -127,12 +140,12 @@ class Camera:
             image = self._try_again()
         gap_s = self._now - self._last if self._start is not None else 0.0
         self._start = self._now if self._start is None else self._start
-        self._last = self._now
-        return Frame(image, self._now - self._start, gap_s if gap_s > GAP_S else 0.0)
+        self._last, self.state = self._now, ""
+        return Frame(image, self._now - self._start, gap_s if gap_s > GAP_S else 0.0, self._taken_at())
 
     def silence(self, seconds: float) -> CameraError:
         """Return the error for ``seconds`` without a frame."""
-        path = self._device.path
+        path = self._device.address
         if self._start is None:
             return CameraError(
                 f"{_known(self._device).capitalize()} opens, but gives no frame.",
@@ -152,16 +165,57 @@ class Camera:
         """Return nothing: a camera has no length to fall short of."""
         return []
 
+    def stop(self) -> None:
+        """Let a `read` that tries again give up; one that waits in the driver cannot be told."""
+        self._closed = True
+
     def close(self) -> None:
         """Release the device."""
         self._closed = True
         self._capture.release()
 
     def _set_up(self) -> None:
+        wanted = self._wanted
+        if wanted.format is not None:  # first: it decides which sizes there are
+            self._capture.set(cv2.CAP_PROP_FOURCC, _fourcc(_FOUR_LETTERS[wanted.format]))
         # The smallest common size that is not smaller than the models' input; what the camera makes of it is fine.
-        self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, 640)
-        self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, 480)
+        width, height = wanted.size or (640, 480)
+        self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+        self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+        if wanted.rate is not None:
+            self._capture.set(cv2.CAP_PROP_FPS, wanted.rate)
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+
+    def _check_settings(self) -> None:
+        """Raise CameraError when the camera has made something else of what it was asked for."""
+        wanted = self._wanted
+        if wanted == Wanted(turn=wanted.turn):
+            return
+        get = self._capture.get
+        width, height = round(get(cv2.CAP_PROP_FRAME_WIDTH)), round(get(cv2.CAP_PROP_FRAME_HEIGHT))
+        code = int(get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+        letters = code.to_bytes(4, "little").decode("latin-1").strip("\0 ")
+        rate = float(get(cv2.CAP_PROP_FPS))
+        found = []
+        if wanted.size is not None and (width, height) != wanted.size:
+            found.append(f"{width}x{height} for --size {wanted.size[0]}x{wanted.size[1]}")
+        if wanted.format is not None and letters not in ("", _FOUR_LETTERS[wanted.format]):
+            found.append(f"{letters} for --format {wanted.format}")
+        if wanted.rate is not None and rate > 0 and abs(rate - wanted.rate) > 0.1 * wanted.rate:
+            found.append(f"{rate:g} a second for --rate {wanted.rate:g}")
+        if found:
+            self.close()
+            raise CameraError(
+                f"{_known(self._device).capitalize()} does not deliver what was asked for.",
+                found=", ".join(found),
+                hint="tsm-edge cameras lists the sizes, rates and formats that go together",
+            )
+
+    def _taken_at(self) -> float:
+        """When the driver says that the picture was taken, where that can be; else when it came."""
+        get = getattr(self._capture, "get", None)
+        stamp = float(get(cv2.CAP_PROP_POS_MSEC)) / 1000.0 if get is not None else 0.0
+        return stamp if 0 <= self._now - stamp < _LATEST_S else self._now
 
     def _grab(self) -> np.ndarray | None:
         """Return the next image, uint8 BGR (H, W, 3), or None."""
@@ -173,6 +227,7 @@ class Camera:
     def _try_again(self) -> np.ndarray:
         """Return the first image after a grab that failed."""
         tries = 0
+        self.state = f"no picture from {self.name}: trying again"
         while not self._closed and self._clock() - self._last < GIVE_UP_S:
             self._sleep(_PAUSES_S[min(tries, len(_PAUSES_S) - 1)])
             tries += 1
@@ -184,6 +239,7 @@ class Camera:
         raise self.silence(self._clock() - self._last)
 
     def _reopen(self) -> None:
+        self.reconnects += self._start is not None
         self._capture.release()
         self._capture = self._open_capture(self._device)
         self._opened = self._clock()

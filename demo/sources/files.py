@@ -9,16 +9,25 @@ from tsm_edge.errors import VideoError
 from tsm_edge.files import MAX_PIXELS, read_picture
 from tsm_edge.video import ASSUMED_FPS, Video
 
-from . import SAMPLE_CLIP
-from .sources import Frame
+from .. import SAMPLE_CLIP
+from . import Frame
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
-class VideoFile:
-    """A video file. Frames are stamped by the file's own time stamps, or counted where those are broken."""
+class _OnDisk:
+    """What sources share that are there as a whole."""
 
     live = False
+    state = ""
+    reconnects = 0
+
+    def stop(self) -> None:
+        """Nothing waits: a file has its frames."""
+
+
+class VideoFile(_OnDisk):
+    """A video file. Frames are stamped by the file's own time stamps, or counted where those are broken."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -51,10 +60,8 @@ class VideoFile:
         self._video.close()
 
 
-class Repeated:
+class Repeated(_OnDisk):
     """A video file that begins again when it ends. Time stamps go on, one frame interval after the last."""
-
-    live = False
 
     def __init__(self, file: VideoFile, path: Path) -> None:
         self.name = file.name
@@ -91,13 +98,11 @@ class Repeated:
         self._file.close()
 
 
-class ImageFolder:
+class ImageFolder(_OnDisk):
     """The images of a folder by name ("frame2" before "frame10"), each one of the model's frames.
 
     ``fps`` is the rate they are taken to have been recorded at; without one that is the model's own rate.
     """
-
-    live = False
 
     def __init__(self, path: Path, fps: float) -> None:
         self.name = str(path)
