@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tsm_edge import bundle, models, report, target
-from tsm_edge.commands.model_options import model_from, model_options
+from tsm_edge.commands.model_options import check_direction, model_from, model_options
 from tsm_edge.errors import UsageError
 from tsm_edge.files import atomic, temporaries
 from tsm_edge.models import read_labels
@@ -94,6 +94,8 @@ def compile(
     target_name: str,
     weights: Path | None,
     averaged: bool | None,
+    direction: str | None,
+    as_online: bool,
     seed: int,
     states: tuple[tuple[str, str], ...],
     backend: str | None,
@@ -118,10 +120,12 @@ def compile(
     if backend == "cpu" and device.fallback:
         device = target.load(device.fallback)
     pictures = {name: parameters.pop(name) for name in picture_options.NAMES}
-    refuse_strangers(model, weights, states, {**parameters, "seed": seed, "ema": averaged}, pictures)
+    of_weights = {"ema": averaged, "direction": direction, "as-online": as_online or None}
+    refuse_strangers(model, weights, states, {**parameters, **of_weights, "seed": seed}, pictures)
     is_file = model.endswith(".onnx")
     if not is_file:
         described = model_from(model, weights=weights, averaged=averaged, **parameters)
+        reorder = check_direction(described, weights, averaged, direction, as_online)
     compiler = words(cc)
     folder = output or Path(f"{Path(model).stem if is_file else described.name}-{device.name}")
     check_surroundings(folder, dump, device, compiler, Path(model) if is_file else weights)
@@ -134,7 +138,7 @@ def compile(
         labels = parameters["labels"] and read_labels(parameters["labels"])
         network = networks.onnx_file(Path(model), states, labels, preprocessing.Given(**pictures))
     else:
-        network = networks.zoo(described, weights, seed, averaged)
+        network = networks.zoo(described, weights, seed, averaged, reorder)
     for note in network.notes:
         say(note, err=True)
     folder = output or Path(f"{network.info.name}-{device.name}")  # a file may say its name itself
@@ -216,7 +220,7 @@ def refuse_strangers(
                 found=model,
             )
         return
-    for option in ("width", "size", "classes", "ema"):
+    for option in ("width", "size", "classes", "ema", "direction", "as-online"):
         if parameters[option] is not None:
             raise UsageError(f"--{option} is for models of the zoo; an ONNX file has its own.", found=model)
     if weights is not None:

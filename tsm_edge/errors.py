@@ -136,6 +136,14 @@ class CheckpointError(EdgeError):
     cure = "see docs/checkpoints.md for the files that are read, and name the model they belong to"
 
 
+class DirectionUnknown(CheckpointError):
+    """A checkpoint does not say in which direction its network shifts."""
+
+    identifier = "direction"
+    cure = "say it with `--direction`: uni, bi or none; only who trained the network knows"
+    exit_code = 2
+
+
 class DataError(EdgeError):
     """Training clips cannot be found or read, or do not fit what is asked of them."""
 

@@ -23,10 +23,14 @@ from .onnx_import import frontend
 
 
 def zoo(
-    model: models.Model, weights: Path | None = None, seed: int = 0, averaged: bool | None = None
+    model: models.Model,
+    weights: Path | None = None,
+    seed: int = 0,
+    averaged: bool | None = None,
+    reorder: bool = False,
 ) -> Network:
-    """A shipped model with a checkpoint's weights or seeded ones."""
-    net, origin = checkpoints.prepare(model, weights, seed, averaged)
+    """A shipped model with a checkpoint's weights or seeded ones; ``reorder``: those of MIT's bi-directional shift."""
+    net, origin = checkpoints.prepare(model, weights, seed, averaged, reorder)
 
     def load() -> Graph:
         import torch

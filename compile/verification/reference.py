@@ -48,7 +48,8 @@ def _torch_step(manifest: Manifest, weights: Path | None, averaged: bool | None)
 
     info = manifest.model.weights
     averaged = checkpoints.averaged_of(info) if averaged is None else averaged
-    net, _ = checkpoints.prepare(origin.model_of(manifest), weights, checkpoints.seed_of(info), averaged)
+    model, seed = origin.model_of(manifest), checkpoints.seed_of(info)
+    net, _ = checkpoints.prepare(model, weights, seed, averaged, checkpoints.reordered(info))
 
     def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         with torch.no_grad():

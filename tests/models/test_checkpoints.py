@@ -12,6 +12,7 @@ import re
 import pytest
 
 from tsm_edge import models
+from tsm_edge.errors import DirectionUnknown
 from tsm_edge.models import make_net
 from tsm_edge.weights import checkpoints
 
@@ -83,15 +84,15 @@ def same(key: str) -> str:
 
 
 FORMS = [
-    (MOBILENET, "ours, and MIT online", same, False),
-    (MOBILENET, "MIT offline, trained by a user", mit_offline, True),
-    (MOBILENET, "MIT offline, published", mit_published, True),
-    (MOBILENET, "mmaction2", mmaction_mobilenet, True),
-    (MOBILENET, "torchvision", torchvision_mobilenet, False),
-    *((name, "ours, and torchvision", same, False) for name in RESNETS),
-    *((name, "MIT offline", mit_offline, True) for name in RESNETS),
-    *((name, "mmaction2", mmaction_resnet, True) for name in RESNETS),
-    ("tsm-resnet101", "MIT offline", mit_offline_deep, True),
+    (MOBILENET, "ours, and MIT online", same, "uni"),
+    (MOBILENET, "MIT offline, trained by a user", mit_offline, None),
+    (MOBILENET, "MIT offline, published", mit_published, None),
+    (MOBILENET, "mmaction2", mmaction_mobilenet, None),
+    (MOBILENET, "torchvision", torchvision_mobilenet, None),
+    *((name, "ours, and torchvision", same, None) for name in RESNETS),
+    *((name, "MIT offline", mit_offline, None) for name in RESNETS),
+    *((name, "mmaction2", mmaction_resnet, None) for name in RESNETS),
+    ("tsm-resnet101", "MIT offline", mit_offline_deep, None),
 ]
 
 
@@ -115,9 +116,9 @@ def blank():
     return zeroed
 
 
-@pytest.mark.parametrize(("name", "form", "rename", "offline"), FORMS, ids=[f"{f[0]} {f[1]}" for f in FORMS])
+@pytest.mark.parametrize(("name", "form", "rename", "direction"), FORMS, ids=[f"{f[0]} {f[1]}" for f in FORMS])
 @pytest.mark.parametrize("wrapped", [True, False], ids=["wrapped", "bare"])
-def test_every_form_loads(built, blank, tmp_path, name, form, rename, offline, wrapped):
+def test_every_form_loads(built, blank, tmp_path, name, form, rename, direction, wrapped):
     model, source = built(name)
     state = {rename(key): value for key, value in source.state_dict().items() if "num_batches" not in key}
     assert len(state) == sum("num_batches" not in key for key in source.state_dict())
@@ -136,7 +137,13 @@ def test_every_form_loads(built, blank, tmp_path, name, form, rename, offline, w
     assert torch.equal(scores(net), scores(source))
     assert report.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     beside = ("no weights, left out: best_prec1",) if wrapped else ()
-    assert report.notes == (*beside, *((checkpoints.OFFLINE,) if offline else ()))
+    assert report.notes == beside
+    if direction is None or wrapped:  # MIT's online file is a bare state_dict
+        with pytest.raises(DirectionUnknown, match="--direction bi"):
+            checkpoints.shift_of(file, model)
+    else:
+        assert checkpoints.shift_of(file, model)[0] == models.ONLINE
+    assert checkpoints.shift_of(file, model, asked="bi") == (models.OFFLINE, "--direction")
     assert checkpoints.class_count(file, model) == 5
 
 
@@ -179,7 +186,7 @@ def test_mmaction_jester_has_another_order(tmp_path):
         {mmaction_mobilenet(key): value for key, value in net.state_dict().items()}, tmp_path / "w.pth"
     )
     report = checkpoints.load_into(net, tmp_path / "w.pth", model)
-    assert report.notes == (checkpoints.OFFLINE, checkpoints.OTHER_ORDER)
+    assert report.notes == (checkpoints.OTHER_ORDER,)
     assert report.weights.source == "file"
     assert report.weights.note == "; ".join(("w.pth", *report.notes))
 

@@ -59,7 +59,7 @@ def test_seed_width_and_labels(export):
 
 def test_weights_bring_their_class_count(export, built):
     torch.save(built("tsm-resnet18")[1].state_dict(), "mine.pth")
-    done = export("tsm-resnet18", *SMALL, "--weights", "mine.pth", "--json")
+    done = export("tsm-resnet18", *SMALL, "--weights", "mine.pth", "--direction", "uni", "--json")
     assert done.exit_code == 0, done.output
     assert "5 classes, from the head of mine.pth" in done.stderr
     document = json.loads(done.stdout)
@@ -69,7 +69,7 @@ def test_weights_bring_their_class_count(export, built):
 
 def test_weights_of_another_class_count(export, built):
     torch.save(built("tsm-resnet18")[1].state_dict(), "mine.pth")
-    done = export("tsm-resnet18", *SMALL, "--weights", "mine.pth", "--classes", 4)
+    done = export("tsm-resnet18", *SMALL, "--weights", "mine.pth", "--direction", "uni", "--classes", 4)
     assert done.exit_code == 1
     assert "--classes 5" in done.stderr
     assert not list(Path().glob("*.onnx"))
@@ -97,7 +97,7 @@ def test_averaged_weights_are_asked_for(export, built):
     plain = built("tsm-resnet18")[1].state_dict()
     averaged = {key: value * 1.01 if value.is_floating_point() else value for key, value in plain.items()}
     torch.save({"model": plain, "model_ema": averaged}, "both.pth")
-    sizes = (*SMALL, "--weights", "both.pth")
+    sizes = (*SMALL, "--weights", "both.pth", "--direction", "uni")
     assert "plain weights in model, not the averaged ones" in export("tsm-resnet18", *sizes).stderr
     done = export("tsm-resnet18", *sizes, "--ema", "--json")
     assert "averaged weights in model_ema" in json.loads(done.stdout)["weights"]["note"]

@@ -15,6 +15,7 @@ EXIT_CODES = {
     "BundleError": 3, "VerificationError": 3, "FrameError": 2, "CameraError": 4, "StreamError": 4, "VideoError": 1,
     "DisplayError": 5, "OutputError": 1, "ServeError": 1, "RuntimeFailure": 1, "DeviceError": 4,
     "AccuracyError": 3, "DataError": 1, "ProcessLost": 1,
+    "DirectionUnknown": 2,
 }  # fmt: skip
 
 

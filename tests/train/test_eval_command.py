@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors.torch import load, save
 
 from tsm_edge import cli, models
-from tsm_edge.models import _net
+from tsm_edge.models import TemporalShift, _net
 from tsm_edge.train import checkpoint
 from tsm_edge.weights import checkpoints
-from tsm_edge.weights.meta import WeightsMeta
+from tsm_edge.weights.meta import WeightsMeta, read_meta
 
 LABELS = ("No gesture", "Swiping Left", "Swiping Right")
 
@@ -77,9 +79,16 @@ def test_weights_of_strangers_need_their_labels(small_store, tmp_path):
     assert invoke("eval", tmp_path / "w.pth", "--data", small_store, *told).exit_code == 0
 
 
-def test_a_variant_is_measured_in_the_clip_form_only(weights, small_store):
-    result = invoke("eval", weights, "--data", small_store, "--clips", 6, "--tsn", "--json")
+def test_a_variant_is_measured_in_the_clip_form_only(weights, small_store, tmp_path):
+    """Its file says what it is; an option that says something else is refused."""
+    meta = replace(read_meta(weights), shift=asdict(TemporalShift("none")))
+    (tmp_path / "tsn.safetensors").write_bytes(save(load(weights.read_bytes()), metadata=meta.to_text()))
+    words = ("--data", small_store, "--clips", 6, "--json")
+    result = invoke("eval", tmp_path / "tsn.safetensors", *words)
     assert list(json.loads(result.stdout)["forms"]) == ["clip"]
+    for subject, contrary in ((weights, "--tsn"), (tmp_path / "tsn.safetensors", "--shift=bi")):
+        result = invoke("eval", subject, *words, contrary)
+        assert result.exit_code == 2 and "another shift" in result.stderr
 
 
 def test_compile_takes_network_and_labels_from_the_file(weights):

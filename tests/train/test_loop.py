@@ -19,10 +19,10 @@ from click.testing import CliRunner
 
 from tsm_edge import cli, models
 from tsm_edge.errors import CheckpointError, DataError
+from tsm_edge.models import TemporalShift
 from tsm_edge.train import checkpoint, command, loop
 from tsm_edge.train.batches import Group, spread
 from tsm_edge.train.loss import loss_of
-from tsm_edge.train.network import Variant
 from tsm_edge.train.settings import Settings
 from tsm_edge.train.store import open_store
 from tsm_edge.weights import checkpoints
@@ -198,7 +198,7 @@ def settings(**changes) -> Settings:
 
 
 def test_settings_survive_a_checkpoint():
-    one = settings(variant=Variant("bi", 0.25), mirrored=(0, 2, 1))
+    one = settings(variant=TemporalShift("bi", 0.25), mirrored=(0, 2, 1))
     assert Settings.from_json(json.loads(json.dumps(one.to_json()))) == one
     assert one.differing(settings()) == ["mirrored", "variant"]
 
@@ -266,7 +266,7 @@ def test_processes_draw_the_same_batches_as_the_thread(small_store, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("variant", "share"), [(Variant(), 1 / 8), (Variant("bi", 0.25), 1 / 4), (Variant("none"), 0)]
+    ("variant", "share"), [(TemporalShift(), 1 / 8), (TemporalShift("bi", 0.25), 1 / 4), (TemporalShift("none"), 0)]
 )
 def test_a_training_begins_with_the_moved_channels_loud(small_store, tmp_path, variant, share):
     """Both halves of a shifted block's first sum have about the same variance, whatever its share."""

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tsm_edge import frames, models
+from tsm_edge.models import TemporalShift
 from tsm_edge.train import measure, picture
-from tsm_edge.train.network import Variant
 from tsm_edge.train.store import open_store
 
 LABELS = ("a", "b", "c")
@@ -64,7 +64,7 @@ def test_clip_form_and_steps_agree_also_on_clips_of_different_lengths(small_stor
     net = model.build(3)
     seen = measure.prepared(open_store(small_store), model.preprocess, measure.Look())[:11]
     seen[4] = seen[4][:7]
-    whole, steps = measure.clip_scores(net, model, seen, Variant()), measure.step_scores(net, model, seen)
+    whole, steps = measure.clip_scores(net, model, seen, TemporalShift()), measure.step_scores(net, model, seen)
     assert [row.shape for row in steps] == [(len(clip), 3) for clip in seen]
     for a, b in zip(whole, steps):
         assert np.abs(a - b).max() < 1e-3

@@ -7,9 +7,9 @@ import torch
 
 from tsm_edge import models
 from tsm_edge.errors import UsageError
+from tsm_edge.models import TemporalShift, shift_frames
 from tsm_edge.models._shift import shift_clip
 from tsm_edge.train import network
-from tsm_edge.train.network import Variant
 
 LABELS = ("a", "b", "c")
 
@@ -28,12 +28,12 @@ def clip():
 def run(built, clip, **changes):
     model, net = built
     with torch.inference_mode():
-        return network.clip_logits(net, model.layers, clip, Variant(**changes))
+        return network.clip_logits(net, model.layers, clip, TemporalShift(**changes))
 
 
 def test_the_usual_shift_is_the_zoos():
     x = torch.randn(6, 16, 3, 3)
-    assert torch.equal(network.shift(x, 3, Variant()), shift_clip(x, 3, 2))
+    assert torch.equal(shift_frames(x, 3, TemporalShift()), shift_clip(x, 3, 2))
 
 
 def test_the_online_variant_runs_the_zoos_own_code_and_equals_its_steps(built, clip):
@@ -47,19 +47,19 @@ def test_the_online_variant_runs_the_zoos_own_code_and_equals_its_steps(built, c
             assert torch.allclose(logits, found[:, at], atol=1e-4, rtol=1e-4)
 
 
-def test_bi_takes_half_from_the_past_and_half_from_the_future():
+def test_bi_takes_half_from_the_future_and_half_from_the_past():
     x = torch.arange(1.0, 5).view(4, 1, 1, 1).repeat(1, 8, 1, 1)  # one clip of 4 frames, 8 channels
-    found = network.shift(x, 4, Variant("bi", 0.5))[:, :, 0, 0]
-    assert found[:, :2].T.tolist() == [[0, 1, 2, 3]] * 2
-    assert found[:, 2:4].T.tolist() == [[2, 3, 4, 0]] * 2
+    found = shift_frames(x, 4, TemporalShift("bi", 0.5))[:, :, 0, 0]
+    assert found[:, :2].T.tolist() == [[2, 3, 4, 0]] * 2
+    assert found[:, 2:4].T.tolist() == [[0, 1, 2, 3]] * 2
     assert found[:, 4:].T.tolist() == [[1, 2, 3, 4]] * 4
 
 
 def test_circulant_padding_takes_the_other_end():
     x = torch.arange(1.0, 5).view(4, 1, 1, 1).repeat(1, 8, 1, 1)
-    found = network.shift(x, 4, Variant("bi", 0.5, padding="circulant"))[:, :, 0, 0]
-    assert found[:, 0].tolist() == [4, 1, 2, 3]
-    assert found[:, 2].tolist() == [2, 3, 4, 1]
+    found = shift_frames(x, 4, TemporalShift("bi", 0.5, padding="circulant"))[:, :, 0, 0]
+    assert found[:, 0].tolist() == [2, 3, 4, 1]
+    assert found[:, 2].tolist() == [4, 1, 2, 3]
 
 
 def test_hold_begins_as_after_a_long_rest(built, clip):
@@ -74,8 +74,8 @@ def test_hold_begins_as_after_a_long_rest(built, clip):
 
 def test_clips_of_a_batch_do_not_mix():
     x = torch.randn(8, 16, 2, 2)
-    both = network.shift(x, 4, Variant("bi", 1 / 4))
-    assert torch.equal(both[:4], network.shift(x[:4], 4, Variant("bi", 1 / 4)))
+    both = shift_frames(x, 4, TemporalShift("bi", 1 / 4))
+    assert torch.equal(both[:4], shift_frames(x[:4], 4, TemporalShift("bi", 1 / 4)))
 
 
 @pytest.mark.parametrize("changes", [{"direction": "none"}, {"proportion": 0.0}])
@@ -107,4 +107,4 @@ def test_inplace_also_shifts_what_the_sum_reads(built, clip):
 )
 def test_a_variant_that_does_not_exist(changes):
     with pytest.raises(UsageError):
-        Variant(**changes)
+        TemporalShift(**changes)

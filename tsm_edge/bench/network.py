@@ -63,7 +63,7 @@ def network_of(manifest: Manifest, weights: Path | None) -> Network:
         network = Network(manifest.signature, weights.read_bytes(), None, {})
     else:
         info = manifest.model.weights
-        chosen = checkpoints.seed_of(info), checkpoints.averaged_of(info)
+        chosen = checkpoints.seed_of(info), checkpoints.averaged_of(info), checkpoints.reordered(info)
         network = own_network(origin.model_of(manifest), weights, *chosen)
     if manifest.target.family != "cuda":
         return network
@@ -71,10 +71,14 @@ def network_of(manifest: Manifest, weights: Path | None) -> Network:
 
 
 def own_network(
-    model: Model, weights: Path | None = None, seed: int = 0, averaged: bool | None = None
+    model: Model,
+    weights: Path | None = None,
+    seed: int = 0,
+    averaged: bool | None = None,
+    reorder: bool = False,
 ) -> Network:
     """Return a model of ours with the weights of a file, or those it has without one."""
-    net, source = checkpoints.prepare(model, weights, seed, averaged)
+    net, source = checkpoints.prepare(model, weights, seed, averaged, reorder)
     arrays = {key: tensor.numpy() for key, tensor in net.state_dict().items()}
     proto = onnx_model(model, arrays, OnnxMeta.of(model, source))
     return Network(model.signature, proto.SerializeToString(deterministic=True), model, arrays)

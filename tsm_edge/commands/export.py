@@ -11,7 +11,7 @@ import click
 from ..files import atomic
 from ..report import kib, print_facts, print_json, print_next
 from ..terminal import say
-from .model_options import model_from, model_options
+from .model_options import check_direction, model_from, model_options
 
 if TYPE_CHECKING:
     from ..bundle.manifest import WeightsInfo
@@ -28,6 +28,8 @@ def export(
     output: Path | None,
     weights: Path | None,
     averaged: bool | None,
+    direction: str | None,
+    as_online: bool,
     seed: int,
     as_json: bool,
     **parameters: Any,
@@ -41,12 +43,13 @@ def export(
     from ..onnx.meta import OnnxMeta
 
     network = model_from(model, weights=weights, averaged=averaged, **parameters)
+    reorder = check_direction(network, weights, averaged, direction, as_online)
     path = output or Path(f"{network.name}.onnx")
     atomic.check_file(path)
 
     from ..weights.checkpoints import prepare, sha256  # torch loads here, after the cheap checks
 
-    net, source = prepare(network, weights, seed, averaged)
+    net, source = prepare(network, weights, seed, averaged, reorder)
     say(f"weights: {source.note}", err=True)
     arrays = {key: tensor.numpy() for key, tensor in net.state_dict().items()}
     size = write(path, onnx_model(network, arrays, OnnxMeta.of(network, source)))

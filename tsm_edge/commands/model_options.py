@@ -11,6 +11,7 @@ import click
 
 from .. import models
 from ..errors import ModelError, UsageError
+from ..models import DIRECTIONS
 from ..terminal import say
 from ..weights.meta import WeightsMeta, read_meta
 
@@ -25,11 +26,26 @@ averaged_option = click.option(
 )
 
 
+#: how a checkpoint shifts, where it does not say so itself
+direction_option = click.option(
+    "--direction",
+    type=click.Choice(DIRECTIONS),
+    help="What the network of a checkpoint was trained with, where the file does not say: shift from the past, from "
+    "both sides (the training code of MIT and mmaction2), or none.",
+)
+
+
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --weights, --ema, --seed, --width, --size, --classes and --labels to a click command."""
+    """Add --weights, how it is read, --seed, --width, --size, --classes and --labels to a click command."""
     options = (
         click.option("--weights", type=_FILE, help="Checkpoint of tsm-edge, MIT, mmaction2 or torchvision."),
         averaged_option,
+        direction_option,
+        click.option(
+            "--as-online",
+            is_flag=True,
+            help="Run weights of a bi-directional network online all the same: without the future, less accurate.",
+        ),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of untrained weights."),
         click.option("--width", type=float, help="Factor on the channels, where the network has one."),
         click.option("--size", type=int, help="Height and width of the input in pixels.  [default: 224]"),
@@ -122,3 +138,74 @@ def model_from(
         count = class_count(weights, model, averaged)
         say(f"{count} classes, from the head of {weights}", err=True)
         return models.load(name, width=width, size=size, classes=count)
+
+
+def check_direction(
+    model: models.Model,
+    weights: Path | None,
+    averaged: bool | None,
+    direction: str | None,
+    as_online: bool,
+) -> bool:
+    """Whether the weights must be re-ordered for the online shift; what is known of their own shift is told.
+
+    Raises:
+        DirectionUnknown: nothing says how the network of the file shifts.
+        UsageError: it shifts otherwise than a step can, and ``as_online`` does not accept that; or there is no file.
+    """
+    if weights is None:
+        if direction is not None or as_online:
+            raise UsageError(
+                f"{'--direction' if direction else '--as-online'} says something of a checkpoint.",
+                found="no checkpoint",
+                hint="name it with --weights",
+            )
+        return False
+    from ..weights.checkpoints import shift_of
+
+    shift, why = shift_of(weights, model, averaged, direction)
+    if shift.online:
+        say(f"the network shifts from the past only, by {why}", err=True)
+        if as_online:
+            raise UsageError("--as-online is for networks that were trained otherwise.", found=f"online, by {why}")
+        return False
+    if not as_online:
+        raise _not_online(weights, shift, why)
+    if shift not in (models.OFFLINE, _UNSHIFTED):
+        raise UsageError(
+            "Only MIT's bi-directional shift has an online order of channels.",
+            found=_words(shift),
+            allowed=_words(models.OFFLINE),
+            hint="train an online network on from it: tsm-edge train --init FILE",
+        )
+    lost = "what came from the future is the present" if shift == models.OFFLINE else "it was trained without a shift"
+    say(
+        f"warning: run online, this is not the network that was trained: {lost}. Expect wrong answers where movement "
+        f"decides, measure it (tsm-edge eval), and train it on: tsm-edge train --init {weights}",
+        err=True,
+    )
+    return shift == models.OFFLINE
+
+
+_UNSHIFTED = models.TemporalShift("none")
+
+
+def _words(shift: models.TemporalShift) -> str:
+    if shift.direction == "none":
+        return "no shift"
+    return f"{shift.direction}, {shift.proportion:g} of the channels, {shift.place}, padding {shift.padding}"
+
+
+def _not_online(weights: Path, shift: models.TemporalShift, why: str) -> UsageError:
+    what = {
+        "bi": "was trained with the shift in both directions: a step of one frame has no future",
+        "none": "was trained without a shift",
+        "uni": "was trained with another shift than the online one",
+    }
+    return UsageError(
+        f"The network of '{weights}' {what[shift.direction]}.",
+        found=f"{_words(shift)}, by {why}",
+        allowed=_words(models.ONLINE),
+        hint=f"train an online network on from it: tsm-edge train --init {weights}; or run it as it is, less accurate, "
+        "with --as-online",
+    )

@@ -18,11 +18,18 @@ from . import _shipped
 from ._labels import JESTER, checked_labels, is_label, read_labels
 from ._model import Model, Recipe, Width, make_model
 from ._net import make_net, run_layers, step_module
+from ._shift import DIRECTIONS, OFFLINE, ONLINE, PADDINGS, PLACES, TemporalShift, shift_frames
 
 __all__ = [
+    "DIRECTIONS",
     "JESTER",
+    "OFFLINE",
+    "ONLINE",
+    "PADDINGS",
+    "PLACES",
     "Model",
     "Recipe",
+    "TemporalShift",
     "Width",
     "checked_labels",
     "is_label",
@@ -31,6 +38,7 @@ __all__ = [
     "names",
     "read_labels",
     "run_layers",
+    "shift_frames",
     "shipped",
     "shipped_file",
     "shipped_meta",

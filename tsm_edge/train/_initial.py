@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ..models import Model
+from ..models import Model, TemporalShift
 from ..models.description import Block, head
-from .network import Variant
 
 if TYPE_CHECKING:
     import torch
 
 
-def initialise(net: Any, model: Model, variant: Variant) -> None:
+def initialise(net: Any, model: Model, variant: TemporalShift) -> None:
     """Kaiming for the convolutions, a small head; and a past that weighs as much as the present from the beginning.
 
     One input channel in eight comes from the past (in the ablations, other shares, from both sides). Scaled up so that

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ def checkpoint_of(out: Path, settings: Settings) -> dict[str, Any]:
 def weights_meta(settings: Settings, record: Mapping[str, Any]) -> WeightsMeta:
     """Return what the weights say of their training; ``record``: the metrics of the epoch that they are of."""
     note = _note(settings, record["epoch"], f"{record['top1']:.4f}")
-    return WeightsMeta(settings.model, dict(settings.parameters), settings.labels, settings.rate_fps, note)
+    shift = None if settings.variant.online else asdict(settings.variant)
+    return WeightsMeta(
+        settings.model, dict(settings.parameters), settings.labels, settings.rate_fps, note, shift=shift
+    )
 
 
 def top1_of(weights: Path, settings: Settings) -> float:

@@ -11,14 +11,13 @@ import click
 
 from .. import models, report
 from ..commands.model_options import averaged_option, usage_errors
-from ..errors import DeviceError, OutputError, UsageError
+from ..errors import DeviceError, DirectionUnknown, OutputError, UsageError
 from ..files import atomic
-from ..models import Model, read_labels
+from ..models import OFFLINE, ONLINE, PADDINGS, PLACES, Model, TemporalShift, read_labels
 from ..terminal import say, say_over
 from ..weights.meta import read_meta
 from . import checkpoint
 from .clip_sets import concerns, guessing, is_chance, labels_in, parted, several
-from .network import PADDINGS, PLACES
 from .processes import Processes, joined, started
 from .request import Request
 from .sampling import WAYS
@@ -150,7 +149,7 @@ def _train(asked: Request, device: str, processes: Processes) -> None:
     if asked.resume:
         say(f"going on after epoch {trainer.resume()}", err=True)
     elif init:
-        trainer.start_from(initial(init, model, asked.averaged))
+        trainer.start_from(initial(init, model, asked.averaged, asked.variant))
     result = trainer.run(Progress(trainer.settings.epochs))
     if processes.first:
         _report(result, asked, model.name, held_out)
@@ -228,7 +227,9 @@ def training_device(wanted: str, processes: Processes) -> str:
     return f"cuda:{processes.local_rank}" if processes.count > 1 else "cuda"
 
 
-def initial(path: Path, model: Model, averaged: bool | None = None) -> dict[str, Any]:
+def initial(
+    path: Path, model: Model, averaged: bool | None = None, variant: TemporalShift = ONLINE
+) -> dict[str, Any]:
     """A state_dict for ``model`` from a checkpoint; with other classes, all but the head."""
     from ..models import make_net
     from ..models.description import head
@@ -239,7 +240,8 @@ def initial(path: Path, model: Model, averaged: bool | None = None) -> dict[str,
     same = count == model.classes and (meta is None or meta.labels == model.labels)
     trained = net if same else make_net(models.load(model.name, **{**model.parameters, "classes": count}).layers)
     described = model if same else models.load(model.name, **{**model.parameters, "classes": count})
-    say(f"begins with {load_into(trained, path, described, averaged).weights.note}", err=True)
+    reorder = _needs_order(path, described, averaged, variant)
+    say(f"begins with {load_into(trained, path, described, averaged, reorder).weights.note}", err=True)
     if same:
         return dict(net.state_dict())
     last = f"{head(model.layers).name}."
@@ -247,6 +249,18 @@ def initial(path: Path, model: Model, averaged: bool | None = None) -> dict[str,
     say(f"'{path.name}' has {other}: its head is not used", err=True)
     body = {key: value for key, value in trained.state_dict().items() if not key.startswith(last)}
     return {**net.state_dict(), **body}
+
+
+def _needs_order(path: Path, model: Model, averaged: bool | None, variant: TemporalShift) -> bool:
+    """Whether an online training begins with weights of a bi-directional network, whose past stands elsewhere."""
+    from ..weights.checkpoints import shift_of
+
+    try:
+        shift, _ = shift_of(path, model, averaged)
+    except DirectionUnknown as error:  # of a start it decides how good it is, not whether it is right
+        say(f"note: {error.what} Its channels are taken as they are", err=True)
+        return False
+    return variant.online and shift == OFFLINE
 
 
 class Progress:

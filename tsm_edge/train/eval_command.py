@@ -17,14 +17,13 @@ from ..commands.model_options import averaged_option, network_of, usage_errors
 from ..decision import DecisionRule
 from ..errors import AccuracyError, CheckpointError, DataError, UsageError
 from ..files.temporaries import scratch
-from ..models import Model, read_labels
+from ..models import PADDINGS, PLACES, Model, TemporalShift, read_labels
 from ..models.description import head
 from ..terminal import say
 from ..weights.meta import WeightsMeta, read_meta
 from . import checkpoint, measure, takes
 from .clip_sets import Subject, opened
 from .data import subset
-from .network import PADDINGS, PLACES, Variant
 from .request import DEFAULT_MODEL
 from .sampling import WAYS
 from .store import Store
@@ -84,19 +83,11 @@ class Forms:
 @click.option("--width", type=float, help="Its width.  [default: as the file says]")
 @click.option("--size", type=int, help="Its input.  [default: as the file says]")
 @click.option("--labels", type=_FILE, help="Its classes, one a line.  [default: as the file says]")
-@click.option("--tsn", is_flag=True, help="The weights were trained with --tsn; measures the clip form only.")
-@click.option(
-    "--shift", type=click.Choice(("uni", "bi")), default="uni", show_default=True, help="As trained."
-)
-@click.option(
-    "--shift-share", type=click.FloatRange(0, 1), default=1 / 8, show_default=True, help="As trained."
-)
-@click.option(
-    "--shift-place", type=click.Choice(PLACES), default="residual", show_default=True, help="As trained."
-)
-@click.option(
-    "--shift-padding", type=click.Choice(PADDINGS), default="zero", show_default=True, help="As trained."
-)
+@click.option("--tsn", is_flag=True, help="The weights were trained without a shift.")
+@click.option("--shift", type=click.Choice(("uni", "bi")), help="Their shift.  [default: as the file says]")
+@click.option("--shift-share", type=click.FloatRange(0, 1), help="Its share.  [default: as the file says]")
+@click.option("--shift-place", type=click.Choice(PLACES), help="Its place.  [default: as the file says]")
+@click.option("--shift-padding", type=click.Choice(PADDINGS), help="At ends.  [default: as the file says]")
 @averaged_option
 @click.option("--threads", type=click.IntRange(1, 64), help="Threads of a step or of torch.")
 @click.option(
@@ -162,12 +153,11 @@ def _weights(subject: Path, data: Path, look: measure.Look, options: dict[str, A
     if options["threads"]:
         torch.set_num_threads(options["threads"])
     model = _model(subject, options)
+    variant = _shift(subject, model, options)
     store = _clips(data, model, options)
     net = make_net(model.layers)
     say(f"weights: {load_into(net, subject, model, options['averaged']).weights.note}", err=True)
     seen = measure.prepared(store, model.preprocess, measure.Look() if store.takes else look)
-    direction = "none" if options["tsn"] else options["shift"]
-    variant = Variant(direction, options["shift_share"], options["shift_place"], options["shift_padding"])
     scores = {}
     if variant.online:
         with progress("online form", len(seen)) as done:
@@ -278,7 +268,7 @@ def _model(subject: Path, options: dict[str, Any]) -> Model:
     if meta is None and options["labels"] is None:
         raise CheckpointError(
             f"'{subject}' does not say what its classes are.",
-            hint="give them with --labels, and the network with --model, --width and --size",
+            hint="give them with --labels, the network with --model, --width and --size, and its --shift",
         )
     parameters = meta.shape if meta else {}
     parameters.update({key: options[key] for key in ("width", "size") if options[key] is not None})
@@ -286,6 +276,29 @@ def _model(subject: Path, options: dict[str, Any]) -> Model:
     name = options["name"] or (network_of(meta.model) if meta else DEFAULT_MODEL)
     with usage_errors():
         return models.load(name, labels=labels, **parameters)
+
+
+def _shift(subject: Path, model: Model, options: dict[str, Any]) -> TemporalShift:
+    """How the network of the weights shifts: what the file says about itself, else what the options say.
+
+    Raises:
+        DirectionUnknown: neither does. UsageError: they contradict each other.
+    """
+    from ..weights.checkpoints import shift_of
+
+    direction = "none" if options["tsn"] else options["shift"]
+    found, _ = shift_of(subject, model, options["averaged"], direction)
+    names = {"proportion": "shift_share", "place": "shift_place", "padding": "shift_padding"}
+    given = {field: options[name] for field, name in names.items() if options[name] is not None}
+    shift = replace(found, **given)
+    if shift != found and read_meta(subject) is not None:
+        raise UsageError(
+            f"'{subject}' was trained with another shift.",
+            found=", ".join(f"{field} {value}" for field, value in given.items()),
+            allowed=f"proportion {found.proportion:g}, place {found.place}, padding {found.padding}",
+            hint="leave these options out",
+        )
+    return shift
 
 
 def _clips(data: Path, model: Model | Subject, options: dict[str, Any]) -> Store:

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import atomic
-from ..models import Model, make_net
+from ..models import Model, TemporalShift, make_net
 from . import checkpoint, measure
 from ._initial import add_dropout, initialise
 from ._optimizer import blend, learning_rate, parameter_groups
@@ -28,7 +28,7 @@ from .batches import Batches
 from .examined import Examined
 from .loss import consensus, loss_of, loss_of_takes, right_in_takes
 from .memory import keep_freed_memory
-from .network import Variant, clip_logits
+from .network import clip_logits
 from .processes import ALONE, Processes
 from .settings import Settings
 from .sources import Sources, clips_a_step
@@ -169,14 +169,14 @@ class Trainer:
         self.processes.mean_([means, *statistics.values(), *(self.average[name] for name in statistics)])
         return tuple(means.tolist()) if self.processes.count > 1 else figures
 
-    def _variant(self, epoch: int, step: int) -> Variant:
+    def _variant(self, epoch: int, step: int) -> TemporalShift:
         """The shift of a step. "hold" leaves in every state what its first frame would have left there for ever."""
         chance = np.random.default_rng([self.settings.seed, epoch, step]).random()
         kind = self.settings.variant
         return replace(kind, padding="hold") if chance < self.settings.rested else kind
 
     def _step(
-        self, clips: torch.Tensor, wanted: Sequence[torch.Tensor], variant: Variant
+        self, clips: torch.Tensor, wanted: Sequence[torch.Tensor], variant: TemporalShift
     ) -> tuple[float, float]:
         """One step; wanted: labels of clips, or targets and weights of takes. Return loss and share of right."""
         import torch

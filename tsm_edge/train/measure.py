@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import frames
-from ..models import Model
+from ..models import Model, TemporalShift
 from ..runtime import native
 from ..signature import Preprocess, Signature
 from . import sampling
-from .network import Variant, clip_logits
+from .network import clip_logits
 from .store import Store
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def prepared(store: Store, how: Preprocess, look: Look) -> list[Pixels]:
 
 
 def clip_scores(
-    net: Any, model: Model, seen: Sequence[Pixels], variant: Variant, done: Done | None = None
+    net: Any, model: Model, seen: Sequence[Pixels], variant: TemporalShift, done: Done | None = None
 ) -> list[Floats]:
     """Logits [T, classes] of each prepared clip, in the clip form."""
     return _scores(net, model, seen, lambda clips: clip_logits(net, model.layers, clips, variant), done)

@@ -9,9 +9,9 @@ from pathlib import Path
 from .. import models
 from ..commands.model_options import network_of, usage_errors
 from ..errors import CheckpointError, UsageError
+from ..models import TemporalShift
 from ..weights.meta import WeightsMeta, read_meta
 from .labels import permutation, read_pairs, reversal
-from .network import Variant
 from .settings import Settings
 
 DEFAULT_MODEL, DEFAULT_SIZE = "tsm-mobilenetv2", 128
@@ -84,10 +84,10 @@ class Request:
         )
 
     @property
-    def variant(self) -> Variant:
+    def variant(self) -> TemporalShift:
         """The kind of shift."""
         direction = "none" if self.tsn else self.shift
-        return Variant(direction, self.shift_share, self.shift_place, self.shift_padding)
+        return TemporalShift(direction, self.shift_share, self.shift_place, self.shift_padding)
 
     def network(self, labels: tuple[str, ...]) -> models.Model:
         """The network that is trained: what the options say, else what the file of --init says about itself.

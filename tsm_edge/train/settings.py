@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import UsageError
-from .network import Variant
+from ..models import TemporalShift
 from .sampling import WAYS
 
 
@@ -40,7 +40,7 @@ class Settings:
     mirrored: tuple[int, ...] = ()
     reversed_: tuple[int, ...] = ()
     rested: float = 0.0
-    variant: Variant = Variant()
+    variant: TemporalShift = TemporalShift()
     seed: int = 0
     rate_fps: float = 12.0
     data: str = ""
@@ -62,7 +62,7 @@ class Settings:
     def from_json(cls, facts: Mapping[str, Any]) -> Settings:
         """Read what :meth:`to_json` wrote."""
         tuples = {key: tuple(facts[key]) for key in ("labels", "mirrored", "reversed_")}
-        return cls(**{**facts, **tuples, "variant": Variant(**facts["variant"])})
+        return cls(**{**facts, **tuples, "variant": TemporalShift(**facts["variant"])})
 
     def differing(self, other: Settings) -> list[str]:
         """Names of the settings in which two trainings differ."""

@@ -37,7 +37,7 @@ class Weights:
     """One set of weights of a network in a file.
 
     where: the keys of the mappings around it, and its prefix, as one text. tensors: by our keys. names: the keys
-    without the prefix, as the file has them, in the order of ``tensors``. averaged: over the steps of a training.
+    as the file has them, in the order of ``tensors``. averaged: over the steps of a training.
     left: keys of tensors in the same mapping that are no weights.
     """
 

@@ -5,7 +5,8 @@ everything is checked, and only then is the network changed. What is known about
 as a note, and so is what was left out.
 
 ``_kind`` says what a file is · ``_file`` and ``_stand_ins`` read it · ``_weights`` finds the network's tensors in it ·
-``_checks`` words the refusals.
+``_checks`` words the refusals · ``_direction`` says how the network shifts, ``_reorder`` makes a start of a
+bi-directional one.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from ..bundle.manifest import WeightsInfo
 from ..errors import CheckpointError, UsageError
 from ..models import make_net
 from ..models.description import convs, head
+from ..weights.meta import read_meta
 from ._checks import check_classes, check_shifts, check_tensors, choose, misfit
+from ._direction import decided, told
 from ._file import read
+from ._reorder import past_first
 from ._weights import SHIFT, Weights, find, left_out
 
-OFFLINE = (
-    "trained offline, probably with the bi-directional shift, whose channels of the past stand elsewhere than those "
-    "of the online shift; no checkpoint tells, so measure the accuracy, and train uni-directionally if it is poor"
-)
+REORDERED = "re-ordered from the bi-directional shift: what came from the future is the present now"
 OTHER_ORDER = (
     "mmaction2 numbers the Jester classes in the order of the official file, not alphabetically; "
     "give the labels in the order of the training"
@@ -54,12 +55,17 @@ class LoadReport:
 
 
 def prepare(
-    model: models.Model, path: str | Path | None = None, seed: int = 0, averaged: bool | None = None
+    model: models.Model,
+    path: str | Path | None = None,
+    seed: int = 0,
+    averaged: bool | None = None,
+    reorder: bool = False,
 ) -> tuple[Any, WeightsInfo]:
     """Build the network with the weights of a file, else its shipped ones, else seeded ones; and say where they are
     from.
 
-    Shipped weights are taken when the model comes trained and ``seed`` is 0.
+    Shipped weights are taken when the model comes trained and ``seed`` is 0. reorder: the file is of MIT's
+    bi-directional shift; its channels are brought into the online order (:mod:`._reorder`).
 
     Raises:
         CheckpointError, ExtraMissing: see :func:`load_into`.
@@ -67,7 +73,7 @@ def prepare(
     """
     if path is not None:
         net = make_net(model.layers)
-        return net, load_into(net, path, model, averaged).weights
+        return net, load_into(net, path, model, averaged, reorder).weights
     if model.name in models.shipped() and seed == 0:
         shipped = default_file(model)
         if shipped is None:
@@ -112,11 +118,18 @@ def averaged_of(weights: WeightsInfo) -> bool | None:
     return found[1] == "averaged" if found else None
 
 
-def load_into(net: Any, path: str | Path, model: models.Model, averaged: bool | None = None) -> LoadReport:
+def reordered(weights: WeightsInfo) -> bool:
+    """Whether a bundle was compiled from the weights of a bi-directional network."""
+    return weights.source == "file" and REORDERED in weights.note
+
+
+def load_into(
+    net: Any, path: str | Path, model: models.Model, averaged: bool | None = None, reorder: bool = False
+) -> LoadReport:
     """Load a checkpoint into ``net``, which was built for ``model``; on failure the network is left as it was.
 
     averaged: of a file with plain weights and their average over the steps, take the average; by default the plain
-    ones are taken. Either choice is a note.
+    ones are taken. reorder: bring the channels of MIT's bi-directional shift into the online order. Each is a note.
 
     Raises:
         CheckpointError: the file cannot be read safely, is of another network, has another number of classes,
@@ -131,8 +144,9 @@ def load_into(net: Any, path: str | Path, model: models.Model, averaged: bool | 
     check_classes(path, taken.tensors[f"{last.name}.weight"], last.classes)
     expected = {key: value for key, value in net.state_dict().items() if key in taken.tensors}
     check_tensors(path, taken.tensors, expected)
-    net.load_state_dict({**net.state_dict(), **taken.tensors})
-    notes = _choice(taken, found)
+    tensors = past_first(taken.tensors, model.layers, models.OFFLINE) if reorder else taken.tensors
+    net.load_state_dict({**net.state_dict(), **tensors})
+    notes = _choice(taken, found) + ([REORDERED] if reorder else [])
     beside = left_out(content, taken, found)
     if beside:
         notes.append(f"no weights, left out: {', '.join(beside[:_SHOWN])}{' …' if len(beside) > _SHOWN else ''}")
@@ -147,6 +161,22 @@ def class_count(path: str | Path, model: models.Model, averaged: bool | None = N
     """
     taken = choose(path, _found(path, read(path), model), averaged)
     return int(taken.tensors[f"{head(model.layers).name}.weight"].shape[0])
+
+
+def shift_of(
+    path: str | Path, model: models.Model, averaged: bool | None = None, asked: str | None = None
+) -> tuple[models.TemporalShift, str]:
+    """How the network of a checkpoint shifts, and what says so; ``asked``: the direction that the user names.
+
+    Raises:
+        DirectionUnknown: neither the file nor the user says it.
+        UsageError: they contradict each other.
+        CheckpointError: the file holds no weights of this network.
+    """
+    content = read(path)
+    found = told(content, choose(path, _found(path, content, model), averaged), read_meta(path))
+    shift = decided(path, found, asked)
+    return shift, found.why if found.shift == shift else "--direction"
 
 
 def _found(path: str | Path, content: Any, model: models.Model) -> list[Weights]:
@@ -184,7 +214,5 @@ def sha256(path: str | Path) -> str:
 
 
 def _notes(keys: Collection[str], classes: int) -> tuple[str, ...]:
-    notes = [OFFLINE] if any(SHIFT.search(key) for key in keys) else []
-    if classes == len(models.JESTER) and any(re.search(r"(^|\.)cls_head\.", key) for key in keys):
-        notes.append(OTHER_ORDER)
-    return tuple(notes)
+    mmaction = any(re.search(r"(^|\.)cls_head\.", key) for key in keys)
+    return (OTHER_ORDER,) if mmaction and classes == len(models.JESTER) else ()

@@ -1,9 +1,10 @@
 """What a .safetensors file of ours says about itself: the network, its classes, how it was trained. Needs no torch.
 
-    tsm_edge   JSON: {schema, model, parameters {size, classes, width?}, labels, rate_fps, note, decision?}
+    tsm_edge   JSON: {schema, model, parameters {size, classes, width?}, labels, rate_fps, note, decision?, shift?}
 
 ``note`` is one line in plain words (the recipe). ``decision``: {window, agree, threshold}, where they were chosen for
-these weights. A file without this entry is somebody else's.
+these weights. ``shift``: the fields of :class:`tsm_edge.models.TemporalShift`, where it is not the online one. A file
+without this entry is somebody else's.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class WeightsMeta:
     rate_fps: float
     note: str
     decision: Mapping[str, Any] | None = None
+    shift: Mapping[str, Any] | None = None
 
     @property
     def rule(self) -> DecisionRule:
@@ -47,8 +49,9 @@ class WeightsMeta:
     def to_text(self) -> dict[str, str]:
         """Return the metadata as safetensors stores it: texts by texts."""
         facts = {"schema": SCHEMA, **asdict(self)}
-        if self.decision is None:
-            del facts["decision"]
+        for name in ("decision", "shift"):
+            if facts[name] is None:
+                del facts[name]
         return {KEY: json.dumps(facts, sort_keys=True, ensure_ascii=False)}
 
     @classmethod
@@ -81,6 +84,8 @@ class WeightsMeta:
             raise ValueError(f"rate_fps {meta.rate_fps!r}")
         if not (meta.decision is None or set(meta.decision) == {"window", "agree", "threshold"}):
             raise ValueError(f"decision {meta.decision!r}")
+        if not (meta.shift is None or set(meta.shift) == {"direction", "proportion", "place", "padding"}):
+            raise ValueError(f"shift {meta.shift!r}")
         meta.rule  # noqa: B018  a value outside its range is refused here
         return meta
 
