@@ -33,6 +33,9 @@ class Verb(NamedTuple):
 VERBS = {
     "targets": Verb("tsm_edge.commands.targets:targets", "List the devices that bundles can be built for."),
     "models": Verb("tsm_edge.commands.models:models", "List the networks that come with tsm-edge."),
+    "convert": Verb(
+        "tsm_edge.commands.convert:convert", "Turn a checkpoint of MIT, mmaction2 or torchvision into weights."
+    ),
     "compile": Verb("tsm_edge.compile.command:compile", "Build a bundle from a model for a target."),
     "inspect": Verb("tsm_edge.commands.inspect:inspect", "Check a bundle's files and show what it holds."),
     "verify": Verb(

@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tsm_edge.weights.writing import save_weights
+
 ABUSE = Path(__file__).resolve().parents[1] / "abuse"
 VECTORS = ABUSE.parent / "vectors" / "bundles"
 CLIPS = ["--clips", "6", "--size", "32", "--frames", "4"]
@@ -453,14 +455,13 @@ def _given_weights(folder: Path) -> None:
     with contextlib.suppress(SystemExit):
         _given_clips(folder)
     from tsm_edge import models
-    from tsm_edge.train import checkpoint
     from tsm_edge.train.store import open_store
     from tsm_edge.weights.meta import WeightsMeta
 
     labels = open_store(folder / "clips").labels
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=labels)
     meta = WeightsMeta(model.name, dict(model.parameters), labels, 12.0, "untrained")
-    checkpoint.save_weights(folder / "w.safetensors", model.build(0), meta)
+    save_weights(folder / "w.safetensors", model.build(0), meta)
 
 
 def _unnamed_frames(folder: Path) -> list[Path]:

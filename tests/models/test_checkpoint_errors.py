@@ -153,7 +153,7 @@ def test_another_network_is_named(refused, built, source, name, hint):
     ("old", "new", "hint"),
     [
         ("layer2.0.conv1", "layer2.0.block.conv1.net", "non-local blocks"),
-        ("layer1.0.conv1", "layer1.0.net.conv1", "around whole blocks"),
+        ("layer1.0.conv1", "layer1.0.net.conv1", "a shift in 1 blocks: layer1.0"),
         ("layer2.0.conv1", "layer2.net.0.conv1.net", "temporal pooling"),
         ("layer", "stage", "the keys are those of no network here"),
     ],

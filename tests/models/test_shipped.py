@@ -13,9 +13,9 @@ from tsm_edge import cli, models
 from tsm_edge.bundle.manifest import WeightsInfo
 from tsm_edge.errors import ModelError, UnknownName, UsageError
 from tsm_edge.models import _shipped
-from tsm_edge.train.checkpoint import save_weights
 from tsm_edge.weights import checkpoints, origin
 from tsm_edge.weights.meta import WeightsMeta
+from tsm_edge.weights.writing import save_weights
 
 LABELS = ("left", "right", "none")
 

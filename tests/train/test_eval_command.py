@@ -12,9 +12,9 @@ from safetensors.torch import load, save
 
 from tsm_edge import cli, models
 from tsm_edge.models import TemporalShift, _net
-from tsm_edge.train import checkpoint
 from tsm_edge.weights import checkpoints
 from tsm_edge.weights.meta import WeightsMeta, read_meta
+from tsm_edge.weights.writing import save_weights
 
 LABELS = ("No gesture", "Swiping Left", "Swiping Right")
 
@@ -29,7 +29,7 @@ def weights(tmp_path_factory):
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     meta = WeightsMeta(model.name, dict(model.parameters), LABELS, 12.0, "made for a test")
-    checkpoint.save_weights(path, model.build(5), meta)
+    save_weights(path, model.build(5), meta)
     return path
 
 
@@ -108,7 +108,7 @@ def test_half_precision_keeps_the_answers(weights, tmp_path):
     net = _net.make_net(model.layers)
     checkpoints.load_into(net, weights, model)
     meta = WeightsMeta(model.name, dict(model.parameters), LABELS, 12.0, "")
-    checkpoint.save_weights(tmp_path / "half.safetensors", net, meta, half=True)
+    save_weights(tmp_path / "half.safetensors", net, meta, half=True)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * weights.stat().st_size
     half = _net.make_net(model.layers)
     checkpoints.load_into(half, tmp_path / "half.safetensors", model)

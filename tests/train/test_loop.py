@@ -27,6 +27,7 @@ from tsm_edge.train.settings import Settings
 from tsm_edge.train.store import open_store
 from tsm_edge.weights import checkpoints
 from tsm_edge.weights.meta import read_meta
+from tsm_edge.weights.writing import save_weights
 
 LABELS = ("No gesture", "Swiping Left", "Swiping Right")
 TINY = ["--width", "0.25", "--size", "32", "--frames", "4", "--batch", "8", "--threads", "1"]
@@ -96,7 +97,7 @@ def test_weights_that_are_better_than_the_checkpoint_knows_are_kept(small_store,
     meta = read_meta(path)
     better = dataclasses.replace(meta, note=re.sub(r"[01]\.\d+$", "1.0000", meta.note.replace("of 3,", "of 4,")))
     net = models.load("tsm-mobilenetv2", width=0.25, size=32, classes=3).build(0)
-    checkpoint.save_weights(path, net, better)
+    save_weights(path, net, better)
     content = checkpoint.load(out / checkpoint.LAST)
     content["settings"]["epochs"] = 4
     checkpoint.save(out / checkpoint.LAST, content)

@@ -12,10 +12,11 @@ from click.testing import CliRunner
 from tsm_edge import cli, models
 from tsm_edge.decision import DecisionRule
 from tsm_edge.smoothing import Smoother
-from tsm_edge.train import augment, checkpoint, frame_targets, labels, loss, sources, store, strong
+from tsm_edge.train import augment, frame_targets, labels, loss, sources, store, strong
 from tsm_edge.train import takes as judge
 from tsm_edge.train.settings import Settings
 from tsm_edge.weights.meta import WeightsMeta, read_meta
+from tsm_edge.weights.writing import save_weights
 
 NAMES = ("No gesture", "Swiping Left", "Swiping Right")
 
@@ -171,7 +172,7 @@ def test_the_decision_is_chosen_on_takes_and_kept_with_the_weights(takes, tmp_pa
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=NAMES)
     meta = WeightsMeta(model.name, dict(model.parameters), NAMES, 12.0, "made for a test")
     net = model.build(5)
-    checkpoint.save_weights(tmp_path / "w.safetensors", net, meta)
+    save_weights(tmp_path / "w.safetensors", net, meta)
     chosen = tmp_path / "chosen.safetensors"
     first = json.loads(
         invoke(
@@ -207,6 +208,6 @@ def test_compile_takes_the_decision_of_the_weights(tmp_path):
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=NAMES)
     chosen = {"window": 3, "agree": 1, "threshold": 0.6}
     meta = WeightsMeta(model.name, dict(model.parameters), NAMES, 12.0, "made for a test", chosen)
-    checkpoint.save_weights(tmp_path / "w.safetensors", model.build(5), meta)
+    save_weights(tmp_path / "w.safetensors", model.build(5), meta)
     assert networks.zoo(model, tmp_path / "w.safetensors").decision == DecisionRule(3, 1, 0.6, (0,))
     assert networks.zoo(model, None).decision == DecisionRule.for_labels(NAMES)

@@ -102,7 +102,9 @@ def _as_written(
             hint=f"name it: {meta.model} --weights {weights}",
         )
     asked = {key: value for key, value in (("width", width), ("size", size)) if value is not None}
-    return models.load(name, classes=classes, labels=labels or meta.labels, **{**meta.shape, **asked})
+    shape = {**meta.shape, **asked}
+    pictures = meta.pictures_at(shape["size"])
+    return models.load(name, classes=classes, labels=labels or meta.labels, preprocess=pictures, **shape)
 
 
 def model_from(
@@ -161,7 +163,7 @@ def check_direction(
                 hint="name it with --weights",
             )
         return False
-    from ..weights.checkpoints import shift_of
+    from ..weights.checkpoints import no_online_order, shift_of
 
     shift, why = shift_of(weights, model, averaged, direction)
     if shift.online:
@@ -172,12 +174,7 @@ def check_direction(
     if not as_online:
         raise _not_online(weights, shift, why)
     if shift not in (models.OFFLINE, _UNSHIFTED):
-        raise UsageError(
-            "Only MIT's bi-directional shift has an online order of channels.",
-            found=_words(shift),
-            allowed=_words(models.OFFLINE),
-            hint="train an online network on from it: tsm-edge train --init FILE",
-        )
+        raise no_online_order(shift)
     lost = "what came from the future is the present" if shift == models.OFFLINE else "it was trained without a shift"
     say(
         f"warning: run online, this is not the network that was trained: {lost}. Expect wrong answers where movement "
@@ -190,13 +187,9 @@ def check_direction(
 _UNSHIFTED = models.TemporalShift("none")
 
 
-def _words(shift: models.TemporalShift) -> str:
-    if shift.direction == "none":
-        return "no shift"
-    return f"{shift.direction}, {shift.proportion:g} of the channels, {shift.place}, padding {shift.padding}"
-
-
 def _not_online(weights: Path, shift: models.TemporalShift, why: str) -> UsageError:
+    from ..weights.checkpoints import words_of
+
     what = {
         "bi": "was trained with the shift in both directions: a step of one frame has no future",
         "none": "was trained without a shift",
@@ -204,8 +197,8 @@ def _not_online(weights: Path, shift: models.TemporalShift, why: str) -> UsageEr
     }
     return UsageError(
         f"The network of '{weights}' {what[shift.direction]}.",
-        found=f"{_words(shift)}, by {why}",
-        allowed=_words(models.ONLINE),
+        found=f"{words_of(shift)}, by {why}",
+        allowed=words_of(models.ONLINE),
         hint=f"train an online network on from it: tsm-edge train --init {weights}; or run it as it is, less accurate, "
         "with --as-online",
     )

@@ -13,16 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UnknownName
+from ..signature import Preprocess
 from ..weights.meta import WeightsMeta
 from . import _shipped
-from ._labels import JESTER, checked_labels, is_label, read_labels
+from ._labels import JESTER, JESTER_OFFICIAL, checked_labels, is_label, read_labels
+from ._lagged import check_streams, delay, lagged_states
 from ._model import Model, Recipe, Width, make_model
-from ._net import make_net, run_layers, step_module
+from ._net import make_net, run_clip, run_lagged, run_layers, step_module
 from ._shift import DIRECTIONS, OFFLINE, ONLINE, PADDINGS, PLACES, TemporalShift, shift_frames
 
 __all__ = [
     "DIRECTIONS",
     "JESTER",
+    "JESTER_OFFICIAL",
     "OFFLINE",
     "ONLINE",
     "PADDINGS",
@@ -31,12 +34,17 @@ __all__ = [
     "Recipe",
     "TemporalShift",
     "Width",
+    "check_streams",
     "checked_labels",
+    "delay",
     "is_label",
+    "lagged_states",
     "load",
     "make_net",
     "names",
     "read_labels",
+    "run_clip",
+    "run_lagged",
     "run_layers",
     "shift_frames",
     "shipped",
@@ -74,6 +82,7 @@ def load(
     size: int | None = None,
     classes: int | None = None,
     labels: Sequence[str] | None = None,
+    preprocess: Preprocess | None = None,
 ) -> Model:
     """Return a model with its parameters set; needs no torch.
 
@@ -81,6 +90,7 @@ def load(
     size: input height and width in pixels, a multiple of 16 from 32 to 512; 224 when left out.
     classes: number of classes; when left out, the number of labels, else 27 (Jester).
     labels: one name a class; when left out, the Jester names for 27 classes, else "class 0" and on.
+    preprocess: how its pictures are prepared; ImageNet's way when left out.
 
     A model that comes trained (:func:`shipped`) has its own width, size and labels;
     :func:`tsm_edge.weights.checkpoints.prepare` takes its weights as long as none of them is changed.
@@ -100,4 +110,5 @@ def load(
     if network not in names():
         raise UnknownName.of("model", name, [*names(), *shipped()])
     recipe = importlib.import_module(f"{__name__}.{network.replace('-', '_')}").MODEL
-    return make_model(name, recipe, width=width, size=size, classes=classes, labels=labels)
+    model = make_model(name, recipe, width=width, size=size, classes=classes, labels=labels)
+    return model if preprocess is None else model.seeing(preprocess)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelError
@@ -49,7 +49,7 @@ class Model:
 
     parameters: "size" (input height and width, pixels), "classes" and, where the network has one, "width".
     labels: one name for every class. layers: the description that everything else is derived from.
-    our_keys: from :class:`Recipe`.
+    our_keys: from :class:`Recipe`. pictures: how they are prepared, where it is another way than ImageNet's.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Model:
     labels: tuple[str, ...]
     layers: tuple[Layer, ...]
     our_keys: Callable[[Sequence[str]], list[str]]
+    pictures: Preprocess | None = None
 
     @property
     def size(self) -> int:
@@ -95,7 +96,17 @@ class Model:
     @property
     def preprocess(self) -> Preprocess:
         """How a picture becomes "frame"; see :meth:`tsm_edge.signature.Preprocess.imagenet`."""
-        return Preprocess.imagenet(self.size)
+        return self.pictures or Preprocess.imagenet(self.size)
+
+    def seeing(self, pictures: Preprocess) -> Model:
+        """The same model for pictures prepared in a way of its own; ModelError where its input is another."""
+        if pictures.crop != (self.size, self.size) or pictures.channels != 3:
+            raise ModelError(
+                f"{self.name}: the pictures are not its input.",
+                found=f"{pictures.crop[0]}x{pictures.crop[1]}, {pictures.color}",
+                allowed=f"{self.size}x{self.size} in colour",
+            )
+        return replace(self, pictures=pictures)
 
     def build(self, seed: int = 0) -> Any:
         """Return the torch network in eval mode with seeded weights; the same seed gives the same bytes.

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ._shift import shift_clip, shift_step
+from ._lagged import Delayed
+from ._shift import TemporalShift, shift_clip, shift_frames, shift_step
 from .description import EPSILON, Block, Conv, Head, Layer, Pool, convs, head
 
 if TYPE_CHECKING:
@@ -85,17 +86,56 @@ def run_layers(net: torch.nn.Module, layers: tuple[Layer, ...], x: torch.Tensor,
         elif isinstance(layer, Pool):
             x = torch.nn.functional.max_pool2d(x, 3, 2, 1)
         elif isinstance(layer, Block):
-            x = _block(net, layer, x, shift)
+            # the sum reads the raw input, never the shifted one
+            x = _block(net, layer, x, shift(x, layer.fold) if layer.shifted else x)
         elif isinstance(layer, Head):
             x = net.get_submodule(layer.name)(x.mean((2, 3)))
     return x
 
 
-def _block(net: torch.nn.Module, block: Block, x: torch.Tensor, shift: Shift) -> torch.Tensor:
-    y = shift(x, block.fold) if block.shifted else x
+def run_lagged(
+    net: torch.nn.Module,
+    layers: tuple[Layer, ...],
+    frame: torch.Tensor,
+    kind: TemporalShift,
+    states: tuple[torch.Tensor, ...],
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """One step of the lagged stream: [1, 3, H, W] and the states -> logits of an older frame and the next states."""
+    shifts = Delayed(kind, states)
+    x = frame
+    for layer in layers:
+        if isinstance(layer, Block) and layer.shifted:
+            x = shifts(layer, x, lambda block, raw, read: _block(net, block, raw, read))
+        else:
+            x = run_layers(net, (layer,), x, _unshifted)
+    return x, tuple(shifts.after)
+
+
+def run_clip(
+    net: torch.nn.Module, layers: tuple[Layer, ...], clip: torch.Tensor, kind: TemporalShift
+) -> torch.Tensor:
+    """[N, T, 3, H, W] -> logits [N, T, classes] of a network with any kind of shift."""
+    count, frames = clip.shape[:2]
+    x = clip.flatten(0, 1)
+    for layer in layers:
+        if isinstance(layer, Block) and layer.shifted:
+            read = shift_frames(x, frames, kind)
+            x = _block(net, layer, read if kind.place == "inplace" else x, read)
+        else:
+            x = run_layers(net, (layer,), x, _unshifted)
+    return x.unflatten(0, (count, frames))
+
+
+def _unshifted(x: torch.Tensor, fold: int) -> torch.Tensor:
+    return x
+
+
+def _block(net: torch.nn.Module, block: Block, x: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
+    """x: what the sum takes; read: what the first convolution takes, shifted or the same."""
+    y = read
     for conv in block.chain:
         y = _convolve(net, conv, y)
-    if block.residual:  # the sum reads the raw input, never the shifted one
+    if block.residual:
         y = y + (_convolve(net, block.projection, x) if block.projection else x)
     return _activate(y, block.activation)
 

@@ -44,18 +44,6 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def save_weights(path: Path, net: Any, meta: WeightsMeta, *, half: bool = False) -> None:
-    """Write the weights as safetensors with their metadata, atomically; ``half`` stores them as float16."""
-    from safetensors.torch import save
-
-    tensors = {
-        key: (value.half() if half else value.float()).contiguous().clone()
-        for key, value in net.state_dict().items()
-        if not key.endswith(".num_batches_tracked")
-    }
-    atomic.write_bytes(path, save(tensors, metadata=meta.to_text()))
-
-
 def save_moved(path: Path, meta: WeightsMeta, place: Path, bias: str, by: Any) -> Any:
     """Write the weights of ``path`` to ``place`` with ``by`` [classes] added to the tensor ``bias``.
 

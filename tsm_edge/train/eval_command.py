@@ -275,7 +275,8 @@ def _model(subject: Path, options: dict[str, Any]) -> Model:
     labels = options["labels"] or (meta.labels if meta else None)
     name = options["name"] or (network_of(meta.model) if meta else DEFAULT_MODEL)
     with usage_errors():
-        return models.load(name, labels=labels, **parameters)
+        pictures = meta.pictures_at(parameters["size"]) if meta else None
+        return models.load(name, labels=labels, preprocess=pictures, **parameters)
 
 
 def _shift(subject: Path, model: Model, options: dict[str, Any]) -> TemporalShift:

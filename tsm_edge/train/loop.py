@@ -20,6 +20,7 @@ import numpy as np
 from ..errors import DataError
 from ..files import atomic
 from ..models import Model, TemporalShift, make_net
+from ..weights.writing import save_weights
 from . import checkpoint, measure
 from ._initial import add_dropout, initialise
 from ._optimizer import blend, learning_rate, parameter_groups
@@ -240,7 +241,7 @@ class Trainer:
 
     def _save_weights(self) -> None:
         meta = weights_meta(self.settings, self.history[-1])
-        checkpoint.save_weights(self.out / checkpoint.WEIGHTS, self.averaged(), meta, half=self.half)
+        save_weights(self.out / checkpoint.WEIGHTS, self.averaged(), meta, half=self.half)
 
     def _save_checkpoint(self) -> None:
         content = {

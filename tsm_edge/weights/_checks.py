@@ -12,7 +12,7 @@ from .. import models
 from ..errors import CheckpointError
 from ..models.description import Block, convs, head
 from ._stand_ins import StandIn
-from ._weights import HEAD, SHIFT, Weights, mappings, our_names, prefixes, tensors_of
+from ._weights import AROUND, HEAD, SHIFT, Weights, mappings, our_names, prefixes, tensors_of
 
 #: prefixes that say nothing: taken off only to word a refusal
 _PREFIX = re.compile(r"^((module|base_model|backbone|model|net|network|_orig_mod|cls_head)\.)+")
@@ -39,6 +39,16 @@ def misfit(path: str | Path, content: Any, model: models.Model, expected: Sequen
         allowed=f"each of the {len(expected)} tensors of the network once, num_batches_tracked apart",
         hint=_guess(model, names),
     )
+
+
+def nearest(content: Any, known: Sequence[tuple[models.Model, Sequence[str]]]) -> int:
+    """Which of the networks, each with its keys, a file that holds none of them has the largest share of."""
+    _, tensors = max(((w, tensors_of(m)) for w, m in mappings(content)), key=_size, default=((), {}))
+    shares = [
+        max(_matching(tensors, prefix, model, expected) for prefix in prefixes(tensors, 1)) / len(expected)
+        for model, expected in known
+    ]
+    return shares.index(max(shares))
 
 
 def _matching(tensors: Mapping[str, Any], prefix: str, model: models.Model, expected: Sequence[str]) -> int:
@@ -119,11 +129,9 @@ def _guess(model: models.Model, names: list[str]) -> str | None:
     """Say which other network the keys are of, as far as that can be told."""
     if any(re.search(r"\.(nl|non_local_block|block)\.", name) for name in names):
         return "the file has non-local blocks, which these networks do not have"
-    plain = [SHIFT.sub(r"\1.", name) for name in names]
+    plain = [AROUND.sub(r"\1.", SHIFT.sub(r"\1.", name)) for name in names]
     if any(".net." in name for name in plain):
-        return (
-            "the file was trained with the shift around whole blocks or with temporal pooling: other networks"
-        )
+        return "the file was trained with temporal pooling, or with another shift: networks that are not here"
     fitting = {}
     for other in map(models.load, models.names()):
         needed = {f"{conv.weight}.weight" for conv, _ in convs(other.layers, other.size)}

@@ -9,26 +9,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import CheckpointError, DirectionUnknown, UsageError
 from ..models import DIRECTIONS, OFFLINE, ONLINE, TemporalShift
 from ..weights.meta import WeightsMeta
-from ._weights import SHIFT, Weights
+from ._weights import AROUND, SHIFT, Weights
 
 #: a block of MobileNetV2 in the flat form of MIT's repository, which torchvision does not have
-_FLAT = re.compile(r"features\.\d+\.conv\.\d+\.weight$")
+FLAT = re.compile(r"features\.\d+\.conv\.\d+\.weight$")
 _BACKBONE = re.compile(r"(^|\.)(base_model|backbone)\.")
 _OF_DIRECTION = {"uni": ONLINE, "bi": OFFLINE, "none": TemporalShift("none")}
 
 
 class Told(NamedTuple):
-    """What a file tells of its shift; None where it does not. ``sure``: it says so itself."""
+    """What a file tells of its shift; None where it does not.
+
+    sure: it says so itself. place: of the shift, where the keys tell.
+    """
 
     shift: TemporalShift | None
     why: str
     sure: bool = False
+    place: str = "residual"
 
 
 def told(content: Any, taken: Weights, meta: WeightsMeta | None) -> Told:
@@ -39,9 +44,12 @@ def told(content: Any, taken: Weights, meta: WeightsMeta | None) -> Told:
         variant = content["settings"].get("variant")
         if isinstance(variant, Mapping) and "optimizer" in content:  # last.pth of `tsm-edge train`
             return Told(_shift(variant), "the settings of its training", sure=True)
+    if any(AROUND.search(name) for name in taken.names):
+        why = "its keys name the shifted blocks (.net), and not in which direction they shift"
+        return Told(None, why, place="inplace")
     if any(SHIFT.search(name) for name in taken.names):
         return Told(None, "its keys name the shifted convolutions (.net), and not in which direction they shift")
-    flat = taken.where == "its top level" and any(_FLAT.match(name) for name in taken.names)
+    flat = taken.where == "its top level" and any(FLAT.match(name) for name in taken.names)
     if flat and not any(re.match(r"classifier\.\d", name) for name in taken.names):
         return Told(ONLINE, "its keys, which are those of MIT's online demo")
     if any(_BACKBONE.search(name) for name in taken.names):
@@ -64,7 +72,9 @@ def decided(path: str | Path, found: Told, asked: str | None) -> TemporalShift:
         )
     if asked is not None:
         same = found.shift is not None and found.shift.direction == asked
-        return found.shift if same and found.shift is not None else _OF_DIRECTION[asked]
+        if same and found.shift is not None:
+            return found.shift
+        return replace(_OF_DIRECTION[asked], place=found.place)
     if found.shift is None:
         raise DirectionUnknown(
             f"'{path}' does not say in which direction its network shifts.",

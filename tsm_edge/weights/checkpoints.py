@@ -28,7 +28,7 @@ from ._checks import check_classes, check_shifts, check_tensors, choose, misfit
 from ._direction import decided, told
 from ._file import read
 from ._reorder import past_first
-from ._weights import SHIFT, Weights, find, left_out
+from ._weights import AROUND, SHIFT, Weights, find, left_out
 
 REORDERED = "re-ordered from the bi-directional shift: what came from the future is the present now"
 OTHER_ORDER = (
@@ -140,7 +140,8 @@ def load_into(
     found = _found(path, content, model)
     taken = choose(path, found, averaged)
     last = head(model.layers)
-    check_shifts(path, model, {key for key, name in zip(taken.tensors, taken.names) if SHIFT.search(name)})
+    shifted = {key for key, name in zip(taken.tensors, taken.names) if SHIFT.search(name) or AROUND.search(name)}
+    check_shifts(path, model, shifted)
     check_classes(path, taken.tensors[f"{last.name}.weight"], last.classes)
     expected = {key: value for key, value in net.state_dict().items() if key in taken.tensors}
     check_tensors(path, taken.tensors, expected)
@@ -182,7 +183,7 @@ def shift_of(
 def _found(path: str | Path, content: Any, model: models.Model) -> list[Weights]:
     found = find(content, model)
     if not found:
-        raise misfit(path, content, model, _expected(model))
+        raise misfit(path, content, model, expected_keys(model))
     return found
 
 
@@ -195,7 +196,24 @@ def _choice(taken: Weights, found: Sequence[Weights]) -> list[str]:
     return [f"{kinds[0]} weights in {taken.where}, not the {kinds[1]} ones in {others[0]} ({kinds[2]})"]
 
 
-def _expected(model: models.Model) -> list[str]:
+def words_of(shift: models.TemporalShift) -> str:
+    """A shift in a few words."""
+    if shift.direction == "none":
+        return "no shift"
+    return f"{shift.direction}, {shift.proportion:g} of the channels, {shift.place}, padding {shift.padding}"
+
+
+def no_online_order(shift: models.TemporalShift) -> UsageError:
+    """The error for weights that cannot be run online by exchanging channels."""
+    return UsageError(
+        "Only MIT's bi-directional shift has an online order of channels.",
+        found=words_of(shift),
+        allowed=words_of(models.OFFLINE),
+        hint="train an online network on from it: tsm-edge train --init FILE",
+    )
+
+
+def expected_keys(model: models.Model) -> list[str]:
     """The keys of a network's state_dict, num_batches_tracked apart."""
     keys = []
     for conv, _ in convs(model.layers, 1):

@@ -1,10 +1,12 @@
 """What a .safetensors file of ours says about itself: the network, its classes, how it was trained. Needs no torch.
 
-    tsm_edge   JSON: {schema, model, parameters {size, classes, width?}, labels, rate_fps, note, decision?, shift?}
+    tsm_edge   JSON: {schema, model, parameters {size, classes, width?}, labels, rate_fps, note, decision?, shift?,
+               preprocess?}
 
 ``note`` is one line in plain words (the recipe). ``decision``: {window, agree, threshold}, where they were chosen for
-these weights. ``shift``: the fields of :class:`tsm_edge.models.TemporalShift`, where it is not the online one. A file
-without this entry is somebody else's.
+these weights. ``shift``: the fields of :class:`tsm_edge.models.TemporalShift`, where it is not the online one.
+``preprocess``: as in a manifest, where the pictures are prepared in another way than ImageNet's. A file without this
+entry is somebody else's.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 from ..decision import DecisionRule
 from ..errors import CheckpointError, ModelError
 from ..files import MIB, strict_json
+from ..signature import Preprocess
 
 SCHEMA, KEY = 1, "tsm_edge"
 #: bytes and values of a header that is read for our entry; that of a hundred thousand tensors has as many
@@ -35,6 +38,7 @@ class WeightsMeta:
     note: str
     decision: Mapping[str, Any] | None = None
     shift: Mapping[str, Any] | None = None
+    preprocess: Mapping[str, Any] | None = None
 
     @property
     def rule(self) -> DecisionRule:
@@ -46,10 +50,22 @@ class WeightsMeta:
         """What :func:`tsm_edge.models.load` takes beside the labels: "size", and "width" where there is one."""
         return {key: value for key, value in self.parameters.items() if key != "classes"}
 
+    @property
+    def pictures(self) -> Preprocess | None:
+        """How the pictures are prepared; None for ImageNet's way."""
+        return None if self.preprocess is None else Preprocess.from_json(self.preprocess)
+
+    def pictures_at(self, size: int) -> Preprocess | None:
+        """The same for an input of another size."""
+        own = self.pictures
+        if own is None or own.crop == (size, size):
+            return own
+        return replace(own, **{name: getattr(Preprocess.imagenet(size), name) for name in ("resize", "crop")})
+
     def to_text(self) -> dict[str, str]:
         """Return the metadata as safetensors stores it: texts by texts."""
         facts = {"schema": SCHEMA, **asdict(self)}
-        for name in ("decision", "shift"):
+        for name in ("decision", "shift", "preprocess"):
             if facts[name] is None:
                 del facts[name]
         return {KEY: json.dumps(facts, sort_keys=True, ensure_ascii=False)}
@@ -86,7 +102,7 @@ class WeightsMeta:
             raise ValueError(f"decision {meta.decision!r}")
         if not (meta.shift is None or set(meta.shift) == {"direction", "proportion", "place", "padding"}):
             raise ValueError(f"shift {meta.shift!r}")
-        meta.rule  # noqa: B018  a value outside its range is refused here
+        meta.rule, meta.pictures  # noqa: B018  a value outside its range is refused here
         return meta
 
 

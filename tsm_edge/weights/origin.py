@@ -73,4 +73,4 @@ def model_of(manifest: Manifest) -> Model:
         raise ModelError(
             f"The bundle's {model.name} is not the one of this tsm-edge.", hint="compile it again"
         )
-    return model
+    return model if manifest.preprocess is None else model.seeing(manifest.preprocess)
