@@ -110,9 +110,9 @@ def count(bundle: Path, device: EdgeTarget, frames: int, folder: Path) -> int:
     return int(found[1])
 
 
-def plugin(device: EdgeTarget, folder: Path) -> Path:
-    """Build the plugin for the emulator's version of the interface; RuntimeFailure without a C compiler."""
-    built = folder / "count_instructions.so"
+def plugin(device: EdgeTarget, folder: Path, source: Path = PLUGIN) -> Path:
+    """Build a plugin for the emulator's version of the interface; RuntimeFailure without a C compiler."""
+    built = (folder / source.name).with_suffix(".so")
     if built.is_file():
         return built
     major = int(re.search(r"version (\d+)", emulator_version(device))[1])  # type: ignore[index]
@@ -127,7 +127,7 @@ def plugin(device: EdgeTarget, folder: Path) -> Path:
         "-fPIC",
         "-O2",
         f"-DAPI={1 if major < 9 else 2}",
-        str(PLUGIN),
+        str(source),
         "-o",
         str(built),
     ]
