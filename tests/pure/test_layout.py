@@ -32,6 +32,7 @@ FLOORS = {
     "kernels": 1,
     "schedules": 2,
     "lowering": 3,
+    "quantize": 2,
     "link": 4,
     "backends": 5,
     "tune": 5,

@@ -1,0 +1,101 @@
+"""Calibration: run sequences in float32, watch every value, and choose how ranges are made of it by a figure.
+
+Sequences and not frames: a state holds what the frame before left in it, and at a sequence's start it is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsm_edge.errors import UsageError
+
+from ..ir.graph import Graph
+from . import float_step
+from .float_step import Floats
+from .integer import step, zero_states
+from .ranges import Ranges, Seen
+from .scheme import identity, quantise, stored_values
+
+#: how a range is made of what was seen
+METHODS = {
+    "min-max": lambda seen: (min(0.0, seen.low), max(0.0, seen.high)),
+    "percentile 99.99": lambda seen: seen.percentile(0.9999),
+    "mean squared error": lambda seen: seen.least_squares(),
+}
+Clips = Sequence[Sequence[Floats]]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The chosen ranges, what was seen, and each method's figure: the scores' signal over their error, dB."""
+
+    ranges: Ranges
+    seen: dict[str, Seen]
+    decibels: dict[str, float]
+
+
+def calibrate(graph: Graph, clips: Clips, method: str | None = None) -> Calibration:
+    """Calibrate a fused graph on clips of frames, float32 [1, 3, H, W] each.
+
+    method: one of METHODS; without one the method whose integer network's scores are nearest to float32's on these
+    clips is taken.
+    """
+    float_step.check(graph)
+    if method is not None and method not in METHODS:
+        raise UsageError("There is no such way to choose a range.", found=method, allowed=", ".join(METHODS))
+    count = sum(len(clip) for clip in clips)
+    if count == 0:
+        raise UsageError("Calibration needs frames.", found="none", hint="give data with clips: --calibrate DATA")
+    watched = stored_values(graph)
+    seen = {name: Seen() for name in watched}
+    scores: list[Floats] = []
+    for values in _run(graph, clips):
+        for name in watched:
+            seen[name].widen(values[name])
+        scores.append(values[graph.output])
+    if not all(np.isfinite((one.low, one.high)).all() for one in seen.values()):
+        raise UsageError("The network computes infinities or NaN on these clips.", found="calibration data")
+    for values in _run(graph, clips):
+        for name in watched:
+            seen[name].count(values[name])
+    network = identity(graph)
+    tried = {
+        name: Ranges(network, name, count, {value: choose(one) for value, one in seen.items()})
+        for name, choose in METHODS.items()
+        if method in (None, name)
+    }
+    decibels = {name: _decibels(graph, ranges, clips, scores) for name, ranges in tried.items()}
+    best = max(decibels, key=lambda name: decibels[name])
+    return Calibration(tried[best], seen, decibels)
+
+
+def _run(graph: Graph, clips: Clips) -> Iterable[dict[str, Floats]]:
+    """Every value of every frame."""
+    for clip in clips:
+        states: dict[str, Floats] = {name: np.zeros(graph.shape(name), np.float32) for name in graph.states}
+        for frame in clip:
+            values = float_step.float_step(graph, frame, states)
+            states = {name: array.astype(np.float32) for name, array in float_step.after(graph, values).items()}
+            yield values
+
+
+def _decibels(graph: Graph, ranges: Ranges, clips: Clips, expected: list[Floats]) -> float:
+    """The scores' power over that of their error."""
+    network = quantise(graph, ranges)
+    found: list[Floats] = []
+    for clip in clips:
+        states = zero_states(network)
+        for frame in clip:
+            scores, states = step(network, frame, states)
+            found.append(scores)
+    return decibels(np.stack(expected), np.stack(found))
+
+
+def decibels(expected: Floats, found: Floats) -> float:
+    """10 log10 of a signal's power over its error's."""
+    error = float(np.square(expected.astype(np.float64) - found).sum())
+    power = float(np.square(expected.astype(np.float64)).sum())
+    return round(10 * np.log10(max(power, 1e-300) / max(error, 1e-300)), 2)

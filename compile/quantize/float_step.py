@@ -1,0 +1,85 @@
+"""One step of a fused graph in float32 with numpy, with every value on view: what calibration watches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsm_edge.errors import CompileError
+
+from ..ir.graph import Graph, Node
+from .windows import convolve, windows
+
+Floats = NDArray[np.float32]
+KINDS = ("conv", "max_pool", "global_pool", "copy", "alias")
+
+
+def check(graph: Graph) -> None:
+    """Refuse a network with a layer that the 8-bit kernels do not know; CompileError names it."""
+    for node in graph.nodes:
+        wrong = node.operator or node.kind
+        if node.kind in KINDS:
+            continue
+        raise CompileError(
+            f"Layer '{node.layer or node.output}' has no 8-bit form.",
+            found=wrong,
+            allowed="convolutions, max pools and a mean, with sums, clamps and shifts that fuse into them",
+            hint="compile without --precision int8",
+        )
+
+
+def float_step(graph: Graph, frame: Floats, states: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Every value of a step. frame and states: logical NCHW with batch 1; values: [H, W, C] where they are images."""
+    values: dict[str, Floats] = {graph.frame: image_of(frame)}
+    values |= {name: image_of(state) for name, state in states.items()}
+    for node in graph.nodes:
+        evaluate(graph, node, values)
+    return values
+
+
+def after(graph: Graph, values: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """The next states of a step as logical NCHW."""
+    return {
+        state: values[name].transpose(2, 0, 1)[None] if values[name].ndim == 3 else values[name]
+        for state, name in graph.state_outputs.items()
+    }
+
+
+def image_of(array: Floats) -> Floats:
+    """Logical NCHW with batch 1 as [H, W, C]; other shapes as they are."""
+    return array[0].transpose(1, 2, 0) if array.ndim == 4 else array
+
+
+def evaluate(graph: Graph, node: Node, values: dict[str, Floats]) -> None:
+    """Compute one node."""
+    attrs, x = node.attrs, values[node.inputs[0]]
+    if node.kind == "conv":
+        values[node.output] = convolution(node, x, values)
+    elif node.kind == "max_pool":
+        view = windows(x, attrs["kernel"], attrs["stride"], attrs["pad"], -np.inf)
+        values[node.output] = np.asarray(view.max((3, 4)), np.float32)
+    elif node.kind == "global_pool":
+        values[node.output] = x.mean((0, 1), dtype=np.float32).reshape(graph.shape(node.output))
+    elif node.kind == "copy":
+        values[node.output] = x[..., : attrs["fold"]] if x.ndim == 3 else x
+    else:
+        values[node.output] = x.reshape(graph.shape(node.output))
+    if "next" in attrs:
+        values[attrs["next"]] = values[node.output][..., : attrs["fold_out"]]
+
+
+def convolution(node: Node, x: Floats, values: Mapping[str, Floats]) -> Floats:
+    """A convolution with its shift and its epilogue."""
+    attrs = node.attrs
+    flat = x.ndim != 3
+    image = x.reshape(1, 1, -1) if flat else x
+    if "state" in attrs:
+        image = np.concatenate([values[attrs["state"]], image[..., attrs["fold_in"] :]], axis=2)
+    result = convolve(image, attrs["weight"], attrs["stride"], attrs["pad"], attrs["groups"]) + attrs["bias"]
+    if "residual" in attrs:
+        result = result + values[attrs["residual"]]
+    low, high = attrs.get("clamp", (None, None))
+    result = np.clip(result, low, high) if (low, high) != (None, None) else result
+    return np.asarray(result.reshape(1, -1) if flat else result, np.float32)

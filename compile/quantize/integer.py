@@ -1,0 +1,99 @@
+"""One step of a quantised network in numpy, to the bit: what every 8-bit kernel must compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ir.graph import Node
+from .float_step import Floats, after, evaluate, image_of
+from .scheme import POINT, Layer, Q, QuantisedGraph
+from .windows import convolve, windows
+
+Bytes = NDArray[np.int8]
+
+
+def convolution(
+    layer: Layer,
+    x: Bytes,
+    state: Bytes | None,
+    residual: Bytes | None,
+    stride: tuple[int, int],
+    pad: tuple[int, int, int, int],
+    groups: int,
+) -> Bytes:
+    """[H, W, C] -> [OH, OW, O]. state: its first channels in the last frame, in place of x's."""
+    if state is not None:
+        x = np.concatenate([state, x[..., state.shape[2] :]], axis=2)
+    sums = convolve(x.astype(np.float64), layer.weight.astype(np.float64), stride, pad, groups, layer.x_zero)
+    return requantise(layer, sums.astype(np.int64) + layer.bias, residual)
+
+
+def requantise(layer: Layer, total: NDArray[np.int64], residual: Bytes | None = None) -> Bytes:
+    """Sums to 8 bits; `scheme` says how."""
+    if total.size and np.abs(total).max() >= 2**31:
+        raise AssertionError("a sum leaves 32 bits")
+    value = (total * layer.multiplier + (1 << (Q - 1))) >> Q
+    if residual is not None:
+        value = value + (residual.astype(np.int64) - layer.r_zero) * layer.share
+        value = (value + (1 << (POINT - 1))) >> POINT
+    return np.clip(value, -128, 127).astype(np.int8)
+
+
+def integer_step(network: QuantisedGraph, frame: Floats, states: Mapping[str, Bytes]) -> dict[str, NDArray[np.generic]]:
+    """Every value of a step; 8-bit values as integers. states: int8, logical NCHW."""
+    graph = network.graph
+    values: dict[str, NDArray[np.generic]] = {graph.frame: network.scales[graph.frame].quantised(image_of(frame))}
+    values |= {name: image_of(state) for name, state in states.items()}  # type: ignore[arg-type]
+    real: dict[str, Floats] = {}
+    for node in graph.nodes:
+        if node.output in network.floats:
+            for name in node.inputs:
+                if name in values and name not in real:
+                    real[name] = network.scales[name].real(values[name])  # type: ignore[arg-type]
+            evaluate(graph, node, real)
+            values[node.output] = real[node.output]
+        else:
+            values |= evaluate_integer(network, node, values)
+    return values
+
+
+def evaluate_integer(
+    network: QuantisedGraph, node: Node, values: Mapping[str, NDArray[np.generic]]
+) -> dict[str, NDArray[np.generic]]:
+    """What an 8-bit node writes."""
+    attrs, x = node.attrs, values[node.inputs[0]].astype(np.int8)
+    if node.kind == "conv":
+        layer = network.layers[node.output]
+        state = values[attrs["state"]].astype(np.int8) if "state" in attrs else None
+        residual = values[attrs["residual"]].astype(np.int8) if "residual" in attrs else None
+        y = convolution(layer, x, state, residual, attrs["stride"], attrs["pad"], attrs["groups"])
+    elif node.kind == "max_pool":
+        y = windows(x, attrs["kernel"], attrs["stride"], attrs["pad"], -128).max((3, 4))
+    elif node.kind == "copy":
+        y = x[..., : attrs["fold"]]
+    else:
+        y = x.reshape(network.graph.shape(node.output))
+    written: dict[str, NDArray[np.generic]] = {node.output: y}
+    if "next" in attrs:
+        written[attrs["next"]] = y[..., : attrs["fold_out"]]
+    return written
+
+
+def zero_states(network: QuantisedGraph) -> dict[str, Bytes]:
+    """The states of a stream's start: zero, as each of them stores it."""
+    graph = network.graph
+    return {
+        name: np.full(graph.shape(name), network.scales[name].zero, np.int8) for name in graph.states
+    }
+
+
+def step(
+    network: QuantisedGraph, frame: Floats, states: Mapping[str, Bytes]
+) -> tuple[Floats, dict[str, Bytes]]:
+    """The scores of a frame and the next states."""
+    values = integer_step(network, frame, states)
+    scores = values[network.graph.output].astype(np.float32)
+    return scores, {name: array.astype(np.int8) for name, array in after(network.graph, values).items()}

@@ -1,0 +1,119 @@
+"""What values held while calibration ran, and the ranges that are made of it; `ranges.json` keeps them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsm_edge.errors import UsageError
+from tsm_edge.files import atomic, strict_json
+
+SCHEMA = 1
+BINS = 2048
+LEVELS = 255
+
+
+@dataclass
+class Seen:
+    """The smallest and largest number of a value, and a histogram between the two."""
+
+    low: float = np.inf
+    high: float = -np.inf
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+
+    def widen(self, array: NDArray[np.float32]) -> None:
+        """Take in an array's extremes."""
+        self.low, self.high = min(self.low, float(array.min())), max(self.high, float(array.max()))
+
+    def count(self, array: NDArray[np.float32]) -> None:
+        """Take in an array's numbers; its extremes are known by then."""
+        self.counts += np.histogram(array, BINS, (self.low, max(self.high, self.low + 1e-30)))[0]
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """The bounds of the bins."""
+        return np.linspace(self.low, max(self.high, self.low + 1e-30), BINS + 1)
+
+    def percentile(self, share: float) -> tuple[float, float]:
+        """The range that holds this share of the numbers, as many left out on each side; zero stays inside."""
+        total = np.cumsum(self.counts) / max(1, self.counts.sum())
+        low = self.edges[int(np.searchsorted(total, (1 - share) / 2, side="right"))]
+        high = self.edges[min(BINS, int(np.searchsorted(total, 1 - (1 - share) / 2)) + 1)]
+        return min(0.0, float(low)), max(0.0, float(high))
+
+    def least_squares(self) -> tuple[float, float]:
+        """The range within the extremes whose rounding and saturation lose least, by mean squared error."""
+        centres = (self.edges[:-1] + self.edges[1:]) / 2
+        best, found = np.inf, (min(0.0, self.low), max(0.0, self.high))
+        for part in np.linspace(0.3, 1.0, 36):
+            low, high = min(0.0, self.low * part), max(0.0, self.high * part)
+            scale = max(high - low, 1e-30) / LEVELS
+            lost = centres - np.clip(centres, low, high)
+            # Rounding loses scale^2 / 12 on average; a bin that holds exact zeros loses nothing by it.
+            error = float((self.counts * (lost**2 + np.where(lost == 0, scale**2 / 12, 0))).sum())
+            if error < best:
+                best, found = error, (low, high)
+        return found
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """The range of every value that is stored in 8 bits. network: tells another network's ranges; method: as chosen."""
+
+    network: str
+    method: str
+    frames: int
+    values: dict[str, tuple[float, float]]
+
+    def save(self, path: Path) -> None:
+        """Write the file whole or not at all."""
+        document = {
+            "schema": SCHEMA,
+            "network": self.network,
+            "method": self.method,
+            "frames": self.frames,
+            "ranges": {name: list(pair) for name, pair in self.values.items()},
+        }
+        atomic.write_text(path, json.dumps(document, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Ranges:
+        """Read and check a file; UsageError says what is wrong with it."""
+        try:
+            document = strict_json.read(path)
+            pairs = {str(name): (float(low), float(high)) for name, (low, high) in document["ranges"].items()}
+            found = cls(str(document["network"]), str(document["method"]), int(document["frames"]), pairs)
+            schema = document["schema"]
+        except OSError as error:
+            raise UsageError(f"'{path}' cannot be read.", found=error.strerror or str(error)) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(
+                f"'{path}' holds no ranges.",
+                found=f"{type(error).__name__}: {error}"[:200],
+                allowed="what calibration wrote",
+                hint="calibrate again with --calibrate DATA",
+            ) from error
+        if schema != SCHEMA:
+            raise UsageError(f"'{path}' is of another version.", found=str(schema), allowed=str(SCHEMA))
+        wrong = [n for n, (low, high) in pairs.items() if not (np.isfinite((low, high)).all() and low <= 0 <= high)]
+        if wrong:
+            raise UsageError(
+                f"'{path}' holds a range without zero.",
+                found=f"{wrong[0]}: {list(pairs[wrong[0]])}",
+                allowed="finite, smallest number <= 0 <= largest number",
+            )
+        return found
+
+
+def fingerprint(arrays: list[NDArray[np.generic]]) -> str:
+    """The network's identity: the SHA-256 of its weights in order."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(str((array.shape, array.dtype)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

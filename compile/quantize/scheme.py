@@ -1,0 +1,187 @@
+"""The integers of a network: how each value and weight is rounded, and the constants of every layer.
+
+A value v is stored as q with v = (q - zero) * scale, q in [-128, 127]; zero is an integer, so 0.0 is exact. A state has
+the scale of the value that it was cut from. Weights are symmetric per output channel, in [-127, 127].
+
+A layer of 32-bit sums: total = sum(q_x * q_w) + bias, where bias holds the layer's own bias, -zero_x * sum(q_w) and
+zero_y / multiplier. What lies outside the image counts as zero_x. Then, with multiplier = scale_x * scale_w / scale_y
+in Q31 and rounding halves up::
+
+    y = saturate((total * multiplier + 2^30) >> 31)                                          without a residual
+    y = saturate((((total * multiplier * 256 + 2^30) >> 31) + (q_r - zero_r) * share + 128) >> 8)    with one
+
+share = round(256 * scale_r / scale_y): the residual is added with 8 bits behind the point, before the one rounding.
+A clamp is the saturation: the range of a clamped value ends at its clamp.
+
+The mean and the classifier behind it stay in float32: they are a hundredth of the arithmetic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsm_edge.errors import UsageError
+
+from ..ir.graph import Graph, Node
+from . import float_step
+from .ranges import Ranges, fingerprint
+
+POINT = 8  # bits behind the point of a sum with a residual
+Q = 31
+SMALLEST = 2.0**-20  # multiplier: keeps zero_y / multiplier inside the 32 bits of a bias
+BIAS = 2.0**30
+
+
+@dataclass(frozen=True)
+class Scale:
+    """v = (q - zero) * step."""
+
+    step: float
+    zero: int
+
+    @classmethod
+    def of(cls, low: float, high: float) -> Scale:
+        """The scale of a range that holds zero."""
+        step = max(high - low, 1e-12) / 255
+        return cls(step, int(np.clip(round(-128 - low / step), -128, 127)))
+
+    def quantised(self, array: NDArray[np.floating]) -> NDArray[np.int8]:
+        """Round, halves to even, and saturate."""
+        return np.asarray(np.clip(np.rint(array / np.float32(self.step)) + self.zero, -128, 127), np.int8)
+
+    def real(self, array: NDArray[np.integer]) -> NDArray[np.float32]:
+        """The numbers that integers stand for."""
+        return ((array.astype(np.int32) - self.zero) * np.float32(self.step)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The constants of a convolution: weight [O, I / groups, KH, KW] int8, bias and multiplier [O] int32 (Q31).
+
+    share: of the residual, 0 without one; then `multiplier` holds 256 times as much.
+    """
+
+    weight: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    multiplier: NDArray[np.int32]
+    x_zero: int
+    share: int = 0
+    r_zero: int = 0
+
+
+@dataclass(frozen=True)
+class QuantisedGraph:
+    """A graph with the scale of every 8-bit value and the constants of every 8-bit layer, by the layer's output."""
+
+    graph: Graph
+    scales: dict[str, Scale]
+    layers: dict[str, Layer]
+    floats: frozenset[str] = field(default_factory=frozenset)  # outputs of nodes that stay in float32
+
+    def weight_bytes(self) -> int:
+        """Of all constants of the 8-bit layers."""
+        return sum(x.weight.nbytes + x.bias.nbytes + x.multiplier.nbytes for x in self.layers.values())
+
+
+def float_nodes(graph: Graph) -> frozenset[str]:
+    """Outputs of the nodes behind a mean over the image, which stay in float32."""
+    found: set[str] = set()
+    for node in graph.nodes:
+        if node.kind == "global_pool" or found.intersection(node.inputs):
+            found.add(node.output)
+    return frozenset(found)
+
+
+def stored_values(graph: Graph) -> list[str]:
+    """The values that are stored in 8 bits and need a range of their own: the frame and every layer's output.
+
+    A pool and a copy keep the scale of what they read.
+    """
+    floats = float_nodes(graph)
+    return [graph.frame, *(n.output for n in graph.nodes if n.kind == "conv" and n.output not in floats)]
+
+
+def identity(graph: Graph) -> str:
+    """What tells one network's ranges from another's."""
+    return fingerprint([node.attrs[key] for node in graph.nodes if node.kind == "conv" for key in ("weight", "bias")])
+
+
+def quantise(graph: Graph, ranges: Ranges) -> QuantisedGraph:
+    """The integers of a fused graph (`passes.run`); UsageError for ranges of another network."""
+    float_step.check(graph)
+    if ranges.network != identity(graph) or set(stored_values(graph)) - set(ranges.values):
+        raise UsageError(
+            "The ranges belong to another network.",
+            found=ranges.network[:16],
+            allowed=identity(graph)[:16],
+            hint="calibrate again with --calibrate DATA",
+        )
+    scales = {graph.frame: Scale.of(*ranges.values[graph.frame])}
+    layers: dict[str, Layer] = {}
+    floats = float_nodes(graph)
+    sources = state_sources(graph)
+    for node in graph.nodes:
+        if node.output in floats:
+            continue
+        x = scales[node.inputs[0]]
+        if node.kind != "conv":
+            scales[node.output] = x
+        else:
+            if "state" in node.attrs:
+                scales[node.attrs["state"]] = x
+            residual = scales[node.attrs["residual"]] if "residual" in node.attrs else None
+            low, high = ranges.values[node.output]
+            layer, y = layer_of(node, x, residual, Scale.of(*clamped(node, low, high)))
+            layers[node.output], scales[node.output] = layer, y
+        if "next" in node.attrs:
+            scales[node.attrs["next"]] = scales[node.output]
+    for state, source in sources.items():
+        scales.setdefault(state, scales[source])
+    return QuantisedGraph(graph, scales, layers, floats)
+
+
+def state_sources(graph: Graph) -> dict[str, str]:
+    """The next value of every state."""
+    return dict(graph.state_outputs)
+
+
+def clamped(node: Node, low: float, high: float) -> tuple[float, float]:
+    """A range within the layer's clamp, so that saturation is the clamp; zero stays inside."""
+    least, most = node.attrs.get("clamp", (None, None))
+    low = low if least is None else max(low, least)
+    high = high if most is None else min(high, most)
+    return min(low, 0.0), max(high, 0.0)
+
+
+def layer_of(node: Node, x: Scale, r: Scale | None, y: Scale) -> tuple[Layer, Scale]:
+    """A layer's constants and the scale of its output, a little wider than asked where a multiplier would be 1 or more.
+
+    A narrow range behind a large sum would need a multiplier that Q31 does not hold.
+    """
+    weight, bias = node.attrs["weight"].astype(np.float64), node.attrs["bias"].astype(np.float64)
+    axes = (1, 2, 3)
+    steps = np.abs(weight).max(axes) / 127
+    room = 2.0 ** (-POINT if r is not None else 0)
+    widest = float(x.step * steps.max(initial=0.0)) / (room * (1 - 2.0**-20))
+    if widest > y.step:
+        y = Scale(widest, y.zero)
+    steps = np.maximum(steps, SMALLEST * room * y.step / x.step)
+    whole = np.clip(np.rint(weight / steps[:, None, None, None]), -127, 127)
+    ratio = x.step * steps / y.step
+    start = bias / (x.step * steps) - x.zero * whole.sum(axes) + y.zero / ratio
+    multiplier = np.rint(ratio / room * 2.0**Q)
+    share = round(2**POINT * r.step / y.step) if r is not None else 0
+    return (
+        Layer(
+            whole.astype(np.int8),
+            np.clip(np.rint(start), -BIAS, BIAS).astype(np.int32),
+            np.minimum(multiplier, 2.0**Q - 1).astype(np.int32),
+            x.zero,
+            share,
+            r.zero if r is not None else 0,
+        ),
+        y,
+    )

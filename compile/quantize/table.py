@@ -1,0 +1,64 @@
+"""What each 8-bit layer loses: its output's error against float32, its range, and how much of it saturates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import float_step
+from .calibration import Clips, decibels
+from .float_step import Floats
+from .integer import Bytes, integer_step, zero_states
+from .scheme import QuantisedGraph
+
+
+@dataclass(frozen=True)
+class LayerLoss:
+    """One layer. decibels: of the output after all layers before it were rounded, too. saturated: share of numbers."""
+
+    layer: str
+    decibels: float
+    low: float
+    high: float
+    zero: int
+    saturated: float
+
+
+def layer_table(network: QuantisedGraph, clips: Clips) -> list[LayerLoss]:
+    """A row for the frame and every 8-bit layer, over clips."""
+    graph = network.graph
+    names = {graph.frame: "frame"} | {node.output: node.layer for node in graph.nodes if node.output in network.layers}
+    expected: dict[str, list[Floats]] = {name: [] for name in names}
+    found: dict[str, list[Floats]] = {name: [] for name in names}
+    ends = dict.fromkeys(names, 0)
+    for clip in clips:
+        states: dict[str, Floats] = {name: np.zeros(graph.shape(name), np.float32) for name in graph.states}
+        stored: dict[str, Bytes] = zero_states(network)
+        for frame in clip:
+            exact = float_step.float_step(graph, frame, states)
+            rounded = integer_step(network, frame, stored)
+            states = {name: a.astype(np.float32) for name, a in float_step.after(graph, exact).items()}
+            stored = {name: a.astype(np.int8) for name, a in float_step.after(graph, rounded).items()}
+            for name in names:
+                whole = rounded[name].astype(np.int8)
+                expected[name].append(exact[name])
+                found[name].append(network.scales[name].real(whole))
+                least, most = bounds(network, name)
+                ends[name] += int((exact[name] < least).sum() + (exact[name] > most).sum())
+    return [
+        LayerLoss(
+            label,
+            decibels(np.stack(expected[name]), np.stack(found[name])),
+            *bounds(network, name),
+            network.scales[name].zero,
+            ends[name] / max(1, sum(array.size for array in expected[name])),
+        )
+        for name, label in names.items()
+    ]
+
+
+def bounds(network: QuantisedGraph, name: str) -> tuple[float, float]:
+    """The ends of a value's range, and half a step beyond: what rounds into it."""
+    scale = network.scales[name]
+    return (-128.5 - scale.zero) * scale.step, (127.5 - scale.zero) * scale.step

@@ -1,0 +1,184 @@
+"""Quantisation: float32 and integer steps against programs of their own, ranges, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tsm_edge import models
+from tsm_edge.compile import passes, quantize
+from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.ir.graph import Graph, Node
+from tsm_edge.compile.quantize import float_step, integer, scheme
+from tsm_edge.compile.quantize.ranges import Ranges, Seen
+from tsm_edge.compile.verification.reference import moving_frames
+from tsm_edge.errors import CompileError, UsageError
+from tsm_edge.weights import checkpoints
+
+FRAMES = 2
+MODELS = {
+    "mobilenet": models.load("tsm-mobilenetv2", width=0.25, size=32, classes=5),
+    "resnet": models.load("tsm-resnet18", size=32, classes=5),
+}
+
+
+def fused(model: models.Model) -> Graph:
+    graph = networks.zoo(model).load()
+    passes.run(graph)
+    return graph
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def case(request: pytest.FixtureRequest):
+    """A model, its fused graph, a clip, and what calibration found."""
+    model = MODELS[request.param]
+    graph = fused(model)
+    clip = list(moving_frames(model.signature.inputs[0], FRAMES))
+    return model, graph, clip, quantize.calibrate(graph, [clip])
+
+
+def test_the_float_step_is_the_networks(case) -> None:
+    model, graph, clip, _ = case
+    net, _ = checkpoints.prepare(model, None, 0)
+    states = {name: np.zeros(graph.shape(name), np.float32) for name in graph.states}
+    theirs = model.zero_states()
+    for frame in clip:
+        values = float_step.float_step(graph, frame, states)
+        states = float_step.after(graph, values)
+        with torch.no_grad():
+            scores, theirs = net.step(torch.from_numpy(frame), theirs)
+        np.testing.assert_allclose(values[graph.output], scores.numpy(), rtol=1e-3, atol=1e-3)
+        for state, expected in zip(states.values(), theirs, strict=True):
+            np.testing.assert_allclose(state, expected.numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_the_integer_step_is_near_and_repeats(case) -> None:
+    _, graph, clip, found = case
+    network = quantize.quantise(graph, found.ranges)
+    runs = []
+    for _ in range(2):
+        states, scores = integer.zero_states(network), []
+        for frame in clip:
+            score, states = quantize.step(network, frame, states)
+            scores.append(score)
+        runs.append(np.stack(scores))
+    assert (runs[0] == runs[1]).all()
+    assert max(found.decibels.values()) > 12
+    assert found.ranges.method == max(found.decibels, key=found.decibels.get)
+    assert network.weight_bytes() < 0.3 * sum(n.attrs["weight"].nbytes for n in graph.nodes if n.kind == "conv")
+
+
+def test_a_state_has_the_scale_of_what_it_is_joined_to(case) -> None:
+    _, graph, _, found = case
+    network = quantize.quantise(graph, found.ranges)
+    readers = [node for node in graph.nodes if "state" in node.attrs]
+    assert readers
+    for node in readers:
+        assert network.scales[node.attrs["state"]] == network.scales[node.inputs[0]]
+        assert network.scales[graph.state_outputs[node.attrs["state"]]] == network.scales[node.inputs[0]]
+
+
+def test_zero_is_exact_and_a_clamp_is_the_saturation(case) -> None:
+    _, graph, _, found = case
+    network = quantize.quantise(graph, found.ranges)
+    for scale in network.scales.values():
+        assert scale.real(scale.quantised(np.zeros(1, np.float32)))[0] == 0.0
+    for node in graph.nodes:
+        if node.output in network.layers and "clamp" in node.attrs:
+            scale, (low, high) = network.scales[node.output], node.attrs["clamp"]
+            ends = scale.real(np.array([-128, 127], np.int8))
+            assert low is None or ends[0] == pytest.approx(low, abs=scale.step / 2)
+            assert high is None or ends[1] <= high + scale.step
+
+
+def plain(layer: scheme.Layer, x, state, residual, stride, pad):
+    """A convolution in Python's own integers, number by number."""
+    if state is not None:
+        x = np.concatenate([state, x[..., state.shape[2] :]], 2)
+    outputs, inner, kh, kw = layer.weight.shape
+    height = (x.shape[0] + pad[0] + pad[2] - kh) // stride[0] + 1
+    width = (x.shape[1] + pad[1] + pad[3] - kw) // stride[1] + 1
+    y = np.zeros((height, width, outputs), np.int8)
+    for r, c, o in np.ndindex(y.shape):
+        total = int(layer.bias[o])
+        for i, j, k in np.ndindex(kh, kw, inner):
+            row, column = r * stride[0] - pad[0] + i, c * stride[1] - pad[1] + j
+            inside = 0 <= row < x.shape[0] and 0 <= column < x.shape[1]
+            q = int(x[row, column, k if inner > 1 else o]) if inside else layer.x_zero
+            total += q * int(layer.weight[o, k, i, j])
+        value = (total * int(layer.multiplier[o]) + 2**30) // 2**31
+        if residual is not None:
+            value += (int(residual[r, c, o]) - layer.r_zero) * layer.share
+            value = (value + 128) // 256
+        y[r, c, o] = max(-128, min(127, value))
+    return y
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize(("stride", "pad"), [((1, 1), (1, 1, 1, 1)), ((2, 2), (0, 1, 2, 0))])
+def test_the_reference_is_what_the_scheme_says(depthwise: bool, stride, pad) -> None:
+    rng = np.random.default_rng(0)
+    channels, outputs = (6, 6) if depthwise else (5, 7)
+    weight = rng.integers(-127, 128, (outputs, 1 if depthwise else channels, 3, 3)).astype(np.int8)
+    bias = rng.integers(-3000, 3000, outputs).astype(np.int32)
+    multiplier = rng.integers(2**20, 2**24, outputs).astype(np.int32)
+    layer = scheme.Layer(weight, bias, multiplier, x_zero=-17, share=300, r_zero=5)
+    x = rng.integers(-128, 128, (7, 6, channels)).astype(np.int8)
+    state = None if depthwise else rng.integers(-128, 128, (7, 6, 2)).astype(np.int8)
+    shape = plain(layer, x, state, None, stride, pad).shape
+    for residual in (None, rng.integers(-128, 128, shape).astype(np.int8)):
+        found = integer.convolution(layer, x, state, residual, stride, pad, channels if depthwise else 1)
+        assert (found == plain(layer, x, state, residual, stride, pad)).all()
+
+
+def test_ranges_are_kept_and_read(case, tmp_path: Path) -> None:
+    _, graph, _, found = case
+    path = tmp_path / "ranges.json"
+    found.ranges.save(path)
+    assert Ranges.load(path) == found.ranges
+    with pytest.raises(UsageError, match="another network"):
+        quantize.quantise(graph, replace(found.ranges, network="0" * 64))
+    document = json.loads(path.read_text())
+    for change in ({"schema": 9}, {"ranges": 3}, {"ranges": {"frame": [1.0, 2.0]}}, {"ranges": {"x": [0, 1e999]}}):
+        path.write_text(json.dumps(document | change))
+        with pytest.raises(UsageError):
+            Ranges.load(path)
+    with pytest.raises(UsageError, match="cannot be read"):
+        Ranges.load(tmp_path / "none.json")
+
+
+def test_ranges_of_a_distribution_with_a_far_outlier() -> None:
+    numbers = np.concatenate([np.random.default_rng(0).standard_normal(100000), [40.0]]).astype(np.float32)
+    seen = Seen()
+    seen.widen(numbers)
+    seen.count(numbers)
+    assert seen.counts.sum() == numbers.size
+    assert seen.percentile(0.999)[1] < 4 < seen.high
+    # the least of (40 - h)^2 + 100001 * (width / 255)^2 / 12 is near 34.6
+    assert seen.least_squares()[1] == pytest.approx(34.6, abs=1.0)
+
+
+def test_every_layer_has_a_row(case) -> None:
+    _, graph, clip, found = case
+    network = quantize.quantise(graph, found.ranges)
+    rows = quantize.layer_table(network, [clip])
+    assert len(rows) == 1 + len(network.layers)
+    assert all(row.decibels > 8 and row.low <= 0 <= row.high for row in rows)
+    if found.ranges.method == "min-max":
+        assert all(row.saturated == 0 for row in rows)
+
+
+def test_what_has_no_8_bit_form_is_named(case) -> None:
+    _, graph, clip, _ = case
+    odd = replace(graph, nodes=[*graph.nodes, Node("opaque", [graph.output], ["z"], {}, "relax.erf")])
+    with pytest.raises(CompileError, match=r"relax\.erf"):
+        quantize.calibrate(odd, [clip])
+    with pytest.raises(UsageError, match="needs frames"):
+        quantize.calibrate(graph, [[]])
+    with pytest.raises(UsageError, match="no such way"):
+        quantize.calibrate(graph, [clip], "median")
