@@ -20,7 +20,7 @@ SOURCES := $(shell find tsm_edge compile demo targets -type f -not -name '*.pyc'
 EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross pocl-opencl-icd ocl-icd-libopencl1 \
   opencl-c-headers llvm-19 clang-19 libclang-rt-19-dev jq
 
-FUZZ_TARGETS := manifest bundle resample image_step api command
+FUZZ_TARGETS := manifest bundle resample image_step api command jpeg
 FUZZ_RUNS ?= 1000000
 DISK_PROGRAMS := full_disk kill readers
 

@@ -8,7 +8,10 @@ import fuzz_lab
 import pytest
 
 #: executions in `make test`: a second or two of each target
-RUNS = {"manifest": 6000, "bundle": 2000, "resample": 3000, "image_step": 4000, "api": 2000, "command": 1000}
+RUNS = {
+    **{"manifest": 6000, "bundle": 2000, "resample": 3000, "image_step": 4000},
+    **{"api": 2000, "command": 1000, "jpeg": 3000},
+}
 #: reads a byte beyond a block when the input begins with two letters
 PLANTED = """
 #include "fuzz.h"

@@ -30,7 +30,10 @@ CLANG = ("clang-19", "clang-20", "clang-18", "clang")
 SANITIZED = ("-g", "-O1", "-std=gnu11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 LIBRARIES = ("-lm", "-ldl", "-lpthread")
 #: longest input of a target in bytes
-MAX_BYTES = {"manifest": 8192, "bundle": 512, "resample": 4096, "image_step": 4096, "api": 1024, "command": 8192}
+MAX_BYTES = {
+    **{"manifest": 8192, "bundle": 512, "resample": 4096, "image_step": 4096},
+    **{"api": 1024, "command": 8192, "jpeg": 4096},
+}
 TARGETS = tuple(MAX_BYTES)
 
 
@@ -54,6 +57,7 @@ def sources(target: str) -> list[Path]:
         "image_step": [f"../{name}.c" for name in ("image", "pixels", "resample", "message", "threads", "placement")],
         "api": [],
         "command": ["*.c"],
+        "jpeg": ["jpeg.c"],
     }[target]
     found = [path for pattern in parts for path in sorted(command.glob(pattern)) if path.name != "main.c"]
     return [HERE / f"{target}.c", *found, *(library if target in ("api", "command") else [])]

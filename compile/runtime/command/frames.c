@@ -1,4 +1,4 @@
-/* frames.c: --raw, --tensor, --input: frames until they end or a signal comes.
+/* frames.c: --raw, --tensor, --input, --camera: frames until they end or a signal comes.
  *
  * The model steps at its own rate. With --fps, or a source that says its rate, frame i was taken at i / fps seconds.
  * Without it, pictures are stamped as they arrive; preprocessed tensors, and frames whose steps are dumped, are taken to come at the model's rate: one step
@@ -168,7 +168,7 @@ static int run(job *j) {
 int run_frames(const engine *e, const options *o) {
     int code = EXIT_FAILED;
     if (!stop_listen()) return code;
-    job j = {.e = e, .o = o, .from = piped_open(e, o, &code)};
+    job j = {.e = e, .o = o, .from = (o->mode == MODE_CAMERA ? camera_open : piped_open)(e, o, &code)};
     if (j.from != NULL) code = run(&j);
     stop_end();
     return code;

@@ -33,6 +33,7 @@ static int run_mode_of(const engine *e, const options *o, double open_ms) {
     case MODE_INFO: return run_info(e);
     case MODE_BENCH: return run_bench(e, o, open_ms);
     case MODE_RAW:
+    case MODE_CAMERA:
     case MODE_INPUT:
     case MODE_TENSOR: return run_frames(e, o);
     case MODE_NONE:

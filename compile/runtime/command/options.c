@@ -13,6 +13,7 @@ const char usage_text[] =
     "usage: tsm-edge-run --info\n"
     "       tsm-edge-run --bench [--frames N] [--per-op] [--threads N]\n"
     "       tsm-edge-run --raw WxH --format F [--fps RATE] [--decide | --dump] [--threads N] < frames\n"
+    "       tsm-edge-run --camera DEVICE [--size WxH] [--fps RATE] [--decide | --dump] [--threads N]\n"
     "       tsm-edge-run --input - [--fps RATE] [--decide | --dump] [--threads N] < video\n"
     "       tsm-edge-run --tensor [--fps RATE] [--decide | --dump] [--threads N] < tensors\n"
     "       tsm-edge-run --help | --version\n"
@@ -30,7 +31,11 @@ const char usage_text[] =
     "                in turn), yuv420 (Y, U, V: I420, ffmpeg's yuv420p, rpicam-vid --codec yuv420)\n"
     "    --stride N  bytes from one row to the next (default: no gap), such as 832 of rpicam-vid at a width of 800\n"
     "  --input -     read video that says itself what it is from stdin: YUV4MPEG2, as of ffmpeg -f yuv4mpegpipe\n"
-    "    --color S   with Y, U and V: bt601, bt601-full, bt709 or bt709-full (default: as the stream says, else bt709\n"
+    "  --camera DEV  read frames from a V4L2 camera, such as /dev/video0 or 0: the newest, as the model has time for it;\n"
+    "                YUYV, NV12, YU12, BGR3, RGB3, GREY or MJPEG; a camera that is unplugged is waited for\n"
+    "    --size WxH  ask for this size (default: 640x480, or what comes near)\n"
+    "    --fps RATE  ask for this rate\n"
+    "    --color S   with Y, U and V: bt601, bt601-full, bt709 or bt709-full (default: as the source says, else bt709\n"
     "                from 1280 pixels wide or 720 high on, and bt601 below)\n"
     "  --tensor      read preprocessed frames from stdin: float32, NCHW order; print the same lines\n"
     "  --fps RATE    the frames were taken RATE times a second, such as 30, 29.97 or 30000/1001: skip or repeat them\n"
@@ -54,7 +59,7 @@ static const double LEAST_FPS = 0.001, MOST_FPS = 100000.0;
 
 static const char *const names[] = {"--info", "--bench", "--frames", "--per-op", "--raw", "--format",
                                     "--tensor", "--dump", "--threads", "--help", "--version",
-                                    "--fps", "--decide", "--input", "--stride", "--color"};
+                                    "--fps", "--decide", "--input", "--stride", "--color", "--camera", "--size"};
 
 /* A word of the command line in a message; valid until the next call. */
 static const char *quoted(const char *word) {
@@ -103,12 +108,12 @@ static int number(const char *option, const char *text, int least, int most, int
     return 0;
 }
 
-static int size(const char *text, options *o) {
+static int size(const char *option, const char *text, options *o) {
     char end = '\0';
     if (text != NULL && sscanf(text, "%5dx%5d%c", &o->width, &o->height, &end) == 2 && o->width >= 1 &&
         o->height >= 1 && o->width <= TSM_MAX_IMAGE_SIDE && o->height <= TSM_MAX_IMAGE_SIDE)
         return 1;
-    complain("bad value for --raw\n  found: %s\n  allowed: WxH, such as 640x480; 1 to %d pixels a side",
+    complain("bad value for %s\n  found: %s\n  allowed: WxH, such as 640x480; 1 to %d pixels a side", option,
              quoted(text), TSM_MAX_IMAGE_SIDE);
     return 0;
 }
@@ -131,6 +136,13 @@ static int stride(const char *text, options *o) {
     if (!number("--stride", text, 1, MAX_STRIDE, &value)) return 0;
     o->stride = (size_t)value;
     return 1;
+}
+
+static int camera(const char *text, options *o) {
+    o->camera = text;
+    if (text != NULL && text[0] != '\0' && text[0] != '-') return 1;
+    complain("bad value for --camera\n  found: %s\n  allowed: a device such as /dev/video0, or its number", quoted(text));
+    return 0;
 }
 
 static int input(const char *text, options *o) {
@@ -166,13 +178,13 @@ static int rate(const char *text, double *out) {
 
 static int set_mode(options *o, run_mode mode) {
     if (o->mode == MODE_NONE || o->mode == mode) return o->mode = mode, 1;
-    complain("choose one of --info, --bench, --raw, --input, --tensor\n  hint: see tsm-edge-run --help");
+    complain("choose one of --info, --bench, --raw, --camera, --input, --tensor\n  hint: see tsm-edge-run --help");
     return 0;
 }
 
 /* Options that only one mode has. */
-static int check_together(const options *o, int frames_given) {
-    const int pictures = o->mode == MODE_INPUT || o->mode == MODE_RAW;
+static int check_together(const options *o, int frames_given, int size_given) {
+    const int pictures = o->mode == MODE_INPUT || o->mode == MODE_CAMERA || o->mode == MODE_RAW;
     const int streams = o->mode == MODE_TENSOR || pictures;
     const int colourless = o->mode == MODE_RAW && o->format >= 0 && o->format <= TSM_GREY;
     const char *stray = frames_given && o->mode != MODE_BENCH   ? "--frames"
@@ -181,11 +193,12 @@ static int check_together(const options *o, int frames_given) {
                         : o->decide && !streams                 ? "--decide"
                         : o->fps > 0.0 && !streams              ? "--fps"
                         : o->format >= 0 && o->mode != MODE_RAW ? "--format"
+                        : size_given && o->mode != MODE_CAMERA  ? "--size"
                         : o->stride > 0 && o->mode != MODE_RAW  ? "--stride"
                         : o->color >= 0 && !pictures            ? "--color"
                                                                 : NULL;
     if (o->mode == MODE_NONE)
-        complain("nothing to do\n  allowed: one of --info, --bench, --raw, --input, --tensor\n  hint: see tsm-edge-run --help");
+        complain("nothing to do\n  allowed: one of --info, --bench, --raw, --camera, --input, --tensor\n  hint: see tsm-edge-run --help");
     else if (stray != NULL)
         complain("%s does not go with this mode\n  hint: see tsm-edge-run --help", stray);
     else if (o->dump && o->decide)
@@ -201,7 +214,7 @@ static int check_together(const options *o, int frames_given) {
 }
 
 int options_read(options *o, int argc, char **argv) {
-    int frames_given = 0, good = 1;
+    int frames_given = 0, size_given = 0, good = 1;
     *o = (options){.frames = 100, .format = -1, .color = -1};
     for (int i = 1; good && i < argc; i++) {
         const char *word = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -214,7 +227,9 @@ int options_read(options *o, int argc, char **argv) {
         else if (strcmp(word, "--dump") == 0) o->dump = 1;
         else if (strcmp(word, "--decide") == 0) o->decide = 1;
         else if (strcmp(word, "--fps") == 0) good = rate(value, &o->fps), i++;
-        else if (strcmp(word, "--raw") == 0) good = set_mode(o, MODE_RAW) && size(value, o), i++;
+        else if (strcmp(word, "--raw") == 0) good = set_mode(o, MODE_RAW) && size(word, value, o), i++;
+        else if (strcmp(word, "--camera") == 0) good = set_mode(o, MODE_CAMERA) && camera(value, o), i++;
+        else if (strcmp(word, "--size") == 0) good = size(word, value, o), size_given = 1, i++;
         else if (strcmp(word, "--input") == 0) good = set_mode(o, MODE_INPUT) && input(value, o), i++;
         else if (strcmp(word, "--format") == 0) good = choice(word, value, format_names, &o->format), i++;
         else if (strcmp(word, "--color") == 0) good = choice(word, value, color_names, &o->color), i++;
@@ -227,5 +242,5 @@ int options_read(options *o, int argc, char **argv) {
         }
         else good = unknown(word);
     }
-    return good && check_together(o, frames_given);
+    return good && check_together(o, frames_given, size_given);
 }

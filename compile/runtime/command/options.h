@@ -4,16 +4,18 @@
 
 #include <stddef.h>
 
-typedef enum { MODE_NONE, MODE_INFO, MODE_BENCH, MODE_RAW, MODE_INPUT, MODE_TENSOR, MODE_HELP, MODE_VERSION } run_mode;
+typedef enum { MODE_NONE, MODE_INFO, MODE_BENCH, MODE_RAW, MODE_CAMERA, MODE_INPUT, MODE_TENSOR, MODE_HELP, MODE_VERSION } run_mode;
 
 typedef struct {
     run_mode mode;
     int threads; /* 0: as the manifest says */
     int frames;  /* --bench */
     int per_op;  /* --bench */
-    int width, height, format; /* --raw; format: a tsm_format, -1 not given */
+    const char *camera; /* --camera */
+    int width, height; /* --raw, --size; 0: not given */
+    int format;  /* --raw; a tsm_format, -1 not given */
     size_t stride; /* --raw; bytes, 0: not given */
-    int color;   /* --raw, --input; a tsm_color, -1: not given */
+    int color;   /* --raw, --input, --camera; a tsm_color, -1: not given */
     int dump;    /* where frames are read */
     int decide;  /* where frames are read */
     double fps;  /* where frames are read; 0: not given */

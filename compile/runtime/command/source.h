@@ -28,6 +28,9 @@ typedef struct source {
 /* Frames on stdin: of --raw, --tensor or --input. Returns NULL after a complaint; *code is then the exit code. */
 source *piped_open(const engine *e, const options *o, int *code);
 
+/* Frames of the V4L2 device o->camera. Returns NULL after a complaint; *code is then the exit code. */
+source *camera_open(const engine *e, const options *o, int *code);
+
 /* The standard of color that a size of picture usually has: HD is BT.709. */
 tsm_color color_of_size(int width, int height);
 
