@@ -38,9 +38,8 @@ typedef void (*tsm_run)(const tsm_memory *memory, int32_t begin, int32_t end);
 
 typedef struct {
     tsm_run run;
-    const char *kernel, *layer, *schedule;
     int32_t items; /* 1: runs on the calling thread, the workers are not asked */
-    int64_t macs, bytes;
+    tsm_op_info info;
 } tsm_plan_op;
 
 /* Element types of tensors in memory; the caller's side of every tensor is float32. */
@@ -64,22 +63,14 @@ typedef struct {
     int32_t color;              /* TSM_MODEL_... */
     float scale;                /* a value is (byte / scale - mean) / std */
     float mean[3], std[3];      /* by channel of the model; grey has one */
-    double rate_fps;            /* frames a second that the network was trained at */
 } tsm_plan_preprocess;
 
 typedef struct {
-    const char *model, *target, *weights_note;
-    const char *const *labels;
-    size_t label_count;
-    tsm_scores_kind scores;
-    tsm_decision_rule decision;
+    tsm_model_info info; /* what tsm_info gives */
     tsm_plan_tensor input, output; /* in the arena */
-    const tsm_plan_tensor *states; /* in the state blob */
-    size_t state_count;
-    const tsm_plan_op *ops;
-    size_t op_count;
-    size_t arena_bytes, state_bytes, weights_bytes, scratch_bytes;
-    const unsigned char *weights;
+    const tsm_plan_tensor *states; /* info.state_count, in the state blob */
+    const tsm_plan_op *ops;        /* info.op_count */
+    const unsigned char *weights;  /* info.weights_bytes */
     const char *const *cpu_requires; /* names of cpu.h */
     size_t cpu_requires_count;
     tsm_plan_preprocess preprocess; /* used when has_image_input is 1 */

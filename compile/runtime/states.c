@@ -8,7 +8,7 @@ tsm_status tsm_state_get(const tsm_stream *stream, size_t index, float *nchw, si
     tsm_stream *s = (tsm_stream *)(uintptr_t)stream;
     tsm_status status = tsm_guard_enter(&s->guard, s->error);
     if (status != TSM_OK) return status;
-    status = tsm_tensor_find(s->plan->states, s->plan->state_count, index, nchw, count, s->error);
+    status = tsm_tensor_find(s->plan->states, s->plan->info.state_count, index, nchw, count, s->error);
     if (status == TSM_OK) tsm_tensor_load(&s->plan->states[index], s->state[0], nchw);
     tsm_guard_leave(&s->guard);
     return status;
@@ -18,7 +18,7 @@ tsm_status tsm_state_set(tsm_stream *s, size_t index, const float *nchw, size_t 
     if (s == NULL) return TSM_E_ARGUMENT;
     tsm_status status = tsm_guard_enter(&s->guard, s->error);
     if (status != TSM_OK) return status;
-    status = tsm_tensor_find(s->plan->states, s->plan->state_count, index, nchw, count, s->error);
+    status = tsm_tensor_find(s->plan->states, s->plan->info.state_count, index, nchw, count, s->error);
     if (status == TSM_OK) {
         const tsm_plan_tensor *state = &s->plan->states[index];
         tsm_tensor_store(state, s->state[0], nchw, 0, tsm_tensor_rows(state));

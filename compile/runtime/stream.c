@@ -18,20 +18,20 @@ static void point_at_states(tsm_stream *s) {
 
 /* Everything that a step writes is one block: arena, both state blobs, and every thread's scratch. */
 static size_t block_bytes(const tsm_stream *s) {
-    return tsm_apart(s->plan->arena_bytes) + 2 * tsm_apart(s->plan->state_bytes) +
-           (size_t)s->threads * tsm_apart(s->plan->scratch_bytes);
+    return tsm_apart(s->plan->info.arena_bytes) + 2 * tsm_apart(s->plan->info.state_bytes) +
+           (size_t)s->threads * tsm_apart(s->plan->info.scratch_bytes);
 }
 
 /* Kernels use aligned vector loads up to AVX-512. Zeroing also maps the pages, so that no step has to.
  * Returns 0 when memory is out; tsm_stream_free then frees what there is. */
 static int allocate(tsm_stream *s) {
     const tsm_plan *plan = s->plan;
-    const size_t state = tsm_apart(plan->state_bytes), scratch = tsm_apart(plan->scratch_bytes);
+    const size_t state = tsm_apart(plan->info.state_bytes), scratch = tsm_apart(plan->info.scratch_bytes);
     char *place = s->arena = tsm_zeros(block_bytes(s));
-    s->op_ns = calloc(plan->op_count + 1, sizeof *s->op_ns);
+    s->op_ns = calloc(plan->info.op_count + 1, sizeof *s->op_ns);
     s->memory = calloc((size_t)s->threads, sizeof *s->memory);
     if (!place || !s->op_ns || !s->memory) return 0;
-    s->state[0] = place += tsm_apart(plan->arena_bytes);
+    s->state[0] = place += tsm_apart(plan->info.arena_bytes);
     s->state[1] = place += state;
     place += state;
     for (int32_t i = 0; i < s->threads; i++, place += scratch)
@@ -52,7 +52,7 @@ tsm_status tsm_stream_new(const tsm_model *model, int32_t threads, tsm_stream **
     s->plan = model->plan;
     s->weights = model->weights;
     const tsm_status status =
-        tsm_feed_open(&s->feed, s->plan->model, &s->plan->input,
+        tsm_feed_open(&s->feed, s->plan->info.model, &s->plan->input,
                       s->plan->has_image_input ? &s->plan->preprocess : NULL, threads, error, error_size);
     if (status != TSM_OK) {
         tsm_stream_free(s);
@@ -97,7 +97,7 @@ static uint64_t now_ns(void) {
 }
 
 static void run_plan(tsm_stream *s) {
-    for (size_t i = 0; i < s->plan->op_count; i++) {
+    for (size_t i = 0; i < s->plan->info.op_count; i++) {
         const tsm_plan_op *op = &s->plan->ops[i];
         const uint64_t start = s->profiling ? now_ns() : 0;
         tsm_pool_run(s->feed.pool, run_items, &(call){op->run, s->memory}, op->items);
@@ -141,8 +141,8 @@ tsm_status tsm_reset(tsm_stream *s) {
     if (s == NULL) return TSM_E_ARGUMENT;
     const tsm_status status = tsm_guard_enter(&s->guard, s->error);
     if (status != TSM_OK) return status;
-    memset(s->state[0], 0, s->plan->state_bytes);
-    memset(s->state[1], 0, s->plan->state_bytes);
+    memset(s->state[0], 0, s->plan->info.state_bytes);
+    memset(s->state[1], 0, s->plan->info.state_bytes);
     tsm_guard_leave(&s->guard);
     return TSM_OK;
 }
@@ -162,7 +162,7 @@ tsm_status tsm_profile(tsm_stream *s, int on) {
 }
 
 const uint64_t *tsm_op_ns(const tsm_stream *s, size_t *count) {
-    if (count != NULL) *count = s == NULL ? 0 : s->plan->op_count;
+    if (count != NULL) *count = s == NULL ? 0 : s->plan->info.op_count;
     return s == NULL ? NULL : s->op_ns;
 }
 

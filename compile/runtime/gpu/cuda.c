@@ -27,7 +27,7 @@ static tsm_status check_driver(cuda_device *d, int *version, char *error) {
     return tsm_gpu_refuse(plan, error,
                           "The NVIDIA driver is too old for the kernels of %.64s-%.64s (PTX %d.%d).\n"
                           "  found: CUDA %d.%d\n  allowed: CUDA %d.%d and newer",
-                          plan->model, plan->target, (int)plan->ptx_isa / 10, (int)plan->ptx_isa % 10, *version / 1000,
+                          plan->info.model, plan->info.target, (int)plan->ptx_isa / 10, (int)plan->ptx_isa % 10, *version / 1000,
                           *version % 1000 / 10, (int)plan->driver_cuda / 1000, (int)plan->driver_cuda % 1000 / 10);
 }
 
@@ -70,7 +70,7 @@ static tsm_status check_device(cuda_device *d, found_device *f, char *error) {
         plan, error,
         "This GPU is too old for the kernels of %.64s-%.64s.\n  found: compute capability %d.%d (%.96s)\n"
         "  allowed: compute capability %d.%d and newer",
-        plan->model, plan->target, f->capability / 10, f->capability % 10, f->name, (int)plan->compute_capability / 10,
+        plan->info.model, plan->info.target, f->capability / 10, f->capability % 10, f->name, (int)plan->compute_capability / 10,
         (int)plan->compute_capability % 10);
 }
 
@@ -110,23 +110,23 @@ static tsm_status load_program(cuda_device *d, char *error) {
 
 static tsm_status find_kernels(cuda_device *d, char *error) {
     const tsm_gpu_plan *plan = d->base.plan;
-    for (size_t i = 0; i < plan->op_count; i++) {
+    for (size_t i = 0; i < plan->info.op_count; i++) {
         const tsm_gpu_op *op = &plan->ops[i];
-        CUresult result = d->cu.cuModuleGetFunction(&d->functions[i], d->module, op->kernel);
+        CUresult result = d->cu.cuModuleGetFunction(&d->functions[i], d->module, op->info.kernel);
         if (result != CUDA_SUCCESS)
             return cuda_failed(d, result, "cuModuleGetFunction", error, "Kernel %.100s is not in the program.",
-                               op->kernel);
+                               op->info.kernel);
         int threads = 0; /* fewer than the device has, where a thread of this kernel needs many registers */
         result = d->cu.cuFuncGetAttribute(&threads, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, d->functions[i]);
         if (result != CUDA_SUCCESS)
             return cuda_failed(d, result, "cuFuncGetAttribute", error, "Kernel %.100s cannot be described.",
-                               op->kernel);
+                               op->info.kernel);
         if ((size_t)threads < tsm_gpu_group(op))
             return tsm_gpu_refuse(
                 plan, error,
                 "This GPU has too few registers for kernel %.100s.\n  found: %d threads a block at most\n"
                 "  allowed: %zu and more",
-                op->kernel, threads, tsm_gpu_group(op));
+                op->info.kernel, threads, tsm_gpu_group(op));
     }
     return TSM_OK;
 }
@@ -134,13 +134,13 @@ static tsm_status find_kernels(cuda_device *d, char *error) {
 static tsm_status load_weights(cuda_device *d, char *error) {
     static const char what[] = "The weights do not get onto the GPU.";
     const tsm_gpu_plan *plan = d->base.plan;
-    if (plan->weights_bytes == 0) return TSM_OK;
-    const tsm_status status = CUDA_TRY(d, error, what, cuMemAlloc_v2, &d->weights, plan->weights_bytes);
+    if (plan->info.weights_bytes == 0) return TSM_OK;
+    const tsm_status status = CUDA_TRY(d, error, what, cuMemAlloc_v2, &d->weights, plan->info.weights_bytes);
     if (status != TSM_OK) {
         d->weights = 0;
         return status;
     }
-    return CUDA_TRY(d, error, what, cuMemcpyHtoD_v2, d->weights, plan->weights, plan->weights_bytes);
+    return CUDA_TRY(d, error, what, cuMemcpyHtoD_v2, d->weights, plan->weights, plan->info.weights_bytes);
 }
 
 static tsm_status fill(cuda_device *d, char *error) {
@@ -164,7 +164,7 @@ tsm_status tsm_device_open(const tsm_gpu_plan *plan, tsm_gpu_device **out, char 
     cuda_device *d = calloc(1, sizeof *d);
     if (d == NULL) return tsm_refuse(TSM_E_MEMORY, error, TSM_ERROR_SIZE, "tsm_open: out of memory");
     d->base.plan = plan;
-    d->functions = calloc(plan->op_count + 1, sizeof *d->functions);
+    d->functions = calloc(plan->info.op_count + 1, sizeof *d->functions);
     tsm_status status = d->functions == NULL
                             ? tsm_refuse(TSM_E_MEMORY, error, TSM_ERROR_SIZE, "tsm_open: out of memory")
                             : cuda_load(plan, &d->cu, error);

@@ -37,7 +37,7 @@ static tsm_status launch(cuda_queue *q, size_t index, void **arguments, char *er
     return result == CUDA_SUCCESS
                ? TSM_OK
                : cuda_failed(q->d, result, "cuLaunchKernel", error, "Kernel %.80s of layer %.80s cannot be launched.",
-                             op->kernel, op->layer);
+                             op->info.kernel, op->info.layer);
 }
 
 static tsm_status submit(cuda_queue *q, int in, int timed, char *error) {
@@ -46,7 +46,7 @@ static tsm_status submit(cuda_queue *q, int in, int timed, char *error) {
     tsm_status status = CUDA_TRY(q->d, error, "The frame does not get onto the GPU.", cuMemcpyHtoDAsync_v2,
                                  q->arena + plan->input.offset, q->base.frame, plan->input.bytes, q->stream);
     if (status == TSM_OK && timed) status = mark(q, 0, error);
-    for (size_t i = 0; status == TSM_OK && i < plan->op_count; arguments += plan->ops[i++].argument_count) {
+    for (size_t i = 0; status == TSM_OK && i < plan->info.op_count; arguments += plan->ops[i++].argument_count) {
         status = launch(q, i, arguments, error);
         if (status == TSM_OK && timed) status = mark(q, i + 1, error);
     }
@@ -92,14 +92,14 @@ static CUdeviceptr address(const cuda_queue *q, const tsm_gpu_argument *a, int i
 static tsm_status place_arguments(cuda_queue *q, char *error) {
     const tsm_gpu_plan *plan = q->d->base.plan;
     const size_t total = tsm_gpu_argument_total(plan) + 1;
-    q->events = calloc(plan->op_count + 1, sizeof *q->events);
+    q->events = calloc(plan->info.op_count + 1, sizeof *q->events);
     if (q->events == NULL) return tsm_refuse(TSM_E_MEMORY, error, TSM_ERROR_SIZE, "tsm_stream_new: out of memory");
     for (int in = 0; in < 2; in++) {
         CUdeviceptr *value = q->values[in] = calloc(total, sizeof *value);
         void **pointer = q->pointers[in] = calloc(total, sizeof *pointer);
         if (value == NULL || pointer == NULL)
             return tsm_refuse(TSM_E_MEMORY, error, TSM_ERROR_SIZE, "tsm_stream_new: out of memory");
-        for (size_t i = 0; i < plan->op_count; i++)
+        for (size_t i = 0; i < plan->info.op_count; i++)
             for (size_t a = 0; a < plan->ops[i].argument_count; a++) {
                 *value = address(q, &plan->ops[i].arguments[a], in);
                 *pointer++ = value++;
@@ -128,8 +128,8 @@ static tsm_status make(cuda_queue *q, char *error) {
     tsm_status status =
         CUDA_TRY(q->d, error, "The GPU takes no further stream.", cuStreamCreate, &q->stream, CU_STREAM_NON_BLOCKING);
     if (status != TSM_OK) q->stream = NULL;
-    if (status == TSM_OK) status = device_memory(q, &q->arena, plan->arena_bytes, error);
-    for (int i = 0; status == TSM_OK && i < 2; i++) status = device_memory(q, &q->state[i], plan->state_bytes, error);
+    if (status == TSM_OK) status = device_memory(q, &q->arena, plan->info.arena_bytes, error);
+    for (int i = 0; status == TSM_OK && i < 2; i++) status = device_memory(q, &q->state[i], plan->info.state_bytes, error);
     if (status == TSM_OK) status = host_memory(q, &q->base.frame, plan->input.bytes, error);
     if (status == TSM_OK) status = host_memory(q, &q->base.scores, plan->output.bytes, error);
     if (status == TSM_OK) status = place_arguments(q, error);
@@ -160,7 +160,7 @@ static void free_on_device(cuda_queue *q) {
     const int entered = cu->cuCtxPushCurrent_v2(q->d->context) == CUDA_SUCCESS;
     for (int i = 0; i < 2; i++)
         if (q->graph[i] != NULL) cu->cuGraphExecDestroy(q->graph[i]);
-    for (size_t i = 0; q->events != NULL && i <= q->d->base.plan->op_count; i++)
+    for (size_t i = 0; q->events != NULL && i <= q->d->base.plan->info.op_count; i++)
         if (q->events[i] != NULL) cu->cuEventDestroy_v2(q->events[i]);
     if (q->stream != NULL) cu->cuStreamDestroy_v2(q->stream);
     if (q->base.scores != NULL) cu->cuMemFreeHost(q->base.scores);
@@ -202,9 +202,9 @@ tsm_status tsm_queue_clear(tsm_gpu_queue *queue, char *error) {
     const tsm_gpu_plan *plan = q->d->base.plan;
     tsm_status status = cuda_enter(q->d, error);
     if (status != TSM_OK) return status;
-    status = CUDA_TRY(q->d, error, what, cuMemsetD8Async, q->arena, 0, plan->arena_bytes, q->stream);
-    for (int i = 0; status == TSM_OK && plan->state_bytes > 0 && i < 2; i++)
-        status = CUDA_TRY(q->d, error, what, cuMemsetD8Async, q->state[i], 0, plan->state_bytes, q->stream);
+    status = CUDA_TRY(q->d, error, what, cuMemsetD8Async, q->arena, 0, plan->info.arena_bytes, q->stream);
+    for (int i = 0; status == TSM_OK && plan->info.state_bytes > 0 && i < 2; i++)
+        status = CUDA_TRY(q->d, error, what, cuMemsetD8Async, q->state[i], 0, plan->info.state_bytes, q->stream);
     return cuda_leave(q->d, status, error);
 }
 
@@ -243,7 +243,7 @@ tsm_status tsm_queue_poll(tsm_gpu_queue *queue, int *running, char *error) {
 
 tsm_status tsm_queue_prepare_times(tsm_gpu_queue *queue, char *error) {
     cuda_queue *q = of(queue);
-    const size_t count = q->d->base.plan->op_count + 1;
+    const size_t count = q->d->base.plan->info.op_count + 1;
     tsm_status status = cuda_enter(q->d, error);
     if (status != TSM_OK) return status;
     for (size_t i = 0; status == TSM_OK && i < count; i++) {
@@ -258,7 +258,7 @@ tsm_status tsm_queue_times(tsm_gpu_queue *queue, uint64_t *ns, char *error) {
     cuda_queue *q = of(queue);
     tsm_status status = cuda_enter(q->d, error);
     if (status != TSM_OK) return status;
-    for (size_t i = 0; status == TSM_OK && i < q->d->base.plan->op_count; i++) {
+    for (size_t i = 0; status == TSM_OK && i < q->d->base.plan->info.op_count; i++) {
         float ms = 0.0f;
         status = CUDA_TRY(q->d, error, "The time of an operation cannot be read.", cuEventElapsedTime, &ms,
                           q->events[i], q->events[i + 1]);

@@ -12,8 +12,8 @@ tsm_status tsm_open(tsm_model **out, char *error, size_t error_size) {
     if (out == NULL) return tsm_refuse(TSM_E_ARGUMENT, error, error_size, "tsm_open: out is NULL");
     *out = NULL;
     const tsm_gpu_plan *plan = &tsm_the_gpu_plan;
-    const tsm_needs needs = {plan->model,
-                             plan->target,
+    const tsm_needs needs = {plan->info.model,
+                             plan->info.target,
                              plan->cpu_requires,
                              plan->cpu_requires_count,
                              plan->has_image_input ? &plan->preprocess : NULL,
@@ -49,39 +49,18 @@ void tsm_close(tsm_model *model) {
 
 tsm_status tsm_info(const tsm_model *model, tsm_model_info *info) {
     if (model == NULL || info == NULL) return TSM_E_ARGUMENT;
-    const tsm_gpu_plan *p = model->plan;
-    const tsm_plan_tensor *in = &p->input;
-    *info = (tsm_model_info){
-        .model = p->model,
-        .target = p->target,
-        .weights_note = p->weights_note,
-        .classes = (int32_t)tsm_tensor_count(&p->output),
-        .labels = p->labels,
-        .label_count = p->label_count,
-        .input_height = in->ndim == 4 ? in->shape[2] : 0,
-        .input_width = in->ndim == 4 ? in->shape[3] : 0,
-        .input_channels = in->ndim == 4 ? in->shape[1] : 0,
-        .arena_bytes = p->arena_bytes,
-        .state_bytes = p->state_bytes,
-        .weights_bytes = p->weights_bytes,
-        .state_count = p->state_count,
-        .op_count = p->op_count,
-        .rate_fps = p->has_image_input ? p->preprocess.rate_fps : 0.0,
-        .scores = p->scores,
-        .decision = p->decision,
-    };
+    *info = model->plan->info;
     return TSM_OK;
 }
 
 tsm_status tsm_op(const tsm_model *model, size_t index, tsm_op_info *info) {
-    if (model == NULL || info == NULL || index >= model->plan->op_count) return TSM_E_ARGUMENT;
-    const tsm_gpu_op *op = &model->plan->ops[index];
-    *info = (tsm_op_info){op->kernel, op->layer, op->schedule, op->macs, op->bytes};
+    if (model == NULL || info == NULL || index >= model->plan->info.op_count) return TSM_E_ARGUMENT;
+    *info = model->plan->ops[index].info;
     return TSM_OK;
 }
 
 tsm_status tsm_state_info(const tsm_model *model, size_t index, tsm_tensor_info *info) {
-    if (model == NULL || info == NULL || index >= model->plan->state_count) return TSM_E_ARGUMENT;
+    if (model == NULL || info == NULL || index >= model->plan->info.state_count) return TSM_E_ARGUMENT;
     tsm_tensor_describe(&model->plan->states[index], info);
     return TSM_OK;
 }

@@ -34,7 +34,7 @@ tsm_status tsm_gpu_process_open(const tsm_gpu_plan *plan, char *error) {
                       "  found: process %d, forked from process %d, which has loaded the driver (%.64s-%.64s)\n"
                       "  hint: start the child as a new program (in Python: multiprocessing's 'spawn'), or open the "
                       "bundle only in the child",
-                      own, first, plan->model, plan->target);
+                      own, first, plan->info.model, plan->info.target);
 }
 
 static void wait_at_exit(void) {

@@ -20,7 +20,7 @@ static tsm_status no_memory(char *error, const tsm_plan_tensor *state) {
 }
 
 static tsm_status get(tsm_stream *s, size_t index, float *nchw, size_t count) {
-    const tsm_status found = tsm_tensor_find(s->plan->states, s->plan->state_count, index, nchw, count, s->error);
+    const tsm_status found = tsm_tensor_find(s->plan->states, s->plan->info.state_count, index, nchw, count, s->error);
     if (found != TSM_OK) return found;
     tsm_plan_tensor state = s->plan->states[index];
     uint16_t *halves;
@@ -41,7 +41,7 @@ static tsm_status get(tsm_stream *s, size_t index, float *nchw, size_t count) {
 }
 
 static tsm_status set(tsm_stream *s, size_t index, const float *nchw, size_t count) {
-    const tsm_status found = tsm_tensor_find(s->plan->states, s->plan->state_count, index, nchw, count, s->error);
+    const tsm_status found = tsm_tensor_find(s->plan->states, s->plan->info.state_count, index, nchw, count, s->error);
     if (found != TSM_OK) return found;
     tsm_plan_tensor state = s->plan->states[index];
     const size_t offset = state.offset;

@@ -35,10 +35,10 @@ static tsm_status clear(tsm_stream *s);
 
 static tsm_status make(tsm_stream *s, tsm_gpu_device *device, int32_t threads, char *error) {
     const tsm_gpu_plan *plan = s->plan;
-    tsm_status status = tsm_feed_open(&s->feed, plan->model, &plan->input,
+    tsm_status status = tsm_feed_open(&s->feed, plan->info.model, &plan->input,
                                       plan->has_image_input ? &plan->preprocess : NULL, threads, error, TSM_ERROR_SIZE);
     if (status != TSM_OK) return status;
-    s->op_ns = calloc(plan->op_count + 1, sizeof *s->op_ns);
+    s->op_ns = calloc(plan->info.op_count + 1, sizeof *s->op_ns);
     s->scores = calloc(tsm_tensor_count(&plan->output) + 1, sizeof *s->scores);
     if (s->op_ns == NULL || s->scores == NULL)
         return tsm_refuse(TSM_E_MEMORY, error, TSM_ERROR_SIZE, "tsm_stream_new: out of memory");
@@ -156,7 +156,7 @@ tsm_status tsm_profile(tsm_stream *s, int on) {
 }
 
 const uint64_t *tsm_op_ns(const tsm_stream *s, size_t *count) {
-    if (count != NULL) *count = s == NULL ? 0 : s->plan->op_count;
+    if (count != NULL) *count = s == NULL ? 0 : s->plan->info.op_count;
     return s == NULL ? NULL : s->op_ns;
 }
 

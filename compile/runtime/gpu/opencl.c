@@ -109,9 +109,9 @@ static tsm_status fill(opencl_device *d, const char **origin, char *error) {
     if (d->context == NULL)
         return opencl_failed(d, code, "clCreateContext", error, "The OpenCL device cannot be used.");
     const tsm_status status = opencl_build(d, origin, error);
-    if (status != TSM_OK || plan->weights_bytes == 0) return status;
+    if (status != TSM_OK || plan->info.weights_bytes == 0) return status;
     /* The driver copies them at once; it takes no const, and does not write. */
-    d->weights = d->cl.clCreateBuffer(d->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, plan->weights_bytes,
+    d->weights = d->cl.clCreateBuffer(d->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, plan->info.weights_bytes,
                                       (void *)(uintptr_t)plan->weights, &code);
     return d->weights != NULL
                ? TSM_OK

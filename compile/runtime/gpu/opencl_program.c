@@ -43,24 +43,24 @@ static tsm_status build_failed(opencl_device *d, cl_int code, char *error) {
 /* Every kernel is there, and can have its work groups: one of many registers may have smaller ones than the device. */
 static tsm_status check_kernels(opencl_device *d, char *error) {
     const tsm_gpu_plan *plan = d->base.plan;
-    for (size_t i = 0; i < plan->op_count; i++) {
+    for (size_t i = 0; i < plan->info.op_count; i++) {
         const tsm_gpu_op *op = &plan->ops[i];
         cl_int code = CL_SUCCESS;
         size_t threads = 0;
-        cl_kernel kernel = d->cl.clCreateKernel(d->program, op->kernel, &code);
+        cl_kernel kernel = d->cl.clCreateKernel(d->program, op->info.kernel, &code);
         if (kernel == NULL)
-            return opencl_failed(d, code, "clCreateKernel", error, "Kernel %.100s is not in the program.", op->kernel);
+            return opencl_failed(d, code, "clCreateKernel", error, "Kernel %.100s is not in the program.", op->info.kernel);
         code = d->cl.clGetKernelWorkGroupInfo(kernel, d->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof threads, &threads,
                                               NULL);
         d->cl.clReleaseKernel(kernel);
         if (code != CL_SUCCESS)
             return opencl_failed(d, code, "clGetKernelWorkGroupInfo", error, "Kernel %.100s cannot be described.",
-                                 op->kernel);
+                                 op->info.kernel);
         if (threads < tsm_gpu_group(op))
             return tsm_gpu_refuse(plan, error,
                                   "This GPU has too few registers for kernel %.100s.\n"
                                   "  found: %zu threads a work group at most\n  allowed: %zu and more",
-                                  op->kernel, threads, tsm_gpu_group(op));
+                                  op->info.kernel, threads, tsm_gpu_group(op));
     }
     return TSM_OK;
 }

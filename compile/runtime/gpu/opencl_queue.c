@@ -70,9 +70,9 @@ static tsm_status find_view(opencl_queue *q, const tsm_gpu_argument *a, int in, 
 static tsm_status make_kernel(opencl_queue *q, size_t index, int in, char *error) {
     const tsm_gpu_op *op = &q->d->base.plan->ops[index];
     cl_int code = CL_SUCCESS;
-    cl_kernel kernel = q->kernels[in][index] = q->d->cl.clCreateKernel(q->d->program, op->kernel, &code);
+    cl_kernel kernel = q->kernels[in][index] = q->d->cl.clCreateKernel(q->d->program, op->info.kernel, &code);
     if (kernel == NULL)
-        return opencl_failed(q->d, code, "clCreateKernel", error, "Kernel %.80s cannot be made.", op->kernel);
+        return opencl_failed(q->d, code, "clCreateKernel", error, "Kernel %.80s cannot be made.", op->info.kernel);
     for (size_t a = 0; a < op->argument_count; a++) {
         cl_mem buffer = NULL;
         const tsm_status status = find_view(q, &op->arguments[a], in, &buffer, error);
@@ -80,7 +80,7 @@ static tsm_status make_kernel(opencl_queue *q, size_t index, int in, char *error
         code = q->d->cl.clSetKernelArg(kernel, (cl_uint)a, sizeof buffer, &buffer);
         if (code != CL_SUCCESS)
             return opencl_failed(q->d, code, "clSetKernelArg", error, "Kernel %.80s does not take argument %zu.",
-                                 op->kernel, a);
+                                 op->info.kernel, a);
     }
     return TSM_OK;
 }
@@ -101,9 +101,9 @@ static float *host_memory(size_t bytes) {
 static tsm_status make_host_side(opencl_queue *q, char *error) {
     const tsm_gpu_plan *plan = q->d->base.plan;
     q->views = calloc(2 * tsm_gpu_argument_total(plan) + 1, sizeof *q->views);
-    q->kernels[0] = calloc(plan->op_count + 1, sizeof *q->kernels[0]);
-    q->kernels[1] = calloc(plan->op_count + 1, sizeof *q->kernels[1]);
-    q->times = calloc(plan->op_count + 1, sizeof *q->times);
+    q->kernels[0] = calloc(plan->info.op_count + 1, sizeof *q->kernels[0]);
+    q->kernels[1] = calloc(plan->info.op_count + 1, sizeof *q->kernels[1]);
+    q->times = calloc(plan->info.op_count + 1, sizeof *q->times);
     q->base.frame = host_memory(plan->input.bytes);
     q->base.scores = host_memory(plan->output.bytes);
     return q->views && q->kernels[0] && q->kernels[1] && q->times && q->base.frame && q->base.scores
@@ -129,11 +129,11 @@ tsm_status tsm_queue_new(tsm_gpu_device *device, tsm_gpu_queue **out, char *erro
     q->memory[WEIGHTS] = q->d->weights;
     tsm_status status = make_host_side(q, error);
     if (status == TSM_OK) status = make_commands(q, 0, &q->commands, error);
-    if (status == TSM_OK) status = make_memory(q, ARENA, plan->arena_bytes, error);
-    if (status == TSM_OK) status = make_memory(q, STATE_0, plan->state_bytes, error);
-    if (status == TSM_OK) status = make_memory(q, STATE_1, plan->state_bytes, error);
+    if (status == TSM_OK) status = make_memory(q, ARENA, plan->info.arena_bytes, error);
+    if (status == TSM_OK) status = make_memory(q, STATE_0, plan->info.state_bytes, error);
+    if (status == TSM_OK) status = make_memory(q, STATE_1, plan->info.state_bytes, error);
     for (int in = 0; in < 2; in++)
-        for (size_t i = 0; status == TSM_OK && i < plan->op_count; i++) status = make_kernel(q, i, in, error);
+        for (size_t i = 0; status == TSM_OK && i < plan->info.op_count; i++) status = make_kernel(q, i, in, error);
     if (status != TSM_OK) {
         tsm_queue_free(&q->base);
         return status;
@@ -150,7 +150,7 @@ static void drop_event(opencl_queue *q, cl_event *event) {
 /* What fails here is not told: there is nothing that a caller could do. */
 static void free_on_device(opencl_queue *q) {
     const opencl_api *cl = &q->d->cl;
-    const size_t ops = q->d->base.plan->op_count;
+    const size_t ops = q->d->base.plan->info.op_count;
     drop_event(q, &q->last);
     for (size_t i = 0; q->times != NULL && i < ops; i++) drop_event(q, &q->times[i]);
     for (int in = 0; in < 2; in++)
@@ -208,19 +208,19 @@ static tsm_status launch(opencl_queue *q, int in, size_t index, int timed, char 
                                                         timed ? &q->times[index] : NULL);
     return code == CL_SUCCESS ? TSM_OK
                               : opencl_failed(q->d, code, "clEnqueueNDRangeKernel", error,
-                                              "Kernel %.80s of layer %.80s cannot be launched.", op->kernel, op->layer);
+                                              "Kernel %.80s of layer %.80s cannot be launched.", op->info.kernel, op->info.layer);
 }
 
 tsm_status tsm_queue_step(tsm_gpu_queue *queue, int in, int timed, char *error) {
     opencl_queue *q = of(queue);
     const tsm_gpu_plan *plan = q->d->base.plan;
     begin(q, timed);
-    for (size_t i = 0; timed && i < plan->op_count; i++) drop_event(q, &q->times[i]);
+    for (size_t i = 0; timed && i < plan->info.op_count; i++) drop_event(q, &q->times[i]);
     tsm_status status = check(q,
                               q->d->cl.clEnqueueWriteBuffer(q->used, q->memory[ARENA], 0, plan->input.offset,
                                                             plan->input.bytes, q->base.frame, 0, NULL, NULL),
                               "clEnqueueWriteBuffer", error, "The frame does not get onto the device.");
-    for (size_t i = 0; status == TSM_OK && i < plan->op_count; i++) status = launch(q, in, i, timed, error);
+    for (size_t i = 0; status == TSM_OK && i < plan->info.op_count; i++) status = launch(q, in, i, timed, error);
     if (status == TSM_OK)
         status = check(q,
                        q->d->cl.clEnqueueReadBuffer(q->used, q->memory[ARENA], 0, plan->output.offset,
@@ -233,7 +233,7 @@ tsm_status tsm_queue_clear(tsm_gpu_queue *queue, char *error) {
     static const uint32_t zero = 0;
     opencl_queue *q = of(queue);
     const tsm_gpu_plan *plan = q->d->base.plan;
-    const size_t bytes[] = {plan->arena_bytes, plan->state_bytes, plan->state_bytes};
+    const size_t bytes[] = {plan->info.arena_bytes, plan->info.state_bytes, plan->info.state_bytes};
     tsm_status status = TSM_OK;
     begin(q, 0);
     for (int i = 0; status == TSM_OK && i < WEIGHTS; i++)
@@ -288,7 +288,7 @@ tsm_status tsm_queue_prepare_times(tsm_gpu_queue *queue, char *error) {
 
 tsm_status tsm_queue_times(tsm_gpu_queue *queue, uint64_t *ns, char *error) {
     opencl_queue *q = of(queue);
-    for (size_t i = 0; i < q->d->base.plan->op_count; i++) {
+    for (size_t i = 0; i < q->d->base.plan->info.op_count; i++) {
         cl_ulong start = 0, stop = 0;
         cl_int code =
             q->d->cl.clGetEventProfilingInfo(q->times[i], CL_PROFILING_COMMAND_START, sizeof start, &start, NULL);

@@ -32,23 +32,18 @@ typedef struct {
 } tsm_gpu_argument;
 
 typedef struct {
-    const char *kernel, *layer, *schedule;                    /* kernel: the entry's name in the program */
+    tsm_op_info info;                                         /* kernel: the entry's name in the program */
     uint32_t grid[3], group[3];                               /* work groups (blocks) and threads in each */
     uint32_t shared_bytes;                                    /* static local memory of one group */
     const tsm_gpu_argument *arguments; size_t argument_count; /* pointers, in the entry's order */
-    int64_t macs, bytes;
 } tsm_gpu_op;
 
 typedef struct {
-    const char *model, *target, *weights_note;
-    const char *const *labels; size_t label_count;
-    tsm_scores_kind scores;
-    tsm_decision_rule decision;
+    tsm_model_info info;                           /* what tsm_info gives */
     tsm_plan_tensor input, output;                 /* in the arena, float32 */
-    const tsm_plan_tensor *states; size_t state_count; /* in the state blob, float16 or float32 */
-    const tsm_gpu_op *ops; size_t op_count;
-    size_t arena_bytes, state_bytes, weights_bytes;
-    const unsigned char *weights;
+    const tsm_plan_tensor *states;                 /* info.state_count, in the state blob, float16 or float32 */
+    const tsm_gpu_op *ops;                         /* info.op_count */
+    const unsigned char *weights;                  /* info.weights_bytes */
     const unsigned char *program; size_t program_bytes; /* PTX text or OpenCL C; the NUL is counted */
     const char *program_sha256;                    /* hexadecimal; part of the key of the binary cache */
     const char *build_options;                     /* OpenCL */
