@@ -22,12 +22,14 @@ from tsm_edge.demo import events
 from tsm_edge.demo.sinks.outbox import Counts
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path += [str(ROOT / "benchmarks"), str(ROOT / "docs")]
 
-import _footage  # noqa: E402  (its folder has just been added)
+import _footage  # noqa: E402  (their folders have just been added)
+import house_tables  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("commands", "errors", "events", "gestures")))
+PAGE_NAMES = ("commands", "design", "errors", "events", "gestures", "kernels")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in PAGE_NAMES))
 HELP_WIDTH = 100  # characters of a line of docs/commands.md
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn"}
 MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -261,6 +263,12 @@ def shown(figure: str, value: float | None) -> str:
     return f"{value:.3g}" if plain else f"{value:.1%}"
 
 
+def kernels() -> str:
+    """The schedules of both families."""
+    header, *rows = house_tables.kernels()
+    return table(header, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "record": record,
     "example": example,
@@ -275,6 +283,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "errors": error_kinds,
     "refusals": refusals,
+    "floors": house_tables.floors,
+    "kernels": kernels,
 }
 
 

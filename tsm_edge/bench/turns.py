@@ -4,13 +4,10 @@ A round gives each runner one turn: a pause, one step that is not timed, then a 
 of no interest has no pause.
 
 - The pause lets the threads of the runner before it go to sleep: most runtimes let them spin for a while after a step,
-  and where there are as many threads as cores the next runner would pay for it. With tsm-mobilenetv2, 2 threads on 2
-  cores of an EPYC 7003 and ONNX Runtime before it, OpenVINO took 8.6 ms without a pause, 7.8 ms with 5 ms and 5.1 ms
-  with 30 ms.
+  and where there are as many threads as cores the next runner would pay for it.
 - The untimed step brings the runner's weights back into the caches, where they are when a camera is all that runs.
-  Without it, in turns of a single step, all of four runners were 6 to 11 % slower on that machine (1 thread).
 
-(``tsm-edge bench --threads N --against onnxruntime,openvino,ncnn`` with other values of :class:`Turn`; 2026-11-22.)
+Figures: docs/decisions/015-measuring.md.
 """
 
 from __future__ import annotations

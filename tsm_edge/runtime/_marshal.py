@@ -30,8 +30,7 @@ def check_array(name: str, value: object, dtype: np.dtype[Any], shape: tuple[int
 def address(array: NDArray[Any]) -> int:
     """Where an array's numbers lie.
 
-    `array.ctypes` runs through much of numpy, and after a step nothing of it is in a cache: on a Zen 4 core it takes 35
-    to 40 us then, and this 21. A step of 5.6 ms does not show it.
+    `array.ctypes` runs through much of numpy, and after a step nothing of that is in a cache.
     """
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]

@@ -173,9 +173,8 @@ class Tile:
     def two_steps_fit(self) -> bool:
         """Whether straight code of several steps, whose weights LLVM loads early, keeps all accumulators in registers.
 
-        With spills the time of a kernel differs from process to process: 411 or 447 us for the stem and the first block
-        of `tsm-mobilenetv2` on a Zen 4 core, 377 without. Which load takes from which store is predicted by the two
-        instructions' addresses.
+        With spills the time of a kernel differs from process to process, since store-to-load forwarding is predicted by
+        the two instructions' addresses (docs/decisions/006-software-prefetch.md).
         """
         pieces = -(-self.width // self.lanes)
         return (self.rows + 2) * pieces + 1 <= self.registers

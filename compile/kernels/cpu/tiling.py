@@ -85,8 +85,8 @@ def fits(machine: Machine, rows: int, width: int) -> bool:
 def piece_lanes(machine: Machine, rows: int, width: int) -> int:
     """Floats of a vector of a rows x width tile: half a vector where the multiply-add units are that narrow.
 
-    A width of 24 is three such halves there, and a Zen 4 core takes 1.00 to 1.03 of the time of the bare multiply-adds
-    for it (9 rows, 8 rows); with one whole vector and one half 1.11 (14 rows).
+    FMA units are half the vector width there, and a full-width FMA takes two passes: a width of 24 is three half
+    vectors, not one and a half (docs/decisions/007-register-tiles.md).
     """
     half = machine.lanes // 2
     if not machine.halves or width % machine.lanes != half:
@@ -180,13 +180,9 @@ class Order:
 def order(machine: Machine, tiles: int, panels: int, tile_bytes: int, weight_bytes: int) -> Order:
     """Walk the smaller operand again and again while it is in cache: the activations, the weights, or a block of tiles.
 
-    Panels outside, where the activations are smaller, takes 0.95 to 0.98 of the time of tiles outside on a Zen 3 core
-    (14x14x64 to 384, 14x14x96 to 576). Where the weights are small enough to be read several times, they are, for every
-    quarter of the tiles: several threads then divide the image much as the layers before and after do, and find most of
-    their rows in their own second-level cache. In a tsm-mobilenetv2 step on two cores of a Zen 4 the expand layers at
-    14x14 take 2 us less of 46 and the depthwise layers after them 1 to 3 of 14, all of it 0.2 ms less while the two
-    cores have no cache in common; nothing on one. Halves were worse: the depthwise layers of 384 channels took 11 to 15
-    us with them, and 10.4 with quarters.
+    Where the weights are small enough to be read several times, they are, for every quarter of the tiles: several
+    threads then divide the image much as the layers before and after do, and find most of their rows in their own
+    second-level cache (docs/decisions/007-register-tiles.md).
     """
     budget = machine.l2_bytes // 2
     if tiles * tile_bytes <= min(budget, weight_bytes):

@@ -4,10 +4,7 @@ A frame walks through more weights and activations than a cache holds, and a sta
 nearly all of it comes from far away. The processor's own prefetcher follows one or two streams; a tile of 14 pixels
 reads as many.
 
-`tsm-resnet50` on a Zen 4 machine takes 0.94 and 0.95 of the time with all of it, on one and two threads
-(`benchmarks/kernel_choices.py`). One kind after the other, by hand: of a pointwise layer's 900 us the state makes up 10
-to 60, the residual 15 to 90, x 10 to 40, the next state 6 to 50, and the output, whose stores wait for its lines as
-well, 60 to 140. To ask for lines that are stored into with PREFETCHW won nothing on two cores.
+Figures: docs/decisions/006-software-prefetch.md.
 """
 
 from __future__ import annotations
@@ -114,8 +111,6 @@ def _by_first(buffer: Buffer, pixel: Expr, pitch: int, place: Place, steps: int)
 
 def weights(op: Conv, operands: Operands, panel: Panel, tile: Expr, tiles: int, steps: int) -> list[Ahead]:
     """A tile's share of the next panel's weights, where a panel serves `tiles` tiles before the next one comes.
-
-    On a Zen 3 core this takes 0.87 to 0.90 of the time of the 7x7 layers of `tsm-mobilenetv2` and 0.96 of a frame's.
-    """
+"""
     size = panel.width * op.channels
     return [Ahead.run(operands.weights, panel.offset + size, size, steps, tile, tiles)]

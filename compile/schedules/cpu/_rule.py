@@ -125,8 +125,7 @@ def spread(
     """Those of the ranked register tiles whose rows, `pitch` bytes apart, find room in the first cache; else all.
 
     Where k is read one by one and rows are a multiple of ALIAS apart, all of them fall into one set of the first cache,
-    and more rows than it has ways take turns there. On a Zen 4 core `tsm-resnet50`'s 14x14x1024_256 took 1.88 ms with
-    14 rows of 32 and 0.90 with 6 of 64, its frame 0.936 of the time.
+    and more rows than it has ways evict each other (docs/decisions/007-register-tiles.md).
     """
     if machine.by_lane:
         return ranked
@@ -140,8 +139,8 @@ TILES_OF_COPIES = 32
 def bias_copies(machine: tiling.Machine, rows: int, pixels: int) -> int:
     """How often a vector of the bias stands in memory for register tiles of at most so many rows.
 
-    Once for each row where many tiles load it. Elsewhere the copies would come from memory for a tile or two: with
-    them in every layer `tsm-mobilenetv2` takes 0.1 M instructions of 94 M fewer, and 5 % more weights.
+    Once for each row where many tiles load it. Elsewhere the copies would come from memory for a tile or two, and the
+    weights would grow (docs/decisions/011-neon.md).
     """
     return rows if machine.by_lane and pixels >= TILES_OF_COPIES * rows else 1
 

@@ -10,10 +10,6 @@ Pattern: any dense kernel, stride and padding: the stem (3x3 or 7x7 on 3 channel
 4. With a shift, a kernel row reduces over the state's channels of all its taps first, and over the rest of x second
    (`_windows.py`).
 5. Epilogue as in the pointwise schedule; `_ahead.py` says what a tile asks for early.
-
-Lost: the stem reading the caller's planes where they are, so that no frame is copied to pixels. The copy's 50 us of a
-`tsm-mobilenetv2` step on a Zen 4 core came back as waiting for memory: 0.996 to 1.001 of the step on one and two
-threads, and the 7x7 stem of the ResNets took 1.3 % longer, as its loops are of 7 steps and not of 21.
 """
 
 from __future__ import annotations

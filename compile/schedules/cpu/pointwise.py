@@ -10,18 +10,13 @@ bottleneck, and the classifier (one pixel).
    The shift therefore costs no instruction beyond the second loop's prologue.
 4. The epilogue adds the residual, clamps, stores, and stores the first `fold_out` channels once more as the next state.
 
-What an AArch64 build pays beside its multiply-adds, in guest instructions of all kernels of a `tsm-mobilenetv2` frame
-(95.3 M at first, 93.9 M with all of it; 74.9 M are the multiply-adds, kernels alone counted under qemu-user):
+On AArch64 (docs/decisions/011-neon.md has the instruction counts):
 
-- Where many tiles use it, the bias stands in memory once for every row of a tile: accumulators are loaded in pairs,
-  not copied (-0.4 M).
+- Where many tiles use it, the bias is repeated for every row of a tile: accumulators are loaded in pairs, not copied.
 - Every block of the output gets an address that LLVM cannot fold, near enough for paired stores; the next state is
-  stored after them, since a test between two stores keeps them apart (-0.3 M).
-- A shift may begin inside a vector, so that 24 channels with 3 from the state lie in blocks, too (-0.2 M).
-- Two nested loops instead of a division for every item (-0.2 M); two rounds of a reduction stay a loop (-0.1 M).
-
-Lost: residuals loaded two at a time before two stores (equal count; LLVM leaves them apart); an opaque bound for the
-two rounds of the stem's rows as well (+0.2 M). Counted by hand: 6x16 tiles load 11 for 96, 7x12 tiles 10 for 84.
+  stored after them, since a test between two stores keeps LLVM from pairing them.
+- A shift may begin inside a vector, so that 24 channels with 3 from the state can lie in blocks.
+- Two nested loops replace a division for every item.
 """
 
 from __future__ import annotations
@@ -95,8 +90,8 @@ class Params:
 def columns(machine: Machine, op: Conv) -> int:
     """Output channels that are computed: whole vectors where k is read by element.
 
-    LLVM copies the element for half a vector and computes an address for every load of an odd width: the 11 of 27
-    classes that a panel of 16 leaves took 6.6 modelled cycles of a Cortex-A55 a channel of the input, 12 take 3.4.
+    For half a vector LLVM copies the element, and for every load of an odd width it computes an address
+    (docs/decisions/011-neon.md).
     """
     return -(-op.out_channels // machine.lanes) * machine.lanes if machine.by_lane else op.out_channels
 

@@ -10,11 +10,7 @@ from ..runner import Runner
 
 
 class OnnxRuntime(Runner):
-    """One session, called with arrays.
-
-    I/O binding to two sets of arrays was no faster: 9.08 and 8.97 ms against 9.03 and 9.02 (tsm-mobilenetv2, 1 thread,
-    EPYC 7003, 2026-11-22).
-    """
+    """One session, called with arrays; I/O binding was no faster (docs/decisions/015-measuring.md)."""
 
     name = "onnxruntime"
     settings = "CPUExecutionProvider, ORT_ENABLE_ALL, sequential"

@@ -12,8 +12,7 @@ from ..runner import Runner
 class OpenVino(Runner):
     """One inference request over arrays of ours; after each step the new states are copied to where they are read.
 
-    Exchanging the tensors instead, 20 calls of ``set_tensor`` a step, took 9.74 ms where the copy took 9.64
-    (tsm-mobilenetv2, 1 thread, EPYC 7003, 2026-11-22).
+    Exchanging the tensors instead, 20 calls of ``set_tensor`` a step, was no faster (docs/decisions/015-measuring.md).
     """
 
     name = "openvino"

@@ -88,9 +88,7 @@ def claims(op: Op) -> bool:
 def worthwhile(machine: Machine, op: InvertedResidual) -> bool:
     """Whether fusing saves traffic: what lies between the layers leaves the cache; the ring and the weights do not.
 
-    Weights are read once a row here and once a layer otherwise. On a Zen 3 core the fused blocks of MobileNetV2
-    take 0.94 to 0.98 of the plain layers' time at 112 to 28 pixels, 0.99 to 1.01 at 14, and 1.42 at 7, where 1.2 MB
-    of weights pass by seven times (`tests/helpers/kernel_lab.py` shapes, timed by hand).
+    Weights are read once a row here and once a layer otherwise (docs/decisions/004-row-fusion.md).
     """
     middle = op.depthwise
     between = middle.height * middle.width * middle.channels * middle.types.x.bytes

@@ -61,10 +61,8 @@ def tiles(machine: Machine, conv: Conv) -> list[tuple[int, Panels]]:
 def expand_tiles(machine: Machine, conv: Conv) -> list[tuple[int, Panels]]:
     """Register tiles of the layer that fills the ring; of a short reduction first the best one a vector wide.
 
-    Where a multiply-add broadcasts, such a tile has no other instruction for a number of x. The processor then looks
-    far enough ahead to begin a tile while the last one is finished, which is much of a short one. 16 channels in, on a
-    Zen 4 core: 28x16 takes 1.00 of the time of the bare multiply-adds and 14x32 1.07, the whole block 0.965 to 0.99 of
-    its time. With 24 it won 3 % alone and lost 1 % in a frame, as outside of blocks: each pixel's line comes by itself.
+    Where a multiply-add broadcasts, such a tile has no other instruction for a number of x. Out-of-order execution then
+    begins a tile before the last one has ended, which is much of a short one (docs/decisions/007-register-tiles.md).
     """
     found = tiles(machine, conv)
     if not machine.broadcasts or conv.taps > machine.lanes or conv.out_channels % machine.lanes:

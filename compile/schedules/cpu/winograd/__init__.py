@@ -61,17 +61,7 @@ def claims(op: Op) -> bool:
 def worthwhile(machine: Machine, op: Conv) -> bool:
     """Whether the modelled cycles of all cores are clearly fewer than those of the direct convolution.
 
-    One Zen 3 core with the weights in its third-level cache, microseconds (timed by hand):
-
-    | layer | direct | F(2x2) | F(4x4) |
-    |---|---|---|---|
-    | 56x56x64 | 2255 | 1204 | 754 |
-    | 28x28x128 | 2240 | 1143 | 725 |
-    | 14x14x256 | 2266 | 1105 | 885 |
-    | 7x7x512 | 2816 | 2178 | 4162 |
-
-    Tried and lost: F(2x2) at 7x7x512 makes `tsm-resnet18` 1 % faster and 22 MB larger; F(4x4) at 14x14x256 equals
-    F(2x2) in a frame, where the weights come from memory.
+    Figures: docs/decisions/005-winograd.md.
     """
     direct = tiling.best_tile(machine, conv_schedule.runs(op), op.out_channels, op.taps)[0] / machine.cores
     direct += op.taps * op.out_channels * op.types.w.bytes / machine.stream

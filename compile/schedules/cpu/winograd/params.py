@@ -70,9 +70,7 @@ def tile_count(op: Conv, m: int) -> int:
 def variants(machine: Machine, op: Conv) -> list[Params]:
     """Both tile sizes, blocks whose V takes half the second-level cache or beside which the weights stay there.
 
-    56x56x64 of `tsm-resnet18`, whose weights are 0.56 MiB, on a Zen 4 core with 1 MiB: 8 or 10 blocks in place of 4
-    take 9 to 35 us fewer of 590 to 670, 6 blocks (a little over the cache) 0 to 20, 16 blocks (tiles of 13 rows and
-    less) 0 to 40 and on two threads 10 more.
+    Figures: docs/decisions/005-winograd.md.
     """
     found = []
     for m in winograd_math.POINTS:

@@ -22,9 +22,7 @@ def ask_for_states(
 ) -> None:
     """Ask for what a later tile is the first to read of the state, and for the place of this tile's next state.
 
-    A state was written a frame ago, and has left every cache where a network's weights are larger. In `tsm-resnet18` on
-    a Zen 4 core the first convolutions of the blocks at 56x56 take 10 to 28 us fewer of 690 and 630, the second ones 7
-    to 16 of 640.
+    A state was written a frame ago, and has left every cache where a network's weights are larger.
 
     place: the row and column of a tile's corner in the output.
     """
@@ -60,7 +58,7 @@ def results(
     """A product's share in asking for the residual and the output of a block and panel, which come after all products.
 
     rows: the first output row of the block, and how many it touches. share: the product's number and how many there
-    are. The layers at 56x56 of `tsm-resnet18` take 5 to 24 us fewer of 590 to 640 on one thread of a Zen 4 core.
+    are.
     """
     first, count = rows
     number, products = share
