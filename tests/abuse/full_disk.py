@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "helpers"))
 import disk_lab
+import disk_scenes
 
 #: an error of the moment takes turns, for each has a hint of its own
 ONCE = (errno.EIO, errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.EDQUOT)
@@ -69,13 +70,13 @@ def main() -> int:
     """Walk the scenes and print a line for each; 1 when one has a fault."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--long", action="store_true", help="every call of every scene")
-    parser.add_argument("--scenes", default=",".join(disk_lab.LIGHT))
+    parser.add_argument("--scenes", default=",".join(disk_scenes.LIGHT))
     parser.add_argument("--sample", type=int, default=6, help="calls of each scene, 0 for all")
     options = parser.parse_args()
     disk_lab.preload()
-    names = ",".join(scene.name for scene in disk_lab.SCENES) if options.long else options.scenes
+    names = ",".join(scene.name for scene in disk_scenes.SCENES) if options.long else options.scenes
     failed = False
-    for scene in disk_lab.chosen(names):
+    for scene in disk_scenes.chosen(names):
         calls, runs, faults = walk(scene, 0 if options.long else options.sample)
         disk_lab.table([(f"{scene.name:15}", f"{calls:4} calls", f"{runs:4} runs", f"{len(faults)} faults")])
         for fault in faults:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "helpers"))
 import disk_lab
+import disk_scenes
 
 LONG_KILLS = 200
 _LATEST_S = 0.003
@@ -79,10 +80,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     disk_lab.preload()
-    every = ",".join(scene.name for scene in disk_lab.SCENES)
-    names = options.scenes or (every if options.long else ",".join(disk_lab.LIGHT))
+    every = ",".join(scene.name for scene in disk_scenes.SCENES)
+    names = options.scenes or (every if options.long else ",".join(disk_scenes.LIGHT))
     chance, failed = random.Random(options.seed), False
-    for scene in disk_lab.chosen(names):
+    for scene in disk_scenes.chosen(names):
         counts, faults = campaign(scene, LONG_KILLS if options.long else options.kills, chance)
         facts = [f"{number:4} {name}" for name, number in counts.items()]
         disk_lab.table([(f"{scene.name:15}", *facts, f"{len(faults)} faults")])

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "helpers"))
-import disk_lab
+import disk_scenes
 
 LONG_READS = 1_000_000
 _CHANGES, _LONGEST_S = 5, 120.0  # that a reader must have seen, so that the writer wrote; how long it waits for that
@@ -31,7 +31,7 @@ def write_for_ever(folder: Path, *, two_renames: bool) -> None:
         atomic.exchange = lambda one, other: False
     while True:
         for threads in range(1, 65):
-            disk_lab.write_bundle(folder, threads)
+            disk_scenes.write_bundle(folder, threads)
 
 
 def main() -> int:
@@ -47,7 +47,7 @@ def main() -> int:
     reads = LONG_READS if options.long else options.reads
     with tempfile.TemporaryDirectory(prefix="abuse-readers-") as place:
         folder = Path(place) / "toy"
-        disk_lab.write_bundle(folder, 1)
+        disk_scenes.write_bundle(folder, 1)
         writer = os.fork()
         if writer == 0:
             write_for_ever(folder, two_renames=options.two_renames)

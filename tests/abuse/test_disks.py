@@ -33,7 +33,7 @@ def test_the_walker_finds_a_writer_that_is_not_atomic(tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text(
         f"import sys; sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent / 'helpers')!r}]\n"
-        "import contextlib, os, disk_lab, full_disk\n"
+        "import contextlib, os, disk_lab, disk_scenes, full_disk\n"
         "from tsm_edge.files import atomic\n"
         "from pathlib import Path\n"
         "@contextlib.contextmanager\n"
@@ -44,7 +44,7 @@ def test_the_walker_finds_a_writer_that_is_not_atomic(tmp_path):
         "    yield path\n"
         "disk_lab.preload()\n"
         "atomic.folder = folder\n"
-        "calls, runs, faults = full_disk.walk(disk_lab.chosen('bundle')[0], 4)\n"
+        "calls, runs, faults = full_disk.walk(disk_scenes.chosen('bundle')[0], 4)\n"
         "print(*faults, sep='\\n'); sys.exit(0 if faults else 1)\n"
     )
     done = subprocess.run([sys.executable, str(broken)], capture_output=True, text=True, check=False)
