@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import kernel_lab
+import kernel_perf
 import numpy as np
 import pytest
 
@@ -103,3 +104,15 @@ def test_two_claims_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "rules", lambda family: (*rules, twice))
     with pytest.raises(CompileError, match="Two schedules claim"):
         registry.find("cpu", twice.CASES[0], cpu.machine(target.load("x86-64")))
+
+
+@pytest.mark.parametrize("family", ["cpu", "gpu"])
+def test_every_schedule_has_a_case_to_time(family: str) -> None:
+    """The same cases that are compared with numpy; one at least is large enough for a clock."""
+    assert not [rule_of(rule) for rule in registry.rules(family) if not kernel_perf.timing_cases(rule)]
+
+
+def test_a_case_is_timed(tmp_path: Path) -> None:
+    cases = kernel_perf.chosen("copy_784x64_8")
+    (found,) = kernel_perf.times(cases, tmp_path)
+    assert found.kernel.rule == "copy_cpu" and 0 < found.least_ns <= found.median_ns

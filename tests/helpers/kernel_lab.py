@@ -1,10 +1,14 @@
-"""Run scheduled kernels outside a bundle, here or under an emulator, and compute the same plainly in numpy."""
+"""Run scheduled kernels outside a bundle, here or under an emulator, and compute the same plainly in numpy.
+
+    python tests/helpers/kernel_lab.py --perf [WORD]      time the same cases (kernel_perf.py)
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -103,22 +107,10 @@ def check_poisoned(rule: str, got: np.ndarray, wanted: np.ndarray, rounding: flo
     np.testing.assert_array_equal(got[others], wanted[others], err_msg=f"{rule} {what}")
 
 
-def run(
-    cases: list[tuple[Kernel, dict[str, np.ndarray]]], target: EdgeTarget, folder: Path, command: list[str]
-) -> None:
-    """Build all kernels with one program, run it, and leave what they wrote in the argument dicts."""
-    names = {
-        id(kernel): f"k{i}" for i, (kernel, _) in enumerate(cases)
-    }  # of several cases with one kernel the last
-    kernels = {names[id(kernel)]: kernel for kernel, _ in cases}
-    functions = {name: kernel.build() for name, kernel in kernels.items()}
+def build(functions: dict[str, Any], source: str, target: EdgeTarget, folder: Path) -> None:
+    """Link kernels with a C program that calls them: `folder`/lab."""
     (folder / "kernels.o").write_bytes(cpu.build_object(functions, target))
-    prototypes = "\n".join(
-        f"void {name}({'void *, ' * len(kernel.pointers)}int32_t, int32_t);"
-        for name, kernel in kernels.items()
-    )
-    calls = "\n".join(_call(i, case, names[id(case[0])]) for i, case in enumerate(cases))
-    (folder / "main.c").write_text(HARNESS.format(prototypes=prototypes, calls=calls))
+    (folder / "main.c").write_text(source)
     version = f".{target.glibc}" if target.glibc else ""
     subprocess.run(
         [
@@ -138,6 +130,21 @@ def run(
         cwd=folder,
         check=True,
     )
+
+
+def run(
+    cases: list[tuple[Kernel, dict[str, np.ndarray]]], target: EdgeTarget, folder: Path, command: list[str]
+) -> None:
+    """Build all kernels with one program, run it, and leave what they wrote in the argument dicts."""
+    names = {id(kernel): f"k{i}" for i, (kernel, _) in enumerate(cases)}  # of several cases with one kernel the last
+    kernels = {names[id(kernel)]: kernel for kernel, _ in cases}
+    functions = {name: kernel.build() for name, kernel in kernels.items()}
+    prototypes = "\n".join(
+        f"void {name}({'void *, ' * len(kernel.pointers)}int32_t, int32_t);"
+        for name, kernel in kernels.items()
+    )
+    calls = "\n".join(_call(i, case, names[id(case[0])]) for i, case in enumerate(cases))
+    build(functions, HARNESS.format(prototypes=prototypes, calls=calls), target, folder)
     with open(folder / "in.bin", "wb") as file:
         for kernel, values in cases:
             for name in kernel.pointers:
@@ -308,3 +315,11 @@ def check_all(
             wanted = expected(kernel.op, values, weights, lanes)
         got = result(kernel.op, values, wanted, lanes).astype(np.float64)
         check_poisoned(kernel.rule, got, wanted, 3e-6, str(kernel.op))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] != ["--perf"] or len(sys.argv) > 3:
+        sys.exit(__doc__)
+    import kernel_perf
+
+    kernel_perf.main("".join(sys.argv[2:]))

@@ -13,7 +13,7 @@ from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
 from ._rule import Kernel, typed
 
-CASES = (Copy(15, 24, 3), Copy(4, 16, 16), Transpose(15, 7), Transpose(3, 64))
+CASES = (Copy(15, 24, 3), Copy(4, 16, 16), Copy(784, 64, 8), Transpose(15, 7), Transpose(160, 320), Transpose(3, 64))
 
 
 def claims(op: Op) -> bool:

@@ -41,6 +41,7 @@ CASES = (
     Conv(5, 6, 8, 8, (5, 5), (1, 1), (2, 2, 2, 2), 8, residual=True, low=0.0),
     Conv(1, 1, 4, 4, (3, 3), (1, 1), (1, 1, 1, 1), 4),
     Conv(2, 2, 12, 12, (3, 3), (2, 2), (0, 0, 1, 1), 12, fold_out=2),
+    Conv(28, 28, 64, 64, (3, 3), (2, 2), (1, 1, 1, 1), 64),
     *(
         Conv(size, 7, 16, 16, (3, 3), (stride, stride), (1, 1, 1, 1), 16, blocked_in=True, blocked_out=True)
         for stride in (1, 2)
