@@ -75,11 +75,15 @@ def show(compiled: Compiled, origin: Path | None) -> None:
     say()
     for schedule, layers in layers_of(compiled).items():
         text = f"{schedule}: {', '.join(layers)}"
-        say(textwrap.fill(text, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+        for line in textwrap.wrap(
+            text, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        ):
+            say(line)
     generic = compiled.generic_layers()
     if generic:
+        say(err=True)
         say(
-            f"\nwarning: no schedule takes {len(generic)} operations; they run as plain loops: "
+            f"warning: no schedule takes {len(generic)} operations; they run as plain loops: "
             f"{', '.join(sorted(set(generic)))}",
             err=True,
         )
