@@ -64,7 +64,8 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
 @click.option(
     "--precision",
     type=click.Choice(["fp16", "fp32"]),
-    help="What numbers are stored in; sums are float32.  [default: fp16 on a GPU, fp32 on a CPU]",
+    help="What numbers are stored in; a CPU with half-precision arithmetic computes in it, too.  "
+    "[default: fp16 on a GPU, fp32 on a CPU]",
 )
 @click.option(
     "--cc", metavar="COMMAND", help="C compiler of the target with its options, for an Android NDK."
@@ -133,7 +134,7 @@ def compile(
     from . import pipeline, summary
     from .frontend import networks, preprocessing
 
-    pipeline.precision_of(pipeline.backend_of(device), precision)
+    pipeline.precision_of(device, precision)
     if is_file:
         labels = parameters["labels"] and read_labels(parameters["labels"])
         network = networks.onnx_file(Path(model), states, labels, preprocessing.Given(**pictures))

@@ -94,6 +94,8 @@ class Phases:
 
 
 STORED = {"fp32": "float32", "fp16": "float16"}  # a precision, and what the manifest calls its numbers
+#: what a target lacks that does not have a precision
+WITHOUT = {"fp16": ", which takes Armv8.2's half-precision arithmetic (fp16) or a GPU"}
 COMPILERS = ("apache-tvm", "torch", "onnx", "ziglang")  # a family may name more
 
 PHASES = ("import", "passes", "schedule", "plan", "kernels", "link", "bundle")
@@ -113,14 +115,14 @@ def compile(
 ) -> Compiled:
     """Compile a network for a target and write the bundle folder `output`.
 
-    precision: one of the family's, by default its first. threads: of a stream whose user names none, 1 to 64; by
+    precision: one of the target's, by default its first. threads: of a stream whose user names none, 1 to 64; by
     default one a core, 4 at most. cc: the C compiler's command where zig's will not do. tuning: records of a search by
     measurement to follow, or a file for those of a new one.
 
     Raises EdgeError of the cause: UsageError, UnsupportedTarget, ImportFailed, CompileError, OutputError, ToolMissing.
     """
     backend = backend_of(target)
-    precision = precision_of(backend, precision)
+    precision = precision_of(target, precision)
     threads = min(target.cpu.cores, 4) if threads is None else abi.check_threads(threads)
     toolchain.check_compiler(target, cc)
     bundle.check_output(output)
@@ -174,7 +176,7 @@ def scheduled(
     """The steps of a graph as a machine runs them; what was tuned is chosen by its records, the rest by the model."""
     machine = backend.machine(target, precision)
     lower.prepare(graph, backend.SCHEDULES, machine)
-    return lower.lower(graph, backend.SCHEDULES, machine, tuning.choices(graph, target, backend))
+    return lower.lower(graph, backend.SCHEDULES, machine, tuning.choices(graph, target, backend, precision))
 
 
 def generated(
@@ -216,13 +218,17 @@ def backend_of(target: EdgeTarget) -> ModuleType:
     return backends.load(target.family)
 
 
-def precision_of(backend: ModuleType, precision: str | None) -> str:
-    """The precision asked for, or the family's first; UsageError for one that it does not have."""
-    if precision is not None and precision not in backend.PRECISIONS:
+def precision_of(target: EdgeTarget, precision: str | None) -> str:
+    """The precision asked for, or the target's first; UsageError for one that it does not have."""
+    allowed = backend_of(target).precisions(target)
+    if precision is not None and precision not in allowed:
         raise UsageError(
-            "The target has no such precision.", found=precision, allowed=", ".join(backend.PRECISIONS)
+            f"Target '{target.name}' has no such precision.",
+            found=f"{precision}{WITHOUT.get(precision, '')}",
+            allowed=", ".join(allowed),
+            hint="leave --precision out",
         )
-    return precision or str(backend.PRECISIONS[0])
+    return precision or str(allowed[0])
 
 
 def describe(

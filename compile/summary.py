@@ -61,6 +61,7 @@ def show(compiled: Compiled, origin: Path | None) -> None:
             f"({len(manifest.signature.states)}), weights {report.kib(plan.weights_bytes)}",
             "kernels": f"{len(plan.ops)} {'launches a frame' if manifest.device else 'calls'} of "
             f"{len(compiled.planned.kernels)} kernels, {copies(compiled) or 'none'} to shift",
+            "precision": precision_fact(compiled.manifest),
             **device_facts(compiled),
             **({"modelled": compiled.modelled.text} if compiled.modelled else {}),
             "time": f"{sum(compiled.seconds.values()):.1f} s",
@@ -111,6 +112,15 @@ def copies(compiled: Compiled) -> int:
     )
 
 
+def precision_fact(manifest: Manifest) -> str:
+    """What numbers are stored in and computed with."""
+    if manifest.device is not None:
+        return f"{manifest.precision}, sums in float32"
+    if manifest.precision == "float16":
+        return "float16; mean over the image and classifier float32"
+    return manifest.precision
+
+
 def device_facts(compiled: Compiled) -> dict[str, str]:
     """What concerns a GPU: precision, what the bundle asks of a device, assembled kernels."""
     device, resources = compiled.manifest.device, compiled.code.resources
@@ -124,7 +134,6 @@ def device_facts(compiled: Compiled) -> dict[str, str]:
         facts["device"] = (
             f"{device.api} {asked}, groups of {device.group_threads}, {report.kib(device.shared_bytes)} shared"
         )
-        facts["storage"] = f"{compiled.manifest.precision}, sums in float32"
     if resources:
         spilled = {name: found.spill_loads for name, found in resources.items() if found.spill_loads}
         facts["assembled"] = (

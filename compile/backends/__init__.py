@@ -2,7 +2,8 @@
 
 A family offers
 
-    SCHEDULES, PRECISIONS, ALIGN          family of its schedules, what it stores numbers in (its default first), bytes
+    SCHEDULES, ALIGN                      family of its schedules, bytes
+    precisions(target)                    what a target can store numbers in, its default first
     COMPILERS                             packages besides TVM whose version decides its kernels
     machine(target, precision)            the facts its schedules read
     build(planned, functions, target, precision) -> Code

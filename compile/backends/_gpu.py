@@ -14,14 +14,13 @@ from ..lowering.latency_gpu import Modelled
 from ..lowering.planner import Planned
 
 SCHEDULES = "gpu"
-PRECISIONS = ("fp16", "fp32")
 STORED = {"fp16": FLOAT16, "fp32": FLOAT32}
 #: the largest CL_DEVICE_MEM_BASE_ADDR_ALIGN of the devices we know, 4096 bits; more than CUDA asks for
 ALIGN = 512
 LIBRARIES = ("m", "dl", "pthread")
 SHARED = (
-    *("checks.c", "cpu.c", "decision.c", "feed.c", "guard.c", "image.c", "message.c", "pixels.c"),
-    *("placement.c", "resample.c", "sampler.c", "tensor.c", "threads.c"),
+    *("checks.c", "cpu.c", "decision.c", "feed.c", "guard.c", "half.c", "image.c", "message.c"),
+    *("pixels.c", "placement.c", "resample.c", "sampler.c", "tensor.c", "threads.c"),
 )
 
 
@@ -47,6 +46,11 @@ def machine(target: EdgeTarget, precision: str) -> Machine:
         convert=2 / gpu.fp16_rate if precision == "fp16" else 0.0,
         storage=STORED[precision],
     )
+
+
+def precisions(target: EdgeTarget) -> tuple[str, ...]:
+    """What a target can store numbers in, its default first; every GPU computes in float32."""
+    return ("fp16", "fp32")
 
 
 def device(planned: Planned, target: EdgeTarget) -> DeviceInfo:

@@ -10,6 +10,7 @@ from tvm import tirx
 
 from tsm_edge.target import EdgeTarget
 
+from ..ir.dtype import FLOAT16, FLOAT32
 from ..kernels.cpu.tiling import Machine
 from ..link import emit
 from ..link.code import About, Code
@@ -28,14 +29,14 @@ CLAMP = {
 NO_PAIRS = "+disable-ldp"  # LLVM's feature of a target that loads two vectors no sooner with one instruction
 
 SCHEDULES = "cpu"
-PRECISIONS = ("fp32",)
+NUMBERS = {"fp32": FLOAT32, "fp16": FLOAT16}  # a precision, and the numbers it stores and computes
 ALIGN = 64
 COMPILERS: tuple[str, ...] = ()
 
 
 def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
-    """The facts of a target that the schedules read."""
-    cpu = target.cpu
+    """The facts of a target that the schedules read. precision: one of `precisions`."""
+    cpu, dtype = target.cpu, NUMBERS[precision]
     lanes = cpu.simd_bits // 32
     halves = (cpu.simd_bits, cpu.flops_per_cycle) == (512, 32)
     return Machine(
@@ -55,7 +56,13 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
         cores=cpu.cores,
         prefetch=target.arch == "x86_64",
         stream=cpu.dram_gb_s / cpu.clock_ghz if cpu.dram_gb_s and cpu.clock_ghz else STREAM,
-    )
+        storage=dtype,
+    ).computing(dtype)
+
+
+def precisions(target: EdgeTarget) -> tuple[str, ...]:
+    """What a target can compute with, its default first: half precision takes Armv8.2's arithmetic (FEAT_FP16)."""
+    return ("fp32", "fp16") if target.arch == "aarch64" and "fp16" in target.cpu.requires else ("fp32",)
 
 
 def tvm_target(target: EdgeTarget) -> Any:
@@ -89,7 +96,7 @@ def modelled(
     planned: Planned, code: Code | None, target: EdgeTarget, precision: str, threads: int
 ) -> FrameTime | None:
     """Modelled time of a frame; None where the target does not tell its clock."""
-    works = latency_cpu.works(planned.steps, planned.plan, machine(target))
+    works = latency_cpu.works(planned.steps, planned.plan, machine(target, precision))
     return latency_cpu.frame(works, target.cpu, threads)
 
 

@@ -17,12 +17,12 @@ from tsm_edge.target import EdgeTarget
 from ..link.code import Code
 from ..lowering.planner import Planned
 from . import _gpu, _nvidia, _source
-from ._gpu import ALIGN, PRECISIONS, SCHEDULES, machine, modelled, plan_c
+from ._gpu import ALIGN, SCHEDULES, machine, modelled, plan_c, precisions
 
 COMPILERS = (_nvidia.NVRTC_WHEEL,)
 TILED_BYTES = 3072  # shared memory that only a matrix product asks for
 
-__all__ = ["ALIGN", "COMPILERS", "PRECISIONS", "SCHEDULES", "build", "machine", "modelled", "plan_c"]
+__all__ = ["ALIGN", "COMPILERS", "SCHEDULES", "build", "machine", "modelled", "plan_c", "precisions"]
 
 
 def build(planned: Planned, functions: dict[str, tirx.PrimFunc], target: EdgeTarget, precision: str) -> Code:

@@ -14,9 +14,9 @@ from tsm_edge.target import EdgeTarget
 from ..link.code import About, Code
 from ..lowering.planner import Planned
 from . import _gpu, _source
-from ._gpu import ALIGN, PRECISIONS, SCHEDULES, machine, modelled
+from ._gpu import ALIGN, SCHEDULES, machine, modelled, precisions
 
-__all__ = ["ALIGN", "COMPILERS", "PRECISIONS", "SCHEDULES", "build", "machine", "modelled", "plan_c"]
+__all__ = ["ALIGN", "COMPILERS", "SCHEDULES", "build", "machine", "modelled", "plan_c", "precisions"]
 
 COMPILERS: tuple[str, ...] = ()
 #: multiplications and additions may be contracted; nothing else is relaxed

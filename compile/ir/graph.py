@@ -74,6 +74,7 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     storage: DType = FLOAT32  # of weights, and of values that schedules compute (passes/storage.py)
+    biases: DType = FLOAT32
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     output: str = ""
     state_outputs: dict[str, str] = field(

@@ -12,7 +12,7 @@ from tvm import tirx
 
 from tsm_edge.errors import CompileError
 
-from ..ir.dtype import DType, Types
+from ..ir.dtype import FLOAT32, DType, Types
 from ..ir.graph import Graph, Node
 from ..ir.ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose, text
 from ..ir.plan import Launch, Work, aligned
@@ -58,10 +58,26 @@ def prepare(graph: Graph, family: str, machine: Any) -> None:
 
     machine: what the schedules of a family ask of the target.
     """
-    storage.run(graph, machine.storage)
+    plain = plain_values(graph, family, machine) if machine.storage is not FLOAT32 else []
+    storage.run(graph, machine.storage, machine.biases, plain)
     fuse_block.run(graph, conv_of, lambda block: registry.worthwhile(family, block, machine))
     if machine.blocks_channels:
         block_channels.run(graph, conv_of, machine.lanes)
+
+
+def plain_values(graph: Graph, family: str, machine: Any) -> list[str]:
+    """Values that stay float32 on a machine with plain loops, which know no other floats.
+
+    Those are what an operator without a schedule reads and writes, and means over an image, which are a network's
+    longest sums.
+    """
+    names: list[str] = []
+    for node, op in operators(graph) if machine.plain_loops else ():
+        if op is None or registry.find(family, op, machine) is None:
+            names += [*node.inputs, *node.outputs]
+        elif isinstance(op, GlobalPool):
+            names.append(node.output)
+    return names
 
 
 def operators(graph: Graph) -> Iterator[tuple[Node, Op | None]]:
@@ -167,9 +183,9 @@ def operator(graph: Graph, node: Node) -> Op | None:
 
 
 def types_of(graph: Graph, node: Node) -> Types:
-    """The element types of a node's operands; weights are stored as what it computes, biases in float32."""
+    """The element types of a node's operands."""
     types = {pointer: graph.dtype(name) for pointer, name in tensors_of(node).items() if pointer != SCRATCH}
-    return Types(**types, w=graph.storage)
+    return Types(**types, w=graph.storage, b=graph.biases)
 
 
 def conv_of(graph: Graph, node: Node) -> Conv:

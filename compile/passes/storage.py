@@ -5,28 +5,33 @@ The caller writes the one and reads the other, and both are float32 in any preci
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph
 
 
-def run(graph: Graph, dtype: DType) -> None:
-    """Give every float32 value that is computed, and every state, the type."""
-    graph.storage = dtype
-    kept = outside(graph)
+def run(graph: Graph, dtype: DType, biases: DType, plain: Iterable[str] = ()) -> None:
+    """Give every float32 value that is computed, and every state, the type. biases: theirs.
+
+    plain: values that stay float32, for what reads or writes them knows nothing else.
+    """
+    graph.storage, graph.biases = dtype, biases
+    kept = outside(graph, plain)
     for name, value in graph.values.items():
         if value.dtype is FLOAT32 and name not in kept and name not in graph.constants:
             graph.values[name] = replace(value, dtype=dtype)
 
 
-def outside(graph: Graph) -> set[str]:
-    """The frame and the scores, under every name their storage has."""
-    names = {graph.frame, graph.output}
-    for node in reversed(graph.nodes):
-        if node.kind == "alias" and node.output in names:
-            names.add(node.inputs[0])
-    for node in graph.nodes:
-        if node.kind == "alias" and node.inputs[0] in names:
-            names.add(node.output)
+def outside(graph: Graph, plain: Iterable[str] = ()) -> set[str]:
+    """The frame, the scores and `plain`, under every name their storage has.
+
+    A state is stored as the value that becomes it.
+    """
+    names = {graph.frame, graph.output, *plain}
+    shared = [(node.inputs[0], node.output) for node in graph.nodes if node.kind == "alias"]
+    shared += graph.state_outputs.items()
+    while found := {name for pair in shared if names.intersection(pair) for name in pair} - names:
+        names |= found
     return names

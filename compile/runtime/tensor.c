@@ -1,6 +1,7 @@
 /* tensor.c: tensors in and out of their place, in the order of their logical shape. */
 #include "tensor.h"
 
+#include "half.h"
 #include "message.h"
 
 #include <string.h>
@@ -19,10 +20,29 @@ static inline void interleave(float *to, const float *in, size_t channels, size_
 
 int32_t tsm_tensor_rows(const tsm_plan_tensor *t) { return t->channels_last ? t->shape[0] * t->shape[2] : 1; }
 
+/* Rows [begin, end) of a tensor that is not stored as float32. */
+static void store_halves(const tsm_plan_tensor *t, uint16_t *out, const float *nchw, size_t begin, size_t end) {
+    const size_t channels = (size_t)t->shape[1], height = (size_t)t->shape[2], width = (size_t)t->shape[3];
+    for (size_t row = begin; row < end; row++)
+        for (size_t x = 0; x < width; x++)
+            for (size_t c = 0; c < channels; c++)
+                out[(row * width + x) * channels + c] = tsm_half_from_float(
+                    nchw[((row / height * channels + c) * height + row % height) * width + x]);
+}
+
 void tsm_tensor_store(const tsm_plan_tensor *t, char *blob, const float *nchw, int32_t begin, int32_t end) {
     float *out = (float *)(void *)(blob + t->offset);
+    uint16_t *halves = (uint16_t *)(void *)out;
     if (!t->channels_last) {
-        memcpy(out, nchw, tsm_tensor_count(t) * sizeof *nchw);
+        const size_t count = tsm_tensor_count(t);
+        if (t->dtype == TSM_FLOAT16)
+            for (size_t i = 0; i < count; i++) halves[i] = tsm_half_from_float(nchw[i]);
+        else
+            memcpy(out, nchw, count * sizeof *nchw);
+        return;
+    }
+    if (t->dtype == TSM_FLOAT16) {
+        store_halves(t, halves, nchw, (size_t)begin, (size_t)end);
         return;
     }
     const size_t channels = (size_t)t->shape[1], height = (size_t)t->shape[2], width = (size_t)t->shape[3];
@@ -38,15 +58,21 @@ void tsm_tensor_store(const tsm_plan_tensor *t, char *blob, const float *nchw, i
 
 void tsm_tensor_load(const tsm_plan_tensor *t, const char *blob, float *nchw) {
     const float *in = (const float *)(const void *)(blob + t->offset);
+    const uint16_t *halves = (const uint16_t *)(const void *)in;
+    const int half = t->dtype == TSM_FLOAT16;
+    const size_t count = tsm_tensor_count(t);
     if (!t->channels_last) {
-        memcpy(nchw, in, tsm_tensor_count(t) * sizeof *nchw);
+        for (size_t i = 0; half && i < count; i++) nchw[i] = tsm_float_from_half(halves[i]);
+        if (!half) memcpy(nchw, in, count * sizeof *nchw);
         return;
     }
     const size_t channels = (size_t)t->shape[1], height = (size_t)t->shape[2], width = (size_t)t->shape[3];
     for (size_t n = 0; n < (size_t)t->shape[0]; n++)
         for (size_t c = 0; c < channels; c++)
-            for (size_t i = 0; i < height * width; i++)
-                nchw[(n * channels + c) * height * width + i] = in[(n * height * width + i) * channels + c];
+            for (size_t i = 0; i < height * width; i++) {
+                const size_t at = (n * height * width + i) * channels + c;
+                nchw[(n * channels + c) * height * width + i] = half ? tsm_float_from_half(halves[at]) : in[at];
+            }
 }
 
 tsm_status tsm_tensor_find(const tsm_plan_tensor *states, size_t state_count, size_t index, const void *nchw,

@@ -8,7 +8,7 @@
 /* Number of elements; their size in storage is the plan's affair. */
 size_t tsm_tensor_count(const tsm_plan_tensor *t);
 
-/* Copies a float32 tensor between NCHW order and its place in a blob. Rows are n * H + h, for tensors that are stored
+/* Copies a tensor between float32 in NCHW order and its place in a blob, as it is stored there. Rows are n * H + h, for tensors that are stored
  * channels last; any other tensor is one row. */
 int32_t tsm_tensor_rows(const tsm_plan_tensor *t);
 void tsm_tensor_store(const tsm_plan_tensor *t, char *blob, const float *nchw, int32_t begin, int32_t end);

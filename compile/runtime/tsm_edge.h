@@ -230,8 +230,8 @@ TSM_API tsm_status tsm_reset(tsm_stream *stream);
  * the next step of this stream begins. */
 TSM_API const float *tsm_scores(const tsm_stream *stream, size_t *count);
 
-/* Copies state `index` out or in, in NCHW order; `count` is its number of floats. A GPU bundle may hold states as
- * float16: what is set is rounded to it. */
+/* Copies state `index` out or in, in NCHW order; `count` is its number of floats. A bundle may hold states as float16:
+ * what is set is rounded to it. */
 TSM_API tsm_status tsm_state_get(const tsm_stream *stream, size_t index, float *nchw, size_t count);
 TSM_API tsm_status tsm_state_set(tsm_stream *stream, size_t index, const float *nchw, size_t count);
 

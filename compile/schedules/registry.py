@@ -36,6 +36,7 @@ def find(family: str, op: Op, machine: Any) -> ModuleType | None:
 
     A schedule with a `worthwhile` is a special one: where it claims the operator and pays, it goes first.
     """
+    machine = machine.of(op)
     claimed = [rule for rule in rules(family) if rule.claims(op)]
     general = [rule for rule in claimed if not hasattr(rule, "worthwhile")]
     special = [rule for rule in claimed if rule not in general and rule.worthwhile(machine, op)]
@@ -52,6 +53,7 @@ def find(family: str, op: Op, machine: Any) -> ModuleType | None:
 
 def variants(rule: ModuleType, op: Op, machine: Any) -> list[Any]:
     """Parameters worth considering for an operator, the modelled best first."""
+    machine = machine.of(op)
     best = rule.Params.from_machine(machine, op)
     found = {repr(best): best}
     for params in rule.variants(machine, op) if hasattr(rule, "variants") else []:
@@ -76,6 +78,7 @@ def apply(family: str, op: Op, machine: Any, *weights: Any, choice: str = "") ->
     choice: a name of `choices`. Without one the model chooses, and in place of one that this version does not know: it
     comes from a record of another version.
     """
+    machine = machine.of(op)
     chosen = choices(family, op, machine).get(choice) if choice else None
     rule = chosen[0] if chosen else find(family, op, machine)
     if rule is None:
@@ -86,6 +89,7 @@ def apply(family: str, op: Op, machine: Any, *weights: Any, choice: str = "") ->
 
 def kernel_of(rule: ModuleType, op: Op, params: Any, machine: Any, *weights: Any) -> Any:
     """Schedule an operator with one schedule and its parameters."""
+    machine = machine.of(op)
     return rule.schedule(op, params, machine, *weights).on(machine)
 
 

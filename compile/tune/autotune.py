@@ -102,12 +102,14 @@ class Tuning:
         check_here(target)
         atomic.check_file(self.write)
 
-    def choices(self, graph: Graph, target: EdgeTarget, backend: ModuleType) -> Mapping[str, str]:
+    def choices(
+        self, graph: Graph, target: EdgeTarget, backend: ModuleType, precision: str = "fp32"
+    ) -> Mapping[str, str]:
         """Operator -> name of `registry.choices`; searches and writes where that was asked for."""
         known = Records.load(self.follow, target).choices if self.follow else {}
         if self.write is None:
             return known
-        found = search(graph, target, backend, self.report)
+        found = search(graph, target, backend, self.report, precision)
         records = Records(found.target, found.facts, {**known, **found.choices})
         records.save(self.write)
         return records.choices
@@ -131,14 +133,18 @@ def check_here(target: EdgeTarget) -> None:
 
 
 def search(
-    graph: Graph, target: EdgeTarget, backend: ModuleType, report: Callable[[str], None] = lambda text: None
+    graph: Graph,
+    target: EdgeTarget,
+    backend: ModuleType,
+    report: Callable[[str], None] = lambda text: None,
+    precision: str = "fp32",
 ) -> Records:
     """Time the candidates of every operator of a prepared graph, alone, on one thread.
 
     report: called with a line for each operator. UnsupportedTarget where this machine is not the target.
     """
     check_here(target)
-    machine = backend.machine(target)
+    machine = backend.machine(target, precision)
     chosen: dict[str, str] = {}
     for node, op in lower.operators(graph):
         if op is None or text(op) in chosen:

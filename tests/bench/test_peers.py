@@ -125,7 +125,7 @@ def test_peers_run_where_the_bundle_runs_if_they_can(family, device, precision):
         manifest_like("seeded", "untrained, seed 1", family=family, precision="float16"), None
     )
     assert (network.device, network.precision) == (device, precision)
-    assert network.tolerance == (4e-2 if device == "cuda" else 1e-4)
+    assert network.tolerance == 4e-2
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "torch"])

@@ -141,5 +141,6 @@ def test_without_the_wheels_the_command_names_the_extra(monkeypatch: pytest.Monk
 
 
 def test_a_gpu_target_has_both_precisions_and_no_other() -> None:
-    assert pipeline.precision_of(cuda, None) == "fp16"
-    assert [pipeline.precision_of(cuda, name) for name in cuda.PRECISIONS] == ["fp16", "fp32"]
+    nano = target.load("jetson-nano")
+    assert pipeline.precision_of(nano, None) == "fp16"
+    assert [pipeline.precision_of(nano, name) for name in cuda.precisions(nano)] == ["fp16", "fp32"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import kernel_lab
@@ -11,7 +12,8 @@ import pytest
 
 from tsm_edge import target
 from tsm_edge.compile.backends import cpu
-from tsm_edge.compile.ir.ops import Conv
+from tsm_edge.compile.ir.dtype import FLOAT16, FLOAT32, Types
+from tsm_edge.compile.ir.ops import Conv, GlobalPool
 
 EXTRA = [
     *(Conv(1, pixels, 13, 21, residual=True, high=1.0) for pixels in (1, 3, 8, 11)),
@@ -20,10 +22,25 @@ EXTRA = [
 ]
 
 
+#: the frame and the scores are float32 in any precision
+WIDE = [
+    replace(Conv(9, 11, 3, 24, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0), types=Types(FLOAT32, *[FLOAT16] * 6)),
+    replace(Conv(1, 1, 300, 21), types=Types(w=FLOAT16, b=FLOAT16)),
+    replace(GlobalPool(7, 5, 21), types=Types(x=FLOAT16)),
+    replace(Conv(3, 3, 600, 40, low=0.0), types=Types(*[FLOAT16] * 7)),  # a sum in parts
+]
+
+
 @pytest.mark.parametrize(
-    "name", ["raspberry-pi-3", "raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-3-32bit"]
+    ("name", "precision"),
+    [
+        ("raspberry-pi-3", "fp32"),
+        ("raspberry-pi-4", "fp32"),
+        ("raspberry-pi-5", "fp16"),
+        ("raspberry-pi-3-32bit", "fp32"),
+    ],
 )
-def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
+def test_kernels_equal_numpy(name: str, precision: str, tmp_path: Path) -> None:
     device = target.load(name)
     emulator = device.emulator
     assert emulator is not None
@@ -31,6 +48,9 @@ def test_kernels_equal_numpy(name: str, tmp_path: Path) -> None:
     if program is None or not Path(emulator.sysroot).is_dir():
         pytest.skip(f"needs the packages {emulator.package} and {emulator.sysroot_package}")
     rng = np.random.default_rng(2)
-    kernels = kernel_lab.every_kernel(cpu.machine(device), rng, EXTRA)
+    machine = cpu.machine(device, precision)
+    kernels = kernel_lab.every_kernel(machine, rng, EXTRA)
+    if precision == "fp16":
+        kernels += [kernel_lab.schedule(op, machine, rng) for op in WIDE]
     command = [program, "-cpu", emulator.cpu, "-L", emulator.sysroot]
-    kernel_lab.check_all(kernels, device, tmp_path, command, rng)
+    kernel_lab.check_all(kernels, device, tmp_path, command, rng, machine.storage)

@@ -85,6 +85,7 @@ def avx512() -> EdgeTarget:
     return replace(pc, name="x86-64-avx512", cpu=replace(core, l2_kib=1024))
 
 
+HALF = "raspberry-pi-5"  # whose golden is that of half precision on a CPU
 NAMES = ("x86-64", "x86-64-avx512", "raspberry-pi-4", "raspberry-pi-3-32bit", "jetson-nano", "opencl")
 
 
@@ -108,14 +109,14 @@ class Case:
     @property
     def precision(self) -> str:
         """Every precision of a family is in one network or the other."""
-        return pipeline.backend_of(self.target).PRECISIONS[-1 if self.network == "tiny" else 0]
+        return pipeline.backend_of(self.target).precisions(self.target)[-1 if self.network == "tiny" else 0]
 
 
 #: a GPU refuses what no schedule takes
 CASES = [
     Case(network, device)
     for network in NETWORKS
-    for device in NAMES
+    for device in (*NAMES, *([HALF] if network == "tiny" else []))
     if network != "foreign" or target.load("x86-64" if device == "x86-64-avx512" else device).family == "cpu"
 ]
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.ir.dtype import FLOAT16, FLOAT32, DType, Types
 from tsm_edge.compile.ir.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpose
 from tsm_edge.compile.kernels.cpu.tiling import Machine
 from tsm_edge.compile.schedules import registry
@@ -20,28 +22,31 @@ from tsm_edge.compile.schedules.cpu import Kernel
 from tsm_edge.target import EdgeTarget
 
 #: calls every kernel twice, over the halves of its items, reading arguments from and writing them to files; the words
-#: before and after every argument are NaN of one pattern: read they spoil the result, written they end the program
+#: before and after every argument are NaN of one pattern, as halves too: read they spoil the result, written they end
+#: the program
 HARNESS = """
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 {prototypes}
-enum {{ GUARD = 16 }};
-static const uint32_t pattern = 0xffc5a3b1u;
-static float *take(FILE *f, long n) {{
-    uint32_t *p = aligned_alloc(64, ((size_t)(n + 2 * GUARD) * 4 + 63) / 64 * 64);
+enum {{ GUARD = 32 }};
+static const uint16_t pattern = 0xffc5u;
+static void *take(FILE *f, long bytes) {{
+    const long n = bytes / 2;
+    uint16_t *p = aligned_alloc(64, ((size_t)(n + 2 * GUARD) * 2 + 63) / 64 * 64);
     if (!p) exit(9);
     for (long i = 0; i < n + 2 * GUARD; ++i) p[i] = pattern;
-    if (fread(p + GUARD, 4, (size_t)n, f) != (size_t)n) exit(9);
-    return (float *)(p + GUARD);
+    if (fread(p + GUARD, 2, (size_t)n, f) != (size_t)n) exit(9);
+    return p + GUARD;
 }}
-static void give(const float *argument, long n, const char *name, FILE *f) {{
-    const uint32_t *p = (const uint32_t *)argument;
+static void give(const void *argument, long bytes, const char *name, FILE *f) {{
+    const uint16_t *p = argument;
+    const long n = bytes / 2;
     for (long i = 0; i < GUARD; ++i) {{
         if (p[i - GUARD] != pattern) {{ fprintf(stderr, "%s: written before it\\n", name); exit(8); }}
         if (p[n + i] != pattern) {{ fprintf(stderr, "%s: written after it\\n", name); exit(8); }}
     }}
-    if (fwrite(argument, 4, (size_t)n, f) != (size_t)n) exit(9);
+    if (fwrite(argument, 2, (size_t)n, f) != (size_t)n) exit(9);
 }}
 int main(int argc, char **argv) {{
     (void)argc;
@@ -67,13 +72,14 @@ def arguments_for(kernel: Kernel, rng: np.random.Generator) -> dict[str, np.ndar
     """Random tensors, the packed constants, and NaN wherever the kernel must write."""
     values = {}
     for name, pointer in kernel.pointers.items():
-        size = pointer.size
+        size, kind = pointer.size, pointer.dtype.numpy
         if name in kernel.constants:
-            values[name] = kernel.constants[name].astype(np.float32)
+            assert kernel.constants[name].dtype == kind
+            values[name] = kernel.constants[name]
         elif name in ("y", "next"):
-            values[name] = np.full(size, np.nan, np.float32)
+            values[name] = np.full(size, np.nan, kind)
         else:
-            values[name] = rng.standard_normal(size).astype(np.float32)
+            values[name] = rng.standard_normal(size).astype(kind)
     return values
 
 
@@ -152,27 +158,27 @@ def run(
     program = [*command, str(folder / "lab"), str(folder / "in.bin"), str(folder / "out.bin")]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr or f"the kernels ended with {done.returncode}"
-    flat = np.fromfile(folder / "out.bin", np.float32)
+    flat = (folder / "out.bin").read_bytes()
     at = 0
     for kernel, values in cases:
         for name, pointer in kernel.pointers.items():
-            values[name] = flat[at : at + pointer.size]
-            at += pointer.size
-    assert at == flat.size
+            values[name] = np.frombuffer(flat, pointer.dtype.numpy, pointer.size, at)
+            at += pointer.bytes
+    assert at == len(flat)
 
 
 def _call(index: int, case: tuple[Kernel, dict[str, np.ndarray]], function: str) -> str:
     kernel = case[0]
     names = [f"a{index}_{name}" for name in kernel.pointers]
     takes = [
-        f"    float *{name} = take(in, {pointer.size}L);"
+        f"    void *{name} = take(in, {pointer.bytes}L);"
         for name, pointer in zip(names, kernel.pointers.values(), strict=True)
     ]
     half = kernel.items // 2
     spans = [(half, kernel.items), (0, half)]  # out of order, as threads may
     calls = [f"    {function}({', '.join(names)}, {a}, {b});" for a, b in spans]
     writes = [
-        f'    give({name}, {pointer.size}L, "{kernel.rule} {kernel.op.label}, {role}", out);'
+        f'    give({name}, {pointer.bytes}L, "{kernel.rule} {kernel.op.label}, {role}", out);'
         for name, (role, pointer) in zip(names, kernel.pointers.items(), strict=True)
     ]
     return "\n".join([*takes, *calls, *writes])
@@ -186,6 +192,15 @@ def schedule(op: Op, machine: Machine, rng: np.random.Generator) -> tuple[Kernel
     return kernel, weights
 
 
+def typed(op: Op, dtype: DType) -> Op:
+    """The operator with all its tensors stored in a type; the mean over an image leaves floats, as in a network."""
+    if isinstance(op, InvertedResidual):
+        expand = None if op.expand is None else typed(op.expand, dtype)
+        return InvertedResidual(expand, typed(op.depthwise, dtype), typed(op.project, dtype))
+    whole = Types(*([dtype] * len(fields(Types))))
+    return replace(op, types=replace(whole, y=FLOAT32) if isinstance(op, GlobalPool) else whole)
+
+
 def every_kernel(
     machine: Machine, rng: np.random.Generator, more: list[Op]
 ) -> list[tuple[Kernel, tuple[np.ndarray, ...]]]:
@@ -195,13 +210,13 @@ def every_kernel(
     """
     found = []
     for rule in registry.rules("cpu"):
-        for op in rule.CASES:
+        for op in (typed(case, machine.storage) for case in rule.CASES):
             weights = weights_for(op, rng)
             own, *others = registry.variants(rule, op, machine)
             drawn = [others[rng.integers(len(others))]] if others else []
             for params in (own, *drawn):
                 found.append((registry.kernel_of(rule, op, params, machine, *weights), weights))
-    return found + [schedule(op, machine, rng) for op in more]
+    return found + [schedule(typed(op, machine.storage), machine, rng) for op in more]
 
 
 def by_pixel(array: np.ndarray, channels: int, blocked: bool, lanes: int) -> np.ndarray:
@@ -286,11 +301,22 @@ def result(op: Op, values: dict[str, np.ndarray], wanted: np.ndarray, lanes: int
     return out.reshape(wanted.shape)
 
 
-def check(op: Op, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...], lanes: int) -> None:
-    """Assert that outputs and the next state are right to float32's rounding. lanes: channels of a block."""
+#: largest error of a result, relative to the largest number: one rounding of 2**-11 a step of a short sum
+ROUNDING = {FLOAT32: 3e-6, FLOAT16: 8e-3}
+
+
+def check(
+    op: Op,
+    values: dict[str, np.ndarray],
+    weights: tuple[np.ndarray, ...],
+    lanes: int,
+    storage: DType = FLOAT32,
+) -> None:
+    """Assert that outputs and the next state are right to the type's rounding. lanes: channels of a block."""
     wanted = expected(op, values, weights, lanes)
     got = result(op, values, wanted, lanes)
-    np.testing.assert_allclose(got, wanted, rtol=0, atol=3e-6 * max(1.0, np.abs(wanted).max()))
+    largest = max(1.0, np.abs(wanted).max())
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=ROUNDING[storage] * largest, err_msg=str(op))
     fold = getattr(op.project if isinstance(op, InvertedResidual) else op, "fold_out", 0)
     if fold:
         np.testing.assert_array_equal(values["next"].reshape(*got.shape[:2], fold), got[..., :fold])
@@ -302,19 +328,23 @@ def check_all(
     folder: Path,
     command: list[str],
     rng: np.random.Generator,
+    storage: DType = FLOAT32,
 ) -> None:
-    """Build, run and check kernels, each on random numbers and once more with some that are not finite."""
+    """Build, run and check kernels, each on random numbers and once more with some that are not finite.
+
+    storage: the type that the machine of the kernels stores.
+    """
     cases = [(kernel, arguments_for(kernel, rng)) for kernel, _ in kernels]
     spoilt = [(kernel, poisoned(values, index, rng)) for index, (kernel, values) in enumerate(cases)]
-    lanes = target.cpu.simd_lanes
+    lanes = target.cpu.simd_bits // 8 // storage.bytes
     run([*cases, *spoilt], target, folder, command)
     for (kernel, values), (_, weights) in zip(cases, kernels, strict=True):
-        check(kernel.op, values, weights, lanes)
+        check(kernel.op, values, weights, lanes, storage)
     for (kernel, values), (_, weights) in zip(spoilt, kernels, strict=True):
         with np.errstate(invalid="ignore"):
             wanted = expected(kernel.op, values, weights, lanes)
         got = result(kernel.op, values, wanted, lanes).astype(np.float64)
-        check_poisoned(kernel.rule, got, wanted, 3e-6, str(kernel.op))
+        check_poisoned(kernel.rule, got, wanted, ROUNDING[storage], str(kernel.op))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-/* half_arrays.c: the float16 conversions over arrays, for test_gpu_half.py. */
-#include "gpu_half.h"
+/* half_arrays.c: the float16 conversions over arrays, for test_half.py. */
+#include "half.h"
 
 #include <stddef.h>
 

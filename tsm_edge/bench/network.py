@@ -24,7 +24,8 @@ class Network:
     """What a peer can run. ``model`` and ``weights`` are None and empty for a foreign ONNX file.
 
     weights: float32 arrays by state_dict key. device: "cuda" for a bundle that runs on an NVIDIA GPU, else "cpu";
-    precision: what the bundle stores numbers in. A peer that can runs on the same device, in the same precision.
+    precision: what peers compute with: the bundle's where they run on the same device. stored: what the bundle stores
+    numbers in.
     """
 
     signature: Signature
@@ -33,11 +34,12 @@ class Network:
     weights: dict[str, np.ndarray] = field(repr=False)
     device: str = "cpu"
     precision: str = "float32"
+    stored: str = "float32"
 
     @property
     def tolerance(self) -> float:
         """How far a peer's outputs may be from the bundle's, relative to the largest value."""
-        return TOLERANCES[self.precision]
+        return TOLERANCES[self.stored]
 
     def own(self, peer: str) -> Model:
         """Return the model; UsageError where there is only an ONNX file."""
@@ -65,6 +67,7 @@ def network_of(manifest: Manifest, weights: Path | None) -> Network:
         info = manifest.model.weights
         chosen = checkpoints.seed_of(info), checkpoints.averaged_of(info), checkpoints.reordered(info)
         network = own_network(origin.model_of(manifest), weights, *chosen)
+    network = replace(network, stored=manifest.precision)
     if manifest.target.family != "cuda":
         return network
     return replace(network, device="cuda", precision=manifest.precision)

@@ -5,7 +5,8 @@ A kernel is a plain C function: one pointer per tensor, then the half-open range
     void name(const float *x, const float *w, ..., float *y, int32_t begin, int32_t end);
 
 A pointer has the element type that its operator's operand has, and what is computed has the type that the schedule
-gives to the verbs which make numbers (`local`, `constant`, `multiply_add`, `clip`, `larger`).
+gives to the verbs which make numbers (`local`, `constant`, `multiply_add`, `clip`, `larger`). A kernel may store halves
+and compute floats, or the other way round: `load` and `store` convert.
 
 Everything here is a thin layer over TVM's IRBuilder, so that a schedule reads like the loop nest it emits.
 """
@@ -21,29 +22,37 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from ...ir.dtype import FLOAT32, DType, Pointer
+from ...ir.dtype import FLOAT16, FLOAT32, DType, Pointer
 
 Expr = Any  # tirx.Expr or a Python int; TVM overloads the arithmetic of both
 Buffer = Any  # a flat buffer of one element type
+FLOATS = (FLOAT16, FLOAT32)
 
 #: Type of every index of the kernel that is being built: that of a pointer. From a sign-extended 32-bit sum LLVM cannot
 #: move a constant out, and recomputes addresses; 64 bits on a 32-bit machine cost up to half more instructions.
 _index: ContextVar[str] = ContextVar("index", default="int64")
 
 
+#: Type of the floats that the kernel being built computes with: what an argument stores as another one is converted
+#: where it is loaded and where it is stored.
+_computed: ContextVar[DType] = ContextVar("computed", default=FLOAT32)
 #: Zero whenever a kernel runs, which LLVM cannot know: the sign of the first work item.
 _zero: ContextVar[Expr] = ContextVar("zero")
 
 
 def build_kernel(
-    pointers: Mapping[str, Pointer], body: Callable[..., None], index: str = "int64"
+    pointers: Mapping[str, Pointer],
+    body: Callable[..., None],
+    index: str = "int64",
+    dtype: DType = FLOAT32,
 ) -> tirx.PrimFunc:
     """Return the PrimFunc of a kernel.
 
     pointers: argument name -> the elements behind it, in calling order.
     body: called with one flat buffer per pointer, then `begin` and `end`; emits the statements.
-    index: integer type of a pointer of the target.
+    index: integer type of a pointer of the target. dtype: what is computed with.
     """
+    _computed.set(dtype)
     _index.set(index)
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name("kernel")
@@ -76,13 +85,21 @@ def ramp(base: Expr, lanes: int) -> Expr:
 
 
 def load(buffer: Buffer, base: Expr, lanes: int) -> Expr:
-    """Load `lanes` consecutive elements."""
-    return buffer[ramp(base, lanes)]
+    """Load `lanes` consecutive elements; floats as those that are computed with."""
+    return converted(buffer[ramp(base, lanes)], _computed.get(), lanes)
 
 
 def store(buffer: Buffer, base: Expr, value: Expr, lanes: int) -> None:
-    """Store `lanes` consecutive elements."""
-    T.buffer_store(buffer, value, [ramp(base, lanes)])
+    """Store `lanes` consecutive elements; floats as those of the buffer."""
+    T.buffer_store(buffer, converted(value, DType(str(buffer.ty.dtype)), lanes), [ramp(base, lanes)])
+
+
+def converted(value: Expr, dtype: DType, lanes: int) -> Expr:
+    """A vector of floats as floats of another type; anything else as it is."""
+    own = str(value.ty.dtype).partition("x")[0]
+    if own == dtype or own not in FLOATS or dtype not in FLOATS:
+        return value
+    return tirx.Cast(vector_type(dtype, lanes), value)
 
 
 def prefetch(buffer: Buffer, index: Expr) -> None:

@@ -7,8 +7,10 @@ with one activation per row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from tvm import tirx
 
 from ...ir.dtype import FLOAT32, DType
 from . import builder as tir
@@ -35,6 +37,7 @@ class Tile:
     fused: bool  # ask for the FMA by name
     registers: int  # of the machine
     dtype: DType = FLOAT32  # of the accumulators
+    longest: int = 0  # steps after which a sum is put aside; 0: never
 
     @property
     def chains(self) -> int:
@@ -159,15 +162,50 @@ class Tile:
             rounds = looped // together
             # LLVM turns a few rounds into straight code, and then moves all loads to its head.
             hidden = self.by_lane and rounds == 2 and looped * step == length
-            with tir.loop(0, tir.unknown(rounds) if hidden or short else rounds) as k:
+
+            def round_of(k: Expr) -> None:
                 for one in ahead:
                     tir.prefetch(one.buffer, one.at(k))
                 for part in range(together):
                     self._step(acc, source, bases, (k * together + part) * step, step, weights, panel, hop)
+
+            if self.longest and length > 2 * self.longest:
+                self._in_parts(acc, rounds, -(-length // self.longest), round_of)
+            else:
+                with tir.loop(0, tir.unknown(rounds) if hidden or short else rounds) as k:
+                    round_of(k)
         for k in range(looped, whole):
             self._step(acc, source, bases, k * step, step, weights, panel, hop)
         for offset, lanes in tir.vectors(length - whole * step, step):
             self._step(acc, source, bases, whole * step + offset, lanes, weights, panel, hop)
+
+    def _in_parts(self, acc: Buffer, rounds: int, parts: int, emit: Callable[[Expr], None]) -> None:
+        """The rounds of a long reduction in so many sums of their own, which are added to each other.
+
+        A sum of n numbers that is rounded at every step errs in proportion to n. In parts of a length c that is
+        about c / n + 1 / c of it, for four instructions a part and accumulator.
+        """
+        size = self.rows * self.width * self.chains
+        aside, zero = tir.local(size, self.dtype), tir.unknown(0)  # the index keeps them in memory, off the registers
+        pieces = [
+            (row * self.width + offset, lanes)
+            for row in range(self.rows * self.chains)
+            for offset, lanes in tir.vectors(self.width, self.lanes)
+        ]
+        for at, lanes in pieces:
+            tir.store(aside, zero + at, tir.load(acc, at, lanes), lanes)
+        each = -(-rounds // parts)
+        with tir.loop(0, -(-rounds // each)) as part:
+            for at, lanes in pieces:
+                tir.store(acc, at, tir.constant(0.0, lanes, self.dtype), lanes)
+            first = tir.bind(part * each)
+            with tir.loop(first, tir.bind(tirx.min(first + each, rounds))) as k:
+                emit(k)
+            for at, lanes in pieces:
+                total = tir.load(aside, zero + at, lanes) + tir.load(acc, at, lanes)
+                tir.store(aside, zero + at, total, lanes)
+        for at, lanes in pieces:
+            tir.store(acc, at, tir.load(aside, zero + at, lanes), lanes)
 
     @property
     def two_steps_fit(self) -> bool:

@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
 
-from ...ir.dtype import FLOAT32, DType
+from ...ir.dtype import FLOAT16, FLOAT32, DType
+from ...ir.ops import GlobalPool, Op
 
+#: steps after which a sum is put aside, of numbers that lose too much where thousands are added up one by one
+LONGEST_SUM = {FLOAT16: 256}
 FMA_LATENCY = 4  # cycles; 4 on Zen 3, Skylake-X, A72 (fmla forwarding) and A76
 TRIED = 6  # register tiles that a search by measurement tries, of a few dozen
 TILE_OVERHEAD = 12  # cycles: addresses, bias, epilogue and the k loop's prologue, per register tile
@@ -48,6 +51,11 @@ class Machine:
     dtype: DType = FLOAT32  # of the accumulators
     storage: DType = FLOAT32  # how activations, states and weights are stored
 
+    @property
+    def biases(self) -> DType:
+        """How biases are stored: as the accumulators that begin with them."""
+        return self.storage
+
     plain_loops = True  # an operator without a schedule becomes TVM's own loops
 
     @property
@@ -58,6 +66,16 @@ class Machine:
     def computing(self, dtype: DType) -> Machine:
         """The machine of kernels that compute in a type: its vectors have so many more or fewer elements."""
         return replace(self, lanes=self.lanes * self.dtype.bytes // dtype.bytes, dtype=dtype)
+
+    def of(self, op: Op) -> Machine:
+        """The machine of one operator.
+
+        A mean over the image and what computes float32 from float32, as a classifier after a mean does, is computed in
+        float32: these are the longest sums of a network, and the smallest part of its work.
+        """
+        types = op.types
+        wide = isinstance(op, GlobalPool) or (types.x is FLOAT32 and types.y is FLOAT32)
+        return self.computing(FLOAT32) if self.dtype is FLOAT16 and wide else self
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from math import ceil
 from tsm_edge.errors import CompileError
 
 from ...ir.dtype import FLOAT32, DType
-from ...ir.ops import Conv
+from ...ir.ops import Conv, Op
 
 #: waves that a unit needs to hide its latencies, for every 32 lanes: each thread has independent sums of its own
 WAVES_WANTED = 3.0
@@ -46,8 +46,13 @@ class Machine:
     convert: float  # issue slots of a number's way from storage to float32
     storage: DType  # of activations, states and weights; what is computed is float32
 
+    biases = FLOAT32
     plain_loops = False
     blocks_channels = False
+
+    def of(self, op: Op) -> Machine:
+        """The machine of one operator: all are computed in float32."""
+        return self
 
 
 @dataclass(frozen=True)

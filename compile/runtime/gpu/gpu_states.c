@@ -1,5 +1,5 @@
 /* gpu_states.c: a stream's states, off and onto the device; float32 outside, float16 or float32 there. */
-#include "gpu_half.h"
+#include "half.h"
 #include "gpu_stream.h"
 #include "message.h"
 #include "tensor.h"
@@ -33,6 +33,7 @@ static tsm_status get(tsm_stream *s, size_t index, float *nchw, size_t count) {
     if (status == TSM_OK) {
         for (size_t i = 0; half && i < count; i++) floats[i] = tsm_float_from_half(halves[i]);
         state.offset = 0;
+        state.dtype = TSM_FLOAT32;
         tsm_tensor_load(&state, (const char *)floats, nchw);
     }
     /* A device that hangs may still write here. */
@@ -48,9 +49,10 @@ static tsm_status set(tsm_stream *s, size_t index, const float *nchw, size_t cou
     uint16_t *halves;
     float *floats = room(&state, &halves);
     if (floats == NULL) return no_memory(s->error, &state);
-    state.offset = 0;
-    tsm_tensor_store(&state, (char *)floats, nchw, 0, tsm_tensor_rows(&state));
     const int half = state.dtype == TSM_FLOAT16;
+    state.offset = 0;
+    state.dtype = TSM_FLOAT32;
+    tsm_tensor_store(&state, (char *)floats, nchw, 0, tsm_tensor_rows(&state));
     for (size_t i = 0; half && i < count; i++) halves[i] = tsm_half_from_float(floats[i]);
     const void *host = half ? (const void *)halves : (const void *)floats;
     tsm_status status = tsm_queue_upload(s->queue, s->in, offset, state.bytes, host, s->error);

@@ -4,8 +4,8 @@
  * the device. The program (PTX text or OpenCL C) and the weights are included with .incbin; the program ends in a NUL.
  *
  * Sources of libtsm.so. Every bundle of a family takes
- *   runtime/      checks.c cpu.c decision.c feed.c guard.c image.c message.c placement.c resample.c sampler.c
- *                 tensor.c threads.c
+ *   runtime/      checks.c cpu.c decision.c feed.c guard.c half.c image.c message.c placement.c resample.c
+ *                 sampler.c tensor.c threads.c
  *   runtime/gpu/  gpu_*.c
  * and those that begin with the name of its family:
  *   cuda          runtime/gpu/cuda*.c

@@ -9,7 +9,7 @@ from math import gcd
 import numpy as np
 from tvm import tirx
 
-from ...ir.dtype import DType, Pointer, Types
+from ...ir.dtype import FLOAT32, DType, Pointer, Types
 from ...ir.ops import Conv, Op
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
@@ -36,18 +36,19 @@ class Kernel:
     body: Callable[..., None]
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     note: str = ""
-    index: str = "int64"  # the driver sets it from the machine
+    index: str = "int64"  # this and the type that is computed in the driver sets from the machine
+    dtype: DType = FLOAT32
 
     launch = None
     work = None
 
     def on(self, machine: tiling.Machine) -> Kernel:
-        """The kernel with the machine's pointer type."""
-        return replace(self, index=machine.index)
+        """The kernel with the machine's pointer type and the one that it computes in."""
+        return replace(self, index=machine.index, dtype=machine.dtype)
 
     def build(self) -> tirx.PrimFunc:
         """Emit the TIR."""
-        return tir.build_kernel(self.pointers, self.body, self.index)
+        return tir.build_kernel(self.pointers, self.body, self.index, self.dtype)
 
 
 def typed(sizes: Mapping[str, int], types: Types) -> dict[str, Pointer]:
@@ -73,7 +74,8 @@ def conv_pointers(op: Conv, weights: int, bias: int = 0) -> dict[str, Pointer]:
 def tile_of(machine: tiling.Machine, rows: int, width: int) -> Tile:
     """A register tile of a machine."""
     lanes = tiling.piece_lanes(machine, rows, width)
-    return Tile(rows, width, lanes, machine.by_lane, machine.fused, machine.registers, machine.dtype)
+    longest = tiling.LONGEST_SUM.get(machine.dtype, 0)
+    return Tile(rows, width, lanes, machine.by_lane, machine.fused, machine.registers, machine.dtype, longest)
 
 
 def layout_in(op: Conv, machine: tiling.Machine) -> Layout:

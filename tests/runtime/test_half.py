@@ -14,7 +14,7 @@ EVERY = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16)
 
 @pytest.fixture(scope="module")
 def half(build, runtime):
-    sources = [HERE / "half_arrays.c", runtime / "gpu" / "gpu_half.c"]
+    sources = [HERE / "half_arrays.c", runtime / "half.c"]
     library = ctypes.CDLL(str(build("half.so", sources, "-shared", "-fPIC", "-fsanitize=undefined")))
 
     def convert(name: str, values: np.ndarray, dtype: type) -> np.ndarray:

@@ -1,6 +1,6 @@
-/* gpu_half.h: IEEE float16 and float32, exactly. */
-#ifndef TSM_GPU_HALF_H
-#define TSM_GPU_HALF_H
+/* half.h: IEEE float16 and float32, exactly. */
+#ifndef TSM_HALF_H
+#define TSM_HALF_H
 
 #include <stdint.h>
 

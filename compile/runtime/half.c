@@ -1,5 +1,5 @@
-/* gpu_half.c: IEEE float16 and float32, exactly, in integers: a host compiler for a small board may have no float16. */
-#include "gpu_half.h"
+/* half.c: IEEE float16 and float32, exactly, in integers: a host compiler for a small board may have no float16. */
+#include "half.h"
 
 #include <string.h>
 
