@@ -19,6 +19,7 @@ PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q -c constr
 SOURCES := $(shell find tsm_edge compile demo targets -type f -not -name '*.pyc')
 EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross pocl-opencl-icd ocl-icd-libopencl1 \
   opencl-c-headers llvm-19 clang-19 libclang-rt-19-dev jq
+STREAM_PACKAGES := gstreamer1.0-tools libgstrtspserver-1.0-0
 
 FUZZ_TARGETS := manifest bundle resample image_step api command jpeg
 FUZZ_RUNS ?= 1000000
@@ -33,7 +34,7 @@ demo: $(VENV)/wheel.stamp
 	@echo "next: look at out/demo.mp4, or run $(BIN)/tsm-edge demo with a camera"
 
 # Run from tests/, so that the checkout is not on Python's path: what is tested is the installed wheel.
-test: lint $(VENV)/emulators.stamp $(VENV)/browser.stamp $(VENV)/broker.stamp
+test: lint $(VENV)/emulators.stamp $(VENV)/browser.stamp $(VENV)/broker.stamp $(VENV)/streams.stamp
 	cd tests && TSM_EDGE_TEST_WHEEL=1 $(abspath $(BIN))/pytest -q -rs $(PYTEST_ARGS)
 
 # For a change that is meant to generate other code; its commit shows what that gains.
@@ -113,6 +114,14 @@ $(VENV)/broker.stamp: $(VENV)/torch.stamp
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mosquitto \
 	  >/dev/null && touch $@; \
 	else echo "the tests of --mqtt will be skipped; they need: mosquitto" >&2; fi
+
+# Pipelines and network cameras are tested against GStreamer and its RTSP server.
+$(VENV)/streams.stamp: $(VENV)/torch.stamp
+	@if command -v gst-launch-1.0 >/dev/null && ldconfig -p | grep -q libgstrtspserver-1.0.so.0; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	  $(STREAM_PACKAGES) >/dev/null && touch $@; \
+	else echo "tests of streams will be skipped; they need: $(STREAM_PACKAGES)" >&2; fi
 
 clean:
 	rm -rf $(VENV) build out tsm_edge.egg-info

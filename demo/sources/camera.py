@@ -59,8 +59,13 @@ def check_camera(device: Input, otherwise: str = "") -> None:
         raise CameraError(
             f"{_known(device).capitalize()} may not be opened by this user.",
             found=f"no permission to read and write {device.address}",
-            hint="add the user to the group that owns it, then log in again: sudo usermod -aG video $USER",
+            hint=permission_hint(),
         )
+
+
+def permission_hint() -> str:
+    """Return what lets a user open cameras."""
+    return "add the user to the group that owns it, then log in again: sudo usermod -aG video $USER"
 
 
 def _known(device: Input) -> str:

@@ -41,8 +41,8 @@ class Lag:
         self._stamp_s = 0.0
 
     def of(self, stamp_s: float, now: float) -> float:
-        """Return the lag of a picture; a stamp that goes back or leaps begins anew."""
-        if self._least is None or not 0 <= stamp_s - self._stamp_s < 10.0:
+        """Return the lag of a picture; a stamp that stands still, goes back or leaps begins anew."""
+        if self._least is None or not 0 < stamp_s - self._stamp_s < 10.0:
             self._least = now - stamp_s
         self._stamp_s = stamp_s
         # clocks drift apart by some 50 millionths: what was least is believed a little less with each picture

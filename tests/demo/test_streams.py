@@ -309,6 +309,7 @@ def test_the_lag_is_measured_against_the_promptest_picture():
     assert lag.of(2.0, 101.9) == pytest.approx(0.0, abs=1e-3)
     assert lag.of(3.0, 103.4) == pytest.approx(0.5, abs=1e-3)
     assert lag.of(0.0, 104.0) == 0.0  # the camera began anew
+    assert [lag.of(0.0, 105.0 + n) for n in range(3)] == [0.0] * 3  # it has no stamps
 
 
 # -- Secrets -----------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from tsm_edge import cli
 HERE = Path(__file__).resolve().parent
 STAND_INS = HERE / "stand_ins"
 #: pages whose shell blocks are run, in order, in one folder
-RUN = ("README.md", "docs/demo.md", "docs/time.md", "docs/train.md")
+RUN = ("README.md", "docs/cameras.md", "docs/demo.md", "docs/time.md", "docs/train.md")
 LANGUAGES = {"sh", "python", "c", "json", "text", "toml", "cpp", "js", "yaml"}
 LONGEST_S = 1800
 

@@ -33,7 +33,10 @@ def frames(width: int, height: int, channels: str) -> None:
 
 
 def ffmpeg(words: list[str]) -> None:
-    """A camera or a stream in, raw frames out; from a pipe it reads what is there."""
+    """A camera or a stream in, raw frames or YUV4MPEG2 out; from a pipe it reads what is there."""
+    if "yuv4mpegpipe" in words:
+        yuv4mpeg2(160, 120)
+        return
     size = re.findall(r"-s (\d+)x(\d+)", " ".join(words))[-1]
     if words[words.index("-i") + 1] == "-":
         sys.stdin.buffer.read()
@@ -42,8 +45,25 @@ def ffmpeg(words: list[str]) -> None:
     frames(int(size[0]), int(size[1]), formats[-1])
 
 
+def yuv4mpeg2(width: int, height: int) -> None:
+    """The clip as YUV4MPEG2."""
+    import cv2
+
+    capture, out = cv2.VideoCapture(os.environ["TSM_EDGE_DOCS_CLIP"]), sys.stdout.buffer
+    out.write(f"YUV4MPEG2 W{width} H{height} F24:1 Ip C420\n".encode())
+    for _ in range(FRAMES):
+        frame = cv2.resize(capture.read()[1], (width, height))
+        out.write(b"FRAME\n" + cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420).tobytes())
+
+
 def gst_launch(words: list[str]) -> None:
-    """A pipeline that ends in fdsink."""
+    """A pipeline that ends in fdsink, or in a descriptor of the demo's, which reads what the frames are."""
+    if words[-1].startswith("fd="):
+        assert words[0] == "-v" and "sync=false" in words and "name=frames" in words, words
+        print("GstFdSink:frames.GstPad:sink: caps = video/x-raw, width=(int)160, height=(int)120", flush=True)
+        os.dup2(int(words[-1].removeprefix("fd=")), 1)
+        frames(160, 120, "bgr24")
+        return
     caps = re.search(r"format=(\w+),width=(\d+),height=(\d+)", " ".join(words))
     assert caps is not None and words[-1] == "fdsink"
     frames(int(caps[2]), int(caps[3]), {"RGB": "rgb24", "BGR": "bgr24"}[caps[1]])
@@ -52,7 +72,7 @@ def gst_launch(words: list[str]) -> None:
 def rpicam_vid(words: list[str]) -> None:
     """Planar frames on stdout."""
     given = dict(zip(words, words[1:]))
-    assert given["--codec"] == "yuv420" and given["-o"] == "-"
+    assert given["--codec"] == "yuv420" and given.get("-o", given.get("--output")) == "-"
     frames(int(given["--width"]), int(given["--height"]), "yuv420p")
 
 

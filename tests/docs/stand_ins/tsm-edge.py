@@ -38,6 +38,7 @@ def stand_in_camera(clip: str, ends: bool) -> None:
     class Camera:
         def __init__(self, *device: object) -> None:
             self.file, self.begin, self.count = real(clip), time.monotonic(), 0
+            self.properties: dict[int, float] = {}
 
         def grab(self) -> bool:
             time.sleep(max(0.0, self.begin + self.count / 30 - time.monotonic()))
@@ -56,21 +57,20 @@ def stand_in_camera(clip: str, ends: bool) -> None:
         def isOpened(self) -> bool:
             return True
 
-        def set(self, *_: object) -> bool:
+        def set(self, name: int, value: float) -> bool:
+            self.properties[name] = value
             return True
 
-        def get(self, *_: object) -> float:
-            return 0.0
+        def get(self, name: int) -> float:
+            return self.properties.get(name, 0.0)
 
         def release(self) -> None:
             self.file.release()
 
     def open_capture(source: object, *more: object) -> object:
         if ends:
-            timer = threading.Timer(END_S, os.kill, (os.getpid(), signal.SIGINT))
-            timer.daemon = True
-            timer.start()
-        is_device = isinstance(source, int) or str(source).startswith("/dev/")
+            end_soon()
+        is_device = isinstance(source, int) or str(source).startswith(("/dev/", "rtsp:"))
         return Camera(source) if is_device else real(source, *more)
 
     cv2.VideoCapture = open_capture  # type: ignore[misc,assignment]
@@ -83,9 +83,46 @@ def stand_in_camera(clip: str, ends: bool) -> None:
     camera.check_camera = lambda *_, **__: None
 
 
+def end_soon() -> None:
+    """Press Ctrl-C in a while."""
+    timer = threading.Timer(END_S, os.kill, (os.getpid(), signal.SIGINT))
+    timer.daemon = True
+    timer.start()
+
+
+def stand_in_network(clip: str) -> None:
+    """Be the network cameras of the command line: a server for those of http://, none for those of rtsp://."""
+    import tsm_edge.demo.sources.ffmpeg_stream as ffmpeg_stream
+    import tsm_edge.demo.sources.opening as opening
+
+    for at, word in enumerate(sys.argv):
+        if word.startswith("rtsp://"):
+            ffmpeg_stream.reach = opening.reach = lambda *_: None
+        elif word.startswith("http://camera.local"):
+            sys.argv[at] = word.replace("camera.local:8081", f"127.0.0.1:{serve(clip)}")
+            end_soon()
+
+
+def serve(clip: str) -> int:
+    """Serve the clip as Motion JPEG; return the port."""
+    sys.path.insert(0, str(Path(os.environ["TSM_EDGE_DOCS_CLONE"], "tests", "helpers")))
+    import cv2
+    from stream_servers import HttpCamera, begin_parts, jpeg, part
+
+    def behave(handler: object) -> None:
+        begin_parts(handler)
+        file = cv2.VideoCapture(clip)
+        while (read := file.read())[0]:
+            part(handler, jpeg(read[1]))
+            time.sleep(1 / 30)
+
+    port: int = HttpCamera(behave).port
+    return port
+
+
 def only_its_user_ends(arguments: list[str]) -> bool:
     """Whether the demo runs until it is told to stop."""
-    file = "--video" in arguments or "--images" in arguments
+    file = "--video" in arguments or "--images" in arguments or "-" in arguments
     return "--loop" in arguments or not (file or "--max-frames" in arguments)
 
 
@@ -98,6 +135,8 @@ def main() -> None:
         sys.argv += SMALL
     if verb in ("demo", "record"):
         stand_in_camera(os.environ["TSM_EDGE_DOCS_CLIP"], verb == "demo" and only_its_user_ends(arguments))
+    if verb in ("demo", "record"):
+        stand_in_network(os.environ["TSM_EDGE_DOCS_CLIP"])
     if verb == "demo":
         board = os.environ["TSM_EDGE_DOCS_BOARD"]
         for at, word in enumerate(sys.argv):
