@@ -82,6 +82,16 @@ def schedules(family: str) -> list[tuple[str, Path]]:
     )
 
 
+def precisions(backend: ast.Module) -> list[str]:
+    """Every precision that a backend's `precisions` answers for one target or another."""
+    (function,) = (node for node in backend.body if isinstance(node, ast.FunctionDef) and node.name == "precisions")
+    tuples = [node for node in ast.walk(function) if isinstance(node, ast.Tuple)]
+    words = [part.value for each in tuples for part in each.elts if isinstance(part, ast.Constant)]
+    found = list(dict.fromkeys(word for word in words if isinstance(word, str)))
+    assert found, "a backend answers with literal tuples of names"
+    return found
+
+
 def claim(tree: ast.Module) -> str:
     """What a schedule claims, as the docstring of its `claims` has it."""
     found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "claims"]
@@ -99,8 +109,7 @@ def kernels() -> list[tuple[str, ...]]:
     share = {target: shares(target) for target in SHARES}
     rows = [("schedule", "family", "precision", "is", "claims", *SHARES)]
     for family, backend in BACKEND.items():
-        precisions = constant(parsed(COMPILE / "backends" / backend), "PRECISIONS")
-        assert isinstance(precisions, tuple)
+        kinds = ", ".join(precisions(parsed(COMPILE / "backends" / backend)))
         for name, path in schedules(family):
             tree, full = parsed(path), f"{name}_{family}"
             parts = []
@@ -108,6 +117,6 @@ def kernels() -> list[tuple[str, ...]]:
                 part = share[target].get(full, 0.0)
                 used = of_family == family and full in share[target]
                 parts.append("" if not used else "moves data" if part is None else percent(part))
-            words = (f"`{full}`", family, ", ".join(precisions), first_line(tree), claim(tree))
+            words = (f"`{full}`", family, kinds, first_line(tree), claim(tree))
             rows.append((*words, *parts))
     return rows
