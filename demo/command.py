@@ -19,8 +19,10 @@ from .sources.options import parse_sources, source_options
 @click.option(
     "--input",
     metavar="SOURCE",
+    multiple=True,
     help="What is watched: N or /dev/NAME for a camera, csi://N for a camera module, rtsp://..., http://..., "
-    "gst:PIPELINE, a video file, a folder of images, - for standard input. Default: 0.",
+    "gst:PIPELINE, a video file, a folder of images, - for standard input. Default: 0. Given several times, all are "
+    "watched with one model.",
 )
 @click.option("--camera", metavar="N|DEVICE", help="Camera: N for /dev/videoN, or a device file.")
 @click.option("--video", metavar="FILE", help="Play a video file.")

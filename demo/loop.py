@@ -25,7 +25,7 @@ from .overlay import TOP, Score, Status, render
 from .report import Progress, Reporter, Result
 from .sources import Frame
 
-_WAIT_S = 0.03  # how long the loop sleeps without a frame before it looks at the keys and the stop flag again
+WAIT_S = 0.03  # how long the loop sleeps without a frame before it looks at the keys and the stop flag again
 _FPS_WINDOW_S = 2.0
 _TIMES_KEPT = 100_000  # two hours at 12 frames per second; a camera may run for months
 
@@ -66,6 +66,7 @@ class Loop:
 
     frames: int = 0
     stopped: str = "end"
+    failure: EdgeError | None = None
     times_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMES_KEPT))
     delays_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_TIMES_KEPT))
     _smoother: Smoother = field(init=False)
@@ -86,15 +87,19 @@ class Loop:
 
         The error is returned and not raised, because what was processed and recorded before it still counts.
         """
+        while self.advance(WAIT_S):
+            pass
+        return self.failure
+
+    def advance(self, wait_s: float) -> bool:
+        """Do what one frame needs, or wait for one for so long; return whether to go on. `failure` says why not."""
         try:
-            while self._turn():
-                pass
+            return self._turn(wait_s)
         except BrokenPipeError:
             self.stopped = "output-closed"
         except EdgeError as error:
-            self.stopped = "failed"
-            return error
-        return None
+            self.stopped, self.failure = "failed", error
+        return False
 
     @property
     def fps(self) -> float:
@@ -102,15 +107,14 @@ class Loop:
         elapsed = self._ended - self._began
         return (self.frames - 1) / elapsed if self.frames > 1 and elapsed > 0 else 0.0
 
-    def _turn(self) -> bool:
-        """Do what one frame needs; return whether to go on."""
+    def _turn(self, wait_s: float) -> bool:
         if self.stop():
             self.stopped = "interrupted"
             return False
         if self.reset.is_set():
             self.reset.clear()
             self._forget()
-        item = self.feed.take(_WAIT_S)
+        item = self.feed.take(wait_s)
         self._tell_state(item is not None)
         if item is not None:
             self._take(item)

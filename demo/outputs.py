@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tsm_edge.errors import OutputError
 from tsm_edge.terminal import printable, say
 
 from .events import Event
@@ -46,7 +47,7 @@ class Outputs:
 
     def __init__(self, request: Request) -> None:
         self.reset = threading.Event()
-        self.recorder: Recorder | None = None
+        self.recorders: list[Recorder] = []
         self.listener: OnChange | None = None
         self.server: Server | None = None
         self.metrics: Metrics | None = None
@@ -69,8 +70,8 @@ class Outputs:
             ImportError: a package of an extra is not installed; the command line names it.
         """
         check_packages(self._wanted)
-        if self._request.record is not None:
-            Recorder(self._request.record, 1.0).close()
+        for path in self._request.recordings:
+            Recorder(path, 1.0).close()
         if self._address is not None:
             from .sinks.metrics import Metrics
             from .web.server import Server
@@ -91,8 +92,7 @@ class Outputs:
             self.server.facts["model"] = told.model
         if self.metrics is not None:
             self.metrics.info(model=told.model, target=told.target, source=source_name(self._request))
-        if self._request.record is not None:
-            self.recorder = Recorder(self._request.record, rate)
+        self.recorders = [Recorder(path, rate) for path in self._request.recordings]
         if self._words is not None:
             tell_idle = self._request.on_change_idle
             self.listener = OnChange(self._words, tell_idle=tell_idle, wait=replay, stopped=stopped)
@@ -116,8 +116,8 @@ class Outputs:
             counts["on-change"] = self.listener.counts
         return counts
 
-    def end(self, why: str) -> Path | None:
-        """End all outputs and return the recording: viewers are told ``why``, the other program what still waits.
+    def end(self, why: str) -> list[Path | None]:
+        """End all outputs and return the recordings: viewers are told ``why``, the other program what still waits.
 
         A run that came to its own end waits for the other program, one that was stopped does not for long.
 
@@ -127,7 +127,7 @@ class Outputs:
         try:
             if self.server is not None:
                 self.server.close(why)
-            return self.recorder.close() if self.recorder is not None else None
+            return self._close_recordings()
         finally:
             patient = why in OWN_ENDS
             try:
@@ -137,12 +137,42 @@ class Outputs:
                 if self.listener is not None:
                     self.listener.finish(patient=patient)
 
+    def _close_recordings(self) -> list[Path | None]:
+        """Finish each, whatever becomes of the others; then raise what went wrong first."""
+        recorded: list[Path | None] = []
+        broken: OutputError | None = None
+        for recorder in self.recorders:
+            try:
+                recorded.append(recorder.close())
+            except OutputError as error:
+                recorded.append(None)
+                broken = broken or error
+        if broken is not None:
+            raise broken
+        return recorded
+
     def close(self) -> None:
         """Close whatever is still open, after a failure too."""
         self.end("failed")
 
 
+def source_names(request: Request) -> list[str]:
+    """Return what viewers and consumers are told of each source; folders on this machine are none of their business.
+
+    No two have the same name.
+    """
+    names: list[str] = []
+    for source in request.sources:
+        own = source.kind in ("device", "file", "folder")
+        name = plain = printable(Path(source.name).name if own else source.name)
+        count = 1
+        while name in names:
+            count += 1
+            name = f"{plain} ({count})"
+        names.append(name)
+    return names
+
+
 def source_name(request: Request) -> str:
-    """Return what viewers and consumers are told; folders on this machine are none of their business."""
-    source = request.source
-    return printable(Path(source.name).name if source.kind in ("device", "file", "folder") else source.name)
+    """Return what viewers are told of all sources together."""
+    return ", ".join(source_names(request))

@@ -85,7 +85,13 @@ class Reporter(Protocol):
 
 
 class JsonReporter:
-    """One JSON object a line: one for each processed frame, then the summary with a ``schema`` number."""
+    """One JSON object a line: one for each processed frame, then the summary with a ``schema`` number.
+
+    ``source``: the name of the input, where there are several; each line then has it.
+    """
+
+    def __init__(self, source: str = "") -> None:
+        self._more = {"source": source} if source else {}
 
     def result(self, result: Result) -> None:
         """Print the frame; t_s in milliseconds' precision, the probability in four digits."""
@@ -97,6 +103,7 @@ class JsonReporter:
             ms=round(result.ms, 3),
             event=result.event.record() if result.event else None,
             delay_ms=None if result.delay_ms is None else round(result.delay_ms, 1),
+            **self._more,
         )
         say(json.dumps(line))
 
@@ -116,20 +123,25 @@ class JsonReporter:
 
 
 class TextReporter:
-    """A line whenever the label changes, then the summary and ``next_command``, what may be wanted now."""
+    """A line whenever the label changes, then the summary and ``next_command``, what may be wanted now.
 
-    def __init__(self, next_command: str = "") -> None:
+    ``source``: the name of the input, where there are several.
+    """
+
+    def __init__(self, next_command: str = "", source: str = "") -> None:
         self._next = next_command
+        self._source = source
 
     def result(self, result: Result) -> None:
         """Print the frame if its label is new."""
         share = "" if result.probability is None else f"  {100 * result.probability:.0f}%"
         if result.changed:
-            say(f"{result.t_s:8.2f} s  {result.label}{share}")
+            say(f"{result.t_s:8.2f} s  {self._source + '  ' if self._source else ''}{result.label}{share}")
 
     def summary(self, summary: Summary) -> None:
         """Print the summary as names and values."""
         facts: dict[str, object] = {
+            **({"source": self._source} if self._source else {}),
             "frames": f"{summary.frames} ({summary.stopped})",
             "dropped": summary.dropped,
             "model": f"median {summary.median_ms:.1f} ms, p95 {summary.p95_ms:.1f} ms",
@@ -178,7 +190,10 @@ def _events(counts: Counts) -> str:
 class Progress:
     """A sign of life on stderr every few seconds, for runs without a window."""
 
-    def __init__(self, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic, source: str = ""
+    ) -> None:
+        self._source = f"{source}: " if source else ""
         self._every_s = every_s
         self._clock = clock
         self._told = clock()
@@ -187,4 +202,4 @@ class Progress:
         """Print where the run is, if it is time to."""
         if self._clock() - self._told >= self._every_s:
             self._told = self._clock()
-            say(f"{frames} frames, {fps:.1f} FPS, model {ms:.1f} ms, dropped {dropped}", err=True)
+            say(f"{self._source}{frames} frames, {fps:.1f} FPS, model {ms:.1f} ms, dropped {dropped}", err=True)

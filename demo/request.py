@@ -10,12 +10,14 @@ from tsm_edge.errors import UsageError
 from .sources.uri import Input, numbered
 from .sources.wanted import Wanted
 
+MOST_INPUTS = 16
+
 
 @dataclass(frozen=True)
 class Request:
     """The options of ``tsm-edge demo`` by their names; None where not given."""
 
-    input: Input | None = None
+    input: tuple[Input, ...] = ()
     camera: Input | None = None
     video: Input | None = None
     images: Path | None = None
@@ -47,19 +49,19 @@ class Request:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("input", "camera", "video", "images") if getattr(self, name) is not None]
+        given = [name for name in ("input", "camera", "video", "images") if getattr(self, name) not in (None, ())]
         if len(given) > 1:
             raise UsageError(
                 "The demo plays one source at a time.",
                 found=" and ".join(f"--{name}" for name in given),
                 allowed="one of --input SOURCE, --camera N, --video FILE, --images DIR; camera 0 without any",
             )
-        self.wanted.check(self.source)
-        is_file = self.source.kind == "file"
-        if self.loop and (not is_file or self.headless):
+        self._check_inputs()
+        others = [source.name for source in self.sources if source.kind != "file"]
+        if self.loop and (others or self.headless):
             raise UsageError(
                 "Only a video file that is played by its clock can be repeated.",
-                found="--loop " + ("--headless" if is_file else f"with {self.source.name}, without a video file"),
+                found="--loop " + (f"with {others[0]}, without a video file" if others else "--headless"),
                 allowed="--loop with --input FILE, in a window or with --serve",
             )
         if self.token is not None and self.serve is None:
@@ -71,12 +73,16 @@ class Request:
         self._check_sinks()
         if (
             self.record is not None
-            and is_file
-            and self.record.resolve() == self.source.path.resolve()
+            and any(
+                recording.resolve() == source.path.resolve()
+                for recording in self.recordings
+                for source in self.sources
+                if source.kind == "file"
+            )
         ):
             raise UsageError(
                 "The recording would replace the video it is made from.",
-                found=f"the source and --record are both '{self.source.name}'",
+                found=f"the source and --record are both '{self.record}'",
                 allowed="another name for the recording",
             )
 
@@ -104,12 +110,36 @@ class Request:
                 allowed="--min-confidence with --on-change, --webhook, --mqtt, --serve or --json",
             )
 
+    def _check_inputs(self) -> None:
+        if len(self.sources) > MOST_INPUTS:
+            raise UsageError(
+                "That are too many inputs for one process.",
+                found=len(self.sources),
+                allowed=f"at most {MOST_INPUTS}",
+            )
+        for number, source in enumerate(self.sources):
+            self.wanted.check(source)
+            if source.kind not in ("file", "folder", "rtsp", "http") and source in self.sources[:number]:
+                raise UsageError(
+                    "A camera can be opened once.", found=f"--input {source.name} twice", allowed="different inputs"
+                )
+
     @property
-    def source(self) -> Input:
+    def sources(self) -> tuple[Input, ...]:
         """What is played: camera 0 where nothing was asked for."""
         if self.images is not None:
-            return Input("folder", str(self.images), str(self.images))
-        return self.input or self.camera or self.video or numbered(0)
+            return (Input("folder", str(self.images), str(self.images)),)
+        return self.input or (self.camera or self.video or numbered(0),)
+
+    @property
+    def recordings(self) -> tuple[Path, ...]:
+        """The files of ``--record``, one for each source: OUT.mp4, or OUT-1.mp4, OUT-2.mp4 and so on."""
+        if self.record is None:
+            return ()
+        if len(self.sources) == 1:
+            return (self.record,)
+        names = (f"{self.record.stem}-{number}{self.record.suffix}" for number in range(1, len(self.sources) + 1))
+        return tuple(self.record.with_name(name) for name in names)
 
     @property
     def wanted(self) -> Wanted:

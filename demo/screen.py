@@ -80,20 +80,21 @@ def _probe() -> str:
 class Window:
     """One window: q or Escape or its close button ends, f switches full screen, r calls ``reset``. ``gui`` is cv2."""
 
-    def __init__(self, reset: Callable[[], None] = lambda: None, gui: Any = cv2) -> None:
+    def __init__(self, reset: Callable[[], None] = lambda: None, gui: Any = cv2, title: str = TITLE) -> None:
         self._reset = reset
+        self._title = title
         self._gui = gui
         self._shown = False
         self._full = False
-        gui.namedWindow(TITLE, gui.WINDOW_NORMAL | gui.WINDOW_KEEPRATIO | gui.WINDOW_GUI_NORMAL)
+        gui.namedWindow(title, gui.WINDOW_NORMAL | gui.WINDOW_KEEPRATIO | gui.WINDOW_GUI_NORMAL)
 
     def show(self, picture: np.ndarray) -> None:
         """Show ``picture`` (uint8 BGR); the first sets the window's size, at least 640 pixels wide."""
         if not self._shown:
             height, width = picture.shape[:2]
             factor = max(1.0, 640 / width)
-            self._gui.resizeWindow(TITLE, round(width * factor), round(height * factor))
-        self._gui.imshow(TITLE, picture)
+            self._gui.resizeWindow(self._title, round(width * factor), round(height * factor))
+        self._gui.imshow(self._title, picture)
         self._shown = True
 
     def poll(self) -> bool:
@@ -106,7 +107,7 @@ class Window:
         if key >= 0 and (key & 0xFF) in (ord("f"), ord("F")):
             self._full = not self._full
             mode = self._gui.WINDOW_FULLSCREEN if self._full else self._gui.WINDOW_NORMAL
-            self._gui.setWindowProperty(TITLE, self._gui.WND_PROP_FULLSCREEN, mode)
+            self._gui.setWindowProperty(self._title, self._gui.WND_PROP_FULLSCREEN, mode)
         return not self._shown or self._visible()
 
     def close(self) -> None:
@@ -116,6 +117,6 @@ class Window:
 
     def _visible(self) -> bool:
         try:
-            return bool(self._gui.getWindowProperty(TITLE, self._gui.WND_PROP_VISIBLE) >= 1)
+            return bool(self._gui.getWindowProperty(self._title, self._gui.WND_PROP_VISIBLE) >= 1)
         except self._gui.error:  # Qt's answer when its last window was closed
             return False

@@ -8,6 +8,7 @@ whatever happens.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -19,15 +20,18 @@ from tsm_edge.report import shell
 from tsm_edge.sampling import Sampler
 from tsm_edge.terminal import say
 
+from . import several
 from .default_bundle import default_bundle
 from .events import Events
 from .feed import Feed, Live, Replay
+from .interfaces import Counters
 from .interrupt import stop_flag
 from .loop import Loop
-from .outputs import Outputs, Told, source_name
+from .outputs import OWN_ENDS, Outputs, Told, source_names
 from .report import JsonReporter, Progress, Reporter, Summary, TextReporter
 from .request import Request
-from .screen import Window, check_display
+from .screen import TITLE, Window, check_display
+from .several import Grid, Total
 from .sources import Source
 from .sources.opening import camera_hint, check_input, open_input
 from .web.turns import short_turns
@@ -45,24 +49,46 @@ def play(request: Request) -> None:
     with ExitStack() as stack:
         outputs = Outputs(request)
         stack.callback(outputs.close)
-        check_input(request.source, request.wanted, camera_hint())
+        for one in request.sources:
+            check_input(one, request.wanted, camera_hint())
         outputs.begin()
         folder = request.bundle or default_bundle()
         model = _open_bundle(folder, request.threads, stack)
         rate = request.fps or _rate(model)
         stop = stack.enter_context(stop_flag())
-        replay = request.headless and request.source.kind in ("file", "folder")
+        replay = request.headless and all(one.kind in ("file", "folder") for one in request.sources)
         told = Told(model.manifest.model.name, model.manifest.target.name, _gestures(model))
         outputs.open(told, rate, replay=replay, stopped=stop.is_set)
-        source = open_input(  # closed by its feed, which knows when nobody reads it
-            request.source,
-            request.wanted,
-            rate=rate,
-            loop=request.loop,
-            give_up_s=request.give_up,
-            stopped=stop.is_set,
+        channels = _open_channels(request, model, folder, outputs, rate, stop, stack)
+        _run(channels, model, folder, outputs)
+
+
+@dataclass
+class _Channel:
+    """One input on its way through the run."""
+
+    name: str  # for consumers
+    source: Source
+    sampler: Sampler
+    feed: Feed
+    reporter: Reporter
+    window: Window | None
+    loop: Loop
+
+
+def _open_sources(request: Request, rate: float, stop: Event, stack: ExitStack) -> list[tuple[Source, Sampler, Feed]]:
+    """Open all inputs and begin to read them; each is closed by its feed, which knows when nobody reads it."""
+    opened = []
+    for one in request.sources:
+        source = open_input(
+            one, request.wanted, rate=rate, loop=request.loop, give_up_s=request.give_up, stopped=stop.is_set
         )
-        _run(request, model, folder, source, Sampler(rate), outputs, stop, stack)
+        sampler = Sampler(rate)
+        replay = request.headless and not source.live
+        feed: Feed = Replay(source, sampler) if replay else Live(source, sampler)
+        stack.callback(feed.close)
+        opened.append((source, sampler, feed))
+    return opened
 
 
 def _open_bundle(folder: Path, threads: int | None, stack: ExitStack) -> Model:
@@ -113,76 +139,103 @@ def _gestures(model: Model) -> tuple[str, ...]:
     return tuple(label for index, label in enumerate(_labels(model)) if index not in idle)
 
 
-def _run(
+def _open_channels(
     request: Request,
     model: Model,
     folder: Path,
-    source: Source,
-    sampler: Sampler,
     outputs: Outputs,
+    rate: float,
     stop: Event,
     stack: ExitStack,
-) -> None:
-    replay = request.headless and not source.live
-    feed: Feed = Replay(source, sampler) if replay else Live(source, sampler)
-    stack.callback(feed.close)
-    window = None if request.headless or outputs.server is not None else Window(outputs.reset.set)
-    if window is not None:
-        stack.callback(window.close)
-    reporter: Reporter = JsonReporter() if request.json else TextReporter(_next_command(model, folder))
+) -> list[_Channel]:
+    opened = _open_sources(request, rate, stop, stack)
+    count, names = len(opened), source_names(request)
     if outputs.server is not None:
         stack.enter_context(short_turns())
-    loop = Loop(
-        stream=stack.enter_context(model.stream()),
-        feed=feed,
-        labels=_labels(model),
-        smoother=model.smoother(),
-        reporter=reporter,
-        screen=window,
-        recorder=outputs.recorder,
-        viewers=outputs.server,
-        listener=outputs,
-        counters=outputs.metrics,
-        events=Events(
-            min_confidence=request.min_confidence or 0.0,
-            source=source_name(request),
-            model=model.manifest.model.name,
-        ),
-        reset=outputs.reset,
-        progress=Progress() if window is None else None,
-        note=UNTRAINED if _untrained(model) else "",
-        channels="rgb" if request.bgr else "bgr",
-        mirror=request.mirror,
-        max_frames=request.max_frames or 0,
-        stop=stop.is_set,
-    )
-    say(f"{source.name} at {sampler.rate:g} frames per second on {folder}; Ctrl-C ends", err=True)
-    failure = loop.run()
-    feed.close()  # before anyone asks the source: until then it belongs to the reader's thread
-    if window is not None:
-        window.close()  # it would stand still while commands are waited for
-    _finish(loop, reporter, source, model, sampler, outputs)
-    if failure is not None:
-        raise failure
+    grid = Grid(outputs.server, count) if outputs.server is not None and count > 1 else None
+    counters: Counters | None = outputs.metrics
+    if counters is not None and count > 1:
+        counters = Total(counters, [feed for _, _, feed in opened])
+    channels = []
+    for number, ((source, sampler, feed), name) in enumerate(zip(opened, names)):
+        shown = name if count > 1 else ""
+        window = None
+        if not request.headless and outputs.server is None:
+            window = Window(outputs.reset.set, **({"title": f"{TITLE}: {name}"} if shown else {}))
+            stack.callback(window.close)
+        next_command = _next_command(model, folder) if number == count - 1 else ""
+        loop = Loop(
+            stream=stack.enter_context(model.stream()),
+            feed=feed,
+            labels=_labels(model),
+            smoother=model.smoother(),
+            reporter=JsonReporter(shown) if request.json else TextReporter(next_command, shown),
+            screen=window,
+            recorder=outputs.recorders[number] if outputs.recorders else None,
+            viewers=grid.tile(number) if grid is not None else outputs.server,
+            listener=outputs,
+            counters=counters,
+            events=Events(
+                min_confidence=request.min_confidence or 0.0, source=name, model=model.manifest.model.name
+            ),
+            reset=Event() if shown else outputs.reset,
+            progress=Progress(source=shown) if window is None else None,
+            note=UNTRAINED if _untrained(model) else "",
+            channels="rgb" if request.bgr else "bgr",
+            mirror=request.mirror,
+            max_frames=request.max_frames or 0,
+            stop=stop.is_set,
+        )
+        channels.append(_Channel(name, source, sampler, feed, loop.reporter, window, loop))
+    return channels
 
 
-def _finish(
-    loop: Loop, reporter: Reporter, source: Source, model: Model, sampler: Sampler, outputs: Outputs
-) -> None:
+def _run(channels: list[_Channel], model: Model, folder: Path, outputs: Outputs) -> None:
+    for channel in channels:
+        rate = channel.sampler.rate
+        say(f"{channel.source.name} at {rate:g} frames per second on {folder}; Ctrl-C ends", err=True)
+    if len(channels) == 1:
+        channels[0].loop.run()
+    else:
+        several.run([channel.loop for channel in channels], [channel.name for channel in channels], outputs.reset)
+    for channel in channels:
+        channel.feed.close()  # before anyone asks the source: until then it belongs to the reader's thread
+        if channel.window is not None:
+            channel.window.close()  # it would stand still while commands are waited for
+    _finish(channels, model, outputs)
+    for channel in channels:
+        if channel.loop.failure is not None:
+            raise channel.loop.failure
+
+
+def _finish(channels: list[_Channel], model: Model, outputs: Outputs) -> None:
     """End the outputs and report the run, unless it failed before its first frame."""
     broken: EdgeError | None = None
-    recorded: Path | None = None
+    recorded: list[Path | None] = []
+    ends = [channel.loop.stopped for channel in channels]
     try:
-        recorded = outputs.end(loop.stopped)
+        recorded = outputs.end(next((why for why in ends if why not in OWN_ENDS), ends[0]))
     except EdgeError as error:
         broken = error
-    for note in source.notes():
-        say(f"note: {note}", err=True)
+    for channel in channels:
+        for note in channel.source.notes():
+            say(f"note: {note}", err=True)
+    if "output-closed" in ends:
+        raise BrokenPipeError  # only the command line knows what to do about its own output
+    for number, channel in enumerate(channels):
+        if channel.loop.frames or channel.loop.stopped != "failed":
+            channel.reporter.summary(_summary(channel, model, outputs, recorded[number] if recorded else None))
+    if broken is not None:
+        raise broken
+
+
+def _summary(channel: _Channel, model: Model, outputs: Outputs, recorded: Path | None) -> Summary:
+    loop, source = channel.loop, channel.source
     times = np.array(loop.times_ms or [0.0])
-    summary = Summary(
+    return Summary(
         frames=loop.frames,
         dropped=loop.feed.dropped,
-        empty_ticks=sampler.missed,
+        empty_ticks=channel.sampler.missed,
         median_ms=float(np.median(times)),
         p95_ms=float(np.percentile(times, 95)),
         fps=loop.fps,
@@ -197,9 +250,3 @@ def _finish(
         reconnects=source.reconnects,
         delay_ms=float(np.median(loop.delays_ms)) if loop.delays_ms else None,
     )
-    if loop.stopped == "output-closed":
-        raise BrokenPipeError  # only the command line knows what to do about its own output
-    if loop.frames or loop.stopped != "failed":
-        reporter.summary(summary)
-    if broken is not None:
-        raise broken

@@ -33,7 +33,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class PlanContext:
+class About:
     """What a plan says of itself besides its operations."""
 
     model: str

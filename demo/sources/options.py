@@ -39,7 +39,10 @@ def parse_sources(options: dict[str, Any]) -> None:
         UsageError: they mean nothing.
     """
     for name, parse in _PARSERS.items():
-        if options.get(name) is not None:
-            options[name] = parse(options[name])
+        text = options.get(name)
+        if isinstance(text, tuple):
+            options[name] = tuple(parse(one) for one in text)
+        elif text is not None:
+            options[name] = parse(text)
     options["rotate"] = int(options["rotate"])
 
