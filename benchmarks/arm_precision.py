@@ -36,7 +36,7 @@ from tsm_edge.errors import EdgeError, RuntimeFailure
 FRAMES, WARM = 3, 1
 OWN_FRAMES = (2, 4)
 PLUGIN = Path(__file__).with_name("count_classes.c")
-GUEST = Path(__file__).with_name("arm_peer_step.py")
+GUEST = Path(__file__).with_name("_arm_peer_step.py")
 SHOWN = 8  # classes a row of the table has
 #: how far the scores may be from float32's, of the largest: enough to tell a wrong network from rounding. The weights
 #: are seeded and the frames noise, so that scores are nearly alike; sums in float16 move ncnn's by 0.14.

@@ -22,6 +22,7 @@ from tsm_edge.smoothing import Smoother
 NAMES = [
     "ablations",
     "arm_instructions",
+    "arm_precision",
     "false_alarms",
     "gpu_step",
     "kernel_choices",
@@ -30,6 +31,7 @@ NAMES = [
     "page_viewers",
     "people",
     "ptx_kernels",
+    "quantised_accuracy",
     "shift_cost",
     "step_time",
     "table",

@@ -86,6 +86,15 @@ def quantised(node: Any, values: Values) -> object | None:
     return "block_size" if attributes(node).get("block_size", 0) else None
 
 
+#: operators whose result is drawn at every run
+DRAWN = (
+    "RandomNormal",
+    "RandomUniform",
+    "RandomNormalLike",
+    "RandomUniformLike",
+    "Multinomial",
+    "Bernoulli",
+)
 #: what the author of a network can do about operators that are not supported at all
 CURES = {
     **dict.fromkeys(
@@ -98,14 +107,7 @@ CURES = {
     ),
     **dict.fromkeys(("Loop", "Scan"), "export one frame without loops; what is carried over becomes a state"),
     **dict.fromkeys(
-        (
-            "RandomNormal",
-            "RandomUniform",
-            "RandomNormalLike",
-            "RandomUniformLike",
-            "Multinomial",
-            "Bernoulli",
-        ),
+        DRAWN,
         "call model.eval() before the export: a step computes the same scores for the same frame",
     ),
 }

@@ -18,15 +18,6 @@ from tsm_edge.errors import ImportFailed
 from . import batch, checks, limits, rewrites
 from .values import Values, label, refusal
 
-#: never folded: their result is drawn, or the evaluator does not do as ONNX says
-NOT_FOLDED = {
-    "RandomNormal",
-    "RandomUniform",
-    "RandomNormalLike",
-    "RandomUniformLike",
-    "Multinomial",
-    "Bernoulli",
-}
 #: operators whose further outputs may be left out when nobody reads them
 OPTIONAL_OUTPUTS = {"BatchNormalization", "Dropout", "LayerNormalization", "MaxPool"}
 
@@ -181,7 +172,7 @@ class _Walk:
         """Compute a node whose inputs are all constant, or whose result is a shape."""
         arrays = shape_of(node, self.values)
         if arrays is None:
-            if node.op_type in NOT_FOLDED or not all(map(self.values.is_constant, filter(None, node.input))):
+            if node.op_type in checks.DRAWN or not all(map(self.values.is_constant, filter(None, node.input))):
                 return False
             if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
                 return False

@@ -1,6 +1,6 @@
 """One peer's steps, run by an AArch64 Python under qemu-user: `arm_precision.py` starts it and counts it.
 
-    python3 arm_peer_step.py RUNTIME MODEL FRAMES.npy STATES OUT.npy [fp32|fp16|int8]
+    python3 _arm_peer_step.py RUNTIME MODEL FRAMES.npy STATES OUT.npy [fp32|fp16|int8]
 
 STATES: how many states a step takes. The first frame warms up; the instructions of the others lie between two system
 calls each, which the plugin `count_classes.c` knows. What is counted is the runtime's own call: no frame is prepared
