@@ -2,7 +2,7 @@
 
 A virtual machine's processors are not that all the time (`_processors.py`): for seconds together they may be threads of
 one core, which has the arithmetic of one, or cores that reach each other through memory only. The machine is asked
-before and after every few rounds, and rounds of such spells are told apart in the result.
+before and after every few rounds, and rounds of such intervals are told apart in the result.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import _common
-import _spells
+import _intervals
 import numpy as np
-from _spells import Spell, good
+from _intervals import Interval, good
 
 from tsm_edge.bench.edge import EdgeRunner
 from tsm_edge.bench.runner import frames
@@ -32,26 +32,26 @@ def measure(bundle: Path) -> dict[str, Any]:
         both, second = opened(lambda: EdgeRunner(bundle, 2), first)
         try:
             inputs = frames(alone.model.signature.inputs[0])
-            spells = _spells.run((first, second), [(first, second)], inputs, enough)
+            intervals = _intervals.run((first, second), [(first, second)], inputs, enough)
         finally:
             both.close()
     finally:
         alone.close()
-    return summary(spells)
+    return summary(intervals)
 
 
-def enough(spells: list[Spell], seconds: float) -> bool:
+def enough(intervals: list[Interval], seconds: float) -> bool:
     """Whether to stop."""
-    return seconds > (SECONDS if _spells.rounds(good(spells)) >= LEAST_ROUNDS else MOST_SECONDS)
+    return seconds > (SECONDS if _intervals.rounds(good(intervals)) >= LEAST_ROUNDS else MOST_SECONDS)
 
 
-def summary(spells: list[Spell]) -> dict[str, Any]:
-    """The figures of a list of spells, for a document; of all rounds where none was good."""
-    every = np.concatenate([spell.ratios for spell in spells])
-    chosen = [spell.ratios for spell in good(spells)]
+def summary(intervals: list[Interval]) -> dict[str, Any]:
+    """The figures of a list of intervals, for a document; of all rounds where none was good."""
+    every = np.concatenate([interval.ratios for interval in intervals])
+    chosen = [interval.ratios for interval in good(intervals)]
     ratios = np.concatenate(chosen) if chosen else every
     low, median, high = (round(float(value), 3) for value in np.quantile(ratios, (0.1, 0.5, 0.9)))
-    known = [pair for spell in spells for pair in spell.known]
+    known = [pair for interval in intervals for pair in interval.known]
     return {
         "two_thread_speedup": median,
         "two_thread_speedup_of_rounds": {

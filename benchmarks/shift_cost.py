@@ -5,9 +5,9 @@
 Both are written as ONNX from the same description (the second with every block's shift left out, which makes it the TSN
 baseline of the same shape), compiled by the same command and timed in turns in one process. The scores of every step
 and the states of every round are compared with ONNX Runtime's on the same file: it runs in the first contest, and is
-what later ones, which have the same frames, are compared with. The ratio is the median over spells, in which either
-network is first as often as the other. On several threads the spells count in which the processors are cores with a
-cache in common (`_spells.py`), unless most are not.
+what later ones, which have the same frames, are compared with. The ratio is the median over intervals, in which either
+network is first as often as the other. On several threads the intervals count in which the processors are cores with a
+cache in common (`_intervals.py`), unless most are not.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import _common
-import _spells
+import _intervals
 import numpy as np
-from _spells import Recorded, Spell, good
+from _intervals import Interval, Replay, good
 from numpy.typing import NDArray
 
 from tsm_edge import models
@@ -85,13 +85,13 @@ def one_row(pair: list[tuple[Network, Path]], threads: int, options: argparse.Na
         inputs = frames(ours[0][0].model.signature.inputs[0])
         two = [[entry, other] for (_, entry), other in zip(ours, proofs)]
         rule = StopRule(options.min_runs, options.min_secs, options.max_secs)
-        spells = timed(two, inputs, threads, rule)
+        intervals = timed(two, inputs, threads, rule)
         networks = [facts(runner, entry, per_op.profile(runner, inputs)) for runner, entry in ours]
     finally:
         for entry in [entry for _, entry in ours] + proofs:
             entry.runner.close()
     tsm, tsn = networks
-    chosen, near = counted(spells, threads)
+    chosen, near = counted(intervals, threads)
     ratios = medians(chosen)
     return {
         "threads": threads,
@@ -100,17 +100,17 @@ def one_row(pair: list[tuple[Network, Path]], threads: int, options: argparse.Na
         "tsn": tsn,
         "tsm_over_tsn": round(tsm["median_ms"] / tsn["median_ms"], 4),
         "tsm_over_tsn_of_minima": round(tsm["min_ms"] / tsn["min_ms"], 4),
-        "tsm_over_tsn_of_spells": round(float(np.median(ratios)), 4),
-        "standard_error": round(_spells.standard_error(ratios), 4),
-        "tsm_over_tsn_of_all_spells": round(float(np.median(medians(spells))), 4),
-        "spells": len(spells),
+        "tsm_over_tsn_of_intervals": round(float(np.median(ratios)), 4),
+        "standard_error": round(_intervals.standard_error(ratios), 4),
+        "tsm_over_tsn_of_all_intervals": round(float(np.median(medians(intervals))), 4),
+        "intervals": len(intervals),
         "spells_counted": len(chosen),
-        "rounds_counted": _spells.rounds(chosen),
+        "rounds_counted": _intervals.rounds(chosen),
         "worst_relative_difference": max(other.agreement.worst for other in proofs if other.agreement),
     }
 
 
-def timed(two: list[list[Entry]], inputs: list[Any], threads: int, rule: StopRule) -> list[Spell]:
+def timed(two: list[list[Entry]], inputs: list[Any], threads: int, rule: StopRule) -> list[Interval]:
     """Spells with either network first in turn, until those that count meet the rule and `PRECISION`, or its cap.
 
     With the same one first in every round, what else runs on the machine can keep step with the rounds: of six runs of
@@ -118,34 +118,34 @@ def timed(two: list[list[Entry]], inputs: list[Any], threads: int, rule: StopRul
     """
     tsm, tsn = two
 
-    def enough(spells: list[Spell], seconds: float) -> bool:
+    def enough(intervals: list[Interval], seconds: float) -> bool:
         if seconds >= rule.max_secs:
             return True
-        chosen, near = counted(spells, threads)
-        ended = near and rule.ended_by(_spells.rounds(chosen) * Turn().timed, seconds)
-        return bool(ended) and _spells.standard_error(medians(chosen)) <= PRECISION
+        chosen, near = counted(intervals, threads)
+        ended = near and rule.ended_by(_intervals.rounds(chosen) * Turn().timed, seconds)
+        return bool(ended) and _intervals.standard_error(medians(chosen)) <= PRECISION
 
-    return _spells.run((tsm[0], tsn[0]), [tsm + tsn, tsn + tsm], inputs, enough)
-
-
-def medians(spells: list[Spell]) -> NDArray[np.float64]:
-    """The ratio of every spell: the median of its rounds, as many of either order."""
-    return np.array([np.median(spell.ratios) for spell in spells])
+    return _intervals.run((tsm[0], tsn[0]), [tsm + tsn, tsn + tsm], inputs, enough)
 
 
-def counted(spells: list[Spell], threads: int) -> tuple[list[Spell], bool]:
-    """The spells that count, and True: on one thread all of them, else the good ones (`_spells.good`).
+def medians(intervals: list[Interval]) -> NDArray[np.float64]:
+    """The ratio of every interval: the median of its rounds, as many of either order."""
+    return np.array([np.median(interval.ratios) for interval in intervals])
+
+
+def counted(intervals: list[Interval], threads: int) -> tuple[list[Interval], bool]:
+    """The intervals that count, and True: on one thread all of them, else the good ones (`_intervals.good`).
 
     Where those are the smaller part, all of them and False.
     """
-    chosen = good(spells) if threads > 1 else spells
-    near = 2 * len(chosen) >= len(spells)
-    return chosen if near else spells, near
+    chosen = good(intervals) if threads > 1 else intervals
+    near = 2 * len(chosen) >= len(intervals)
+    return chosen if near else intervals, near
 
 
 def proof(network: Network, threads: int, reference: Entry) -> Entry:
     """ONNX Runtime on the same file, for its outputs, not for its time: it runs in the first contest only."""
-    return opened(lambda: Recorded(OnnxRuntime(network, threads)), reference, timed=False)[1]
+    return opened(lambda: Replay(OnnxRuntime(network, threads)), reference, timed=False)[1]
 
 
 def facts(runner: EdgeRunner, entry: Entry, ops: list[per_op.OpTime]) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def show(document: dict[str, Any]) -> None:
             row["threads"],
             row["tsm"]["median_ms"],
             row["tsn"]["median_ms"],
-            row["tsm_over_tsn_of_spells"],
+            row["tsm_over_tsn_of_intervals"],
             f"{row['standard_error']:.4f}",
             row["tsm"]["operations"],
             row["tsn"]["operations"],

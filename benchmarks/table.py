@@ -114,9 +114,9 @@ def shift(found: dict[str, Any]) -> Iterator[Row]:
             figure = f"{model['model']}, {one['threads']} thread(s) / without shift"
             others = f"of medians {one['tsm_over_tsn']}, of minima {one['tsm_over_tsn_of_minima']}"
             where = "" if one["near"] else ", mostly not on two cores of one cache"
-            spells = f"{one['spells_counted']} of {one['spells']} spells{where}"
-            note = f"+- {one['standard_error']:.4f}, {spells}; {others}"
-            yield row(figure, one["tsm_over_tsn_of_spells"], 1.01, 1.0, note=note)
+            intervals = f"{one['spells_counted']} of {one['intervals']} intervals{where}"
+            note = f"+- {one['standard_error']:.4f}, {intervals}; {others}"
+            yield row(figure, one["tsm_over_tsn_of_intervals"], 1.01, 1.0, note=note)
 
 
 def arm(found: dict[str, Any]) -> Iterator[Row]:

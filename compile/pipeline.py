@@ -23,7 +23,7 @@ from tsm_edge.target import EdgeTarget
 from . import backends, passes
 from .ir.graph import Graph
 from .link import toolchain
-from .link.code import About, Code
+from .link.code import Code, PlanContext
 from .lowering import lower, planner
 from .lowering.latency_cpu import FrameTime
 from .lowering.latency_gpu import Modelled
@@ -149,7 +149,7 @@ def compile(
         phases.save(name, lambda: text)
     with phases.phase("link"):
         info = network.info
-        about = About(
+        about = PlanContext(
             info.name,
             info.weights.note,
             network.labels,

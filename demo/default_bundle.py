@@ -78,7 +78,7 @@ def default_bundle(
 
 
 def cache_home(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of all cached bundles; a relative XDG_CACHE_HOME is ignored, as its law says."""
+    """Return the folder of all cached bundles; a relative XDG_CACHE_HOME is ignored, as its specification says."""
     named = environ.get("XDG_CACHE_HOME", "")
     try:
         base = Path(named) if os.path.isabs(named) else Path.home() / ".cache"

@@ -220,7 +220,7 @@ class UnsupportedHost(EdgeError):
 
 
 class BundleError(EdgeError):
-    """A bundle breaks its law; ``name`` is the stable name of the broken rule, the same in Python and in C.
+    """A bundle breaks a rule of its format; ``name`` is the rule's stable name, the same in Python and in C.
 
     The exit code is 3, but 5 where the bundle is whole and the machine is the wrong one (the names ``wrong-…``).
     """

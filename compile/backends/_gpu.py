@@ -8,7 +8,7 @@ from tsm_edge.target import EdgeTarget
 from ..ir.dtype import FLOAT16, FLOAT32
 from ..kernels.gpu.tiling import Machine
 from ..link import emit_gpu
-from ..link.code import About, Code
+from ..link.code import Code, PlanContext
 from ..lowering import latency_gpu
 from ..lowering.latency_gpu import Modelled
 from ..lowering.planner import Planned
@@ -87,7 +87,7 @@ def sources(family: str) -> tuple[str, ...]:
     return (*SHARED, "gpu/gpu_*.c", f"gpu/{family}*.c")
 
 
-def plan_c(planned: Planned, code: Code, about: About, options: str = "") -> str:
+def plan_c(planned: Planned, code: Code, about: PlanContext, options: str = "") -> str:
     """The plan as C."""
     assert code.device is not None
     return emit_gpu.plan_c(planned, about, code.device, code.blobs["tsm_program"], options)

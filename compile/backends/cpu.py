@@ -13,7 +13,7 @@ from tsm_edge.target import EdgeTarget
 from ..ir.dtype import FLOAT16, FLOAT32
 from ..kernels.cpu.tiling import Machine
 from ..link import emit
-from ..link.code import About, Code
+from ..link.code import Code, PlanContext
 from ..lowering import latency_cpu
 from ..lowering.latency_cpu import FrameTime
 from ..lowering.planner import Planned
@@ -87,7 +87,7 @@ def build(planned: Planned, functions: dict[str, tirx.PrimFunc], target: EdgeTar
     return Code(objects, {}, ("*.c",), ("m", "pthread"))
 
 
-def plan_c(planned: Planned, code: Code, about: About) -> str:
+def plan_c(planned: Planned, code: Code, about: PlanContext) -> str:
     """The plan as C."""
     return emit.plan_c(planned, about)
 

@@ -11,7 +11,7 @@ from tvm import tirx
 
 from tsm_edge.target import EdgeTarget
 
-from ..link.code import About, Code
+from ..link.code import Code, PlanContext
 from ..lowering.planner import Planned
 from . import _gpu, _source
 from ._gpu import ALIGN, SCHEDULES, machine, modelled, precisions
@@ -42,7 +42,7 @@ def build(planned: Planned, functions: dict[str, tirx.PrimFunc], target: EdgeTar
     )
 
 
-def plan_c(planned: Planned, code: Code, about: About) -> str:
+def plan_c(planned: Planned, code: Code, about: PlanContext) -> str:
     """The plan as C."""
     return _gpu.plan_c(planned, code, about, OPTIONS)
 

@@ -33,7 +33,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class About:
+class PlanContext:
     """What a plan says of itself besides its operations."""
 
     model: str

@@ -10,7 +10,7 @@ from tsm_edge.signature import Preprocess, TensorSpec
 from ..ir.dtype import FLOAT16, FLOAT32, INT8, INT32, UINT8
 from ..ir.plan import ARENA, SCRATCH, STATE_IN, STATE_OUT, WEIGHTS, PlanOp, PlanTensor
 from ..lowering.planner import Planned
-from .code import About
+from .code import PlanContext
 
 MEMORY = {
     ARENA: "m->arena",
@@ -31,7 +31,7 @@ DTYPES = {
 CHANNELS = {"bgr": "TSM_MODEL_BGR", "rgb": "TSM_MODEL_RGB", "grey": "TSM_MODEL_GREY"}
 
 
-def plan_c(planned: Planned, about: About) -> str:
+def plan_c(planned: Planned, about: PlanContext) -> str:
     """Return plan.c, which defines `tsm_the_plan`."""
     plan = planned.plan
     return "\n".join(
@@ -57,7 +57,7 @@ def plan_c(planned: Planned, about: About) -> str:
     )
 
 
-def tables(planned: Planned, about: About) -> list[str]:
+def tables(planned: Planned, about: PlanContext) -> list[str]:
     """The arrays that both kinds of plan point to: states, labels and required processor features."""
     rows = [
         tensor(pair.input, planned.plan.tensor(name))
@@ -71,7 +71,7 @@ def tables(planned: Planned, about: About) -> list[str]:
     ]
 
 
-def fields(planned: Planned, about: About) -> list[str]:
+def fields(planned: Planned, about: PlanContext) -> list[str]:
     """The fields that both kinds of plan have."""
     plan, signature = planned.plan, about.signature
     return [
@@ -84,7 +84,7 @@ def fields(planned: Planned, about: About) -> list[str]:
     ]
 
 
-def info(planned: Planned, about: About) -> list[str]:
+def info(planned: Planned, about: PlanContext) -> list[str]:
     """`tsm_model_info`, which `tsm_info` gives out as it is."""
     plan, signature = planned.plan, about.signature
     frame = signature.inputs[0].shape

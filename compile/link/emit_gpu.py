@@ -8,13 +8,13 @@ from tsm_edge.bundle.manifest import DeviceInfo
 
 from ..ir.plan import ARENA, STATE_IN, STATE_OUT, WEIGHTS, PlanOp
 from ..lowering.planner import Planned
-from .code import About
+from .code import PlanContext
 from .emit import fields, op_info, tables, text
 
 MEMORY = {ARENA: "TSM_ARENA", STATE_IN: "TSM_STATE_IN", STATE_OUT: "TSM_STATE_OUT", WEIGHTS: "TSM_WEIGHTS"}
 
 
-def plan_c(planned: Planned, about: About, device: DeviceInfo, program: bytes, options: str) -> str:
+def plan_c(planned: Planned, about: PlanContext, device: DeviceInfo, program: bytes, options: str) -> str:
     """Return plan.c, which defines `tsm_the_gpu_plan`.
 
     program: as it is included, its NUL at the end; options: for the device's compiler.

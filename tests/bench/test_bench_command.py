@@ -131,8 +131,8 @@ def test_a_wrong_peer_means_exit_3_and_no_time(bundle, invoke, monkeypatch, from
 def test_a_bundle_that_does_not_repeat_itself_means_exit_3(bundle, invoke, monkeypatch):
     from tsm_edge.bench import session
 
-    witness = session.Witness
-    monkeypatch.setattr(session, "Witness", lambda runner: Wrong(witness(runner), PROOF_STEPS + 1))
+    witness = session.SelfCheck
+    monkeypatch.setattr(session, "SelfCheck", lambda runner: Wrong(witness(runner), PROOF_STEPS + 1))
     result = invoke("bench", bundle, *QUICK)
     assert result.exit_code == 3 and result.stdout == ""
     assert "equal numbers" in result.stderr

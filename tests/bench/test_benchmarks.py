@@ -53,7 +53,7 @@ def program(repository, monkeypatch):
         return module
 
     yield load
-    for helper in ("_common", "_footage", "_processors", "_speedup", "_spells", "table"):
+    for helper in ("_common", "_footage", "_processors", "_speedup", "_intervals", "table"):
         sys.modules.pop(helper, None)
 
 
@@ -228,13 +228,13 @@ def test_a_paired_ratio_does_not_see_that_a_minute_was_slow(program):
 
 
 def test_the_speed_up_is_of_two_cores_that_share_a_cache(program):
-    """Made-up spells: those that begin or end on one core, or on cores without a common cache, are left out."""
+    """Made-up intervals: those that begin or end on one core, or on cores without a common cache, are left out."""
     speedup = program("step_time")._speedup
-    spells = speedup._spells
-    good, far, crowded = spells.Pair(50.0, 1.0), spells.Pair(350.0, 1.01), spells.Pair(62.0, 1.99)
+    intervals = speedup._intervals
+    good, far, crowded = intervals.Pair(50.0, 1.0), intervals.Pair(350.0, 1.01), intervals.Pair(62.0, 1.99)
 
     def figures(*rows):
-        return speedup.summary([spells.Spell(np.full(4, ratio), *pairs) for ratio, *pairs in rows])
+        return speedup.summary([intervals.Interval(np.full(4, ratio), *pairs) for ratio, *pairs in rows])
 
     found = figures(
         (1.8, good, good), (1.5, good, far), (1.2, far, far), (1.0, crowded, crowded), (1.9, good, good)
@@ -268,7 +268,7 @@ def test_a_speed_up_of_no_two_cores_is_measured_again(program, monkeypatch, tmp_
 
 def test_the_standard_error_of_a_median(program):
     """Of normal values it is 1.2533 sigma / sqrt(n); wild ones at both ends change nothing."""
-    error = program("shift_cost")._spells.standard_error
+    error = program("shift_cost")._intervals.standard_error
     values = np.random.default_rng(1).normal(1.0, 0.01, (300, 101))
     found = [error(row) for row in values]
     assert np.mean(found) == pytest.approx(1.2533 * 0.01 / np.sqrt(101), rel=0.1)
@@ -279,13 +279,13 @@ def test_the_standard_error_of_a_median(program):
 
 
 def test_the_shift_is_timed_until_it_is_known_well_enough(program, monkeypatch):
-    """Made-up spells of four rounds: on while they differ, are few or on far cores, and to the cap at the latest."""
+    """Made-up intervals of four rounds: on while they differ, are few or on far cores, and to the cap at the latest."""
     module, entry, asked = program("shift_cost"), SimpleNamespace(), []
-    near, far = module._spells.Pair(50.0, 1.0), module._spells.Pair(350.0, 1.0)
+    near, far = module._intervals.Pair(50.0, 1.0), module._intervals.Pair(350.0, 1.0)
 
     def ends(ratios, seconds, pair=near):
-        spells = [module.Spell(np.full(4, ratio), pair, pair) for ratio in ratios]
-        monkeypatch.setattr(module._spells, "run", lambda *given: asked.append(given[-1](spells, seconds)))
+        intervals = [module.Interval(np.full(4, ratio), pair, pair) for ratio in ratios]
+        monkeypatch.setattr(module._intervals, "run", lambda *given: asked.append(given[-1](intervals, seconds)))
         module.timed([[entry], [entry]], [], 2, module.StopRule(160, 5.0, 60.0))
         return asked.pop()
 
@@ -317,35 +317,35 @@ def test_a_shift_away_from_two_near_cores_is_measured_again(program, monkeypatch
 def test_which_rounds_of_the_shift_count(program):
     """Those on two near cores where they are half of all; one thread is on one core anyway."""
     module = program("shift_cost")
-    near, far = module._spells.Pair(50.0, 1.0), module._spells.Pair(350.0, 1.0)
-    spells = [module.Spell(np.full(4, 1.0), near, near), module.Spell(np.full(4, 2.0), far, near)]
-    assert module.counted(spells, 2) == (spells[:1], True)
-    assert module.counted([*spells, spells[1]], 2) == ([*spells, spells[1]], False)
-    assert module.counted([*spells, spells[1]], 1) == ([*spells, spells[1]], True)
-    assert list(module.medians(spells)) == [1.0, 2.0] and module._spells.rounds(spells) == 8
+    near, far = module._intervals.Pair(50.0, 1.0), module._intervals.Pair(350.0, 1.0)
+    intervals = [module.Interval(np.full(4, 1.0), near, near), module.Interval(np.full(4, 2.0), far, near)]
+    assert module.counted(intervals, 2) == (intervals[:1], True)
+    assert module.counted([*intervals, intervals[1]], 2) == ([*intervals, intervals[1]], False)
+    assert module.counted([*intervals, intervals[1]], 1) == ([*intervals, intervals[1]], True)
+    assert list(module.medians(intervals)) == [1.0, 2.0] and module._intervals.rounds(intervals) == 8
 
 
 def test_a_recorded_runner_runs_once(program, make):
     """It gives what it gave, scores and states, in every contest, and a wrong step in a later one is found."""
     module = program("shift_cost")
     log, ours = [], []
-    spells, frames = module._spells, make.frames(16)
+    intervals, frames = module._intervals, make.frames(16)
     entry = module.Entry(make.runner("a", ours))
-    recorded = spells.Recorded(make.runner("b", log))
+    recorded = intervals.Replay(make.runner("b", log))
     other = module.Entry(recorded, reference=entry, timed=False)
-    rule = spells.STEPS
-    spells.contest([entry, other], frames, rule)
+    rule = intervals.STEPS
+    intervals.contest([entry, other], frames, rule)
     steps = len(log)
-    spells.contest([entry, other], frames, rule)
+    intervals.contest([entry, other], frames, rule)
     assert len(log) == steps < len(ours) and other.agreement.compared >= 20
     entry.runner.step = lambda frame: make.runner.step(entry.runner, frame) * 1.01
     with pytest.raises(VerificationError):
-        spells.contest([entry, other], frames, rule)
+        intervals.contest([entry, other], frames, rule)
 
 
 def test_two_processors_are_looked_at(program):
     """With one there is nothing to see."""
-    processors = program("step_time")._speedup._spells._processors
+    processors = program("step_time")._speedup._intervals._processors
     everything = os.sched_getaffinity(0)
     if not cc.compilers() or len(everything) < 2:
         pytest.skip("no C compiler (install gcc), or one processor only")

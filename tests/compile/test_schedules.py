@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -116,3 +118,23 @@ def test_a_case_is_timed(tmp_path: Path) -> None:
     cases = kernel_perf.chosen("copy_784x64_8")
     (found,) = kernel_perf.times(cases, tmp_path)
     assert found.kernel.rule == "copy_cpu" and 0 < found.least_ns <= found.median_ns
+
+
+def test_the_template_of_a_schedule_equals_numpy(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loaded under the name that it would have in the folder of its family."""
+    name, path = "tsm_edge.compile.schedules.cpu.example", repository / "docs" / "templates" / "schedule_cpu.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    template = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, template)
+    spec.loader.exec_module(template)
+    assert registry.name_of(template) == "example_cpu"
+    assert all(map(template.claims, template.CASES)) and kernel_perf.timing_cases(template)
+    device, rng = target.load("local"), np.random.default_rng(1)
+    machine, kernels = cpu.machine(device), []
+    for op in template.CASES:
+        params, *_ = registry.variants(template, op, machine)
+        kernels.append((registry.kernel_of(template, op, params, machine), ()))
+    kernel_lab.check_all(kernels, device, tmp_path, [], rng)

@@ -1,4 +1,4 @@
-"""The files that CONTRIBUTING.md gives to copy are read and run like the real ones."""
+"""The files that CONTRIBUTING.md gives to copy are read and run like the real ones; the schedule's in tests/compile."""
 
 from __future__ import annotations
 

@@ -250,7 +250,7 @@ def test_options_that_do_not_go_together(make, tiny):
     refused(tiny, 2, "bad value for --fps", "found: nothing", arguments=(*RAW, "--fps"))
     refused(tiny, 2, "--fps does not go", arguments=("--bench", "--fps", "30"))
     refused(tiny, 2, "--decide does not go", arguments=("--info", "--decide"))
-    refused(tiny, 2, "choose one of --dump and --decide", arguments=(*RAW, "--dump", "--decide"))
+    refused(tiny, 2, "choose one of --dump, --decide and --events", arguments=(*RAW, "--dump", "--decide"))
     folder = make("-DTINY_NO_IMAGE", preprocess=None)
     refused(folder, 2, "--fps means nothing to this network", arguments=("--tensor", "--fps", "30"))
     assert b"rate  " not in run(folder, "--info").stdout

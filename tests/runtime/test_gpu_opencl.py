@@ -13,7 +13,7 @@ import pytest
 from command_lab import refused, run
 from opencl_here import needs_a_device
 
-from tsm_edge import bundle as law
+from tsm_edge import bundle as bundles
 
 HERE = Path(__file__).resolve().parent
 FRAME = (3, 20, 20)
@@ -382,5 +382,5 @@ def test_no_loader(tiny, home, tmp_path):
 
 @needs_a_device
 def test_a_bundle_with_a_cache_beside_it_is_still_whole(tiny):
-    """The law allows no unlisted file inside; the manifest is checked in C at every run above, and here in Python."""
-    assert law.verify(tiny).target.family == "opencl"
+    """The format allows no unlisted file inside; the manifest is checked in C at every run above, here in Python."""
+    assert bundles.verify(tiny).target.family == "opencl"

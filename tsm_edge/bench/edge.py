@@ -39,7 +39,7 @@ class EdgeRunner(_StreamRunner):
         self.model.close()
 
 
-class Witness(_StreamRunner):
+class SelfCheck(_StreamRunner):
     """A second stream of an opened bundle: equal inputs must give equal outputs. Used where there is no peer."""
 
     name = "a second run"

@@ -10,7 +10,7 @@ from typing import Any
 from ..bundle.manifest import Manifest
 from . import ceiling, machine, peers, per_op
 from .ceiling import Ceiling
-from .edge import EdgeRunner, Witness
+from .edge import EdgeRunner, SelfCheck
 from .network import network_of
 from .per_op import OpTime
 from .runner import Runner, frames
@@ -91,7 +91,7 @@ def _open_all(
     runner, ours = opened(lambda: EdgeRunner(bundle, threads))
     entries.append(ours)
     if not against:
-        entries.append(opened(lambda: Witness(runner), ours, timed=False)[1])
+        entries.append(opened(lambda: SelfCheck(runner), ours, timed=False)[1])
         return runner
     network = network_of(runner.model.manifest, weights)
     for name in against:

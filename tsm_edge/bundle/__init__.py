@@ -1,4 +1,4 @@
-"""The bundle: the folder that is copied to a device. This page is its law, format 3.
+"""The bundle: the folder that is copied to a device. This page specifies it, format 3.
 
 A bundle is a folder, by custom called ``<model>-<target>``, that holds exactly these regular files:
 
@@ -247,7 +247,7 @@ def write(
 
     Raises:
         OutputError: the folder cannot be written or holds something that is no bundle; what was there is untouched.
-        BundleError: ``manifest-malformed`` when a file of the law is missing or a name is not allowed.
+        BundleError: ``manifest-malformed`` when a file that the format needs is missing or a name is not allowed.
     """
     root = Path(os.path.abspath(folder))
     for name in files:

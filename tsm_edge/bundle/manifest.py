@@ -1,4 +1,4 @@
-"""The records of a bundle's ``manifest.json``. The law they follow is the docstring of ``tsm_edge.bundle``.
+"""The records of a bundle's ``manifest.json``. They follow the format that is specified in ``tsm_edge.bundle``.
 
 Every record is frozen and checks itself when it is built; whatever breaks a rule raises ``BundleError`` with the name
 ``manifest-malformed``. The checks of a field derive from its annotation, so a new field is one line here.
@@ -187,7 +187,7 @@ class Manifest:
         return "libtsm.a" if self.target.link == "static" else "libtsm.so"
 
     def with_files(self, files: Mapping[str, FileEntry]) -> Manifest:
-        """Return a copy that lists ``files``; all files the law asks for must be among them."""
+        """Return a copy that lists ``files``; all files that the format needs must be among them."""
         for name in (self.library, "tsm-edge-run", "tsm_edge.h", "plan.txt"):
             if name not in files:
                 malformed("files", ", ".join(sorted(files)) or "nothing", f"{name} among them")

@@ -6,6 +6,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "frames.h"
 
+#include "events.h"
 #include "live.h"
 #include "modes.h"
 #include "output.h"
@@ -16,12 +17,14 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct {
     const engine *e;
     const options *o;
     tsm_stream *stream;
-    tsm_decision *decision; /* --decide */
+    tsm_decision *decision; /* --decide, --events */
+    events *events;         /* --events */
     source *from;
     double fps;             /* of a recording; 0: frames are timed as they arrive, or one step each */
     void *frame;
@@ -75,9 +78,12 @@ static int step_and_print(const job *j, const timed_frame *frame) {
     if (status != TSM_OK) return engine_complain(j->e, status, j->stream);
     if (j->o->dump)
         end = dump(j->e, j->stream, j->state);
-    else if (j->o->decide)
-        end = print_decision(j->e, j->stream, j->decision, frame, ms);
-    else
+    else if (j->decision != NULL) {
+        tsm_decided now;
+        end = decide(j->e, j->stream, j->decision, frame, &now);
+        if (end == STILL_OPEN && j->events != NULL) return events_take(j->events, &now, frame);
+        if (end == STILL_OPEN) print_decision(j->e, &now, frame, ms);
+    } else
         print_scores(j->e, j->stream, frame, j->probabilities, ms);
     return end == STILL_OPEN ? flush_output() : end; /* a live pipe wants each result at once */
 }
@@ -86,6 +92,7 @@ static int step_and_print(const job *j, const timed_frame *frame) {
 static void begin_anew(const job *j) {
     j->e->tsm_reset(j->stream);
     if (j->decision != NULL) j->e->tsm_decision_reset(j->decision);
+    if (j->events != NULL) events_forget(j->events);
 }
 
 static int loop(job *j) {
@@ -145,7 +152,7 @@ static int prepare(job *j) {
     j->probabilities = malloc((size_t)info->classes * sizeof(double));
     if (j->frame == NULL || j->state == NULL || j->probabilities == NULL)
         return complain("out of memory for a frame of %zu bytes", j->from->bytes), EXIT_FAILED;
-    if (j->o->decide && j->e->tsm_decision_new(&info->decision, info->scores, info->classes, &j->decision, error,
+    if ((j->o->decide || j->o->events != NULL) && j->e->tsm_decision_new(&info->decision, info->scores, info->classes, &j->decision, error,
                                                sizeof error) != TSM_OK)
         return complain("%s", error), EXIT_FAILED;
     return prepare_time(j);
@@ -165,11 +172,22 @@ static int run(job *j) {
     return code;
 }
 
+/* Its name in events: without its folder. */
+static const char *source_name(const options *o) {
+    if (o->mode != MODE_CAMERA) return "stdin";
+    const char *slash = strrchr(o->camera, '/');
+    return slash == NULL ? o->camera : slash + 1;
+}
+
 int run_frames(const engine *e, const options *o) {
     int code = EXIT_FAILED;
     if (!stop_listen()) return code;
-    job j = {.e = e, .o = o, .from = (o->mode == MODE_CAMERA ? camera_open : piped_open)(e, o, &code)};
-    if (j.from != NULL) code = run(&j);
+    job j = {.e = e, .o = o};
+    if (o->events == NULL || (j.events = events_open(o->events, e, source_name(o))) != NULL) { /* readers may wait */
+        j.from = (o->mode == MODE_CAMERA ? camera_open : piped_open)(e, o, &code);
+        if (j.from != NULL) code = run(&j);
+    }
+    events_close(j.events);
     stop_end();
     return code;
 }

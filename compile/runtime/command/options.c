@@ -12,10 +12,10 @@
 const char usage_text[] =
     "usage: tsm-edge-run --info\n"
     "       tsm-edge-run --bench [--frames N] [--per-op] [--threads N]\n"
-    "       tsm-edge-run --raw WxH --format F [--fps RATE] [--decide | --dump] [--threads N] < frames\n"
-    "       tsm-edge-run --camera DEVICE [--size WxH] [--fps RATE] [--decide | --dump] [--threads N]\n"
-    "       tsm-edge-run --input - [--fps RATE] [--decide | --dump] [--threads N] < video\n"
-    "       tsm-edge-run --tensor [--fps RATE] [--decide | --dump] [--threads N] < tensors\n"
+    "       tsm-edge-run --raw WxH --format F [--fps RATE] [--decide | --events PATH | --dump] [--threads N] < frames\n"
+    "       tsm-edge-run --camera DEVICE [--size WxH] [--fps RATE] [--decide | --events PATH | --dump] [--threads N]\n"
+    "       tsm-edge-run --input - [--fps RATE] [--decide | --events PATH | --dump] [--threads N] < video\n"
+    "       tsm-edge-run --tensor [--fps RATE] [--decide | --events PATH | --dump] [--threads N] < tensors\n"
     "       tsm-edge-run --help | --version\n"
     "\n"
     "Runs the model of the bundle that this program lies in. Checks the whole bundle first.\n"
@@ -43,6 +43,8 @@ const char usage_text[] =
     "                with --tensor or --dump each frame is one step; YUV4MPEG2 has its own rate\n"
     "  --decide      print the decision over time instead: label, its mean probability, whether it changed with this\n"
     "                step, and whether it is one that means that nothing is to report\n"
+    "  --events PATH print nothing for a step, but tell a gesture when it is decided and when it ends, one JSON record a\n"
+    "                line (docs/events.md): to every program that connects to the Unix socket PATH, or with - on stdout\n"
     "  --dump        print bytes instead: little-endian float32, all scores, then every state in order (NCHW)\n"
     "  --threads N   threads of the stream, 1 to 64 (default: what the bundle was compiled for)\n"
     "\n"
@@ -59,7 +61,7 @@ static const double LEAST_FPS = 0.001, MOST_FPS = 100000.0;
 
 static const char *const names[] = {"--info", "--bench", "--frames", "--per-op", "--raw", "--format",
                                     "--tensor", "--dump", "--threads", "--help", "--version",
-                                    "--fps", "--decide", "--input", "--stride", "--color", "--camera", "--size"};
+                                    "--fps", "--decide", "--input", "--stride", "--color", "--camera", "--size", "--events"};
 
 /* A word of the command line in a message; valid until the next call. */
 static const char *quoted(const char *word) {
@@ -145,6 +147,14 @@ static int camera(const char *text, options *o) {
     return 0;
 }
 
+static int events_place(const char *text, options *o) {
+    o->events = text;
+    if (text != NULL && text[0] != '\0' && (text[0] != '-' || text[1] == '\0')) return 1;
+    complain("bad value for --events\n  found: %s\n  allowed: the path of a Unix socket to make, or - for stdout",
+             quoted(text));
+    return 0;
+}
+
 static int input(const char *text, options *o) {
     (void)o;
     if (text != NULL && strcmp(text, "-") == 0) return 1;
@@ -191,6 +201,7 @@ static int check_together(const options *o, int frames_given, int size_given) {
                         : o->per_op && o->mode != MODE_BENCH    ? "--per-op"
                         : o->dump && !streams                   ? "--dump"
                         : o->decide && !streams                 ? "--decide"
+                        : o->events != NULL && !streams         ? "--events"
                         : o->fps > 0.0 && !streams              ? "--fps"
                         : o->format >= 0 && o->mode != MODE_RAW ? "--format"
                         : size_given && o->mode != MODE_CAMERA  ? "--size"
@@ -201,8 +212,8 @@ static int check_together(const options *o, int frames_given, int size_given) {
         complain("nothing to do\n  allowed: one of --info, --bench, --raw, --camera, --input, --tensor\n  hint: see tsm-edge-run --help");
     else if (stray != NULL)
         complain("%s does not go with this mode\n  hint: see tsm-edge-run --help", stray);
-    else if (o->dump && o->decide)
-        complain("choose one of --dump and --decide");
+    else if (o->dump + o->decide + (o->events != NULL) > 1)
+        complain("choose one of --dump, --decide and --events");
     else if (o->mode == MODE_RAW && o->format < 0)
         complain("--raw needs --format\n  allowed: bgr (OpenCV, V4L2 BGR3), rgb (Pillow, ffmpeg rgb24), grey, yuyv, nv12, "
                  "yuv420 (ffmpeg yuv420p)");
@@ -226,6 +237,7 @@ int options_read(options *o, int argc, char **argv) {
         else if (strcmp(word, "--per-op") == 0) o->per_op = 1;
         else if (strcmp(word, "--dump") == 0) o->dump = 1;
         else if (strcmp(word, "--decide") == 0) o->decide = 1;
+        else if (strcmp(word, "--events") == 0) good = events_place(value, o), i++;
         else if (strcmp(word, "--fps") == 0) good = rate(value, &o->fps), i++;
         else if (strcmp(word, "--raw") == 0) good = set_mode(o, MODE_RAW) && size(word, value, o), i++;
         else if (strcmp(word, "--camera") == 0) good = set_mode(o, MODE_CAMERA) && camera(value, o), i++;

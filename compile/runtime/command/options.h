@@ -17,6 +17,7 @@ typedef struct {
     size_t stride; /* --raw; bytes, 0: not given */
     int color;   /* --raw, --input, --camera; a tsm_color, -1: not given */
     int dump;    /* where frames are read */
+    const char *events; /* where frames are read; a path, "-" for stdout, NULL: not given */
     int decide;  /* where frames are read */
     double fps;  /* where frames are read; 0: not given */
 } options;

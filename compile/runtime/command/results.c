@@ -40,23 +40,23 @@ void print_scores(const engine *e, const tsm_stream *stream, const timed_frame *
     put_end(ms);
 }
 
-int print_decision(const engine *e, const tsm_stream *stream, tsm_decision *decision, const timed_frame *frame,
-                   double ms) {
+int decide(const engine *e, const tsm_stream *stream, tsm_decision *decision, const timed_frame *frame,
+           tsm_decided *now) {
     size_t count;
-    tsm_decided now;
     const float *scores = e->tsm_scores(stream, &count);
-    if (e->tsm_decision_push(decision, scores, count, &now) != TSM_OK) {
-        complain("frame %zu: %s", frame->index, e->tsm_decision_error(decision));
-        return EXIT_FAILED;
-    }
+    if (e->tsm_decision_push(decision, scores, count, now) == TSM_OK) return STILL_OPEN;
+    complain("frame %zu: %s", frame->index, e->tsm_decision_error(decision));
+    return EXIT_FAILED;
+}
+
+void print_decision(const engine *e, const tsm_decided *now, const timed_frame *frame, double ms) {
     put_frame(frame);
     fputs(", \"label\": ", stdout);
-    put_label(e, now.index);
-    printf(", \"index\": %d, \"probability\": ", (int)now.index);
-    put_number(now.probability, 6);
-    printf(", \"changed\": %s, \"idle\": %s", now.changed ? "true" : "false", now.idle ? "true" : "false");
+    put_label(e, now->index);
+    printf(", \"index\": %d, \"probability\": ", (int)now->index);
+    put_number(now->probability, 6);
+    printf(", \"changed\": %s, \"idle\": %s", now->changed ? "true" : "false", now->idle ? "true" : "false");
     put_end(ms);
-    return STILL_OPEN;
 }
 
 /* All targets are little-endian, so the bytes in memory are the ones to write. */

@@ -42,6 +42,7 @@ static char *take_word(source *s) {
     };
     static const char *const further[] = {
         "--input", "-", "--color", "bt709", "--stride", "12", "grey", "yuyv", "nv12", "yuv420", "bt601-full",
+        "--events",
     };
     const unsigned kind = take_byte(s);
     if (kind >= 224 && kind - 224 < sizeof further / sizeof *further) return strdup(further[kind - 224]);

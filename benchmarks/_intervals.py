@@ -20,13 +20,13 @@ from tsm_edge.bench.turns import Entry, contest
 
 #: timed steps of a contest: two rounds, a third of a second for tsm-mobilenetv2
 STEPS = StopRule(min_runs=10, min_secs=0.0)
-#: a line that takes longer comes from another last-level cache (`_processors.py`; a slower machine than that EPYC may
-#: need longer within one, and then has no good spell); a loop beside its like that takes so many times its own time has
-#: not a core for itself
+#: nanoseconds for a cache line from the other processor (`_processors.py`): beyond FAR_NS the two share no last-level
+#: cache. (A slower machine than the EPYC 7003 may need longer within one, and then has no good interval.) Two copies of
+#: a loop that run side by side CROWDED times slower than one alone share a core
 FAR_NS, CROWDED = 200.0, 1.2
 
 
-class Recorded(Runner):
+class Replay(Runner):
     """A runner whose outputs are kept and given again after a reset: a proof that takes no time of the later contests.
 
     Every contest of `run` gives its runners the same frames, so what is right in the first one is right in all.
@@ -57,7 +57,7 @@ class Recorded(Runner):
 
 
 @dataclass(frozen=True)
-class Spell:
+class Interval:
     """A few rounds, and the two processors before and after them; None where that is not known."""
 
     ratios: NDArray[np.float64]
@@ -74,13 +74,13 @@ def run(
     pair: tuple[Entry, Entry],
     orders: Sequence[Sequence[Entry]],
     inputs: Any,
-    enough: Callable[[list[Spell], float], bool],
-) -> list[Spell]:
-    """Spells, the machine looked at between them, until `enough`, which gets the spells and the seconds.
+    enough: Callable[[list[Interval], float], bool],
+) -> list[Interval]:
+    """Spells, the machine looked at between them, until `enough`, which gets the intervals and the seconds.
 
-    pair: whose times are compared. orders: a spell is a short contest in each of these orders of the entries.
+    pair: whose times are compared. orders: a interval is a short contest in each of these orders of the entries.
     """
-    spells: list[Spell] = []
+    intervals: list[Interval] = []
     start = time.perf_counter()
     with _processors.probe() as look:
         now = look()
@@ -88,31 +88,31 @@ def run(
             for entries in orders:
                 contest(entries, inputs, STEPS)
             before, now = now, look()
-            spells.append(Spell(_common.paired(*pair)[rounds(spells) :], before, now))
-            if enough(spells, time.perf_counter() - start):
+            intervals.append(Interval(_common.paired(*pair)[rounds(intervals) :], before, now))
+            if enough(intervals, time.perf_counter() - start):
                 break
-    return spells
+    return intervals
 
 
-def good(spells: list[Spell]) -> list[Spell]:
-    """The spells in which there were two cores with a cache in common, and those of which nothing is known."""
+def good(intervals: list[Interval]) -> list[Interval]:
+    """The intervals in which there were two cores with a cache in common, and those of which nothing is known."""
     return [
-        spell
-        for spell in spells
-        if all(pair.handover_ns <= FAR_NS and pair.slowdown <= CROWDED for pair in spell.known)
+        interval
+        for interval in intervals
+        if all(pair.handover_ns <= FAR_NS and pair.slowdown <= CROWDED for pair in interval.known)
     ]
 
 
-def rounds(spells: list[Spell]) -> int:
+def rounds(intervals: list[Interval]) -> int:
     """How many rounds there are in all."""
-    return sum(len(spell.ratios) for spell in spells)
+    return sum(len(interval.ratios) for interval in intervals)
 
 
 def standard_error(values: NDArray[np.float64]) -> float:
     """The standard error of a median of independent values: half of what lies between its ranks in two of three cases.
 
     Source: the number of values below the median is binomial, whatever their distribution (David and Nagaraja, Order
-    Statistics, section 7.1). Infinite for fewer than four values. Rounds of one spell are not independent.
+    Statistics, section 7.1). Infinite for fewer than four values. Rounds of one interval are not independent.
     """
     if len(values) < 4:
         return float("inf")

@@ -1,0 +1,65 @@
+"""Mean over all pixels on a CPU: an example of a schedule, to copy to `compile/schedules/cpu/NAME.py`.
+
+Pattern: the global mean before a classifier.
+
+1. A work item is one vector of channels, or one of the channels that are left over.
+2. Each item walks the pixels once and adds them to one accumulator.
+3. The sum is multiplied by 1 / pixels and stored.
+
+The first line says what is computed and how; the pattern says what is claimed; the steps say what a reader of the code
+should know before. Figures go to `docs/decisions/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...ir.ops import GlobalPool, Op
+from ...kernels.cpu import builder as tir
+from ...kernels.cpu.builder import Buffer, Expr
+from ...kernels.cpu.tiling import Machine
+from ._rule import Kernel, typed
+
+#: compared with numpy on every instruction set and timed by `kernel_lab.py --perf`: a size that is no multiple of a
+#: vector, the smallest that there is, and one that takes long enough for a clock
+CASES = (GlobalPool(3, 5, 19), GlobalPool(1, 1, 4), GlobalPool(7, 7, 1280))
+
+
+def claims(op: Op) -> bool:
+    """Every global mean."""
+    return isinstance(op, GlobalPool)
+
+
+@dataclass(frozen=True)
+class Params:
+    """What the model chooses and a search may vary: the channels of one work item."""
+
+    lanes: int
+
+    @classmethod
+    def from_machine(cls, machine: Machine, op: GlobalPool) -> Params:
+        return cls(machine.lanes)
+
+
+def schedule(op: GlobalPool, params: Params, machine: Machine) -> Kernel:
+    """x: [pixels, channels]; y: [channels]."""
+    pixels, (whole, rest) = op.height * op.width, divmod(op.channels, params.lanes)
+    pointers = typed({"x": pixels * op.channels, "y": op.channels}, op.types)
+
+    def body(x: Buffer, y: Buffer, begin: Expr, end: Expr) -> None:
+        def mean(channel: Expr, lanes: int) -> None:
+            total = tir.local(lanes, machine.dtype)
+            tir.store(total, 0, tir.constant(0.0, lanes, machine.dtype), lanes)
+            with tir.loop(0, pixels) as pixel:
+                value = tir.load(x, pixel * op.channels + channel, lanes)
+                tir.store(total, 0, tir.load(total, 0, lanes) + value, lanes)
+            share = tir.constant(1.0 / pixels, lanes, machine.dtype)
+            tir.store(y, channel, tir.load(total, 0, lanes) * share, lanes)
+
+        with tir.loop(begin, end) as item:
+            vector = (0, lambda: mean(item * params.lanes, params.lanes))
+            single = (whole, lambda: mean(whole * (params.lanes - 1) + item, 1))
+            parts = [part for part, items in ((vector, whole), (single, rest)) if items]
+            tir.switch(item, [first for first, _ in parts], [emit for _, emit in parts])
+
+    return Kernel(op, "example_cpu", pointers, whole + rest, body)
