@@ -123,8 +123,8 @@ def row(name: str, exact: list[np.ndarray], found: list[np.ndarray], targets: np
 def float_bytes(graph: Graph) -> int:
     """Of the float32 weights of the same layers."""
     floats = quantize.scheme.float_nodes(graph)
-    convs = [node for node in graph.nodes if node.kind == "conv" and node.output not in floats]
-    return sum(node.attrs[key].nbytes for node in convs for key in ("weight", "bias"))
+    convs = [node for node in graph.nodes if node.weights and node.output not in floats]
+    return sum(array.nbytes for node in convs for array in node.weights)
 
 
 def show(document: dict[str, Any]) -> None:

@@ -1,13 +1,8 @@
 """Foreign networks to our graph: torch.export and ONNX, both through Relax.
 
 Relax's frontends do the reading; this module turns the flat Relax function into `Graph` nodes. Operators that the
-passes understand get a kind of their own, every other operator becomes `opaque` and keeps its Relax call, so that TVM
-legalises it later. Attributes by kind:
-
-conv: weight, bias, stride, pad (top, left, bottom, right), groups; the passes add clamp (low, high), residual, state,
-fold_in, next, fold_out · batch_norm: scale, shift (per channel) · clip: low, high · slice: axis, begin, end · concat:
-axis · max_pool: kernel, stride, pad, next, fold_out · block: op, weights, state, residual, next · any: function (TIR
-that the frontend lowered)
+passes understand get a record of their own (`ir/ops.py`), every other operator becomes `Opaque` and keeps its Relax
+call, so that TVM legalises it later.
 """
 
 from __future__ import annotations
@@ -27,7 +22,8 @@ from tsm_edge.signature import Signature
 
 from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph, Node, Value
-from .operators import recognise
+from ..ir.ops import Opaque, Slice
+from .operators import Split, Weighted, recognise
 
 if TYPE_CHECKING:
     import torch
@@ -179,26 +175,26 @@ class _Walk:
         else:
             self.names[var] = outputs[0]
         constants = [self.graph.constants.get(name) for name in inputs]
-        kind, attrs = recognise(operator, call, constants, self.graph.shape(inputs[0]) if inputs else ())
+        found = recognise(operator, call, constants, self.graph.shape(inputs[0]) if inputs else ())
         if any(self.graph.dtype(name) is not FLOAT32 for name in (*inputs, *outputs)):
-            kind, attrs = "opaque", {}  # what the network says in another type is computed in that type
-        if operator == "relax.call_tir":
-            attrs = {**attrs, "function": self.module[call.args[0]]}
-        if kind == "split":
-            self.slices(call, inputs[0], outputs, attrs)
+            found = Opaque()  # what the network says in another type is computed in that type
+        if isinstance(found, Split):
+            self.slices(call, inputs[0], outputs, found)
+        elif isinstance(found, Weighted):
+            weights = found.weight, np.zeros(found.op.out_channels, np.float32)
+            layer = self.layers.get(fingerprint(found.weight), operator)
+            self.graph.nodes.append(Node(found.op, inputs, outputs, {}, weights, layer, call))
         else:
-            weight = fingerprint(attrs["weight"]) if kind == "conv" else b""
-            self.graph.nodes.append(
-                Node(kind, inputs, outputs, attrs, self.layers.get(weight, operator), call)
-            )
+            lowered = self.module[call.args[0]] if operator == "relax.call_tir" else None
+            node = Node(found, inputs, outputs, layer=operator, call=call, function=lowered)
+            self.graph.nodes.append(node)
 
-    def slices(self, call: Any, source: str, outputs: list[str], attrs: dict[str, Any]) -> None:
+    def slices(self, call: Any, source: str, outputs: list[str], split: Split) -> None:
         """A split as one slice a piece, so that the passes know one form of cutting."""
-        axis, cuts = attrs["axis"], attrs["cuts"]
-        for output, begin, end in zip(outputs, cuts[:-1], cuts[1:], strict=True):
-            piece = relax.op.strided_slice(call.args[0], [axis], [begin], [end])
-            bounds = {"axis": axis, "begin": begin, "end": end}
-            self.graph.nodes.append(Node("slice", [source], [output], bounds, "relax.strided_slice", piece))
+        for output, begin, end in zip(outputs, split.cuts[:-1], split.cuts[1:], strict=True):
+            piece = relax.op.strided_slice(call.args[0], [split.axis], [begin], [end])
+            op = Slice(split.axis, begin, end)
+            self.graph.nodes.append(Node(op, [source], [output], layer="relax.strided_slice", call=piece))
 
 
 def check_input(name: str, shape: tuple[int, ...]) -> None:

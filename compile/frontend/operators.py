@@ -1,31 +1,63 @@
 """Which Relax operators the passes understand, and what they keep of them.
 
-`recognise` answers (kind, attrs) for a call; ("opaque", {}) for everything else. A reader returns None when a detail of
-the call (a dilation, a foreign layout) is outside what the schedules compute.
+`recognise` answers with the record of a call and its weights; `Opaque` for everything else. A reader returns None when
+a detail of the call (a dilation, a foreign layout) is outside what the schedules compute.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tsm_edge.errors import ImportFailed
 
-Attrs = dict[str, Any]
+from ..ir.ops import (
+    Add,
+    Alias,
+    BatchNorm,
+    Clip,
+    Concat,
+    Conv,
+    GlobalPool,
+    MaxPool,
+    Opaque,
+    Operator,
+    Slice,
+)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The pieces of a value along an axis; `cuts` are their bounds. The importer makes a slice of each."""
+
+    axis: int
+    cuts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A convolution with its weight [CO, CI, KH, KW]; its bias is zero."""
+
+    op: Conv
+    weight: np.ndarray
+
+
+Found = Operator | Split | Weighted
 Constants = list["np.ndarray | None"]
-Reader = Callable[[Any, Constants, "tuple[int, ...]"], "tuple[str, Attrs] | None"]
+Reader = Callable[[Any, Constants, "tuple[int, ...]"], "Found | None"]
 
 
-def recognise(operator: str, call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs]:
+def recognise(operator: str, call: Any, constants: Constants, shape: tuple[int, ...]) -> Found:
     """constants: the constant behind each tensor argument or None; shape: of the first argument."""
     reader = READERS.get(operator)
     found = reader(call, constants, shape) if reader else None
-    return found or ("opaque", {})
+    return found or Opaque()
 
 
-def conv2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def conv2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     attrs, weight = call.attrs, constants[1]
     layouts = (attrs.data_layout, attrs.kernel_layout)
     if weight is None or layouts != ("NCHW", "OIHW") or ints(attrs.dilation) != (1, 1) or shape[0] != 1:
@@ -33,16 +65,12 @@ def conv2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str
     groups = int(attrs.groups)
     if groups != 1 and not weight.shape[0] == groups == shape[1]:
         return None
-    return "conv", {
-        "weight": weight,
-        "bias": np.zeros(weight.shape[0], np.float32),
-        "stride": ints(attrs.strides),
-        "pad": ints(attrs.padding),
-        "groups": groups,
-    }
+    channels, height, width = shape[1:]
+    kernel, stride, pad = pair(weight.shape[2:]), pair(ints(attrs.strides)), four(ints(attrs.padding))
+    return Weighted(Conv(height, width, channels, weight.shape[0], kernel, stride, pad, groups), weight)
 
 
-def batch_norm(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def batch_norm(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """gamma * (x - mean) / sqrt(variance + epsilon) + beta as scale * x + shift."""
     gamma, beta, mean, variance = constants[1:5]
     if gamma is None or beta is None or mean is None or variance is None or int(call.attrs.axis) != 1:
@@ -50,31 +78,31 @@ def batch_norm(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple
     scale = 1.0 / np.sqrt(variance.astype(np.float64) + float(call.attrs.epsilon))
     scale = scale * gamma if call.attrs.scale else scale
     shift = (beta if call.attrs.center else 0.0) - mean * scale
-    return "batch_norm", {"scale": scale, "shift": shift}
+    return BatchNorm(scale, shift)
 
 
-def clip(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def clip(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     low, high = float(call.args[1].value), float(call.args[2].value)
     if low > high:  # frameworks disagree on what that means, and nobody means it
         raise ImportFailed(
             "A clamp has its bounds crossed.", found=f"{low:g} to {high:g}", allowed="low <= high"
         )
-    return "clip", {"low": None if low < -1e37 else low, "high": None if high > 1e37 else high}
+    return Clip(None if low < -1e37 else low, None if high > 1e37 else high)
 
 
-def relu(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
-    return "clip", {"low": 0.0, "high": None}
+def relu(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+    return Clip(0.0, None)
 
 
-def relu6(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
-    return "clip", {"low": 0.0, "high": 6.0}
+def relu6(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+    return Clip(0.0, 6.0)
 
 
-def add(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
-    return "add", {}
+def add(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+    return Add()
 
 
-def strided_slice(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def strided_slice(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """One axis, step 1, constant bounds; end is cut to the extent."""
     try:
         axes, begin, end = (integers(call.args[i]) for i in (1, 2, 3))
@@ -88,10 +116,10 @@ def strided_slice(call: Any, constants: Constants, shape: tuple[int, ...]) -> tu
     first, last = (
         min(max(value + extent if value < 0 else value, 0), extent) for value in (begin[0], end[0])
     )
-    return "slice", {"axis": axis, "begin": first, "end": last}
+    return Slice(axis, first, last)
 
 
-def split(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def split(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """A split of a 4-D value: `cuts` are the bounds of its pieces along `axis`."""
     axis = int(call.attrs.axis) % max(1, len(shape))
     sections = call.attrs.indices_or_sections
@@ -102,69 +130,62 @@ def split(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str,
         cuts = [min(piece * i, shape[axis]) for i in range(int(sections) + 1)]
     else:
         cuts = [0, *ints(sections), shape[axis]]
-    return "split", {"axis": axis, "cuts": cuts}
+    return Split(axis, tuple(cuts))
 
 
-def concat(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
-    return "concat", {"axis": int(call.attrs.axis) % max(1, len(shape))}
+def concat(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+    return Concat(int(call.attrs.axis) % max(1, len(shape)))
 
 
-def mean(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def mean(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     axes = sorted(axis % len(shape) for axis in ints(call.attrs.axis)) if call.attrs.axis is not None else []
-    return ("global_pool", {}) if len(shape) == 4 and shape[0] == 1 and axes == [2, 3] else None
+    return pool_of(shape) if len(shape) == 4 and shape[0] == 1 and axes == [2, 3] else None
 
 
-def global_average(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def global_average(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     size = call.attrs.output_size
     ok = size is not None and ints(size) == (1, 1) and call.attrs.layout == "NCHW" and shape[0] == 1
-    return ("global_pool", {}) if ok else None
+    return pool_of(shape) if ok else None
 
 
-def max_pool2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def max_pool2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     attrs = call.attrs
     if attrs.layout != "NCHW" or ints(attrs.dilation) != (1, 1) or bool(attrs.ceil_mode) or shape[0] != 1:
         return None
-    return "max_pool", {
-        "kernel": ints(attrs.pool_size),
-        "stride": ints(attrs.strides),
-        "pad": ints(attrs.padding),
-    }
+    channels, height, width = shape[1:]
+    kernel, stride = pair(ints(attrs.pool_size)), pair(ints(attrs.strides))
+    return MaxPool(height, width, channels, kernel, stride, four(ints(attrs.padding)))
 
 
-def matmul(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def matmul(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """[1, K] x constant [K, N]: a pointwise convolution of one pixel."""
     weight = constants[1]
     if weight is None or weight.ndim != 2 or len(shape) != 2 or shape[0] != 1:
         return None
-    return "conv", {
-        "weight": np.ascontiguousarray(weight.T)[:, :, None, None],
-        "bias": np.zeros(weight.shape[1], np.float32),
-        "stride": (1, 1),
-        "pad": (0, 0, 0, 0),
-        "groups": 1,
-    }
+    matrix = np.ascontiguousarray(weight.T)[:, :, None, None]
+    return Weighted(Conv(1, 1, shape[1], weight.shape[1]), matrix)
 
 
-def reshape(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def reshape(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """A reshape is free when every 4-D side has one pixel: then NHWC and NCHW are the same bytes."""
     free = all(len(side) < 4 or side[2:] == (1, 1) for side in (shape, extents(call)))
-    return ("alias", {}) if free else None
+    return Alias() if free else None
 
 
-def call_tir(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def call_tir(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """The ONNX frontend lowers Clip on the spot, to topi's maximum and minimum with a scalar."""
     reader = {"maximum": maximum, "minimum": minimum}.get(call.args[0].name_hint.rstrip("0123456789_"))
     return reader(call, constants, shape) if reader else None
 
 
-def maximum(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def maximum(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     bound = scalar_bound(call, constants, shape)
-    return None if bound is None else ("clip", {"low": bound, "high": None})
+    return None if bound is None else Clip(bound, None)
 
 
-def minimum(call: Any, constants: Constants, shape: tuple[int, ...]) -> tuple[str, Attrs] | None:
+def minimum(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     bound = scalar_bound(call, constants, shape)
-    return None if bound is None else ("clip", {"low": None, "high": bound})
+    return None if bound is None else Clip(None, bound)
 
 
 def scalar_bound(call: Any, constants: Constants, shape: tuple[int, ...]) -> float | None:
@@ -198,6 +219,24 @@ READERS: dict[str, Reader] = {
     "relax.flatten": reshape,
     "relax.nn.batch_flatten": reshape,
 }
+
+
+def pool_of(shape: tuple[int, ...]) -> GlobalPool:
+    """The mean over the pixels of a value."""
+    channels, height, width = shape[1:]
+    return GlobalPool(height, width, channels)
+
+
+def pair(values: tuple[int, ...]) -> tuple[int, int]:
+    """Along y and x."""
+    y, x = values
+    return y, x
+
+
+def four(values: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Top, left, bottom, right."""
+    top, left, bottom, right = values
+    return top, left, bottom, right
 
 
 def extents(call: Any) -> tuple[int, ...]:

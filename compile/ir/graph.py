@@ -7,7 +7,7 @@ NCHW. Passes rewrite the list in place and keep it in execution order.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,23 +15,35 @@ import numpy as np
 from tsm_edge.signature import Signature
 
 from .dtype import FLOAT32, DType
+from .ops import Operator, Role
 
 
 @dataclass
 class Node:
     """One operator.
 
-    kind: conv, block, batch_norm, clip, add, slice, concat, global_pool, max_pool, copy, transpose, alias or opaque.
-    inputs: names of values or constants. outputs: names of values. attrs: what the kind needs; see
-    frontend/importer.py. layer: where it comes from, for reports.
+    inputs: names of values or constants; outputs: names of values. roles: the inputs and outputs that are a state, a
+    residual or a next state. weights: weight [CO, CI, KH, KW] and bias [CO] of every convolution. layer: where it comes
+    from, for reports.
     """
 
-    kind: str
+    op: Operator
     inputs: list[str]
     outputs: list[str]
-    attrs: dict[str, Any] = field(default_factory=dict)
+    roles: dict[Role, str] = field(default_factory=dict)
+    weights: tuple[np.ndarray, ...] = ()
     layer: str = ""
     call: Any = None  # the Relax call it came from: what TVM legalises when no schedule takes the node
+    function: Any = None  # its TIR where a frontend lowered the call
+
+    @property
+    def kind(self) -> str:
+        """What it is, in a word."""
+        return self.op.kind
+
+    def copy(self) -> Node:
+        """Another node of the same operator."""
+        return replace(self, inputs=[*self.inputs], outputs=[*self.outputs], roles={**self.roles})
 
     @property
     def operator(self) -> str:
@@ -123,7 +135,7 @@ class Graph:
         """Make every reader of `old` read `new`."""
         for node in self.nodes:
             node.inputs = [new if name == old else name for name in node.inputs]
-            node.attrs |= {key: new for key in ("residual", "state") if node.attrs.get(key) == old}
+            node.roles = {role: new if name == old else name for role, name in node.roles.items()}
         if self.output == old:
             self.output = new
         self.state_outputs = {
@@ -154,17 +166,23 @@ class Graph:
             yield f"input {self._typed(name)}"
         for node in self.nodes:
             outputs = ", ".join(map(self._typed, node.outputs))
-            attrs = " ".join(f"{key}={describe(value)}" for key, value in sorted(node.attrs.items()))
-            yield f"{outputs} = {node.kind}({', '.join(node.inputs)}) {attrs}".rstrip()
+            yield f"{outputs} = {describe(node)}"
         yield f"output {self.output}"
         for state, value in self.state_outputs.items():
             yield f"state {state} <- {value}"
 
 
-def describe(value: Any) -> str:
-    """A short text of an attribute."""
-    if isinstance(value, np.ndarray):
-        return f"array{list(value.shape)}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(describe, value)) + "]"
-    return " ".join(str(value).split())[:80]
+def describe(node: Node) -> str:
+    """Operator, operands and weights of a node as text."""
+    roles = "".join(f" {role.value}={name}" for role, name in sorted(node.roles.items()))
+    fields = "".join(
+        f" {name}={short(value)}" for name, value in vars(node.op).items() if value not in (None, False)
+    )
+    shapes = "".join(f" {short(array)}" for array in node.weights)
+    return f"{node.kind}({', '.join(node.inputs)}){roles}{fields}{shapes}"
+
+
+def short(value: object) -> str:
+    """A field of an operator in at most 80 characters."""
+    text = f"array{list(value.shape)}" if isinstance(value, np.ndarray) else str(value)
+    return " ".join(text.split())[:80]

@@ -1,10 +1,30 @@
-"""The operators a schedule can claim, as frozen records of shapes and element types; NHWC, batch 1."""
+"""The operators as frozen records, from the importer to the kernel.
+
+`Op` is what a schedule can claim: shapes (NHWC, batch 1) and element types. The other records of `Operator` are what
+passes fuse or plain loops compute. What is no number of the operator, its weights and the values it reads and writes,
+is the node's (`graph.py`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import ClassVar
+
+import numpy as np
 
 from .dtype import Types
+
+
+class Role(str, Enum):
+    """The part that a tensor plays for an operator; the names of a kernel's pointers."""
+
+    X = "x"  # activation
+    STATE = "state"  # channels of the last frame
+    RESIDUAL = "r"  # added before the clamp
+    Y = "y"  # result
+    NEXT = "next"  # channels for the next frame
+    SCRATCH = "scratch"  # the calling thread's own memory
 
 
 @dataclass(frozen=True)
@@ -16,6 +36,8 @@ class Conv:
     output channels are also written to the next state. groups is 1 (dense) or `channels` (depthwise).
     blocked_in, blocked_out: x or the output lie in blocks of channels (`kernels/cpu/layout.py`) in place of NHWC.
     """
+
+    kind: ClassVar[str] = "conv"
 
     height: int
     width: int
@@ -62,6 +84,11 @@ class Conv:
         return self.pixels * self.out_channels * self.taps
 
     @property
+    def clamped(self) -> bool:
+        """Whether a side of the result is limited."""
+        return self.low is not None or self.high is not None
+
+    @property
     def taps(self) -> int:
         """Multiply-accumulates of one output number."""
         return self.kernel[0] * self.kernel[1] * (self.channels // self.groups)
@@ -81,6 +108,8 @@ class InvertedResidual:
     Residual and next state belong to `project`, the state of the last frame to `expand`. Without an expand layer
     the depthwise convolution reads x itself.
     """
+
+    kind: ClassVar[str] = "block"
 
     expand: Conv | None
     depthwise: Conv
@@ -118,6 +147,8 @@ class InvertedResidual:
 class GlobalPool:
     """Mean over all pixels: [height, width, channels] -> [channels]."""
 
+    kind: ClassVar[str] = "global_pool"
+
     height: int
     width: int
     channels: int
@@ -135,6 +166,8 @@ class GlobalPool:
 @dataclass(frozen=True)
 class MaxPool:
     """Windowed maximum; the pad never wins. `fold_out` as in Conv."""
+
+    kind: ClassVar[str] = "max_pool"
 
     height: int
     width: int
@@ -180,6 +213,8 @@ class MaxPool:
 class Copy:
     """The first `fold` of `channels` for each of `pixels`: a state that no producer could write."""
 
+    kind: ClassVar[str] = "copy"
+
     pixels: int
     channels: int
     fold: int
@@ -198,6 +233,8 @@ class Copy:
 class Transpose:
     """[rows, columns] -> [columns, rows]."""
 
+    kind: ClassVar[str] = "transpose"
+
     rows: int
     columns: int
     types: Types = field(default=Types(), repr=False)
@@ -212,6 +249,70 @@ class Transpose:
 
 
 Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Transpose
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm:
+    """x * scale + shift, one of each a channel; float64."""
+
+    kind: ClassVar[str] = "batch_norm"
+
+    scale: np.ndarray
+    shift: np.ndarray
+
+
+@dataclass(frozen=True)
+class Clip:
+    """x limited to [low, high]; None leaves that side open."""
+
+    kind: ClassVar[str] = "clip"
+
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Add:
+    """The sum of two values, which may broadcast."""
+
+    kind: ClassVar[str] = "add"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Elements [begin, end) along an axis."""
+
+    kind: ClassVar[str] = "slice"
+
+    axis: int
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Values one after the other along an axis."""
+
+    kind: ClassVar[str] = "concat"
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class Alias:
+    """The same bytes under another shape."""
+
+    kind: ClassVar[str] = "alias"
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """An operator that only TVM knows."""
+
+    kind: ClassVar[str] = "opaque"
+
+
+Operator = Op | BatchNorm | Clip | Add | Slice | Concat | Alias | Opaque
 
 
 def parts(op: Op) -> tuple[Op, ...]:

@@ -108,8 +108,8 @@ def one_call(graph: Graph, node: Node) -> tvm.IRModule:
         [variables[name] if name in variables else constant(graph.constants[name]) for name in node.inputs]
     )
     arguments = [_rebuilt(argument, values) for argument in node.call.args]
-    if "function" in node.attrs:  # already lowered by the frontend
-        arguments[0] = builder.add_func(node.attrs["function"], "lowered")
+    if node.function is not None:
+        arguments[0] = builder.add_func(node.function, "lowered")
     call = relax.Call(node.call.op, arguments, node.call.attrs, node.call.ty_args)
     with builder.function("main", list(variables.values())):
         with builder.dataflow():

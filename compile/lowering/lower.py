@@ -12,16 +12,16 @@ from tvm import tirx
 
 from tsm_edge.errors import CompileError
 
-from ..ir.dtype import FLOAT32, DType, Types
+from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph, Node
-from ..ir.ops import Conv, Copy, GlobalPool, MaxPool, Op, Transpose, text
+from ..ir.ops import Alias, GlobalPool, Op, Role, text
 from ..ir.plan import Launch, Work, aligned
 from ..passes import block_channels, fuse_block, storage
 from ..schedules import registry
 from . import generic
 
 GENERIC = "generic"
-SCRATCH = "scratch"  # the argument that is the calling thread's own memory
+SCRATCH = Role.SCRATCH.value  # the argument that is the calling thread's own memory
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ def prepare(graph: Graph, family: str, machine: Any) -> None:
     """
     plain = plain_values(graph, family, machine) if machine.storage is not FLOAT32 else []
     storage.run(graph, machine.storage, machine.biases, plain)
-    fuse_block.run(graph, conv_of, lambda block: registry.worthwhile(family, block, machine))
+    fuse_block.run(graph, lambda block: registry.worthwhile(family, block, machine))
     if machine.blocks_channels:
-        block_channels.run(graph, conv_of, machine.lanes)
+        block_channels.run(graph, machine.lanes)
 
 
 def plain_values(graph: Graph, family: str, machine: Any) -> list[str]:
@@ -81,10 +81,10 @@ def plain_values(graph: Graph, family: str, machine: Any) -> list[str]:
 
 
 def operators(graph: Graph) -> Iterator[tuple[Node, Op | None]]:
-    """Every node that computes, with the record a schedule may claim."""
+    """Every node that computes, with the record that a schedule may claim."""
     for node in graph.nodes:
-        if node.kind != "alias":
-            yield node, operator(graph, node)
+        if not isinstance(node.op, Alias):
+            yield node, node.op if isinstance(node.op, Op) else None
 
 
 def lower(graph: Graph, family: str, machine: Any, tuned: Mapping[str, str] | None = None) -> Lowered:
@@ -92,13 +92,13 @@ def lower(graph: Graph, family: str, machine: Any, tuned: Mapping[str, str] | No
     lowered = Lowered([], {}, {})
     for node, op in operators(graph):
         choice = (tuned or {}).get(text(op), "") if op else ""
-        kernel = None if op is None else registry.apply(family, op, machine, *weights_of(node), choice=choice)
+        kernel = None if op is None else registry.apply(family, op, machine, *node.weights, choice=choice)
         if kernel is None:
             if not machine.plain_loops:
                 refuse(node)
             lower_generic(graph, node, lowered)
             continue
-        names = bind(node, kernel.pointers)
+        names = tensors_of(node)
         if SCRATCH in kernel.pointers:
             lowered.scratch = max(lowered.scratch, aligned(kernel.pointers[SCRATCH].bytes))
         for pointer, array in kernel.constants.items():
@@ -108,7 +108,7 @@ def lower(graph: Graph, family: str, machine: Any, tuned: Mapping[str, str] | No
         lowered.constants.update(
             {name: graph.constants[name] for name in arguments if name in graph.constants}
         )
-        writes = tuple(names[pointer] for pointer in kernel.pointers if pointer in ("y", "next"))
+        writes = tuple(names[pointer] for pointer in kernel.pointers if pointer in (Role.Y, Role.NEXT))
         reads = tuple(name for name in arguments if name not in (*writes, SCRATCH))
         lowered.steps.append(
             Step(
@@ -140,81 +140,10 @@ def refuse(node: Node) -> NoReturn:
     )
 
 
-def operator(graph: Graph, node: Node) -> Op | None:
-    """The record a schedule may claim; None for opaque nodes."""
-    if node.kind == "block":
-        return node.attrs["op"]
-    if node.kind not in ("conv", "global_pool", "max_pool", "copy", "transpose"):
-        return None
-    shape = graph.shape(node.inputs[0])
-    channels, height, width = (*shape[1:], 1, 1)[:3] if len(shape) in (2, 4) else (0, 0, 0)
-    attrs, types = node.attrs, types_of(graph, node)
-    if node.kind == "conv":
-        weight = attrs["weight"]
-        low, high = attrs.get("clamp", (None, None))
-        return Conv(
-            height,
-            width,
-            channels,
-            weight.shape[0],
-            weight.shape[2:],
-            attrs["stride"],
-            attrs["pad"],
-            attrs["groups"],
-            "residual" in attrs,
-            low,
-            high,
-            attrs.get("fold_in", 0),
-            attrs.get("fold_out", 0),
-            attrs.get("blocked_in", False),
-            attrs.get("blocked_out", False),
-            types,
-        )
-    if node.kind == "global_pool":
-        return GlobalPool(height, width, channels, types)
-    if node.kind == "max_pool":
-        fold_out = attrs.get("fold_out", 0)
-        return MaxPool(
-            height, width, channels, attrs["kernel"], attrs["stride"], attrs["pad"], fold_out, types
-        )
-    if node.kind == "transpose":
-        return Transpose(attrs["rows"], attrs["columns"], types)
-    return Copy(attrs["pixels"], attrs["channels"], attrs["fold"], types)
-
-
-def types_of(graph: Graph, node: Node) -> Types:
-    """The element types of a node's operands."""
-    types = {pointer: graph.dtype(name) for pointer, name in tensors_of(node).items() if pointer != SCRATCH}
-    return Types(**types, w=graph.storage, b=graph.biases)
-
-
-def conv_of(graph: Graph, node: Node) -> Conv:
-    """The record of a convolution node."""
-    op = operator(graph, node)
-    assert isinstance(op, Conv)
-    return op
-
-
-def weights_of(node: Node) -> tuple[np.ndarray, ...]:
-    """Plain weights in the order a schedule takes them."""
-    if node.kind == "block":
-        return tuple(node.attrs["weights"])
-    return (node.attrs["weight"], node.attrs["bias"]) if node.kind == "conv" else ()
-
-
-def bind(node: Node, pointers: dict[str, int]) -> dict[str, str]:
-    """Values behind a kernel's pointers."""
-    return {pointer: name for pointer, name in tensors_of(node).items() if pointer in pointers}
-
-
 def tensors_of(node: Node) -> dict[str, str]:
-    """Every pointer that a kernel of this node may ask for."""
-    names = {"x": node.inputs[0], "y": node.output, "scratch": SCRATCH}
-    return names | {
-        pointer: node.attrs[attr]
-        for pointer, attr in (("state", "state"), ("r", "residual"), ("next", "next"))
-        if attr in node.attrs
-    }
+    """Every pointer that a kernel of this node may ask for, and the value behind it."""
+    roles = {role.value: name for role, name in node.roles.items()}
+    return {Role.X.value: node.inputs[0], Role.Y.value: node.output, SCRATCH: SCRATCH, **roles}
 
 
 def lower_generic(graph: Graph, node: Node, lowered: Lowered) -> None:

@@ -13,6 +13,7 @@ from tsm_edge.errors import ImportFailed
 
 from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph
+from ..ir.ops import Alias
 from ..ir.plan import (
     ALIGN,
     ARENA,
@@ -110,7 +111,7 @@ def storage_aliases(graph: Graph) -> dict[str, str]:
     """Values that are another value's bytes under a different shape."""
     aliases: dict[str, str] = {}
     for node in graph.nodes:
-        if node.kind == "alias":
+        if isinstance(node.op, Alias):
             aliases[node.output] = aliases.get(node.inputs[0], node.inputs[0])
     return aliases
 

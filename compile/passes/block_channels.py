@@ -7,66 +7,62 @@ added to a value in the same order. The next state is a tensor of its own and st
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from ..ir.graph import Graph, Node
-from ..ir.ops import Conv, InvertedResidual
+from ..ir.ops import Conv, InvertedResidual, Role
 
 
-def run(graph: Graph, conv_of: Callable[[Graph, Node], Conv], lanes: int) -> None:
-    """Mark producers and readers. conv_of: the record of a convolution node; lanes: floats of a vector."""
-    blocked = {node.output for node in graph.nodes if makes(graph, node, conv_of, lanes)}
+def run(graph: Graph, lanes: int) -> None:
+    """Mark producers and readers. lanes: elements of a vector."""
+    blocked = {node.output for node in graph.nodes if makes(graph, node, lanes)}
     while True:
-        broken = {value for value in blocked if not agrees(graph, value, blocked, conv_of)}
+        broken = {value for value in blocked if not agrees(graph, value, blocked)}
         if not broken:
             break
         blocked -= broken
     for node in graph.nodes:
-        if node.kind in ("conv", "block"):
+        if node.inputs:
             mark(node, node.inputs[0] in blocked, node.output in blocked)
 
 
-def makes(graph: Graph, node: Node, conv_of: Callable[[Graph, Node], Conv], lanes: int) -> bool:
+def makes(graph: Graph, node: Node, lanes: int) -> bool:
     """Whether one of our kernels computes the value and whole vectors of pixels and channels come of it."""
-    if node.kind not in ("conv", "block") or node.output in graph.results():
+    if not isinstance(node.op, (Conv, InvertedResidual)) or node.output in graph.results():
         return False
-    last = ends(graph, node, conv_of)[1]
+    last = ends(node.op)[1]
     return (last.groups == 1 or last.depthwise) and last.out_channels % lanes == 0 and last.pixels > 1
 
 
-def agrees(graph: Graph, value: str, blocked: set[str], conv_of: Callable[[Graph, Node], Conv]) -> bool:
+def agrees(graph: Graph, value: str, blocked: set[str]) -> bool:
     """Whether the producer and every reader of a value can have it in blocks."""
     producer = graph.producer(value)
     assert producer is not None
-    if producer.attrs.get("residual", value) not in (value, *blocked):
+    if producer.roles.get(Role.RESIDUAL, value) not in (value, *blocked):
         return False
     for user in graph.users(value):
-        if user.kind not in ("conv", "block") or user.attrs.get("state") == value:
+        if not isinstance(user.op, (Conv, InvertedResidual)) or user.roles.get(Role.STATE) == value:
             return False
-        if user.attrs.get("residual") == value and user.output not in blocked:
+        if user.roles.get(Role.RESIDUAL) == value and user.output not in blocked:
             return False
         if user.inputs[0] == value:
-            first = ends(graph, user, conv_of)[0]
+            first = ends(user.op)[0]
             if not (first.depthwise or first.pointwise):
                 return False
     return True
 
 
-def ends(graph: Graph, node: Node, conv_of: Callable[[Graph, Node], Conv]) -> tuple[Conv, Conv]:
-    """The first and the last convolution of a node."""
-    if node.kind == "conv":
-        return (conv_of(graph, node),) * 2
-    block: InvertedResidual = node.attrs["op"]
-    return block.convs[0], block.project
+def ends(op: Conv | InvertedResidual) -> tuple[Conv, Conv]:
+    """The first and the last convolution."""
+    return (op, op) if isinstance(op, Conv) else (op.convs[0], op.project)
 
 
 def mark(node: Node, blocked_in: bool, blocked_out: bool) -> None:
-    """Tell a node how its input and its output lie."""
-    if node.kind == "conv":
-        node.attrs |= {"blocked_in": blocked_in, "blocked_out": blocked_out}
-        return
-    block: InvertedResidual = node.attrs["op"]
-    first = replace(block.convs[0], blocked_in=blocked_in)
-    expand, depthwise = (None, first) if block.expand is None else (first, block.depthwise)
-    node.attrs["op"] = InvertedResidual(expand, depthwise, replace(block.project, blocked_out=blocked_out))
+    """Tell a convolution or a block how its input and its output lie."""
+    op = node.op
+    if isinstance(op, Conv):
+        node.op = replace(op, blocked_in=blocked_in, blocked_out=blocked_out)
+    elif isinstance(op, InvertedResidual):
+        first = replace(op.convs[0], blocked_in=blocked_in)
+        expand, depthwise = (None, first) if op.expand is None else (first, op.depthwise)
+        node.op = InvertedResidual(expand, depthwise, replace(op.project, blocked_out=blocked_out))

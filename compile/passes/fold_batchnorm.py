@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir.graph import Graph
+from ..ir.ops import BatchNorm, Conv
 
 
 def run(graph: Graph) -> None:
     """Rewrite every batch_norm that follows a convolution of its own."""
-    for node in [node for node in graph.nodes if node.kind == "batch_norm"]:
-        conv = graph.producer(node.inputs[0])
-        if conv is None or conv.kind != "conv" or graph.sole_user(conv.output) is not node:
+    for node in list(graph.nodes):
+        norm, conv = node.op, graph.producer(node.inputs[0]) if node.inputs else None
+        if not isinstance(norm, BatchNorm) or conv is None or not isinstance(conv.op, Conv):
             continue
-        if "residual" in conv.attrs or "clamp" in conv.attrs:
+        if conv.op.residual or conv.op.clamped or graph.sole_user(conv.output) is not node:
             continue
-        scale, shift = node.attrs["scale"], node.attrs["shift"]
-        weight = conv.attrs["weight"].astype(np.float64) * scale[:, None, None, None]
-        bias = conv.attrs["bias"].astype(np.float64) * scale + shift
-        conv.attrs.update(weight=weight.astype(np.float32), bias=bias.astype(np.float32))
+        weight, bias = (array.astype(np.float64) for array in conv.weights)
+        weight, bias = weight * norm.scale[:, None, None, None], bias * norm.scale + norm.shift
+        conv.weights = weight.astype(np.float32), bias.astype(np.float32)
         graph.nodes.remove(node)
         graph.replace_value(node.outputs[0], conv.output)

@@ -8,56 +8,45 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir.graph import Graph, Node
-from ..ir.ops import Conv, InvertedResidual
+from ..ir.ops import Conv, InvertedResidual, Role
 
 
-def run(
-    graph: Graph, conv_of: Callable[[Graph, Node], Conv], worthwhile: Callable[[InvertedResidual], bool]
-) -> None:
-    """Fuse every [expand,] depthwise, project chain that is worthwhile.
-
-    conv_of: the record of a convolution node.
-    """
+def run(graph: Graph, worthwhile: Callable[[InvertedResidual], bool]) -> None:
+    """Fuse every [expand,] depthwise, project chain that is worthwhile."""
     for node in list(graph.nodes):
-        if not (node.kind == "conv" and conv_of(graph, node).depthwise):
+        depthwise, project = node.op, graph.sole_user(node.output)
+        if not isinstance(depthwise, Conv) or not depthwise.depthwise or node.roles:
             continue
-        project = graph.sole_user(node.output)
-        if project is None or project.kind != "conv" or not conv_of(graph, project).pointwise:
+        if project is None or not isinstance(project.op, Conv) or not project.op.pointwise:
             continue
-        if project.attrs.get("residual") == node.output or "state" in project.attrs:
+        if project.roles.get(Role.RESIDUAL) == node.output or Role.STATE in project.roles:
             continue
-        if {"residual", "next", "state"}.intersection(node.attrs):
-            continue
-        chain = [*leading(graph, node, conv_of), node, project]
-        records = [conv_of(graph, part) for part in chain]
-        block = InvertedResidual(records[0] if len(chain) == 3 else None, records[-2], records[-1])
+        expand = leading(graph, node)
+        first = expand.op if expand is not None and isinstance(expand.op, Conv) else None
+        block = InvertedResidual(first, depthwise, project.op)
         if worthwhile(block):
-            join(graph, chain, block)
+            join(graph, [*([expand] if expand is not None else []), node, project], block)
 
 
-def leading(graph: Graph, depthwise: Node, conv_of: Callable[[Graph, Node], Conv]) -> list[Node]:
+def leading(graph: Graph, depthwise: Node) -> Node | None:
     """The expand layer, when only the depthwise layer reads it."""
     expand = graph.producer(depthwise.inputs[0])
-    if expand is None or expand.kind != "conv" or graph.sole_user(expand.output) is not depthwise:
-        return []
-    record = conv_of(graph, expand)
-    plain = not {"residual", "next"}.intersection(expand.attrs) and (
-        record.pointwise or "state" not in expand.attrs
-    )
-    return [expand] if plain and record.groups == 1 else []
+    if expand is None or graph.sole_user(expand.output) is not depthwise:
+        return None
+    op = expand.op
+    if not isinstance(op, Conv) or op.groups != 1 or {Role.RESIDUAL, Role.NEXT}.intersection(expand.roles):
+        return None
+    return expand if op.pointwise or Role.STATE not in expand.roles else None
 
 
 def join(graph: Graph, chain: list[Node], block: InvertedResidual) -> None:
     """Replace the chain by one node at the place of its last."""
     first, last = chain[0], chain[-1]
-    extra = [node.attrs[key] for node, key in ((first, "state"), (last, "residual")) if key in node.attrs]
-    attrs = {"op": block, "weights": [node.attrs[key] for node in chain for key in ("weight", "bias")]}
-    attrs |= {
-        key: node.attrs[key]
-        for node, key in ((first, "state"), (last, "residual"), (last, "next"))
-        if key in node.attrs
-    }
-    node = Node("block", [first.inputs[0], *extra], list(last.outputs), attrs, f"{first.layer}…{last.layer}")
-    graph.nodes[graph.nodes.index(last)] = node
+    parts = ((first, Role.STATE), (last, Role.RESIDUAL), (last, Role.NEXT))
+    roles = {role: node.roles[role] for node, role in parts if role in node.roles}
+    extra = [value for role, value in roles.items() if role is not Role.NEXT]
+    weights = tuple(array for node in chain for array in node.weights)
+    inputs, layer = [first.inputs[0], *extra], f"{first.layer}…{last.layer}"
+    graph.nodes[graph.nodes.index(last)] = Node(block, inputs, list(last.outputs), roles, weights, layer)
     for part in chain[:-1]:
         graph.nodes.remove(part)

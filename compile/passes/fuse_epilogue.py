@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import numpy as np
 
 from ..ir.graph import Graph, Node
+from ..ir.ops import Add, Clip, Conv, Role
 
 Bounds = tuple["float | None", "float | None"]
 
@@ -15,7 +17,7 @@ def run(graph: Graph) -> None:
     """Rewrite until nothing follows a convolution that its epilogue could do."""
     changed = True
     while changed:
-        changed = any(fuse(graph, node) for node in list(graph.nodes) if node.kind in ("add", "clip"))
+        changed = any(fuse(graph, node) for node in list(graph.nodes) if isinstance(node.op, (Add, Clip)))
 
 
 def fuse(graph: Graph, node: Node) -> bool:
@@ -24,27 +26,31 @@ def fuse(graph: Graph, node: Node) -> bool:
     An operand with more dimensions, or with longer ones, broadcasts the convolution's output: the result has then
     more values than the kernel writes.
     """
-    if node.kind == "clip":
-        conv = epilogue_of(graph, node.inputs[0], node)
+    if isinstance(node.op, Clip):
+        conv, clip = epilogue_of(graph, node.inputs[0], node), node.op
         if conv is None or graph.shape(node.output) != graph.shape(node.inputs[0]):
             return False
-        conv.attrs["clamp"] = compose(
-            conv.attrs.get("clamp", (None, None)), (node.attrs["low"], node.attrs["high"])
-        )
+        op = conv_of(conv)
+        low, high = compose((op.low, op.high), (clip.low, clip.high))
+        conv.op = replace(op, low=low, high=high)
         return absorb(graph, node, conv)
     for value, other in (node.inputs, node.inputs[::-1]):
         conv = epilogue_of(graph, value, node)
-        if conv is None or "clamp" in conv.attrs or graph.shape(node.output) != graph.shape(value):
+        if conv is None or graph.shape(node.output) != graph.shape(value):
             continue
-        constant = graph.constants.get(other)
-        channels = conv.attrs["weight"].shape[0]
+        op, constant = conv_of(conv), graph.constants.get(other)
+        if op.clamped:
+            continue
+        channels = op.out_channels
         if constant is not None:
             if constant.size not in (1, channels) or not per_channel(constant.shape, graph.shape(value)):
                 continue
-            conv.attrs["bias"] = conv.attrs["bias"] + np.broadcast_to(constant.reshape(-1), (channels,))
+            weight, bias = conv.weights
+            conv.weights = weight, bias + np.broadcast_to(constant.reshape(-1), (channels,))
             return absorb(graph, node, conv)
-        if "residual" not in conv.attrs and graph.shape(other) == graph.shape(value):
-            conv.attrs["residual"] = other
+        if not op.residual and graph.shape(other) == graph.shape(value):
+            conv.op = replace(op, residual=True)
+            conv.roles[Role.RESIDUAL] = other
             conv.inputs.append(other)
             # The residual may be computed after the convolution: the add's place is late enough for both.
             graph.nodes.remove(conv)
@@ -56,7 +62,13 @@ def fuse(graph: Graph, node: Node) -> bool:
 def epilogue_of(graph: Graph, value: str, user: Node) -> Node | None:
     """The convolution that produces `value` for `user` alone."""
     conv = graph.producer(value)
-    return conv if conv is not None and conv.kind == "conv" and graph.sole_user(value) is user else None
+    return conv if conv is not None and isinstance(conv.op, Conv) and graph.sole_user(value) is user else None
+
+
+def conv_of(node: Node) -> Conv:
+    """The record of what `epilogue_of` found."""
+    assert isinstance(node.op, Conv)
+    return node.op
 
 
 def compose(first: Bounds, second: Bounds) -> Bounds:

@@ -7,61 +7,66 @@ Writing side: the value x[:, :fold] that becomes the next state is written by th
 
 from __future__ import annotations
 
-from ..ir.graph import Graph, Node
+from dataclasses import replace
 
-WRITERS = ("conv", "max_pool")  # kinds whose schedules can store the first channels once more
+from ..ir.graph import Graph, Node
+from ..ir.ops import Concat, Conv, Copy, MaxPool, Role, Slice
 
 
 def run(graph: Graph) -> None:
     """Rewrite both sides; what does not match stays as it is and is computed by plain operators."""
-    for node in [node for node in graph.nodes if node.kind == "concat"]:
-        read_side(graph, node)
+    for node in list(graph.nodes):
+        if isinstance(node.op, Concat):
+            read_side(graph, node, node.op.axis)
     for state, value in list(graph.state_outputs.items()):
         write_side(graph, state, value)
     graph.drop_dead()
 
 
-def read_side(graph: Graph, concat: Node) -> None:
+def read_side(graph: Graph, concat: Node, axis: int) -> None:
     """Give every convolution after the concat the state and the unshifted x."""
-    if concat.attrs["axis"] != 1 or len(concat.inputs) != 2 or concat.output in graph.results():
+    if axis != 1 or len(concat.inputs) != 2 or concat.output in graph.results():
         return
     state, rest = concat.inputs
     cut = graph.producer(rest)
-    if state not in graph.states or cut is None or cut.kind != "slice":
+    if state not in graph.states or cut is None or not isinstance(cut.op, Slice):
         return
     source, fold = cut.inputs[0], graph.shape(state)[1]
-    tail = (
-        cut.attrs["axis"] == 1 and cut.attrs["begin"] == fold and cut.attrs["end"] == graph.shape(source)[1]
-    )
     users = graph.users(concat.output)
-    if not tail or not all(reads_once(user, concat.output) for user in users):
+    if cut.op != Slice(1, fold, graph.shape(source)[1]) or not all(
+        reads_once(user, concat.output) for user in users
+    ):
         return
     for user in users:
+        assert isinstance(user.op, Conv)
         user.inputs[0] = source
         user.inputs.append(state)
-        user.attrs.update(state=state, fold_in=fold)
+        user.roles[Role.STATE] = state
+        user.op = replace(user.op, fold_in=fold)
     graph.nodes.remove(concat)
 
 
 def reads_once(node: Node, value: str) -> bool:
     """A dense convolution of `value` that does not need it whole elsewhere, as its residual."""
-    dense = node.kind == "conv" and node.attrs["groups"] == 1 and "state" not in node.attrs
+    dense = isinstance(node.op, Conv) and node.op.groups == 1 and Role.STATE not in node.roles
     return dense and node.inputs[0] == value and node.inputs.count(value) == 1
 
 
 def write_side(graph: Graph, state: str, value: str) -> None:
     """Let the producer of x store the next state; otherwise a copy of the first channels does it."""
     cut = graph.producer(value)
-    if cut is None or cut.kind != "slice" or cut.attrs["axis"] != 1 or cut.attrs["begin"] != 0:
+    if cut is None or not isinstance(cut.op, Slice) or (cut.op.axis, cut.op.begin) != (1, 0):
         return
-    source, fold = cut.inputs[0], cut.attrs["end"]
+    source, fold = cut.inputs[0], cut.op.end
     writer = graph.producer(source)
     if graph.users(value):
         return
-    if writer is not None and writer.kind in WRITERS and "next" not in writer.attrs:
-        writer.attrs.update(next=value, fold_out=fold)
+    if writer is not None and isinstance(writer.op, (Conv, MaxPool)) and Role.NEXT not in writer.roles:
+        # their schedules can store the first channels once more
+        writer.op = replace(writer.op, fold_out=fold)
+        writer.roles[Role.NEXT] = value
         writer.outputs.append(value)
         graph.nodes.remove(cut)
     elif graph.nhwc(source):
         _, channels, height, width = graph.shape(source)
-        cut.kind, cut.attrs = "copy", {"pixels": height * width, "channels": channels, "fold": fold}
+        cut.op = Copy(height * width, channels, fold)

@@ -7,8 +7,9 @@ inputs transposed before and its outputs after. Two transposes that meet cancel.
 from __future__ import annotations
 
 from ..ir.graph import Graph, Node
+from ..ir.ops import Alias, Conv, Copy, GlobalPool, MaxPool, Transpose
 
-SCHEDULED = ("conv", "global_pool", "max_pool", "copy", "transpose", "alias")
+SCHEDULED = (Conv, GlobalPool, MaxPool, Copy, Transpose, Alias)
 ELEMENTWISE = {
     f"relax.{name}"
     for name in (
@@ -49,7 +50,7 @@ ELEMENTWISE = {
 def run(graph: Graph) -> None:
     """Insert the transposes, then cancel pairs."""
     for node in list(graph.nodes):
-        if node.kind not in SCHEDULED and not free(graph, node):
+        if not isinstance(node.op, SCHEDULED) and not free(graph, node):
             surround(graph, node)
     cancel(graph)
 
@@ -77,9 +78,7 @@ def surround(graph: Graph, node: Node) -> None:
         _, channels, height, width = graph.shape(value)
         view = f"{value}_nchw_{node.output}"
         graph.values[view] = graph.values[value]
-        transpose = Node(
-            "transpose", [value], [view], {"rows": height * width, "columns": channels}, "layout"
-        )
+        transpose = Node(Transpose(height * width, channels), [value], [view], layer="layout")
         graph.nodes.insert(graph.nodes.index(node), transpose)
         node.inputs = [view if name == value else name for name in node.inputs]
     for value in list(node.outputs):
@@ -89,18 +88,16 @@ def surround(graph: Graph, node: Node) -> None:
         raw = f"{value}_nchw"
         graph.values[raw] = graph.values[value]
         node.outputs[node.outputs.index(value)] = raw
-        transpose = Node("transpose", [raw], [value], {"rows": channels, "columns": height * width}, "layout")
+        transpose = Node(Transpose(channels, height * width), [raw], [value], layer="layout")
         graph.nodes.insert(graph.nodes.index(node) + 1, transpose)
 
 
 def cancel(graph: Graph) -> None:
     """NCHW -> NHWC -> NCHW is nothing."""
-    for node in [node for node in graph.nodes if node.kind == "transpose"]:
-        before = graph.producer(node.inputs[0])
-        if (
-            before is not None
-            and before.kind == "transpose"
-            and before.attrs["rows"] == node.attrs["columns"]
-        ):
+    for node in list(graph.nodes):
+        before = graph.producer(node.inputs[0]) if isinstance(node.op, Transpose) else None
+        if before is None or not isinstance(before.op, Transpose) or not isinstance(node.op, Transpose):
+            continue
+        if before.op.rows == node.op.columns:
             graph.replace_value(node.output, before.inputs[0])
     graph.drop_dead()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import prod
 
 from ..ir.graph import Graph, Node, Value
+from ..ir.ops import Alias, Copy
 
 
 def run(graph: Graph) -> None:
@@ -23,7 +24,7 @@ def run(graph: Graph) -> None:
 def owned(graph: Graph, value: str, taken: set[str]) -> bool:
     """Whether a kernel computes exactly this value and no other result shares it; remembers it."""
     node = graph.producer(value)
-    while node is not None and node.kind == "alias":
+    while node is not None and isinstance(node.op, Alias):
         value = node.inputs[0]
         node = graph.producer(value)
     free = node is not None and value not in taken
@@ -42,7 +43,5 @@ def copy(graph: Graph, value: str, result: str) -> str:
         value, array = f"{value}_nhwc", graph.constants[value]
         graph.constants[value] = array.transpose(0, 2, 3, 1)
         graph.values[value] = Value(graph.constants[value].shape, graph.dtype(name))
-    graph.nodes.append(
-        Node("copy", [value], [name], {"pixels": 1, "channels": size, "fold": size}, f"{result}.copy")
-    )
+    graph.nodes.append(Node(Copy(1, size, size), [value], [name], layer=f"{result}.copy"))
     return name

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..ir.dtype import FLOAT32, DType
-from ..ir.graph import Graph
+from ..ir.dtype import FLOAT32, DType, Types
+from ..ir.graph import Graph, Node
+from ..ir.ops import Alias, Conv, Copy, GlobalPool, MaxPool, Transpose
+
+TYPED = (Conv, GlobalPool, MaxPool, Copy, Transpose)
 
 
 def run(graph: Graph, dtype: DType, biases: DType, plain: Iterable[str] = ()) -> None:
-    """Give every float32 value that is computed, and every state, the type. biases: theirs.
+    """Give every float32 value that is computed, and every state, the type; tell the operators. biases: theirs.
 
     plain: values that stay float32, for what reads or writes them knows nothing else.
     """
@@ -22,6 +25,16 @@ def run(graph: Graph, dtype: DType, biases: DType, plain: Iterable[str] = ()) ->
     for name, value in graph.values.items():
         if value.dtype is FLOAT32 and name not in kept and name not in graph.constants:
             graph.values[name] = replace(value, dtype=dtype)
+    for node in graph.nodes:
+        if isinstance(node.op, TYPED):
+            node.op = replace(node.op, types=types_of(graph, node))
+
+
+def types_of(graph: Graph, node: Node) -> Types:
+    """The element types of a node's operands."""
+    types = {role.value: graph.dtype(name) for role, name in node.roles.items()}
+    x, y = graph.dtype(node.inputs[0]), graph.dtype(node.output)
+    return Types(x=x, y=y, w=graph.storage, b=graph.biases, **types)
 
 
 def outside(graph: Graph, plain: Iterable[str] = ()) -> set[str]:
@@ -30,7 +43,7 @@ def outside(graph: Graph, plain: Iterable[str] = ()) -> set[str]:
     A state is stored as the value that becomes it.
     """
     names = {graph.frame, graph.output, *plain}
-    shared = [(node.inputs[0], node.output) for node in graph.nodes if node.kind == "alias"]
+    shared = [(node.inputs[0], node.output) for node in graph.nodes if isinstance(node.op, Alias)]
     shared += graph.state_outputs.items()
     while found := {name for pair in shared if names.intersection(pair) for name in pair} - names:
         names |= found

@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 from tsm_edge.errors import CompileError
 
 from ..ir.graph import Graph, Node
+from ..ir.ops import Alias, Conv, Copy, GlobalPool, MaxPool, Role
 from .windows import convolve, windows
 
 Floats = NDArray[np.float32]
-KINDS = ("conv", "max_pool", "global_pool", "copy", "alias")
+KNOWN = (Conv, MaxPool, GlobalPool, Copy, Alias)
 
 
 def check(graph: Graph) -> None:
     """Refuse a network with a layer that the 8-bit kernels do not know; CompileError names it."""
     for node in graph.nodes:
         wrong = node.operator or node.kind
-        if node.kind in KINDS:
+        if isinstance(node.op, KNOWN):
             continue
         raise CompileError(
             f"Layer '{node.layer or node.output}' has no 8-bit form.",
@@ -54,32 +55,31 @@ def image_of(array: Floats) -> Floats:
 
 def evaluate(graph: Graph, node: Node, values: dict[str, Floats]) -> None:
     """Compute one node."""
-    attrs, x = node.attrs, values[node.inputs[0]]
-    if node.kind == "conv":
-        values[node.output] = convolution(node, x, values)
-    elif node.kind == "max_pool":
-        view = windows(x, attrs["kernel"], attrs["stride"], attrs["pad"], -np.inf)
+    op, x = node.op, values[node.inputs[0]]
+    if isinstance(op, Conv):
+        values[node.output] = convolution(node, op, x, values)
+    elif isinstance(op, MaxPool):
+        view = windows(x, op.kernel, op.stride, op.pad, -np.inf)
         values[node.output] = np.asarray(view.max((3, 4)), np.float32)
-    elif node.kind == "global_pool":
+    elif isinstance(op, GlobalPool):
         values[node.output] = x.mean((0, 1), dtype=np.float32).reshape(graph.shape(node.output))
-    elif node.kind == "copy":
-        values[node.output] = x[..., : attrs["fold"]] if x.ndim == 3 else x
+    elif isinstance(op, Copy):
+        values[node.output] = x[..., : op.fold] if x.ndim == 3 else x
     else:
         values[node.output] = x.reshape(graph.shape(node.output))
-    if "next" in attrs:
-        values[attrs["next"]] = values[node.output][..., : attrs["fold_out"]]
+    if isinstance(op, (Conv, MaxPool)) and op.fold_out:
+        values[node.roles[Role.NEXT]] = values[node.output][..., : op.fold_out]
 
 
-def convolution(node: Node, x: Floats, values: Mapping[str, Floats]) -> Floats:
+def convolution(node: Node, op: Conv, x: Floats, values: Mapping[str, Floats]) -> Floats:
     """A convolution with its shift and its epilogue."""
-    attrs = node.attrs
+    weight, bias = node.weights
     flat = x.ndim != 3
     image = x.reshape(1, 1, -1) if flat else x
-    if "state" in attrs:
-        image = np.concatenate([values[attrs["state"]], image[..., attrs["fold_in"] :]], axis=2)
-    result = convolve(image, attrs["weight"], attrs["stride"], attrs["pad"], attrs["groups"]) + attrs["bias"]
-    if "residual" in attrs:
-        result = result + values[attrs["residual"]]
-    low, high = attrs.get("clamp", (None, None))
-    result = np.clip(result, low, high) if (low, high) != (None, None) else result
+    if op.fold_in:
+        image = np.concatenate([values[node.roles[Role.STATE]], image[..., op.fold_in :]], axis=2)
+    result = convolve(image, weight, op.stride, op.pad, op.groups) + bias
+    if op.residual:
+        result = result + values[node.roles[Role.RESIDUAL]]
+    result = np.clip(result, op.low, op.high) if op.clamped else result
     return np.asarray(result.reshape(1, -1) if flat else result, np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ir.graph import Node
+from ..ir.ops import Conv, Copy, MaxPool, Role
 from .float_step import Floats, after, evaluate, image_of
 from .scheme import POINT, Layer, Q, QuantisedGraph
 from .windows import convolve, windows
@@ -42,10 +43,14 @@ def requantise(layer: Layer, total: NDArray[np.int64], residual: Bytes | None = 
     return np.clip(value, -128, 127).astype(np.int8)
 
 
-def integer_step(network: QuantisedGraph, frame: Floats, states: Mapping[str, Bytes]) -> dict[str, NDArray[np.generic]]:
+def integer_step(
+    network: QuantisedGraph, frame: Floats, states: Mapping[str, Bytes]
+) -> dict[str, NDArray[np.generic]]:
     """Every value of a step; 8-bit values as integers. states: int8, logical NCHW."""
     graph = network.graph
-    values: dict[str, NDArray[np.generic]] = {graph.frame: network.scales[graph.frame].quantised(image_of(frame))}
+    values: dict[str, NDArray[np.generic]] = {
+        graph.frame: network.scales[graph.frame].quantised(image_of(frame))
+    }
     values |= {name: image_of(state) for name, state in states.items()}  # type: ignore[arg-type]
     real: dict[str, Floats] = {}
     for node in graph.nodes:
@@ -64,30 +69,30 @@ def evaluate_integer(
     network: QuantisedGraph, node: Node, values: Mapping[str, NDArray[np.generic]]
 ) -> dict[str, NDArray[np.generic]]:
     """What an 8-bit node writes."""
-    attrs, x = node.attrs, values[node.inputs[0]].astype(np.int8)
-    if node.kind == "conv":
+    op, x = node.op, values[node.inputs[0]].astype(np.int8)
+    if isinstance(op, Conv):
         layer = network.layers[node.output]
-        state = values[attrs["state"]].astype(np.int8) if "state" in attrs else None
-        residual = values[attrs["residual"]].astype(np.int8) if "residual" in attrs else None
-        y = convolution(layer, x, state, residual, attrs["stride"], attrs["pad"], attrs["groups"])
-    elif node.kind == "max_pool":
-        y = windows(x, attrs["kernel"], attrs["stride"], attrs["pad"], -128).max((3, 4))
-    elif node.kind == "copy":
-        y = x[..., : attrs["fold"]]
+        state, residual = (
+            values[node.roles[role]].astype(np.int8) if role in node.roles else None
+            for role in (Role.STATE, Role.RESIDUAL)
+        )
+        y = convolution(layer, x, state, residual, op.stride, op.pad, op.groups)
+    elif isinstance(op, MaxPool):
+        y = windows(x, op.kernel, op.stride, op.pad, -128).max((3, 4))
+    elif isinstance(op, Copy):
+        y = x[..., : op.fold]
     else:
         y = x.reshape(network.graph.shape(node.output))
     written: dict[str, NDArray[np.generic]] = {node.output: y}
-    if "next" in attrs:
-        written[attrs["next"]] = y[..., : attrs["fold_out"]]
+    if isinstance(op, (Conv, MaxPool)) and op.fold_out:
+        written[node.roles[Role.NEXT]] = y[..., : op.fold_out]
     return written
 
 
 def zero_states(network: QuantisedGraph) -> dict[str, Bytes]:
     """The states of a stream's start: zero, as each of them stores it."""
     graph = network.graph
-    return {
-        name: np.full(graph.shape(name), network.scales[name].zero, np.int8) for name in graph.states
-    }
+    return {name: np.full(graph.shape(name), network.scales[name].zero, np.int8) for name in graph.states}
 
 
 def step(

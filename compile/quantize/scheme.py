@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from tsm_edge.errors import UsageError
 
 from ..ir.graph import Graph, Node
+from ..ir.ops import Conv, Role
 from . import float_step
 from .ranges import Ranges, fingerprint
 
@@ -101,12 +102,12 @@ def stored_values(graph: Graph) -> list[str]:
     A pool and a copy keep the scale of what they read.
     """
     floats = float_nodes(graph)
-    return [graph.frame, *(n.output for n in graph.nodes if n.kind == "conv" and n.output not in floats)]
+    return [graph.frame, *(n.output for n in graph.nodes if isinstance(n.op, Conv) and n.output not in floats)]
 
 
 def identity(graph: Graph) -> str:
     """What tells one network's ranges from another's."""
-    return fingerprint([node.attrs[key] for node in graph.nodes if node.kind == "conv" for key in ("weight", "bias")])
+    return fingerprint([array for node in graph.nodes for array in node.weights])
 
 
 def quantise(graph: Graph, ranges: Ranges) -> QuantisedGraph:
@@ -127,17 +128,18 @@ def quantise(graph: Graph, ranges: Ranges) -> QuantisedGraph:
         if node.output in floats:
             continue
         x = scales[node.inputs[0]]
-        if node.kind != "conv":
+        roles = node.roles
+        if not isinstance(node.op, Conv):
             scales[node.output] = x
         else:
-            if "state" in node.attrs:
-                scales[node.attrs["state"]] = x
-            residual = scales[node.attrs["residual"]] if "residual" in node.attrs else None
+            if Role.STATE in roles:
+                scales[roles[Role.STATE]] = x
+            residual = scales[roles[Role.RESIDUAL]] if Role.RESIDUAL in roles else None
             low, high = ranges.values[node.output]
-            layer, y = layer_of(node, x, residual, Scale.of(*clamped(node, low, high)))
+            layer, y = layer_of(node, x, residual, Scale.of(*clamped(node.op, low, high)))
             layers[node.output], scales[node.output] = layer, y
-        if "next" in node.attrs:
-            scales[node.attrs["next"]] = scales[node.output]
+        if Role.NEXT in roles:
+            scales[roles[Role.NEXT]] = scales[node.output]
     for state, source in sources.items():
         scales.setdefault(state, scales[source])
     return QuantisedGraph(graph, scales, layers, floats)
@@ -148,11 +150,10 @@ def state_sources(graph: Graph) -> dict[str, str]:
     return dict(graph.state_outputs)
 
 
-def clamped(node: Node, low: float, high: float) -> tuple[float, float]:
+def clamped(op: Conv, low: float, high: float) -> tuple[float, float]:
     """A range within the layer's clamp, so that saturation is the clamp; zero stays inside."""
-    least, most = node.attrs.get("clamp", (None, None))
-    low = low if least is None else max(low, least)
-    high = high if most is None else min(high, most)
+    low = low if op.low is None else max(low, op.low)
+    high = high if op.high is None else min(high, op.high)
     return min(low, 0.0), max(high, 0.0)
 
 
@@ -161,7 +162,7 @@ def layer_of(node: Node, x: Scale, r: Scale | None, y: Scale) -> tuple[Layer, Sc
 
     A narrow range behind a large sum would need a multiplier that Q31 does not hold.
     """
-    weight, bias = node.attrs["weight"].astype(np.float64), node.attrs["bias"].astype(np.float64)
+    weight, bias = (array.astype(np.float64) for array in node.weights)
     axes = (1, 2, 3)
     steps = np.abs(weight).max(axes) / 127
     room = 2.0 ** (-POINT if r is not None else 0)

@@ -152,7 +152,7 @@ def search(
         names = registry.choices(target.family, op, machine)
         if len(names) < 2:
             continue
-        weights = lower.weights_of(node)
+        weights = node.weights
         kernels = [registry.kernel_of(rule, op, params, machine, *weights) for rule, params in names.values()]
         times = measure(kernels, target, backend)
         best = min(range(len(times)), key=times.__getitem__)

@@ -12,6 +12,7 @@ from torch import nn
 
 from tsm_edge.compile import passes
 from tsm_edge.compile.ir.graph import Graph
+from tsm_edge.compile.ir.ops import Copy, Role
 
 
 class Residual(nn.Module):
@@ -73,11 +74,11 @@ def fused(name: str) -> Graph:
 def test_shift_and_epilogues_leave_only_kernels() -> None:
     graph = fused("residual")
     assert [node.kind for node in graph.nodes] == ["conv"] * 6 + ["max_pool", "global_pool", "conv"]
-    reading = {node.layer: node.attrs["fold_in"] for node in graph.nodes if "state" in node.attrs}
-    writing = {node.layer: node.attrs["fold_out"] for node in graph.nodes if "next" in node.attrs}
+    reading = {node.layer: node.op.fold_in for node in graph.nodes if Role.STATE in node.roles}
+    writing = {node.layer: node.op.fold_out for node in graph.nodes if Role.NEXT in node.roles}
     assert reading == {"block.0": 2, "conv1": 2}
     assert writing == {"stem.0": 2, "block.6": 2}
-    assert sum("residual" in node.attrs for node in graph.nodes) == 2
+    assert sum(Role.RESIDUAL in node.roles for node in graph.nodes) == 2
 
 
 def test_a_state_that_a_schedule_cannot_write_gets_a_copy(tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_a_state_that_a_schedule_cannot_write_gets_a_copy(tmp_path: Path) -> Non
     planned = plan_lab.plan_torch(Late(), (1, 5, 4, 3), [(1, 2, 4, 3)])
     (copy,) = (node for node in planned.graph.nodes if node.kind == "copy")
     assert copy.outputs == list(planned.graph.state_outputs.values())
-    assert copy.attrs == {"pixels": 12, "channels": 5, "fold": 2}
+    assert copy.op == Copy(12, 5, 2)
     library = plan_lab.link({"late": plan_lab.build("late", planned)}, tmp_path)
     assert plan_lab.worst_difference("late", planned, library, frames=4) < 1e-6
 

@@ -232,7 +232,7 @@ def test_a_clamp_is_one_epilogue_however_it_is_written(name: str, tmp_path: Path
     graph = networks.onnx_file(case.save(tmp_path / "net.onnx"), STATE).load()
     passes.run(graph)
     (conv,) = (part for part in graph.nodes if part.kind == "conv")
-    assert conv.attrs["clamp"] == (0.0, 6.0)
+    assert (conv.op.low, conv.op.high) == (0.0, 6.0)
     assert {part.operator for part in graph.nodes if part.kind == "opaque"} <= {
         "relax.reshape",
         "relax.negative",
@@ -247,7 +247,7 @@ def test_an_infinite_bound_is_none(tmp_path: Path) -> None:
     case = Case((CONV, node("Clip", ["y", "low", "high"], ["z"])), constants)
     graph = networks.onnx_file(case.save(tmp_path / "net.onnx"), STATE).load()
     passes.run(graph)
-    assert [part.attrs["clamp"] for part in graph.nodes if part.kind == "conv"] == [(None, 2.0)]
+    assert [(part.op.low, part.op.high) for part in graph.nodes if part.kind == "conv"] == [(None, 2.0)]
 
 
 def test_functions_of_the_file_are_put_in_place(tmp_path: Path) -> None:

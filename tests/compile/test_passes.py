@@ -18,7 +18,7 @@ from torch.nn import Conv2d
 
 from tsm_edge.compile import passes
 from tsm_edge.compile.ir.graph import Graph, Node
-from tsm_edge.compile.lowering import lower
+from tsm_edge.compile.ir.ops import Role
 from tsm_edge.compile.passes import fuse_block
 from tsm_edge.compile.passes.fuse_epilogue import compose
 
@@ -175,18 +175,14 @@ def fused() -> Graph:
 
 def twin(graph: Graph) -> Graph:
     """A copy that a pass may rewrite; TVM's objects in it are shared."""
-    nodes = [
-        replace(node, inputs=[*node.inputs], outputs=[*node.outputs], attrs={**node.attrs})
-        for node in graph.nodes
-    ]
-    return replace(graph, nodes=nodes)
+    return replace(graph, nodes=[node.copy() for node in graph.nodes])
 
 
 @pytest.fixture(scope="module")
 def joined(fused: Graph) -> Graph:
     """Every block joined that may be."""
     graph = twin(fused)
-    fuse_block.run(graph, lower.conv_of, lambda block: True)
+    fuse_block.run(graph, lambda block: True)
     return graph
 
 
@@ -201,7 +197,7 @@ def of(graph: Graph, rule: Rule, kind: str) -> list[Node]:
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_which_convolutions_become_one_block(rule: Rule, count: int, fused: Graph, joined: Graph) -> None:
-    found = [len(node.attrs["op"].convs) for node in of(joined, rule, "block")]
+    found = [len(node.op.convs) for node in of(joined, rule, "block")]
     assert found == ([count] if count else [])
     convs = of(fused, rule, "conv")
     assert len(convs) > 1
@@ -210,13 +206,13 @@ def test_which_convolutions_become_one_block(rule: Rule, count: int, fused: Grap
 
 def test_a_block_keeps_its_state(joined: Graph) -> None:
     (block,) = of(joined, expand_reads_state, "block")
-    assert block.attrs["state"] in block.inputs
-    assert block.attrs["op"].expand.fold_in == 2
+    assert block.roles[Role.STATE] in block.inputs
+    assert block.op.expand.fold_in == 2
 
 
 def test_what_does_not_pay_stays_apart(fused: Graph) -> None:
     graph = twin(fused)
-    fuse_block.run(graph, lower.conv_of, lambda block: False)
+    fuse_block.run(graph, lambda block: False)
     assert graph.text() == fused.text()
 
 

@@ -14,6 +14,7 @@ from tsm_edge import models
 from tsm_edge.compile import passes, quantize
 from tsm_edge.compile.frontend import networks
 from tsm_edge.compile.ir.graph import Graph, Node
+from tsm_edge.compile.ir.ops import Opaque, Role
 from tsm_edge.compile.quantize import float_step, integer, scheme
 from tsm_edge.compile.quantize.ranges import Ranges, Seen
 from tsm_edge.compile.verification.reference import moving_frames
@@ -70,17 +71,17 @@ def test_the_integer_step_is_near_and_repeats(case) -> None:
     assert (runs[0] == runs[1]).all()
     assert max(found.decibels.values()) > 12
     assert found.ranges.method == max(found.decibels, key=found.decibels.get)
-    assert network.weight_bytes() < 0.3 * sum(n.attrs["weight"].nbytes for n in graph.nodes if n.kind == "conv")
+    assert network.weight_bytes() < 0.3 * sum(n.weights[0].nbytes for n in graph.nodes if n.weights)
 
 
 def test_a_state_has_the_scale_of_what_it_is_joined_to(case) -> None:
     _, graph, _, found = case
     network = quantize.quantise(graph, found.ranges)
-    readers = [node for node in graph.nodes if "state" in node.attrs]
+    readers = [node for node in graph.nodes if Role.STATE in node.roles]
     assert readers
     for node in readers:
-        assert network.scales[node.attrs["state"]] == network.scales[node.inputs[0]]
-        assert network.scales[graph.state_outputs[node.attrs["state"]]] == network.scales[node.inputs[0]]
+        assert network.scales[node.roles[Role.STATE]] == network.scales[node.inputs[0]]
+        assert network.scales[graph.state_outputs[node.roles[Role.STATE]]] == network.scales[node.inputs[0]]
 
 
 def test_zero_is_exact_and_a_clamp_is_the_saturation(case) -> None:
@@ -89,8 +90,8 @@ def test_zero_is_exact_and_a_clamp_is_the_saturation(case) -> None:
     for scale in network.scales.values():
         assert scale.real(scale.quantised(np.zeros(1, np.float32)))[0] == 0.0
     for node in graph.nodes:
-        if node.output in network.layers and "clamp" in node.attrs:
-            scale, (low, high) = network.scales[node.output], node.attrs["clamp"]
+        if node.output in network.layers and node.op.clamped:
+            scale, (low, high) = network.scales[node.output], (node.op.low, node.op.high)
             ends = scale.real(np.array([-128, 127], np.int8))
             assert low is None or ends[0] == pytest.approx(low, abs=scale.step / 2)
             assert high is None or ends[1] <= high + scale.step
@@ -175,7 +176,7 @@ def test_every_layer_has_a_row(case) -> None:
 
 def test_what_has_no_8_bit_form_is_named(case) -> None:
     _, graph, clip, _ = case
-    odd = replace(graph, nodes=[*graph.nodes, Node("opaque", [graph.output], ["z"], {}, "relax.erf")])
+    odd = replace(graph, nodes=[*graph.nodes, Node(Opaque(), [graph.output], ["z"], layer="relax.erf")])
     with pytest.raises(CompileError, match=r"relax\.erf"):
         quantize.calibrate(odd, [clip])
     with pytest.raises(UsageError, match="needs frames"):

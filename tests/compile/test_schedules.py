@@ -15,6 +15,7 @@ import pytest
 
 from tsm_edge import target
 from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.ir.dtype import Pointer
 from tsm_edge.compile.ir.ops import Conv, Copy
 from tsm_edge.compile.kernels.cpu import builder as tir
 from tsm_edge.compile.schedules import registry
@@ -67,7 +68,7 @@ def test_a_write_beside_an_argument_is_seen(place: int, word: str, tmp_path: Pat
             tir.store(y, item, tir.load(x, item, 1), 1)
             tir.store(y, place, tir.load(x, item, 1), 1)
 
-    kernel = Kernel(Copy(25, 1, 1), "bad_cpu", {"x": 25, "y": 25}, 25, body)
+    kernel = Kernel(Copy(25, 1, 1), "bad_cpu", {"x": Pointer(25), "y": Pointer(25)}, 25, body)
     values = kernel_lab.arguments_for(kernel, np.random.default_rng(0))
     with pytest.raises(AssertionError, match=f"bad_cpu copy_25x1_1, y: written {word} it"):
         kernel_lab.run([(kernel, values)], target.load("local"), tmp_path, [])

@@ -131,10 +131,7 @@ def imported(network: str) -> Graph:
 
 def copied(graph: Graph) -> Graph:
     """A graph that the passes of a target may rewrite."""
-    nodes = [
-        replace(node, inputs=list(node.inputs), outputs=list(node.outputs), attrs=dict(node.attrs))
-        for node in graph.nodes
-    ]
+    nodes = [node.copy() for node in graph.nodes]
     return replace(
         graph,
         nodes=nodes,
