@@ -25,6 +25,7 @@ NAMES = [
     "arm_precision",
     "false_alarms",
     "gpu_step",
+    "half_accuracy",
     "kernel_choices",
     "latency_model",
     "mca",

@@ -18,8 +18,8 @@ HERE = Path(__file__).resolve().parents[1] / "runtime"
 SHARED = ("-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-Bsymbolic")
 #: the sources of runtime/ that a GPU bundle has; plan_gpu.h says so
 OF_BOTH = (
-    *("checks", "cpu", "decision", "feed", "guard", "image", "message", "pixels", "placement", "resample"),
-    *("sampler", "tensor", "threads"),
+    *("checks", "cpu", "decision", "feed", "guard", "half", "image", "message", "pixels", "placement"),
+    *("resample", "sampler", "tensor", "threads"),
 )
 CROP, CLASSES = 20, 3
 #: warnings are errors here; the sources promise to have none
