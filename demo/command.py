@@ -47,6 +47,9 @@ from .sources.options import parse_sources, source_options
     "--token",
     help="Token that viewers of the page need. Default: $TSM_EDGE_TOKEN, else made up, but none for 127.0.0.1.",
 )
+@click.option(
+    "--token-file", type=NamedPath(), help="The same, in a file: nobody sees it in a list of processes."
+)
 @click.option("--record", type=NamedPath(), help="Write what is shown to an .mp4 file.")
 @click.option(
     "--json", is_flag=True, help="One JSON line per processed frame on stdout, then a summary line."
@@ -88,12 +91,21 @@ def demo(**options: Any) -> None:
     at the model's rate (or --fps). The page of --serve is not encrypted; over a network you do not trust, leave
     it on 127.0.0.1 and go through ssh -L 8080:127.0.0.1:8080 BOARD.
     """
-    parse_sources(options)
-    request = Request(**options)
+    request = request_of(options)
     require_opencv()
     from .session import play
 
     play(request)
+
+
+def request_of(options: dict[str, Any]) -> Request:
+    """Return what the options ask for.
+
+    Raises:
+        UsageError: they mean nothing, or contradict each other.
+    """
+    parse_sources(options)
+    return Request(**options)
 
 
 def require_opencv() -> None:

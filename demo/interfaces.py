@@ -59,3 +59,10 @@ class Counters(Protocol):
 
     def gap(self) -> None:
         """Count a source that broke off and came back."""
+
+
+class Pulse(Protocol):
+    """Who is told that the run goes on: people (`report.Progress`) or systemd (`watchdog.Watchdog`)."""
+
+    def tell(self, frames: int, fps: float, ms: float, dropped: int) -> None:
+        """Take where the run is after a step."""

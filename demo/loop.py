@@ -20,9 +20,9 @@ from tsm_edge.terminal import say
 from .events import Event, Events, Shown
 from .feed import Feed, Item
 from .history import History
-from .interfaces import Counters, Listener, Recording, Screen, Stream, Viewers
+from .interfaces import Counters, Listener, Pulse, Recording, Screen, Stream, Viewers
 from .overlay import TOP, Score, Status, render
-from .report import Progress, Reporter, Result
+from .report import Reporter, Result
 from .sources import Frame
 
 WAIT_S = 0.03  # how long the loop sleeps without a frame before it looks at the keys and the stop flag again
@@ -54,7 +54,7 @@ class Loop:
     listener: Listener | None = None
     counters: Counters | None = None
     events: Events = field(default_factory=Events)
-    progress: Progress | None = None
+    progress: Pulse | None = None
     smoother: Smoother | None = None
     note: str = ""
     channels: str = "bgr"

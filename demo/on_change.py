@@ -31,7 +31,8 @@ ROOM = 64  # gestures that wait; at two seconds for each, two minutes of them
 LONGEST_S = 30.0  # a command that runs longer is ended, or one that hangs would be the last that ever ran
 PARTING_S = 5.0  # what all commands together get when the demo is stopped
 _PATIENCE_S = 2.0  # how long the end of a file waits before it says what for
-SECRETS = ("TSM_EDGE_TOKEN", "TSM_EDGE_MQTT_PASSWORD", "TSM_EDGE_WEBHOOK_SECRET")  # not for the command
+#: not for the command
+SECRETS = ("TSM_EDGE_TOKEN", "TSM_EDGE_INPUT_PASSWORD", "TSM_EDGE_MQTT_PASSWORD", "TSM_EDGE_WEBHOOK_SECRET")
 _NAMED = 5  # how many gestures are named that were not told
 
 

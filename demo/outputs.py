@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from .events import Event
 from .on_change import OnChange, parse
 from .recorder import Recorder
 from .request import Request
+from .secret import find_secret
 from .sinks.open import check_packages, open_sinks
 from .sinks.options import wanted
 from .sinks.outbox import Counts
@@ -58,7 +58,9 @@ class Outputs:
         self._words = parse(request.on_change) if request.on_change is not None else None
         self._address = parse_address(request.serve) if request.serve is not None else None
         if self._address is not None:
-            asked = request.token if request.token is not None else os.environ.get("TSM_EDGE_TOKEN") or None
+            asked = request.token or find_secret(
+                "the token", request.token_file, "tsm-edge.token", "TSM_EDGE_TOKEN"
+            )
             self._token = choose_token(self._address, asked)
 
     def begin(self) -> None:

@@ -31,6 +31,7 @@ class Request:
     loop: bool = False
     serve: str | None = None
     token: str | None = None
+    token_file: Path | None = None
     on_change: str | None = None
     on_change_idle: bool = False
     min_confidence: float | None = None
@@ -90,6 +91,7 @@ class Request:
         """An option that belongs to a sink needs the sink."""
         for value, option, needs in (
             (self.on_change_idle or None, "--on-change-idle", "on_change"),
+            (self.token_file, "--token-file", "serve"),
             (self.webhook_secret_file, "--webhook-secret-file", "webhook"),
             (self.mqtt_password_file, "--mqtt-password-file", "mqtt"),
             (self.mqtt_ca, "--mqtt-ca", "mqtt"),

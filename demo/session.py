@@ -24,7 +24,7 @@ from . import several
 from .default_bundle import default_bundle
 from .events import Events
 from .feed import Feed, Live, Replay
-from .interfaces import Counters
+from .interfaces import Counters, Pulse
 from .interrupt import stop_flag
 from .loop import Loop
 from .outputs import OWN_ENDS, Outputs, Told, source_names
@@ -34,6 +34,7 @@ from .screen import TITLE, Window, check_display
 from .several import Grid, Total
 from .sources import Source
 from .sources.opening import camera_hint, check_input, open_input
+from .watchdog import Watchdog
 from .web.turns import short_turns
 
 if TYPE_CHECKING:
@@ -156,6 +157,9 @@ def _open_channels(
     counters: Counters | None = outputs.metrics
     if counters is not None and count > 1:
         counters = Total(counters, [feed for _, _, feed in opened])
+    watchdog = Watchdog.from_environment()
+    if watchdog is not None:
+        stack.callback(watchdog.close)
     channels = []
     for number, ((source, sampler, feed), name) in enumerate(zip(opened, names)):
         shown = name if count > 1 else ""
@@ -179,7 +183,7 @@ def _open_channels(
                 min_confidence=request.min_confidence or 0.0, source=name, model=model.manifest.model.name
             ),
             reset=Event() if shown else outputs.reset,
-            progress=Progress(source=shown) if window is None else None,
+            progress=_pulse(watchdog, number, count) or (Progress(source=shown) if window is None else None),
             note=UNTRAINED if _untrained(model) else "",
             channels="rgb" if request.bgr else "bgr",
             mirror=request.mirror,
@@ -188,6 +192,10 @@ def _open_channels(
         )
         channels.append(_Channel(name, source, sampler, feed, loop.reporter, window, loop))
     return channels
+
+
+def _pulse(watchdog: Watchdog | None, number: int, count: int) -> Pulse | None:
+    return watchdog.share(number, count) if watchdog is not None else None
 
 
 def _run(channels: list[_Channel], model: Model, folder: Path, outputs: Outputs) -> None:

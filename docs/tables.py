@@ -175,16 +175,18 @@ def refusals() -> str:
 
 
 def commands() -> str:
-    """What every verb prints with --help."""
+    """What every verb prints with --help, and every verb of a verb."""
     group = click.Context(cli.cli, info_name="tsm-edge", **cli.cli.context_settings)
     parts = []
     for name in cli.VERBS:
         verb = cli.cli.get_command(group, name)
         assert verb is not None
-        help_text = verb.get_help(
-            click.Context(verb, info_name=name, parent=group, terminal_width=HELP_WIDTH)
-        )
-        parts.append(f"## {name}\n\n```text\n{help_text}\n```\n")
+        context = click.Context(verb, info_name=name, parent=group, terminal_width=HELP_WIDTH)
+        texts = [verb.get_help(context)]
+        for inner_name, inner in getattr(verb, "commands", {}).items():
+            below = click.Context(inner, info_name=inner_name, parent=context, terminal_width=HELP_WIDTH)
+            texts.append(inner.get_help(below))
+        parts += [f"## {name}\n", *(f"```text\n{text}\n```\n" for text in texts)]
     return "\n".join(parts)
 
 

@@ -46,6 +46,7 @@ VERBS = {
         "tsm_edge.demo.command:demo", "Recognise live from a camera, a stream, a video or a folder of images."
     ),
     "cameras": Verb("tsm_edge.demo.cameras_command:cameras", "List the cameras of this machine."),
+    "service": Verb("tsm_edge.demo.service.command:service", "Run the demo at boot, as a service of systemd."),
     "synth": Verb("tsm_edge.synth.command:synth", "Render clips of gestures to train and test on."),
     "record": Verb("tsm_edge.demo.record_command:record", "Record clips of your own gestures with a camera."),
     "train": Verb("tsm_edge.train.command:train", "Train an online network on clips."),

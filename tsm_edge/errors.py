@@ -358,6 +358,13 @@ class ServeError(EdgeError):
     cure = "choose another address or port"
 
 
+class ServiceError(EdgeError):
+    """systemd, or a file of the same name, is in the way of a service."""
+
+    identifier = "service"
+    cure = "see docs/service.md, and `systemctl status NAME` and `journalctl --unit NAME` for what systemd says"
+
+
 class RuntimeFailure(EdgeError):
     """The native library reported a failure while it was opened or stepped."""
 

@@ -11,8 +11,8 @@ import click
 from tsm_edge.options import NamedPath
 
 from ..request import Request
+from ..secret import find_secret
 from .mqtt_address import Broker, parse_broker
-from .secret import find_secret
 from .webhook import Address, parse_key, parse_webhook
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

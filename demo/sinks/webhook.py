@@ -28,8 +28,8 @@ from tsm_edge import __version__
 from tsm_edge.errors import UsageError
 
 from ..events import Event
+from ..secret import find_secret, handed_over
 from .outbox import ROOM
-from .secret import find_secret
 from .sink import BackOff, Sink
 
 ANSWER_S = 10.0  # how long the receiver may take for each part of its answer
@@ -65,7 +65,7 @@ def parse_webhook(text: str) -> Address:
     """
     filed = text.startswith("@")
     if filed:
-        text = find_secret("the address of --webhook", Path(text[1:]), "", "") or ""
+        text = find_secret("the address of --webhook", handed_over(Path(text[1:])), "", "") or ""
     try:
         parts = urlsplit(text)
         port = parts.port

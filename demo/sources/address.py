@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from tsm_edge.errors import StreamError, UsageError
 
+from ..secret import find_secret
 from .redact import without_secrets
 
 PASSWORD = "TSM_EDGE_INPUT_PASSWORD"  # of an address that has a user and no password; arguments are seen by all
+INPUT_PASSWORD = "tsm-edge.input-password"  # and the credential by which systemd hands it to a service
 PATIENCE_S = 5.0  # for a connection, and for its next bytes
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
@@ -53,7 +54,7 @@ def take_apart(text: str) -> Address:
     scheme = parts.scheme.lower()
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if user and parts.password is None:
-        password = os.environ.get(PASSWORD, "")
+        password = find_secret("the password of --input", None, INPUT_PASSWORD, PASSWORD) or ""
     there = f"[{host}]" if ":" in host else host
     netloc = there if port is None else f"{there}:{port}"
     bare = SplitResult(scheme, netloc, parts.path, parts.query, "").geturl()

@@ -34,6 +34,7 @@ NAMES = [
     "ptx_kernels",
     "quantised_accuracy",
     "shift_cost",
+    "sinks",
     "step_time",
     "table",
     "taught",

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from tsm_edge.demo.events import Event
+from tsm_edge.demo.secret import find_secret
 from tsm_edge.demo.sinks import sink as sinks
 from tsm_edge.demo.sinks.outbox import Outbox
-from tsm_edge.demo.sinks.secret import find_secret
 from tsm_edge.demo.sinks.webhook import KEEP_S, Answer, Webhook, parse_key, parse_webhook
 from tsm_edge.errors import UsageError
 

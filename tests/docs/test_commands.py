@@ -30,7 +30,7 @@ from tsm_edge import cli
 HERE = Path(__file__).resolve().parent
 STAND_INS = HERE / "stand_ins"
 #: pages whose shell blocks are run, in order, in one folder
-RUN = ("README.md", "docs/cameras.md", "docs/demo.md", "docs/time.md", "docs/train.md")
+RUN = ("README.md", "docs/cameras.md", "docs/demo.md", "docs/service.md", "docs/time.md", "docs/train.md")
 LANGUAGES = {"sh", "python", "c", "json", "text", "toml", "cpp", "js", "yaml"}
 LONGEST_S = 1800
 
@@ -61,6 +61,9 @@ def check_tsm_edge(words: list[str]) -> None:
         return
     command = cli.cli.get_command(click.Context(cli.cli), words[0])
     assert command is not None, f"no verb {words[0]}"
+    if isinstance(command, click.Group) and len(words) > 1:
+        assert words[1] in command.commands, f"no verb {' '.join(words[:2])}"
+        command, words = command.commands[words[1]], words[1:]
     context = click.Context(command, info_name=words[0])
     values, _, _ = command.make_parser(context).parse_args(list(words[1:]))
     for parameter in command.params:
@@ -130,6 +133,8 @@ def test_a_wrong_option_is_found(repository):
     for text in (
         "tsm-edge compile net.onnx --colour red",
         "tsm-edge compiles net.onnx",
+        "tsm-edge service begin",
+        "tsm-edge service print --colour red",
         "python benchmarks/table.py --fast",
         "python benchmarks/no_such.py",
         "make everything",
@@ -304,6 +309,8 @@ def test_the_sinks_of_the_documentation_are_told(repository, place, receiver, br
 def test_every_shell_block_runs(name, repository, place):
     if name == "docs/demo.md" and shutil.which("jq") is None:
         pytest.skip("docs/demo.md uses jq, which is not installed")
+    if name == "docs/service.md" and shutil.which("systemd-analyze") is None:
+        pytest.skip("docs/service.md uses systemd-analyze, which is not installed")
     run_page(name, repository, place)
     if name == "docs/demo.md":
         told = (place[0] / "told.txt").read_text().splitlines()

@@ -13,7 +13,7 @@ EXIT_CODES = {
     "EdgeError": 1, "UsageError": 2, "UnknownName": 2, "CheckpointError": 1, "ModelError": 1, "ImportFailed": 1,
     "CompileError": 1, "ToolMissing": 5, "ExtraMissing": 5, "UnsupportedTarget": 5, "UnsupportedHost": 5,
     "BundleError": 3, "VerificationError": 3, "FrameError": 2, "CameraError": 4, "StreamError": 4, "VideoError": 1,
-    "DisplayError": 5, "OutputError": 1, "ServeError": 1, "RuntimeFailure": 1, "DeviceError": 4,
+    "DisplayError": 5, "OutputError": 1, "ServeError": 1, "ServiceError": 1, "RuntimeFailure": 1, "DeviceError": 4,
     "AccuracyError": 3, "DataError": 1, "ProcessLost": 1,
     "DirectionUnknown": 2,
 }  # fmt: skip

@@ -129,6 +129,12 @@ def make(words: list[str]) -> None:
     sys.exit(done.returncode)
 
 
+def systemctl(words: list[str]) -> None:
+    """A manager with a service that runs."""
+    if "show" in words:
+        print("LoadState=loaded\nActiveState=active\nSubState=running\nNRestarts=0\nStatusText=12.0 FPS")
+
+
 def nothing(words: list[str]) -> None:
     """Takes what it is given."""
 
@@ -142,7 +148,8 @@ RUN = {
     "on-board": lambda words: on_board(words, Path.cwd()),
     "pip": pip,
     "make": make,
-    **dict.fromkeys(("sudo", "curl", "mosquitto_pub", "logger"), nothing),
+    "systemctl": systemctl,
+    **dict.fromkeys(("sudo", "curl", "mosquitto_pub", "logger", "journalctl"), nothing),
 }
 
 if __name__ == "__main__":

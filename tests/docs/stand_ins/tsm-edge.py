@@ -131,6 +131,8 @@ def main() -> None:
     verb, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     sys.argv[0] = "tsm-edge"
     sys.argv += [word for word in LESS.get(verb, []) if "--reel" not in arguments or word not in LESS["synth"][:2]]
+    if {"--mqtt", "--webhook"} & set(arguments) and verb == "demo":
+        sys.argv += ["--max-frames", "60"]  # of the clip, until after its first gesture
     if "my.pth" in arguments:
         sys.argv += SMALL
     if verb in ("demo", "record"):

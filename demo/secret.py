@@ -28,6 +28,13 @@ def find_secret(what: str, file: Path | None, credential: str, variable: str) ->
     return _checked(what, value, f"the variable {variable}") if value else None
 
 
+def handed_over(file: Path) -> Path:
+    """Return the file that systemd hands over under this name, if it does, else the file itself."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    given = Path(folder or "/", file.name)
+    return given if folder and file.parent == Path() and given.is_file() else file
+
+
 def _read(what: str, file: Path) -> str:
     try:
         with file.open("rb") as opened:

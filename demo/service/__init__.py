@@ -1,0 +1,1 @@
+"""``tsm-edge service``: the demo as a service of systemd."""
