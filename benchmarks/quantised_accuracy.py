@@ -36,7 +36,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     model = models.load(options.model)
     graph = networks.zoo(model).load()
     passes.run(graph)
-    calibrating = clips_of(store(options.calibrate, folder / "train", "train", options.clips), model, options.clips)
+    calibrating = clips_of(
+        store(options.calibrate, folder / "train", "train", options.clips), model, options.clips
+    )
     held = store(options.data, folder / "test", "test", options.test_clips)
     clips = clips_of(held, model, options.test_clips)
     targets = held.targets[: len(clips)]
@@ -130,7 +132,10 @@ def float_bytes(graph: Graph) -> int:
 def show(document: dict[str, Any]) -> None:
     """Two tables."""
     keys = ("method", "top1", "frames_equal", "largest_difference", "decibels")
-    lines = [[*(one.get(key, "") for key in keys), "taken" if one.get("chosen") else ""] for one in document["methods"]]
+    lines = [
+        [*(one.get(key, "") for key in keys), "taken" if one.get("chosen") else ""]
+        for one in document["methods"]
+    ]
     _common.rows(("ranges", "top-1", "frames equal", "largest off", "dB", ""), lines)
     keys = ("layer", "decibels", "low", "high", "zero", "saturated")
     lines = [[one[key] for key in keys] for one in document["layers"]]

@@ -137,6 +137,7 @@ def compile(
     with phases.phase("schedule"):
         lowered = scheduled(graph, backend, target, precision, tuning)
     phases.save("scheduled.txt", graph.text)
+    phases.save("claims.txt", lambda: "".join(f"{step.claim}\n" for step in lowered.steps))
     require_schedules(lowered, network.info)
     with phases.phase("plan"):
         planned = planner.plan(graph, lowered, backend.ALIGN)

@@ -96,7 +96,7 @@ def modelled(
     planned: Planned, code: Code | None, target: EdgeTarget, precision: str, threads: int
 ) -> FrameTime | None:
     """Modelled time of a frame; None where the target does not tell its clock."""
-    works = latency_cpu.works(planned.steps, planned.plan, machine(target, precision))
+    works = latency_cpu.works(planned.steps, planned.plan)
     return latency_cpu.frame(works, target.cpu, threads)
 
 

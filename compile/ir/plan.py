@@ -66,10 +66,17 @@ class Launch:
 
 @dataclass(frozen=True)
 class Work:
-    """What a schedule says of a kernel: issue slots of one thread, and how many of them are independent."""
+    """What a schedule of a GPU says of a kernel: issue slots of one thread, and how many of them are independent."""
 
     instructions: float
     parallel: float
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """What a schedule of a CPU says of a kernel: cycles of one core for all its items."""
+
+    cycles: float
 
 
 @dataclass(frozen=True)

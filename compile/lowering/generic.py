@@ -35,6 +35,10 @@ class GenericCall:
     inputs: int
     constants: dict[str, np.ndarray]
 
+    def build(self) -> tirx.PrimFunc:
+        """The kernel, as that of a schedule is built."""
+        return self.function
+
     def renamed(self, names: dict[str, str]) -> GenericCall:
         """The same call with some tensors under other names."""
         tensors = tuple(replace(tensor, name=names.get(tensor.name, tensor.name)) for tensor in self.tensors)

@@ -2,7 +2,7 @@
 
 Each operation takes the longer of two times, and says which it was:
 
-* compute: cycles of the register-tile model (`tiling.tile_cycles`) over clock and threads. Work items that do not
+* compute: cycles of the kernel as it was scheduled (`kernels/cpu/cost.py`) over clock and threads. Items that do not
   divide by the threads leave some idle.
 * memory: bytes that must come from DRAM over the bandwidth that programs reach. Weights of a network that is larger
   than the second-level caches come from there every frame; so do activations of an operation that exceed them. What
@@ -15,25 +15,19 @@ error on layers of a machine that is here is in `benchmarks/results/latency_mode
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from math import inf
+from dataclasses import dataclass
 from typing import Any
 
 from tsm_edge.target import CpuFacts
 
 from ..ir.dtype import FLOAT32
-from ..ir.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpose
-from ..ir.plan import SCRATCH, WEIGHTS, Plan
-from ..kernels.cpu import tiling
-from ..kernels.cpu.tiling import Machine
+from ..ir.plan import SCRATCH, WEIGHTS, Cycles, Plan
+from .lower import Step
 
 #: share of a memory interface's peak that a stream reaches: STREAM's 5.5 of 12.8 GB/s on a board (sci-pi.org.uk)
 DRAM_EFFICIENCY = 0.43
 #: from one operation to the next with several threads: the last one has to finish, the first one to begin
 WAKE_US = 3.0
-#: floats a cycle of kernels that only move or compare numbers
-COPY_FLOATS = 2.0
-OPS = (Conv, InvertedResidual, GlobalPool, MaxPool, Copy, Transpose)
 COMPUTE, MEMORY = "compute", "memory"
 
 
@@ -123,44 +117,7 @@ def compute_ms(work: Work, clock_ghz: float, threads: int) -> float:
     return work.cycles * rounds / (clock_ghz * 1e6) + wake
 
 
-def cycles(machine: Machine, op: Op) -> float:
-    """Modelled cycles of an operation on one core, directly computed."""
-    if isinstance(op, InvertedResidual):
-        return sum(cycles(machine, part) for part in op.convs)
-    if not isinstance(op, Conv):
-        return elements(op) / COPY_FLOATS
-    if op.depthwise:
-        return depthwise_cycles(machine, op)
-    groups = ((1, op.pixels),) if op.pointwise else ((op.out_height, op.out_width),)
-    return tiling.best_tile(machine, groups, op.out_channels, op.taps)[0]
-
-
-def depthwise_cycles(machine: Machine, op: Conv) -> float:
-    """Every vector: its taps, bias and clamps in the arithmetic pipes, or its inputs and one store in the others.
-
-    A tile of outputs shares its inputs, and its own cost (see schedules/cpu/depthwise).
-    """
-    tile = max(1, min(8, (machine.registers - op.kernel[1] - 2) // 2))
-    vectors = op.pixels * -(-op.channels // machine.lanes)
-    clamps = (op.low is not None) + (op.high is not None)
-    arithmetic = (op.kernel[0] * op.kernel[1] + 1 + clamps) / machine.fma_per_cycle
-    inputs = op.kernel[0] * ((tile - 1) * op.stride[1] + op.kernel[1]) / tile
-    return vectors * (max(arithmetic, (inputs + 1) / machine.loads_per_cycle) + tiling.TILE_OVERHEAD / tile)
-
-
-def elements(op: Op) -> int:
-    """Numbers that an operation without multiply-adds reads."""
-    if isinstance(op, Transpose):
-        return op.rows * op.columns
-    if isinstance(op, Copy):
-        return op.pixels * op.fold
-    if isinstance(op, MaxPool):
-        return op.windows.macs
-    assert isinstance(op, GlobalPool)
-    return op.height * op.width * op.channels
-
-
-def works(steps: Sequence[Any], plan: Plan, machine: Machine) -> list[Work]:
+def works(steps: Sequence[Step], plan: Plan) -> list[Work]:
     """The plan's operations as the model sees them. steps: `lower.Lowered.steps`, in the order of the plan."""
     index = {tensor.name: tensor for tensor in plan.tensors}
     found = []
@@ -168,20 +125,10 @@ def works(steps: Sequence[Any], plan: Plan, machine: Machine) -> list[Work]:
         tensors = [index[name] for name in op.calls if index[name].memory != SCRATCH]
         weights = sum(tensor.nbytes for tensor in tensors if tensor.memory == WEIGHTS)
         others = sum(tensor.nbytes for tensor in tensors) - weights
-        found.append(
-            Work(op.layer, op.schedule, step_cycles(step, machine, others), op.items, weights, others)
-        )
+        found.append(Work(op.layer, op.schedule, step_cycles(step, others), op.items, weights, others))
     return found
 
 
-def step_cycles(step: Any, machine: Machine, moved: int) -> float:
+def step_cycles(step: Step, moved: int) -> float:
     """Cycles of one step; what TVM's generic loops compute is counted as moved numbers. moved: bytes."""
-    record = step.key[1]
-    if not isinstance(record, OPS):
-        return moved / FLOAT32.bytes
-    if step.schedule == "winograd_cpu" and isinstance(record, Conv):
-        from ..schedules.cpu.winograd import params  # TVM loads here
-
-        alone = replace(machine, cores=1, stream=inf)
-        return float(params.cycles(alone, record, params.Params.from_machine(machine, record)))
-    return cycles(machine, record)
+    return step.work.cycles if isinstance(step.work, Cycles) else moved / FLOAT32.bytes

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from ..ir.plan import Plan, PlanOp, Resources, Work
+from ..ir.plan import Cycles, Plan, PlanOp, Resources, Work
 from ..kernels.gpu.tiling import Machine, occupancy, unit_cycles
 
 MEMORY_EFFICIENCY = 0.8  # of the theoretical peak that a copy kernel reaches on the boards we know
@@ -90,7 +90,7 @@ class Modelled:
 
 def step(
     plan: Plan,
-    work: Mapping[str, Work],
+    work: Mapping[str, Work | Cycles],
     machine: Machine,
     launch_us: float,
     resources: Mapping[str, Resources],
@@ -100,9 +100,9 @@ def step(
     return Modelled(ops, len(ops) * launch_us / 1e3)
 
 
-def _op(plan: Plan, op: PlanOp, work: Work, machine: Machine, found: Resources | None) -> ModelledOp:
+def _op(plan: Plan, op: PlanOp, work: Work | Cycles, machine: Machine, found: Resources | None) -> ModelledOp:
     launch = op.launch
-    assert launch is not None, "every operation of a GPU has a launch"
+    assert launch is not None and isinstance(work, Work), "every operation of a GPU has a launch and its work"
     registers = found.registers if found else min(ASSUMED_REGISTERS, machine.thread_registers)
     resident = max(1, occupancy(machine, launch.threads, registers, launch.shared_bytes))
     groups = prod(launch.grid)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from tvm import tirx
@@ -15,9 +15,10 @@ from tsm_edge.errors import CompileError
 from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph, Node
 from ..ir.ops import Alias, GlobalPool, Op, Role, text
-from ..ir.plan import Launch, Work, aligned
+from ..ir.plan import Cycles, Launch, Work, aligned
 from ..passes import block_channels, fuse_block, storage
 from ..schedules import registry
+from ..schedules.rule import Machine
 from . import generic
 
 GENERIC = "generic"
@@ -28,7 +29,7 @@ SCRATCH = Role.SCRATCH.value  # the argument that is the calling thread's own me
 class Step:
     """One kernel of the step. arguments: value or constant names in calling order; `key` is equal for equal code."""
 
-    key: Any
+    key: Hashable
     label: str
     layer: str
     schedule: str
@@ -38,9 +39,15 @@ class Step:
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     arguments: tuple[str, ...]
-    build: Any  # () -> PrimFunc
+    build: Callable[[], tirx.PrimFunc]
     launch: Launch | None = None
-    work: Work | None = None
+    work: Work | Cycles | None = None
+    reason: str = "no schedule takes it"
+
+    @property
+    def claim(self) -> str:
+        """Which schedule takes the operator, how, and why."""
+        return f"{self.schedule} takes {self.label} of {self.layer}: {self.note or '-'} ({self.reason})"
 
 
 @dataclass
@@ -53,19 +60,19 @@ class Lowered:
     scratch: int = 0  # bytes each thread needs
 
 
-def prepare(graph: Graph, family: str, machine: Any) -> None:
+def prepare(graph: Graph, family: str, machine: Machine) -> None:
     """The passes that ask what a machine has: how values are stored, which blocks run as one, which lie in blocks.
 
     machine: what the schedules of a family ask of the target.
     """
     plain = plain_values(graph, family, machine) if machine.storage is not FLOAT32 else []
     storage.run(graph, machine.storage, machine.biases, plain)
-    fuse_block.run(graph, lambda block: registry.worthwhile(family, block, machine))
+    fuse_block.run(graph, lambda block: registry.find(family, block, machine) is not None)
     if machine.blocks_channels:
         block_channels.run(graph, machine.lanes)
 
 
-def plain_values(graph: Graph, family: str, machine: Any) -> list[str]:
+def plain_values(graph: Graph, family: str, machine: Machine) -> list[str]:
     """Values that stay float32 on a machine with plain loops, which know no other floats.
 
     Those are what an operator without a schedule reads and writes, and means over an image, which are a network's
@@ -87,17 +94,18 @@ def operators(graph: Graph) -> Iterator[tuple[Node, Op | None]]:
             yield node, node.op if isinstance(node.op, Op) else None
 
 
-def lower(graph: Graph, family: str, machine: Any, tuned: Mapping[str, str] | None = None) -> Lowered:
+def lower(graph: Graph, family: str, machine: Machine, tuned: Mapping[str, str] | None = None) -> Lowered:
     """Schedule every node of a prepared graph. tuned: operator as text -> a name of `registry.choices`."""
     lowered = Lowered([], {}, {})
     for node, op in operators(graph):
         choice = (tuned or {}).get(text(op), "") if op else ""
-        kernel = None if op is None else registry.apply(family, op, machine, *node.weights, choice=choice)
-        if kernel is None:
+        selection = None if op is None else registry.select(family, op, machine, choice)
+        if op is None or selection is None:
             if not machine.plain_loops:
                 refuse(node)
             lower_generic(graph, node, lowered)
             continue
+        kernel = selection.kernel(op, machine, *node.weights)
         names = tensors_of(node)
         if SCRATCH in kernel.pointers:
             lowered.scratch = max(lowered.scratch, aligned(kernel.pointers[SCRATCH].bytes))
@@ -125,6 +133,7 @@ def lower(graph: Graph, family: str, machine: Any, tuned: Mapping[str, str] | No
                 kernel.build,
                 kernel.launch,
                 kernel.work,
+                selection.reason,
             )
         )
     return lowered
@@ -157,7 +166,6 @@ def lower_generic(graph: Graph, node: Node, lowered: Lowered) -> None:
         lowered.constants.update(
             {name: graph.constants[name] for name in arguments if name in graph.constants}
         )
-        function: tirx.PrimFunc = call.function
         label = f"{node.operator.removeprefix('relax.')}_{prod(graph.shape(node.output))}".replace(".", "_")
         lowered.steps.append(
             Step(
@@ -171,6 +179,6 @@ def lower_generic(graph: Graph, node: Node, lowered: Lowered) -> None:
                 arguments[: call.inputs],
                 arguments[call.inputs :],
                 arguments,
-                lambda f=function: f,
+                call.build,
             )
         )

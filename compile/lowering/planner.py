@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
+from tvm import tirx
 
 from tsm_edge.errors import ImportFailed
 
@@ -21,6 +21,7 @@ from ..ir.plan import (
     STATE_IN,
     STATE_OUT,
     WEIGHTS,
+    Cycles,
     Plan,
     PlanOp,
     PlanTensor,
@@ -38,11 +39,11 @@ class Planned:
     """A plan, the kernels behind its symbols (symbol -> builder of a PrimFunc) and the weight blob."""
 
     plan: Plan
-    kernels: dict[str, Any]
+    kernels: dict[str, Callable[[], tirx.PrimFunc]]
     weights: bytes
     states: tuple[str, ...]  # tensors in state_in, in signature order
     steps: tuple[Step, ...]  # behind the plan's operations, in their order
-    work: dict[str, Work]  # by symbol, where the family's schedules model it
+    work: dict[str, Work | Cycles]  # by symbol, where the family's schedules model it
 
 
 def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
@@ -127,10 +128,10 @@ def resolve(step: Step, aliases: dict[str, str]) -> Step:
     return Step(**{**step.__dict__, **named})
 
 
-def name_kernels(steps: list[Step]) -> tuple[dict[str, Any], list[str]]:
+def name_kernels(steps: list[Step]) -> tuple[dict[str, Callable[[], tirx.PrimFunc]], list[str]]:
     """One symbol per distinct kernel; equal shapes with different epilogues are numbered."""
-    kernels: dict[str, Any] = {}
-    by_key: dict[Any, str] = {}
+    kernels: dict[str, Callable[[], tirx.PrimFunc]] = {}
+    by_key: dict[Hashable, str] = {}
     symbols = []
     for step in steps:
         if step.key not in by_key:

@@ -102,7 +102,10 @@ def stored_values(graph: Graph) -> list[str]:
     A pool and a copy keep the scale of what they read.
     """
     floats = float_nodes(graph)
-    return [graph.frame, *(n.output for n in graph.nodes if isinstance(n.op, Conv) and n.output not in floats)]
+    return [
+        graph.frame,
+        *(n.output for n in graph.nodes if isinstance(n.op, Conv) and n.output not in floats),
+    ]
 
 
 def identity(graph: Graph) -> str:

@@ -1,98 +1,122 @@
-"""Finds the schedules of a family and the one that takes an operator.
+"""Finds the schedules of a family, selects the one that takes an operator, and says why.
 
 A schedule is a module or a package in the folder of its family, found by existing; a name with an underscore is none.
-The driver owns the family check and the uniqueness of a claim; a schedule only answers for shapes.
+The registry owns types, the uniqueness of a claim and who goes first; a schedule only answers for shapes.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
-from typing import Any
+
+import numpy as np
 
 from tsm_edge.errors import CompileError
 
 from ..ir.ops import Op
+from .rule import Kernel, Machine, Schedule
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A schedule with its parameters, and why it was selected."""
+
+    schedule: Schedule
+    params: object
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """The name of the choice in tuning records."""
+        return f"{self.schedule.name} {self.params!r}"
+
+    def kernel(self, op: Op, machine: Machine, *weights: np.ndarray) -> Kernel:
+        """Schedule the operator."""
+        return kernel_of(self.schedule, op, self.params, machine, *weights)
 
 
 @cache
-def rules(family: str) -> tuple[ModuleType, ...]:
+def rules(family: str) -> tuple[Schedule, ...]:
     """The schedules of a family, by file name."""
     folder = importlib.import_module(f".{family}", __package__)
     names = sorted(info.name for info in pkgutil.iter_modules(folder.__path__) if info.name[0] != "_")
-    return tuple(importlib.import_module(f".{name}", folder.__name__) for name in names)
+    found: list[Schedule] = [importlib.import_module(f".{name}", folder.__name__).SCHEDULE for name in names]
+    return tuple(found)
 
 
-def name_of(rule: ModuleType) -> str:
-    """What a schedule is called in plans and records: its file and its family, such as `pointwise_cpu`."""
-    family, name = rule.__name__.split(".")[-2:]
-    return f"{name}_{family}"
+def find(family: str, op: Op, machine: Machine) -> Schedule | None:
+    """The schedule of an operator on a machine; None when nobody takes it."""
+    return claim(family, op, machine)[0]
 
 
-def find(family: str, op: Op, machine: Any) -> ModuleType | None:
-    """The schedule of an operator on a machine; None when nobody claims it.
+def claim(family: str, op: Op, machine: Machine) -> tuple[Schedule | None, str]:
+    """The schedule of an operator, and why: a special one where it takes the operator and pays, else the general one.
 
-    A schedule with a `worthwhile` is a special one: where it claims the operator and pays, it goes first.
+    Raises CompileError where two of a kind take it.
     """
     machine = machine.of(op)
-    claimed = [rule for rule in rules(family) if rule.claims(op)]
-    general = [rule for rule in claimed if not hasattr(rule, "worthwhile")]
-    special = [rule for rule in claimed if rule not in general and rule.worthwhile(machine, op)]
-    for found in (special, general):
+    taking = [rule for rule in rules(family) if rule.takes(op)]
+    general = [rule for rule in taking if rule.worthwhile is None]
+    special = [rule for rule in taking if rule.worthwhile is not None]
+    paying = [rule for rule in special if rule.worthwhile is not None and rule.worthwhile(machine, op)]
+    for found in (paying, general):
         if len(found) > 1:
-            names = ", ".join(map(name_of, found))
+            names = ", ".join(rule.name for rule in found)
             raise CompileError(
                 f"Two schedules claim {op.label}.", found=names, allowed="one schedule per operator"
             )
         if found:
-            return found[0]
-    return None
+            beaten = [rule.name for rule in (general if found is paying else special)]
+            why = f"faster than {', '.join(beaten) or 'its parts'}" if found is paying else "the only one"
+            return found[0], f"{', '.join(beaten)} would not pay" if beaten and found is general else why
+    return None, "no schedule takes it"
 
 
-def variants(rule: ModuleType, op: Op, machine: Any) -> list[Any]:
+def variants(rule: Schedule, op: Op, machine: Machine) -> list[object]:
     """Parameters worth considering for an operator, the modelled best first."""
     machine = machine.of(op)
-    best = rule.Params.from_machine(machine, op)
+    best = rule.best(machine, op)
     found = {repr(best): best}
-    for params in rule.variants(machine, op) if hasattr(rule, "variants") else []:
+    for params in rule.variants(machine, op):
         found.setdefault(repr(params), params)
     return list(found.values())
 
 
-def choices(family: str, op: Op, machine: Any) -> dict[str, tuple[ModuleType, Any]]:
-    """Every way to schedule an operator, by a name that tells schedule and parameters; the model's own way first."""
+def choices(family: str, op: Op, machine: Machine) -> dict[str, Selection]:
+    """Every way to schedule an operator, by its name in records; the model's own way first."""
     own = find(family, op, machine)
-    others = [rule for rule in rules(family) if rule.claims(op) and rule is not own]
-    return {
-        f"{name_of(rule)} {params!r}": (rule, params)
+    others = [rule for rule in rules(family) if rule.takes(op) and rule is not own]
+    found = [
+        Selection(rule, params, "measured")
         for rule in ([own, *others] if own else [])
         for params in variants(rule, op, machine)
-    }
+    ]
+    return {selection.name: selection for selection in found}
 
 
-def apply(family: str, op: Op, machine: Any, *weights: Any, choice: str = "") -> Any:
-    """The kernel of an operator, None when nobody claims it; machine and weights as its schedules take them.
+def select(family: str, op: Op, machine: Machine, choice: str = "") -> Selection | None:
+    """How an operator is scheduled; None when nobody takes it.
 
     choice: a name of `choices`. Without one the model chooses, and in place of one that this version does not know: it
     comes from a record of another version.
     """
     machine = machine.of(op)
     chosen = choices(family, op, machine).get(choice) if choice else None
-    rule = chosen[0] if chosen else find(family, op, machine)
-    if rule is None:
-        return None
-    params = chosen[1] if chosen else rule.Params.from_machine(machine, op)
-    return kernel_of(rule, op, params, machine, *weights)
+    if chosen is not None:
+        return chosen
+    rule, reason = claim(family, op, machine)
+    return None if rule is None else Selection(rule, rule.best(machine, op), reason)
 
 
-def kernel_of(rule: ModuleType, op: Op, params: Any, machine: Any, *weights: Any) -> Any:
+def apply(family: str, op: Op, machine: Machine, *weights: np.ndarray, choice: str = "") -> Kernel | None:
+    """The kernel of an operator, None when nobody takes it; weights as its schedule takes them."""
+    selection = select(family, op, machine, choice)
+    return None if selection is None else selection.kernel(op, machine, *weights)
+
+
+def kernel_of(rule: Schedule, op: Op, params: object, machine: Machine, *weights: np.ndarray) -> Kernel:
     """Schedule an operator with one schedule and its parameters."""
     machine = machine.of(op)
-    return rule.schedule(op, params, machine, *weights).on(machine)
-
-
-def worthwhile(family: str, op: Op, machine: Any) -> bool:
-    """Whether a schedule takes a fused operator, which it does only where it beats its parts."""
-    return find(family, op, machine) is not None
+    return rule.build(op, params, machine, *weights).on(machine)

@@ -30,7 +30,7 @@ from ..ir.plan import ALIGN
 from ..link.toolchain import Compiler
 from ..lowering import lower
 from ..schedules import registry
-from ..schedules.cpu import Kernel
+from ..schedules.rule import Kernel
 
 FORMAT = 1
 MAX_BYTES = 16 << 20  # of a file of records
@@ -153,7 +153,7 @@ def search(
         if len(names) < 2:
             continue
         weights = node.weights
-        kernels = [registry.kernel_of(rule, op, params, machine, *weights) for rule, params in names.values()]
+        kernels = [selection.kernel(op, machine, *weights) for selection in names.values()]
         times = measure(kernels, target, backend)
         best = min(range(len(times)), key=times.__getitem__)
         chosen[text(op)] = list(names)[best]

@@ -18,6 +18,7 @@ from ...ir.ops import GlobalPool, Op
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
+from ..rule import Schedule
 from ._rule import Kernel, typed
 
 #: compared with numpy on every instruction set and timed by `kernel_lab.py --perf`: a size that is no multiple of a
@@ -63,3 +64,6 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> Kernel:
             tir.switch(item, [first for first, _ in parts], [emit for _, emit in parts])
 
     return Kernel(op, "example_cpu", pointers, whole + rest, body)
+
+
+SCHEDULE = Schedule("example_cpu", claims, Params.from_machine, schedule, CASES)

@@ -145,7 +145,12 @@ def test_ranges_are_kept_and_read(case, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="another network"):
         quantize.quantise(graph, replace(found.ranges, network="0" * 64))
     document = json.loads(path.read_text())
-    for change in ({"schema": 9}, {"ranges": 3}, {"ranges": {"frame": [1.0, 2.0]}}, {"ranges": {"x": [0, 1e999]}}):
+    for change in (
+        {"schema": 9},
+        {"ranges": 3},
+        {"ranges": {"frame": [1.0, 2.0]}},
+        {"ranges": {"x": [0, 1e999]}},
+    ):
         path.write_text(json.dumps(document | change))
         with pytest.raises(UsageError):
             Ranges.load(path)

@@ -6,7 +6,6 @@ import importlib.util
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import kernel_lab
 import kernel_perf
@@ -20,6 +19,7 @@ from tsm_edge.compile.ir.ops import Conv, Copy
 from tsm_edge.compile.kernels.cpu import builder as tir
 from tsm_edge.compile.schedules import registry
 from tsm_edge.compile.schedules.cpu import Kernel
+from tsm_edge.compile.schedules.rule import Schedule
 from tsm_edge.errors import CompileError
 
 AWKWARD = [
@@ -76,7 +76,7 @@ def test_a_write_beside_an_argument_is_seen(place: int, word: str, tmp_path: Pat
 
 def test_each_case_is_claimed_by_its_own_schedule() -> None:
     for rule in registry.rules("cpu"):
-        for case in rule.CASES:
+        for case in rule.cases:
             assert rule.claims(case), case
 
 
@@ -89,8 +89,8 @@ def test_one_general_schedule_takes_what_no_special_one_pays_for() -> None:
     assert rule_of(registry.find("cpu", small, machine)) == "conv_cpu"
 
 
-def rule_of(module: ModuleType | None) -> str:
-    return "" if module is None else registry.name_of(module)
+def rule_of(rule: Schedule | None) -> str:
+    return "" if rule is None else rule.name
 
 
 def test_what_no_schedule_computes_is_not_claimed() -> None:
@@ -106,7 +106,7 @@ def test_two_claims_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     twice = next(rule for rule in rules if rule_of(rule) == "pointwise_cpu")
     monkeypatch.setattr(registry, "rules", lambda family: (*rules, twice))
     with pytest.raises(CompileError, match="Two schedules claim"):
-        registry.find("cpu", twice.CASES[0], cpu.machine(target.load("x86-64")))
+        registry.find("cpu", twice.cases[0], cpu.machine(target.load("x86-64")))
 
 
 @pytest.mark.parametrize("family", ["cpu", "gpu"])
@@ -125,17 +125,21 @@ def test_the_template_of_a_schedule_equals_numpy(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Loaded under the name that it would have in the folder of its family."""
-    name, path = "tsm_edge.compile.schedules.cpu.example", repository / "docs" / "templates" / "schedule_cpu.py"
+    name, path = (
+        "tsm_edge.compile.schedules.cpu.example",
+        repository / "docs" / "templates" / "schedule_cpu.py",
+    )
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     template = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, name, template)
     spec.loader.exec_module(template)
-    assert registry.name_of(template) == "example_cpu"
-    assert all(map(template.claims, template.CASES)) and kernel_perf.timing_cases(template)
+    assert template.SCHEDULE.name == "example_cpu"
+    rule = template.SCHEDULE
+    assert all(map(rule.takes, rule.cases)) and kernel_perf.timing_cases(rule)
     device, rng = target.load("local"), np.random.default_rng(1)
     machine, kernels = cpu.machine(device), []
-    for op in template.CASES:
-        params, *_ = registry.variants(template, op, machine)
-        kernels.append((registry.kernel_of(template, op, params, machine), ()))
+    for op in rule.cases:
+        params, *_ = registry.variants(rule, op, machine)
+        kernels.append((registry.kernel_of(rule, op, params, machine), ()))
     kernel_lab.check_all(kernels, device, tmp_path, [], rng)

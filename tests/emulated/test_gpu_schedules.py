@@ -17,7 +17,7 @@ from tsm_edge.compile.kernels.gpu import tiling
 from tsm_edge.compile.schedules import registry
 from tsm_edge.errors import CompileError
 
-CASES = [case for rule in registry.rules("gpu") for case in rule.CASES]
+CASES = [case for rule in registry.rules("gpu") for case in rule.cases]
 #: shapes at, below and above a tile, and every width of a vector
 AWKWARD = [
     *(Conv(1, pixels, 13, 21, residual=True, high=1.0) for pixels in (2, 31, 33)),
@@ -43,7 +43,7 @@ def device() -> opencl_lab.Device:
 def test_each_case_is_claimed_by_its_own_schedule() -> None:
     machine = opencl.machine(target.load("opencl"), "fp16")
     for rule in registry.rules("gpu"):
-        for case in rule.CASES:
+        for case in rule.cases:
             assert registry.find("gpu", case, machine) is rule, case
 
 

@@ -1,6 +1,6 @@
 """Run scheduled kernels outside a bundle, here or under an emulator, and compute the same plainly in numpy.
 
-    python tests/helpers/kernel_lab.py --perf [WORD]      time the same cases (kernel_perf.py)
+python tests/helpers/kernel_lab.py --perf [WORD]      time the same cases (kernel_perf.py)
 """
 
 from __future__ import annotations
@@ -142,7 +142,9 @@ def run(
     cases: list[tuple[Kernel, dict[str, np.ndarray]]], target: EdgeTarget, folder: Path, command: list[str]
 ) -> None:
     """Build all kernels with one program, run it, and leave what they wrote in the argument dicts."""
-    names = {id(kernel): f"k{i}" for i, (kernel, _) in enumerate(cases)}  # of several cases with one kernel the last
+    names = {
+        id(kernel): f"k{i}" for i, (kernel, _) in enumerate(cases)
+    }  # of several cases with one kernel the last
     kernels = {names[id(kernel)]: kernel for kernel, _ in cases}
     functions = {name: kernel.build() for name, kernel in kernels.items()}
     prototypes = "\n".join(
@@ -210,7 +212,7 @@ def every_kernel(
     """
     found = []
     for rule in registry.rules("cpu"):
-        for op in (typed(case, machine.storage) for case in rule.CASES):
+        for op in (typed(case, machine.storage) for case in rule.cases):
             weights = weights_for(op, rng)
             own, *others = registry.variants(rule, op, machine)
             drawn = [others[rng.integers(len(others))]] if others else []

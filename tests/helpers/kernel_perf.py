@@ -87,13 +87,13 @@ def work(op: Op) -> int:
 
 def timing_cases(rule: Any) -> list[Op]:
     """The cases of a schedule that are large enough to be timed."""
-    return [case for case in rule.CASES if work(case) >= LEAST]
+    return [case for case in rule.cases if work(case) >= LEAST]
 
 
 def chosen(word: str) -> list[tuple[Any, Op]]:
     """Schedules and cases whose names hold a word."""
     pairs = [(rule, case) for rule in registry.rules("cpu") for case in timing_cases(rule)]
-    return [(rule, case) for rule, case in pairs if word in f"{registry.name_of(rule)} {case.label}"]
+    return [(rule, case) for rule, case in pairs if word in f"{rule.name} {case.label}"]
 
 
 def times(cases: list[tuple[Any, Op]], folder: Path) -> list[Timed]:
@@ -112,12 +112,16 @@ def times(cases: list[tuple[Any, Op]], folder: Path) -> list[Timed]:
     for index, (kernel, values) in enumerate(zip(kernels, arguments, strict=True)):
         prototypes.append(f"void k{index}({'void *, ' * len(values)}int32_t, int32_t);")
         names = [f"a{index}_{name}" for name in values]
-        calls += [f"    void *{name} = take(in, {array.nbytes});" for name, array in zip(names, values.values())]
+        calls += [
+            f"    void *{name} = take(in, {array.nbytes});" for name, array in zip(names, values.values())
+        ]
         calls.append(f"    TIME(k{index}({', '.join(names)}, 0, {kernel.items}));")
     source = PROGRAM.format(prototypes="\n".join(prototypes), calls="\n".join(calls))
     functions = {f"k{index}": kernel.build() for index, kernel in enumerate(kernels)}
     kernel_lab.build(functions, source, device, folder)
-    (folder / "in.bin").write_bytes(b"".join(array.tobytes() for each in arguments for array in each.values()))
+    (folder / "in.bin").write_bytes(
+        b"".join(array.tobytes() for each in arguments for array in each.values())
+    )
     done = subprocess.run([folder / "lab", folder / "in.bin"], capture_output=True, text=True, check=True)
     lines = [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
     return [Timed(kernel, *line) for kernel, line in zip(kernels, lines, strict=True)]
@@ -127,11 +131,13 @@ def main(word: str) -> None:
     """Print a table of the cases."""
     cases = chosen(word)
     if not cases:
-        names = ", ".join(registry.name_of(rule) for rule in registry.rules("cpu"))
+        names = ", ".join(rule.name for rule in registry.rules("cpu"))
         raise SystemExit(f"no case holds '{word}'; the schedules: {names}")
     with tempfile.TemporaryDirectory() as folder:
         found = times(cases, Path(folder))
-    print(f"{'SCHEDULE':<22} {'CASE':<30} {'MEDIAN us':>10} {'LEAST us':>9} {'GMAC/s':>7} {'Gnumber/s':>9}  PARAMETERS")
+    print(
+        f"{'SCHEDULE':<22} {'CASE':<30} {'MEDIAN us':>10} {'LEAST us':>9} {'GMAC/s':>7} {'Gnumber/s':>9}  PARAMETERS"
+    )
     for kernel, median, least in found:
         amount = f"{work(kernel.op) / median:.2f}"
         rates = (amount, "") if kernel.op.macs else ("", amount)

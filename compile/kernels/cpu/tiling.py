@@ -56,7 +56,7 @@ class Machine:
         """How biases are stored: as the accumulators that begin with them."""
         return self.storage
 
-    plain_loops = True  # an operator without a schedule becomes TVM's own loops
+    plain_loops: bool = True  # an operator without a schedule becomes TVM's own loops
 
     @property
     def blocks_channels(self) -> bool:

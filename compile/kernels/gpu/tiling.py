@@ -46,9 +46,9 @@ class Machine:
     convert: float  # issue slots of a number's way from storage to float32
     storage: DType  # of activations, states and weights; what is computed is float32
 
-    biases = FLOAT32
-    plain_loops = False
-    blocks_channels = False
+    biases: DType = FLOAT32
+    plain_loops: bool = False
+    blocks_channels: bool = False
 
     def of(self, op: Op) -> Machine:
         """The machine of one operator: all are computed in float32."""

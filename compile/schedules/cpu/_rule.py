@@ -11,6 +11,7 @@ from tvm import tirx
 
 from ...ir.dtype import FLOAT32, DType, Pointer, Types
 from ...ir.ops import Conv, Op
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
@@ -36,11 +37,14 @@ class Kernel:
     body: Callable[..., None]
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     note: str = ""
-    index: str = "int64"  # this and the type that is computed in the driver sets from the machine
+    index: str = "int64"  # this and the type that is computed in the registry sets from the machine
     dtype: DType = FLOAT32
+    work: Cycles | None = None
 
-    launch = None
-    work = None
+    @property
+    def launch(self) -> None:
+        """Items are divided among threads as they come."""
+        return None
 
     def on(self, machine: tiling.Machine) -> Kernel:
         """The kernel with the machine's pointer type and the one that it computes in."""

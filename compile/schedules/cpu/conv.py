@@ -19,10 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...ir.ops import Conv, Op
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
-from ...kernels.cpu import tiling
+from ...kernels.cpu import cost, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine, Order, Panels
+from ..rule import Schedule
 from . import _rule
 from ._conv_row import Row, Walk
 from ._rule import Kernel, Operands
@@ -126,4 +128,8 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         body,
         {"w": packed, "b": copied},
         note,
+        work=Cycles(cost.dense(machine, runs(op), params.rows, params.panels, length)),
     )
+
+
+SCHEDULE = Schedule("conv_cpu", claims, Params.from_machine, schedule, CASES, variants=variants)

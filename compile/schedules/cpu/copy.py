@@ -8,12 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...ir.ops import Copy, Op, Transpose
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
+from ...kernels.cpu import cost
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
+from ..rule import Schedule
 from ._rule import Kernel, typed
 
-CASES = (Copy(15, 24, 3), Copy(4, 16, 16), Copy(784, 64, 8), Transpose(15, 7), Transpose(160, 320), Transpose(3, 64))
+CASES = (
+    Copy(15, 24, 3),
+    Copy(4, 16, 16),
+    Copy(784, 64, 8),
+    Transpose(15, 7),
+    Transpose(160, 320),
+    Transpose(3, 64),
+)
 
 
 def claims(op: Op) -> bool:
@@ -49,4 +59,8 @@ def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> Kernel:
                 with tir.loop(0, inner) as j:
                     tir.store(y, i * inner + j, tir.load(x, j * pitch + i, 1), 1)
 
-    return Kernel(op, "copy_cpu", typed(sizes, op.types), outer, body)
+    work = Cycles(cost.moved(outer * inner))
+    return Kernel(op, "copy_cpu", typed(sizes, op.types), outer, body, work=work)
+
+
+SCHEDULE = Schedule("copy_cpu", claims, Params.from_machine, schedule, CASES)

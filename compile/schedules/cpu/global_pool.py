@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...ir.ops import GlobalPool, Op
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
+from ...kernels.cpu import cost
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
+from ..rule import Schedule
 from ._rule import Kernel, typed
 
 CASES = (GlobalPool(7, 7, 1280), GlobalPool(3, 5, 19), GlobalPool(1, 1, 4))
@@ -56,4 +59,9 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> Kernel:
             bounds = ([0] if whole else []) + [whole + i for i in range(len(tail))]
             tir.switch(item, bounds, cases)
 
-    return Kernel(op, "global_pool_cpu", pointers, whole + len(tail), body)
+    work = Cycles(cost.moved(pixels * op.channels))
+    items = whole + len(tail)
+    return Kernel(op, "global_pool_cpu", pointers, items, body, work=work)
+
+
+SCHEDULE = Schedule("global_pool_cpu", claims, Params.from_machine, schedule, CASES)

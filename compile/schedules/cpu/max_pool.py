@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...ir.ops import Conv, MaxPool, Op
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
+from ...kernels.cpu import cost
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.epilogue import Epilogue, keep, write
 from ...kernels.cpu.layout import Layout
 from ...kernels.cpu.tiling import Machine
+from ..rule import Schedule
 from ._rule import Kernel, typed
 from ._windows import XTile, cut_row, valid, vertical_taps
 
@@ -61,7 +64,8 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> Kernel:
                     column = cut.start if cut.count == 1 else tir.bind(index + cut.start)
                     _pixel(op, conv, cut, machine, buffers, y, column)
 
-    return Kernel(op, "max_pool_cpu", pointers, op.out_height, body)
+    work = Cycles(cost.moved(conv.macs))
+    return Kernel(op, "max_pool_cpu", pointers, op.out_height, body, work=work)
 
 
 def _pixel(
@@ -104,3 +108,6 @@ def _vector(
     )
     at = pixel * op.channels + channel
     keep(epilogue, write(epilogue, tir.load(best, 0, lanes), at, lanes), at, pixel, channel, lanes)
+
+
+SCHEDULE = Schedule("max_pool_cpu", claims, Params.from_machine, schedule, CASES)

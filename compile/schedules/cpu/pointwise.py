@@ -27,11 +27,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...ir.ops import Conv, Op
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
-from ...kernels.cpu import tiling
+from ...kernels.cpu import cost, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.prefetch import Ahead
 from ...kernels.cpu.tiling import Machine, Order, Panels
+from ..rule import Schedule
 from . import _ahead, _rule
 from ._ahead import Place
 from ._rule import Kernel, Operands, Panel
@@ -143,6 +145,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         body,
         {"w": packed, "b": copied},
         shape,
+        work=Cycles(cost.dense(machine, ((1, op.pixels),), params.rows, params.panels, op.taps)),
     )
 
 
@@ -246,3 +249,6 @@ def emit_span(
             first += tiles * height
 
     _rule.each_panel(panels, op.channels, panel_of)
+
+
+SCHEDULE = Schedule("pointwise_cpu", claims, Params.from_machine, schedule, CASES, variants=variants)

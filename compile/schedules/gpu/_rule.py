@@ -37,7 +37,7 @@ class Kernel:
     parallel: float = 1.0
 
     def on(self, machine: Machine) -> Kernel:
-        """The driver's hook of the CPU schedules; a GPU kernel knows its machine already."""
+        """Itself: it was made for its machine."""
         return self
 
     @property

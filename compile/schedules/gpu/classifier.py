@@ -20,6 +20,7 @@ from ...kernels.gpu import builder as gpu
 from ...kernels.gpu import tiling
 from ...kernels.gpu.builder import Expr, Launch, Memory
 from ...kernels.gpu.tiling import Machine
+from ..rule import Schedule
 from . import _rule
 
 CASES = (Conv(1, 1, 1280, 27), Conv(1, 1, 7, 1), Conv(1, 1, 512, 1000, low=0.0), Conv(1, 1, 130, 6, high=0.5))
@@ -124,3 +125,6 @@ def add_up(place: gpu.Buffer, sums: gpu.Buffer, count: int, threads: int, thread
         gpu.branch(thread < width, halve)
         gpu.barrier()
         width //= 2
+
+
+SCHEDULE = Schedule("classifier_gpu", claims, Params.from_machine, schedule, CASES)

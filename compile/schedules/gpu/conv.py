@@ -22,6 +22,7 @@ from ...kernels.gpu import tiling
 from ...kernels.gpu.builder import Buffer, Expr
 from ...kernels.gpu.operands import Product, Source
 from ...kernels.gpu.tiling import Gemm, Machine
+from ..rule import Schedule
 from . import _rule, pointwise
 
 WINDOW_REGISTERS = 16
@@ -65,7 +66,9 @@ class Params:
         return cls(gemm, flat)
 
 
-def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> _rule.Kernel:
+def schedule(
+    op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray
+) -> _rule.Kernel:
     """weight: [CO, CI, KH, KW]; bias: [CO]."""
     taps = weight.transpose(2, 3, 1, 0)  # [KH, KW, CI, CO]
     if not params.flat:
@@ -139,3 +142,6 @@ def flat_product(op: Conv, gemm: Gemm, source: Source) -> Product:
 
     steps = gpu.ceil_div(op.taps, gemm.depth)
     return Product(gemm, op.pixels, op.out_channels, steps, 1, lambda row: corner_of(op, row), fetch)
+
+
+SCHEDULE = Schedule("conv_gpu", claims, Params.from_machine, schedule, CASES)

@@ -11,9 +11,17 @@ from ...ir.ops import Copy, Op, Transpose
 from ...kernels.gpu import builder as gpu
 from ...kernels.gpu.builder import Expr, Launch, Memory
 from ...kernels.gpu.tiling import Machine
+from ..rule import Schedule
 from . import _rule
 
-CASES = (Copy(15, 24, 3), Copy(4, 16, 16), Copy(784, 64, 8), Transpose(15, 7), Transpose(160, 320), Transpose(3, 64))
+CASES = (
+    Copy(15, 24, 3),
+    Copy(4, 16, 16),
+    Copy(784, 64, 8),
+    Transpose(15, 7),
+    Transpose(160, 320),
+    Transpose(3, 64),
+)
 
 
 def claims(op: Op) -> bool:
@@ -54,3 +62,6 @@ def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> _rule.Ke
     launch = Launch((gpu.ceil_div(count, params.threads), 1, 1), params.threads)
     pointers = _rule.typed({"x": size, "y": count}, op.types)
     return _rule.Kernel(op, "copy_gpu", pointers, launch, body, instructions=25, parallel=0.25)
+
+
+SCHEDULE = Schedule("copy_gpu", claims, Params.from_machine, schedule, CASES)

@@ -22,6 +22,7 @@ from ...kernels.gpu import builder as gpu
 from ...kernels.gpu import tiling
 from ...kernels.gpu.builder import Buffer, Expr, Launch, Memory
 from ...kernels.gpu.tiling import Machine, Window
+from ..rule import Schedule
 from . import _rule
 
 CASES = (
@@ -184,5 +185,7 @@ def _outputs(op: Conv, window: Window, memory: dict[str, Memory], y: Expr, x: Ex
 
     each_output(op, window, y, x, write)
 
+
+SCHEDULE = Schedule("depthwise_gpu", claims, Params.from_machine, schedule, CASES)
 
 __all__ = ["Buffer", "each_input", "each_item", "each_output", "launch_of"]

@@ -16,6 +16,7 @@ from ...kernels.gpu import builder as gpu
 from ...kernels.gpu import tiling
 from ...kernels.gpu.builder import Expr, Launch, Memory
 from ...kernels.gpu.tiling import Machine
+from ..rule import Schedule
 from . import _rule
 
 CASES = (GlobalPool(7, 7, 1280), GlobalPool(3, 5, 19), GlobalPool(1, 1, 4), GlobalPool(4, 4, 512))
@@ -89,3 +90,6 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> _rule.Kernel:
         instructions=gpu.ceil_div(pixels, params.stripes) * (6 + 2 * lanes) + 100,
         parallel=tiling.WINDOW_PARALLEL,
     )
+
+
+SCHEDULE = Schedule("global_pool_gpu", claims, Params.from_machine, schedule, CASES)

@@ -13,6 +13,7 @@ from ...kernels.gpu import builder as gpu
 from ...kernels.gpu import operands, tiling
 from ...kernels.gpu.builder import Expr, Memory
 from ...kernels.gpu.tiling import Machine, Window
+from ..rule import Schedule
 from . import _rule
 from .depthwise import each_input, each_item, each_output, launch_of
 
@@ -90,3 +91,6 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> _rule.Kernel:
         instructions=tiling.window_instructions(conv, window, machine.convert),
         parallel=tiling.WINDOW_PARALLEL,
     )
+
+
+SCHEDULE = Schedule("max_pool_gpu", claims, Params.from_machine, schedule, CASES)

@@ -21,6 +21,7 @@ from ...kernels.gpu import tiling
 from ...kernels.gpu.builder import Buffer, Expr
 from ...kernels.gpu.operands import Product, Source
 from ...kernels.gpu.tiling import Gemm, Machine
+from ..rule import Schedule
 from . import _rule
 from .classifier import claims as is_classifier
 
@@ -51,7 +52,9 @@ class Params:
         return cls(tiling.choose_gemm(machine, op.pixels, op.out_channels, op.channels))
 
 
-def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> _rule.Kernel:
+def schedule(
+    op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray
+) -> _rule.Kernel:
     """weight: [CO, CI, 1, 1]; bias: [CO]."""
     matrix = weight.reshape(op.out_channels, op.channels).T
 
@@ -79,3 +82,6 @@ def product(op: Conv, gemm: Gemm, source: Source) -> Product:
         source.load(registers, at, pixel, gpu.bind(channel), lanes)
 
     return Product(gemm, op.pixels, op.out_channels, steps, lanes, prepare, fetch)
+
+
+SCHEDULE = Schedule("pointwise_gpu", claims, Params.from_machine, schedule, CASES)

@@ -25,9 +25,12 @@ import numpy as np
 
 from ....ir.dtype import DType
 from ....ir.ops import Conv, Op
+from ....ir.plan import Cycles
 from ....kernels.cpu import builder as tir
+from ....kernels.cpu import cost
 from ....kernels.cpu.builder import Buffer, Expr
 from ....kernels.cpu.tiling import Machine
+from ...rule import Schedule
 from .. import _rule
 from .._rule import Kernel
 from .._windows import XTile, valid
@@ -86,6 +89,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         body,
         {"w": packed, "b": copied},
         f"{params.rows}x{params.columns}",
+        work=Cycles(cost.depthwise(machine, op, params.rows, params.columns)),
     )
 
 
@@ -141,3 +145,6 @@ def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str,
         cases.append(case)
         first += cut.count
     tir.switch(item, bounds, cases)
+
+
+SCHEDULE = Schedule("depthwise_cpu", claims, Params.from_machine, schedule, CASES, variants=variants)

@@ -21,11 +21,15 @@ from tvm import tirx
 
 from ....ir.dtype import DType, Pointer
 from ....ir.ops import Conv, InvertedResidual, Op
+from ....ir.plan import Cycles
 from ....kernels.cpu import builder as tir
+from ....kernels.cpu import cost
 from ....kernels.cpu.builder import Buffer
 from ....kernels.cpu.layout import Layout
 from ....kernels.cpu.tiling import Machine, Panels
+from ...rule import Schedule
 from .. import _rule, _windows
+from .. import conv as conv_schedule
 from .. import depthwise as depthwise_schedule
 from .._rule import Kernel
 from .params import Params, expand_tiles, inner_depthwise, scratch_pixels, scratch_size, tiles
@@ -150,7 +154,18 @@ def schedule(op: InvertedResidual, params: Params, machine: Machine, *weights: n
         body,
         constants,
         f"{params.rows} rows",
+        work=Cycles(cycles(op, params, machine)),
     )
+
+
+def cycles(op: InvertedResidual, params: Params, machine: Machine) -> float:
+    """Modelled cycles of the three layers; rows at the seams of items, which are expanded twice, are left out."""
+    inner = params.depthwise
+    total = cost.depthwise(machine, op.depthwise, inner.rows, inner.columns)
+    for conv, tile in ((op.expand, params.expand), (op.project, params.project)):
+        if conv is not None and tile is not None:
+            total += cost.dense(machine, conv_schedule.runs(conv), *tile, conv.taps)
+    return total
 
 
 def _constants(
@@ -192,3 +207,14 @@ def _bias(machine: Machine, conv: Conv, tiles: tuple[int, Panels], bias: np.ndar
     rows, panels = tiles
     copies = _rule.bias_copies(machine, rows, conv.pixels)
     return _rule.pack_bias(bias, panels, machine.lanes, copies, conv.types.b)
+
+
+SCHEDULE = Schedule(
+    "inverted_residual_cpu",
+    claims,
+    Params.from_machine,
+    schedule,
+    CASES,
+    variants=variants,
+    worthwhile=worthwhile,
+)

@@ -18,20 +18,22 @@ Pattern: ResNet's 3x3 layers, where the products saved outweigh the transforms a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import gcd
+from dataclasses import dataclass, replace
+from math import gcd, inf
 
 import numpy as np
 from tvm import tirx
 
 from ....ir.dtype import Pointer
 from ....ir.ops import Conv, Op
+from ....ir.plan import Cycles
 from ....kernels.cpu import builder as tir
 from ....kernels.cpu import tiling, winograd_math
 from ....kernels.cpu.builder import Buffer, Expr
 from ....kernels.cpu.epilogue import write
 from ....kernels.cpu.prefetch import Ahead
 from ....kernels.cpu.tiling import Machine
+from ...rule import Schedule
 from .. import _rule
 from .. import conv as conv_schedule
 from .._rule import Kernel, Operands, Panel
@@ -39,7 +41,7 @@ from .input import Window
 from .params import Layout, Params, combine, cycles, pack, variants
 from .prefetch import ask_for_states, results
 
-__all__ = ["CASES", "Params", "claims", "schedule", "variants", "worthwhile"]
+__all__ = ["CASES", "SCHEDULE", "Params", "claims", "schedule", "variants", "worthwhile"]
 PAD = (1, 1, 1, 1)
 GAIN = 0.85  # the transformed weights are 1.8 or 4 times as large, which a few percent do not pay for
 CASES = (
@@ -88,6 +90,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         body,
         {"w": packed, "b": bias.astype(op.types.b.numpy)},
         f"F({params.m}x{params.m}) {params.rows}x{params.panels.width}",
+        work=Cycles(cycles(replace(machine, cores=1, stream=inf), op, params)),
     )
 
 
@@ -266,3 +269,8 @@ class _Work:
                     self.buffers["y"], tir.bind(layout.at(pixel, channel - inside) + inside), lanes
                 )
                 tir.store(self.buffers["next"], tir.bind(pixel * op.fold_out + channel), value, lanes)
+
+
+SCHEDULE = Schedule(
+    "winograd_cpu", claims, Params.from_machine, schedule, CASES, variants=variants, worthwhile=worthwhile
+)

@@ -10,7 +10,7 @@ import numpy as np
 from ....ir.dtype import DType
 from ....ir.ops import Conv
 from ....kernels.cpu import builder as tir
-from ....kernels.cpu import tiling, winograd_math
+from ....kernels.cpu import cost, tiling, winograd_math
 from ....kernels.cpu.builder import Expr
 from ....kernels.cpu.prefetch import LINE_BYTES
 from ....kernels.cpu.tiling import Machine, Panels
@@ -90,7 +90,7 @@ def cycles(machine: Machine, op: Conv, params: Params) -> float:
     n, m = params.m + 2, params.m
     matrices = winograd_math.transforms(m)
     groups = tuple((count * n * n, tiles) for count, tiles in params.blocks)
-    products = tiling.best_tile(machine, groups, op.out_channels, op.channels)[0]
+    products = cost.dense(machine, groups, params.rows, params.panels, op.channels)
     inside = 2 * n * n + 2 * n * np.count_nonzero(matrices.bt)
     outside = n * n + 2 * m * m + (n + m) * np.count_nonzero(matrices.at)
     vectors = tile_count(op, m) / machine.lanes
@@ -98,7 +98,7 @@ def cycles(machine: Machine, op: Conv, params: Params) -> float:
     blocks = sum(count for count, _ in params.blocks)
     rounds = -(-blocks // machine.cores)
     streamed = params.weights(op) * (1 if params.resident(machine, op) else rounds)
-    return (products + transforms) * rounds / blocks + streamed / machine.stream
+    return float((products + transforms) * rounds / blocks + streamed / machine.stream)
 
 
 def pack(transformed: np.ndarray, panels: Panels, dtype: DType) -> np.ndarray:
