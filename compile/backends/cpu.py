@@ -26,8 +26,6 @@ CLAMP = {
     "aarch64": ("llvm.aarch64.neon.fmax", "llvm.aarch64.neon.fmin"),
 }
 
-NO_PAIRS = "+disable-ldp"  # LLVM's feature of a target that loads two vectors no sooner with one instruction
-
 SCHEDULES = "cpu"
 NUMBERS = {"fp32": FLOAT32, "fp16": FLOAT16}  # a precision, and the numbers it stores and computes
 ALIGN = 64
@@ -37,24 +35,23 @@ COMPILERS: tuple[str, ...] = ()
 def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
     """The facts of a target that the schedules read. precision: one of `precisions`."""
     cpu, dtype = target.cpu, NUMBERS[precision]
-    lanes = cpu.simd_bits // 32
-    halves = (cpu.simd_bits, cpu.flops_per_cycle) == (512, 32)
+    lanes = cpu.simd_lanes
     return Machine(
         lanes=lanes,
         registers=cpu.simd_registers,
         fma_per_cycle=cpu.flops_per_cycle / (2 * lanes),
-        loads_per_cycle=2 if cpu.flops_per_cycle > 8 and not halves else 1,
-        halves=halves,
+        loads_per_cycle=cpu.load_ports,
+        halves=cpu.fma_vector_bits < cpu.simd_bits,
         broadcasts=cpu.simd_bits == 512,
         by_lane=target.arch == "aarch64",
-        pairs=target.arch == "aarch64" and NO_PAIRS not in cpu.llvm_features,
+        pairs=cpu.paired_loads,
         fused=target.arch == "armv7l",
         clamp=CLAMP.get(target.arch),
         index="int32" if target.arch == "armv7l" else "int64",
         l2_bytes=cpu.l2_kib * 1024,
-        own_l2=target.arch == "x86_64",
+        own_l2=cpu.private_l2,
         cores=cpu.cores,
-        prefetch=target.arch == "x86_64",
+        prefetch=cpu.software_prefetch,
         stream=cpu.dram_gb_s / cpu.clock_ghz if cpu.dram_gb_s and cpu.clock_ghz else STREAM,
         storage=dtype,
     ).computing(dtype)
@@ -62,7 +59,7 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
 
 def precisions(target: EdgeTarget) -> tuple[str, ...]:
     """What a target can compute with, its default first: half precision takes Armv8.2's arithmetic (FEAT_FP16)."""
-    return ("fp32", "fp16") if target.arch == "aarch64" and "fp16" in target.cpu.requires else ("fp32",)
+    return ("fp32", "fp16") if target.cpu.fp16 else ("fp32",)
 
 
 def tvm_target(target: EdgeTarget) -> Any:

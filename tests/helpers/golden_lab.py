@@ -81,7 +81,8 @@ def avx512() -> EdgeTarget:
     """A PC whose units are half as wide as its vectors of 512 bits; no file in targets/ has such."""
     pc = target.load("x86-64")
     features = ("-prefer-256-bit",)
-    core = replace(pc.cpu, llvm_cpu="x86-64-v4", llvm_features=features, simd_bits=512, simd_registers=32)
+    wide = {"simd_bits": 512, "simd_registers": 32, "fma_vector_bits": 256, "load_ports": 1}
+    core = replace(pc.cpu, llvm_cpu="x86-64-v4", llvm_features=features, **wide)
     return replace(pc, name="x86-64-avx512", cpu=replace(core, l2_kib=1024))
 
 

@@ -77,6 +77,7 @@ def test_zen_with_avx2_and_two_threads_a_core():
 def test_zen_with_avx512_takes_a_vector_in_halves_before_zen_5(family, flops):
     found = local(f"vendor_id\t: AuthenticAMD\ncpu family\t: {family}\n{XEON}")
     assert (found.cpu.llvm_cpu, found.cpu.simd_bits, found.cpu.flops_per_cycle) == ("x86-64-v4", 512, flops)
+    assert (found.cpu.fma_vector_bits, found.cpu.load_ports) == ((256, 1) if family == 25 else (512, 2))
 
 
 def test_x86_with_sse_only():
@@ -91,13 +92,16 @@ def test_a_72_like_core():
     assert found.cpu.llvm_features == ("+neon",)
     assert (found.cpu.simd_bits, found.cpu.simd_registers, found.cpu.flops_per_cycle) == (128, 32, 8)
     assert (found.cpu.clock_ghz, found.cpu.l2_kib) == (1.8, 256)
+    assert (found.cpu.paired_loads, found.cpu.load_ports, found.cpu.software_prefetch) == (True, 1, False)
+    assert not (found.cpu.fp16 or found.cpu.dotprod or found.cpu.i8mm or found.cpu.vnni)
 
 
 def test_a_76_like_core():
     found = local(A76, "aarch64")
     assert found.cpu.requires == ("asimd", "fp16", "dotprod")
     assert found.cpu.llvm_features == ("+neon", "+fullfp16", "+dotprod")
-    assert found.cpu.flops_per_cycle == 16
+    assert (found.cpu.flops_per_cycle, found.cpu.load_ports) == (16, 2)
+    assert found.cpu.fp16 and found.cpu.dotprod and not found.cpu.i8mm
     assert found.cpu.clock_ghz == 0
 
 

@@ -25,6 +25,11 @@ requires = ["asimd"]
 simd_bits = 128
 simd_registers = 32
 flops_per_cycle = 8
+fma_vector_bits = 128
+load_ports = 1
+paired_loads = true
+private_l2 = false
+software_prefetch = false
 clock_ghz = 1.8
 cores = 4
 l1d_kib = 32
@@ -94,6 +99,9 @@ def test_a_target_without_emulator():
         ('["+neon"]', '"+neon"', "cpu.llvm_features", "list of strings"),
         ('["asimd"]', '["avx2"]', "cpu.requires", "asimd, fp16, dotprod"),
         ("simd_bits = 128", "simd_bits = 100", "cpu.simd_bits", "64, 128, 256, 512"),
+        ("fma_vector_bits = 128", "fma_vector_bits = 256", "cpu.fma_vector_bits", "64, 128"),
+        ("load_ports = 1", "load_ports = 0", "cpu.load_ports", "from 1"),
+        ("paired_loads = true", "paired_loads = 1", "cpu.paired_loads", "true or false"),
         ("simd_registers = 32", "simd_registers = 31", "cpu.simd_registers", "8, 16, 32"),
         ("cores = 4", "cores = 0", "cpu.cores", "from 1"),
         ("cores = 4", "cores = true", "cpu.cores", "integer"),

@@ -60,6 +60,12 @@ def one_of(field: str, value: object, allowed: tuple[Any, ...]) -> None:
         refuse(field, value, ", ".join(str(item) for item in allowed))
 
 
+def boolean(field: str, value: object) -> None:
+    """Refuse what is neither true nor false."""
+    if not isinstance(value, bool):
+        refuse(field, value, "true or false")
+
+
 def integer(field: str, value: object, low: int, high: int) -> None:
     """Refuse what is no integer from ``low`` to ``high``."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:

@@ -26,7 +26,11 @@ class CpuFacts:
     """What schedules and the code generator need to know of a processor.
 
     ``llvm_cpu`` and ``llvm_features`` are LLVM's ``-mcpu`` and ``-mattr``. ``requires`` are the features that a bundle
-    checks when it is opened. ``flops_per_cycle`` counts float32 operations of one core, an FMA as two. ``cores`` are
+    checks when it is opened. ``flops_per_cycle`` counts float32 operations of one core, an FMA as two.
+    ``fma_vector_bits`` is the width of a multiply-add unit, at most that of a vector; ``load_ports`` are the vectors of
+    that width that are loaded in a cycle. ``paired_loads``: one instruction loads two neighbouring vectors sooner than
+    two would (AArch64's ldp). ``private_l2``: a core finds in its own second-level cache what it left there, so that
+    walking an image in quarters pays. ``software_prefetch``: asking for lines ahead of their use pays. ``cores`` are
     the cores worth using (the big ones). ``l2_kib`` is the share of one core. ``dram_gb_s`` is the memory interface's
     theoretical peak. ``clock_ghz`` and ``dram_gb_s`` are 0 where a detected machine does not tell.
     """
@@ -37,6 +41,11 @@ class CpuFacts:
     simd_bits: int
     simd_registers: int
     flops_per_cycle: int
+    fma_vector_bits: int
+    load_ports: int
+    paired_loads: bool
+    private_l2: bool
+    software_prefetch: bool
     clock_ghz: float
     cores: int
     l1d_kib: int
@@ -51,6 +60,11 @@ class CpuFacts:
         check.one_of("cpu.simd_bits", self.simd_bits, (64, 128, 256, 512))
         check.one_of("cpu.simd_registers", self.simd_registers, (8, 16, 32))
         check.integer("cpu.flops_per_cycle", self.flops_per_cycle, 1, 256)
+        widths = tuple(bits for bits in (64, 128, 256, 512) if bits <= self.simd_bits)
+        check.one_of("cpu.fma_vector_bits", self.fma_vector_bits, widths)
+        check.integer("cpu.load_ports", self.load_ports, 1, 4)
+        for field in ("paired_loads", "private_l2", "software_prefetch"):
+            check.boolean(f"cpu.{field}", getattr(self, field))
         check.integer("cpu.cores", self.cores, 1, 1024)
         check.integer("cpu.l1d_kib", self.l1d_kib, 4, 1024)
         check.integer("cpu.l2_kib", self.l2_kib, 16, 65536)
@@ -61,6 +75,26 @@ class CpuFacts:
     def simd_lanes(self) -> int:
         """Number of float32 values in one vector register."""
         return self.simd_bits // 32
+
+    @property
+    def fp16(self) -> bool:
+        """Whether vectors of float16 are added and multiplied (ARMv8.2 FEAT_FP16)."""
+        return "fp16" in self.requires
+
+    @property
+    def dotprod(self) -> bool:
+        """Whether an instruction adds four products of 8-bit numbers (ARMv8.2 FEAT_DotProd)."""
+        return "dotprod" in self.requires
+
+    @property
+    def i8mm(self) -> bool:
+        """Whether an instruction multiplies 2x8 by 8x2 matrices of 8-bit numbers (ARMv8.6 FEAT_I8MM)."""
+        return "+i8mm" in self.llvm_features
+
+    @property
+    def vnni(self) -> bool:
+        """Whether an instruction adds four products of 8-bit numbers (AVX-512 VNNI or AVX-VNNI)."""
+        return not {"+avx512vnni", "+avxvnni"}.isdisjoint(self.llvm_features)
 
     @property
     def peak_gflops(self) -> float:

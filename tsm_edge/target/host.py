@@ -137,6 +137,11 @@ class _Level:
     simd_bits: int
     simd_registers: int
     flops_per_cycle: int
+    fma_vector_bits: int
+    load_ports: int
+    paired_loads: bool = False
+    private_l2: bool = False
+    software_prefetch: bool = False
 
 
 def _halves(host: Host) -> bool:
@@ -146,6 +151,10 @@ def _halves(host: Host) -> bool:
     return [match[1] for match in found if match] == ["AuthenticAMD", "25"]
 
 
+#: seen to pay on Zen 3 and Zen 4 (benchmarks/kernel_choices.py)
+_X86 = {"private_l2": True, "software_prefetch": True}
+
+
 def _x86_level(host: Host) -> _Level:
     features = features_of(host)
     v2 = ("sse4.2",)
@@ -153,11 +162,12 @@ def _x86_level(host: Host) -> _Level:
     v4 = ("avx512f", "avx512vl", "avx512bw", "avx512dq")
     if features.issuperset(v2 + v3 + v4):
         # LLVM avoids 512-bit vectors on its own, for the clock drop of the first such processors
-        return _Level("x86-64-v4", ("-prefer-256-bit",), v3 + v4, 512, 32, 32 if _halves(host) else 64)
+        units = (32, 256, 1) if _halves(host) else (64, 512, 2)
+        return _Level("x86-64-v4", ("-prefer-256-bit",), v3 + v4, 512, 32, *units, **_X86)
     if features.issuperset(v2 + v3):
-        return _Level("x86-64-v3", (), v3, 256, 16, 32)
+        return _Level("x86-64-v3", (), v3, 256, 16, 32, 256, 2, **_X86)
     if features.issuperset(v2):
-        return _Level("x86-64-v2", (), v2, 128, 16, 8)
+        return _Level("x86-64-v2", (), v2, 128, 16, 8, 128, 1, **_X86)
     raise UnsupportedHost(
         "This processor is too old.", found="no SSE4.2", allowed="x86-64 with SSE4.2 (since 2008)"
     )
@@ -168,7 +178,8 @@ def _aarch64_level(host: Host) -> _Level:
     llvm = ["+neon"] + ["+fullfp16"] * ("fp16" in features) + ["+dotprod"] * ("dotprod" in features)
     requires = ("asimd", *(name for name in ("fp16", "dotprod") if name in features))
     # cores that have the dot product mostly have two vector pipes; those without have one 128-bit FMA a cycle
-    return _Level("generic", tuple(llvm), requires, 128, 32, 16 if "dotprod" in features else 8)
+    pipes = 2 if "dotprod" in features else 1
+    return _Level("generic", tuple(llvm), requires, 128, 32, 8 * pipes, 128, pipes, paired_loads=True)
 
 
 def _armv7_level(host: Host) -> _Level:
@@ -176,7 +187,7 @@ def _armv7_level(host: Host) -> _Level:
         raise UnsupportedHost(
             "This processor is too old.", found="no NEON with VFPv4", allowed="ARMv7 with both"
         )
-    return _Level("cortex-a7", ("+neon", "+vfp4"), ("neon", "vfpv4"), 128, 16, 8)
+    return _Level("cortex-a7", ("+neon", "+vfp4"), ("neon", "vfpv4"), 128, 16, 8, 128, 1)
 
 
 def _facts(host: Host, level: _Level) -> CpuFacts:
