@@ -117,9 +117,7 @@ def compile(
     """
     if model is None:
         raise no_model(target_name)
-    device = target.load(target_name)
-    if backend == "cpu" and device.fallback:
-        device = target.load(device.fallback)
+    device = device_of(target_name, backend)
     pictures = {name: parameters.pop(name) for name in picture_options.NAMES}
     of_weights = {"ema": averaged, "direction": direction, "as-online": as_online or None}
     refuse_strangers(model, weights, states, {**parameters, **of_weights, "seed": seed}, pictures)
@@ -133,6 +131,7 @@ def compile(
     # torch and TVM load here, after the cheap checks
     from . import pipeline, summary
     from .frontend import networks, preprocessing
+    from .tune.autotune import Tuning
 
     pipeline.precision_of(device, precision)
     if is_file:
@@ -152,13 +151,19 @@ def compile(
             threads=threads,
             cc=compiler,
             dump=dump,
-            tuning=pipeline.Tuning(records, autotune, lambda text: say(text, err=True)),
+            tuning=Tuning(records, autotune, lambda text: say(text, err=True)),
             progress=advance,
         )
     if as_json:
         report.print_json(summary.document(compiled))
     else:
         summary.show(compiled, Path(model) if model.endswith(".onnx") else weights)
+
+
+def device_of(name: str, backend: str | None) -> target.EdgeTarget:
+    """The target, or the processor of a GPU target where that is asked for."""
+    device = target.load(name)
+    return target.load(device.fallback) if backend == "cpu" and device.fallback else device
 
 
 def no_model(target_name: str) -> UsageError:

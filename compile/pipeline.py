@@ -50,6 +50,20 @@ class Network:
         """How its scores are decided on over time."""
         return self.chosen or DecisionRule.for_labels(self.labels)
 
+    def about(self, graph: Graph, target: EdgeTarget) -> PlanContext:
+        """What a plan says of itself besides its operations."""
+        info, signature = self.info, graph.signature
+        return PlanContext(
+            info.name,
+            info.weights.note,
+            self.labels,
+            signature,
+            self.preprocess,
+            self.scores,
+            self.decision,
+            target,
+        )
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -128,12 +142,7 @@ def compile(
     bundle.check_output(output)
     tuning.check(target)
     phases = Phases(progress, dump)
-    with phases.phase("import"):
-        graph = network.load()
-    phases.save("imported.txt", graph.text)
-    with phases.phase("passes"):
-        passes.run(graph)
-    phases.save("fused.txt", graph.text)
+    graph = imported(network, phases)
     with phases.phase("schedule"):
         lowered = scheduled(graph, backend, target, precision, tuning)
     phases.save("scheduled.txt", graph.text)
@@ -149,18 +158,7 @@ def compile(
         name, text = code.text
         phases.save(name, lambda: text)
     with phases.phase("link"):
-        info = network.info
-        about = PlanContext(
-            info.name,
-            info.weights.note,
-            network.labels,
-            graph.signature,
-            network.preprocess,
-            network.scores,
-            network.decision,
-            target,
-        )
-        plan_c = backend.plan_c(planned, code, about)
+        plan_c = backend.plan_c(planned, code, network.about(graph, target))
         linked = toolchain.link(code, planned.weights, plan_c, target, cc)
     phases.save("plan.c", lambda: plan_c)
     with phases.phase("bundle"):
@@ -169,6 +167,17 @@ def compile(
         written = bundle.write(output, manifest, files, executable={"tsm-edge-run"})
     modelled = backend.modelled(planned, code, target, precision, manifest.threads)
     return Compiled(output, written, planned, code, modelled, phases.seconds)
+
+
+def imported(network: Network, phases: Phases) -> Graph:
+    """The network after the passes that every target shares."""
+    with phases.phase("import"):
+        graph = network.load()
+    phases.save("imported.txt", graph.text)
+    with phases.phase("passes"):
+        passes.run(graph)
+    phases.save("fused.txt", graph.text)
+    return graph
 
 
 def scheduled(

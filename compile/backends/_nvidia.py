@@ -64,7 +64,7 @@ def to_ptx(source: str, compute_capability: int) -> str:
     if done.returncode:
         log = done.stderr.decode(errors="replace").strip()[-1500:]
         raise CompileError("The CUDA compiler failed.", found=log or f"exit {done.returncode}")
-    return done.stdout.decode()
+    return str(done.stdout, "utf-8")
 
 
 def _fixed_addresses() -> None:

@@ -22,7 +22,7 @@ def source(functions: dict[str, tirx.PrimFunc], tvm_target: Any, prelude: str, f
     }
     module = lower(tvm.IRModule(named), tvm_target)
     built = tvm.get_global_func(f"target.build.{tvm_target.kind.name}")(module, tvm_target)
-    text = built.inspect_source()
+    text = str(built.inspect_source())
     return prelude + text[text.index(first) :]
 
 

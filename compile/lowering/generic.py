@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -167,7 +168,7 @@ def keep_nan(function: tirx.PrimFunc) -> tirx.PrimFunc:
     def rewritten(node: Any) -> Any:
         if not str(node.ty.dtype).startswith("float"):
             return node
-        beats = (lambda a, b: a > b) if isinstance(node, tirx.Max) else (lambda a, b: a < b)
+        beats = operator.gt if isinstance(node, tirx.Max) else operator.lt
         first, second = (node.b, node.a) if isinstance(node.a, tirx.FloatImm) else (node.a, node.b)
         if isinstance(second, tirx.FloatImm):
             return tirx.Select(beats(second, first), second, first)

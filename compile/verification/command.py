@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,9 @@ from tsm_edge.bundle.manifest import Manifest
 from tsm_edge.commands.model_options import averaged_option, check_averaged
 from tsm_edge.errors import UsageError, VerificationError
 from tsm_edge.terminal import say
+
+if TYPE_CHECKING:
+    from .verify import Outcome
 
 #: relative to the largest magnitude of each output. Float32 kernels that sum in another order stay 30 times below;
 #: float16 rounds every activation to 11 bits, and fifty layers of that stay 3 times below.
@@ -72,49 +76,52 @@ def verify(
     outcome = check.compare(folder, manifest, step, frames)
     wrong = [difference.name for difference in outcome.differences if not difference.within(tolerance)]
     if as_json:
-        document = asdict(outcome)
-        for entry in document["differences"]:  # JSON has no infinity: null is a difference without a number
-            entry |= {key: None for key in ("absolute", "relative") if not isfinite(entry[key])}
-        report.print_json(
-            {"bundle": str(folder), "ok": not wrong, "tolerance": tolerance, "judge": step.judge, **document}
-        )
+        facts = {"bundle": str(folder), "ok": not wrong, "tolerance": tolerance, "judge": step.judge}
+        report.print_json({**facts, **document(outcome)})
     else:
         where = f"{frames} frames on {outcome.where}, judged by {step.judge}"
         say(f"{manifest.model.name} for {manifest.target.name}, {where}")
-        report.print_table(
-            ("output", "shape", "max difference", "relative", ""),
-            [
-                (
-                    d.name,
-                    "x".join(map(str, d.shape)),
-                    f"{d.absolute:.2e}",
-                    f"{d.relative:.2e}",
-                    "ok" if d.within(tolerance) else "OFF",
-                )
-                for d in outcome.differences
-            ],
-        )
-        say(f"same best class: {outcome.top1} of {frames} frames")
-    infinite = [d.name for d in outcome.differences if not isfinite(d.relative)]
-    if infinite and manifest.precision == "float16":
-        raise VerificationError(
-            f"Numbers of the bundle have no value in half precision: {', '.join(infinite[:4])}"
-            f"{' and more' if len(infinite) > 4 else ''}.",
-            found="infinity or NaN where the reference has a number",
-            allowed="magnitudes up to 65504",
-            hint="compile it with --precision fp32",
-        )
+        show(outcome, tolerance)
     if wrong:
-        raise VerificationError(
-            f"The bundle differs from its reference in {', '.join(wrong[:4])}"
-            f"{' and more' if len(wrong) > 4 else ''}.",
-            found=f"{max(d.relative for d in outcome.differences):.2e} relative",
-            allowed=f"{tolerance:.0e}",
-            hint="compile it again; if it stays, report it with the bundle's manifest.json",
-        )
+        raise differs(outcome, wrong, tolerance)
     if not as_json:
         report.print_next(
             report.shell("tsm-edge demo --bundle {} --camera 0", folder)
             if outcome.where == "this machine"
             else report.run_on_board(folder)
         )
+
+
+def document(outcome: Outcome) -> dict[str, Any]:
+    """The comparison as data; JSON has no infinity: null is a difference without a number."""
+    found = asdict(outcome)
+    for entry in found["differences"]:
+        entry |= {key: None for key in ("absolute", "relative") if not isfinite(entry[key])}
+    return found
+
+
+def show(outcome: Outcome, tolerance: float) -> None:
+    """Print a line for each output and state."""
+    rows = [
+        (
+            d.name,
+            "x".join(map(str, d.shape)),
+            f"{d.absolute:.2e}",
+            f"{d.relative:.2e}",
+            "ok" if d.within(tolerance) else "OFF",
+        )
+        for d in outcome.differences
+    ]
+    report.print_table(("output", "shape", "max difference", "relative", ""), rows)
+    say(f"same best class: {outcome.top1} of {outcome.frames} frames")
+
+
+def differs(outcome: Outcome, wrong: list[str], tolerance: float) -> VerificationError:
+    """The error that names the outputs which are off."""
+    names = f"{', '.join(wrong[:4])}{' and more' if len(wrong) > 4 else ''}"
+    return VerificationError(
+        f"The bundle differs from its reference in {names}.",
+        found=f"{max(d.relative for d in outcome.differences):.2e} relative",
+        allowed=f"{tolerance:.0e}",
+        hint="compile it again; if it stays, report it with the bundle's manifest.json",
+    )

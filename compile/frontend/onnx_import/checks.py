@@ -82,7 +82,7 @@ def quantised(node: Any, values: Values) -> object | None:
     elif len(node.input) > 2 and node.input[2]:
         kind = values.dtype(node.input[2])
     if kind and kind not in allowed:
-        return TensorProto.DataType.Name(kind).lower()
+        return str(TensorProto.DataType.Name(kind)).lower()
     return "block_size" if attributes(node).get("block_size", 0) else None
 
 

@@ -27,7 +27,7 @@ def import_model(model: Any, values: Values) -> Any:
 
     current: list[Any] = []
 
-    class Importer(ONNXGraphImporter):
+    class Importer(ONNXGraphImporter):  # type: ignore[misc]  # TVM has no types
         """Remembers the node that is being read."""
 
         def _convert_operator(self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int) -> Any:

@@ -43,20 +43,20 @@ class Axis:
         before, after = np.float32(self.before), np.float32(self.after)
         start, end = np.float32(self.start), np.float32(self.end)
         if mode == "asymmetric":
-            return x / scale
+            return np.asarray(x / scale)
         if mode == "align_corners":
-            return np.zeros(1, np.float32) if after == 1 else x * (before - 1) / (after - 1)
+            return np.asarray(np.zeros(1, np.float32) if after == 1 else x * (before - 1) / (after - 1))
         if mode == "pytorch_half_pixel":
-            return (x + half) / scale - half if after > 1 else np.zeros(1, np.float32)
+            return np.asarray((x + half) / scale - half if after > 1 else np.zeros(1, np.float32))
         if mode == "tf_half_pixel_for_nn":
-            return (x + half) / scale
+            return np.asarray((x + half) / scale)
         if mode == "half_pixel_symmetric":
-            return before / 2 * (1 - after / (scale * before)) + (x + half) / scale - half
+            return np.asarray(before / 2 * (1 - after / (scale * before)) + (x + half) / scale - half)
         if mode == "tf_crop_and_resize":
             if after == 1:
                 return np.full(1, half * (start + end) * (before - 1))
-            return start * (before - 1) + x * (end - start) * (before - 1) / (after - 1)
-        return (x + half) / scale - half
+            return np.asarray(start * (before - 1) + x * (end - start) * (before - 1) / (after - 1))
+        return np.asarray((x + half) / scale - half)
 
 
 def sizes_of(node: Any, values: Values) -> list[Axis] | None:
@@ -183,7 +183,7 @@ def nearest(axis: Axis, mode: str, rounding: str) -> np.ndarray:
         "ceil": np.ceil(x),
         "round_prefer_ceil": np.floor(x + 0.5),
     }.get(rounding, np.ceil(x - 0.5))
-    return np.clip(rounded, 0, axis.before - 1).astype(np.int64)
+    return np.asarray(np.clip(rounded, 0, axis.before - 1), np.int64)
 
 
 def matrix(axis: Axis, mode: str, attrs: dict[str, Any]) -> np.ndarray:

@@ -34,7 +34,7 @@ class Transforms:
         """[CO, CI, 3, 3] to [n * n, CI, CO], computed in float64, rounded to float32 once."""
         co, ci = weight.shape[:2]
         plain = np.einsum("ik,ockl,jl->ijco", self.g, weight.astype(np.float64), self.g)
-        return plain.reshape(-1, ci, co).astype(np.float32)
+        return np.asarray(plain.reshape(-1, ci, co), np.float32)
 
 
 @cache

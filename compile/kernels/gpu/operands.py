@@ -34,12 +34,16 @@ class Source:
     def load(self, registers: Buffer, at: int, pixel: Expr, channel: Expr, lanes: int) -> None:
         """registers[at : at + lanes] = channels from `channel` of `pixel`; channel is a multiple of lanes."""
         state, fold = self.state, self.fold
-        whole = lambda: self.x.load(registers, at, pixel * self.channels + channel, lanes)  # noqa: E731
+
+        def whole() -> None:
+            self.x.load(registers, at, pixel * self.channels + channel, lanes)
+
         if state is None:
             whole()
         elif fold % lanes == 0:
-            past = lambda: state.load(registers, at, pixel * fold + channel, lanes)  # noqa: E731
-            gpu.branch(channel < fold, past, whole)
+            gpu.branch(
+                channel < fold, lambda: state.load(registers, at, pixel * fold + channel, lanes), whole
+            )
         else:
             whole()
             for lane in range(lanes):

@@ -110,7 +110,7 @@ def epilogue(op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer]) -> E
 
 def matrix(weight: np.ndarray) -> np.ndarray:
     """[CO, CI, KH, KW] as [KH * KW * CI, CO], the order in which an NHWC window lies in memory."""
-    return weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
+    return np.asarray(weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0]))
 
 
 def pack_panels(weight: np.ndarray, panels: tiling.Panels, dtype: DType) -> np.ndarray:

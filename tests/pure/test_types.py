@@ -1,0 +1,54 @@
+"""`Any` is for what TVM, torch and ONNX have without types: how often each package says it may only go down."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+#: package -> uses of the name `Any`, with their imports; lower the number with a change that needs fewer
+LIMITS: dict[str, int] = {
+    "compile": 11,
+    "compile/backends": 7,
+    "compile/frontend": 55,
+    "compile/frontend/onnx_import": 150,
+    "compile/ir": 3,
+    "compile/kernels/cpu": 3,
+    "compile/kernels/gpu": 5,
+    "compile/lowering": 21,
+    "compile/schedules": 2,
+    "compile/tune": 7,
+    "compile/verification": 2,
+}
+
+
+def uses(source: str) -> int:
+    """How often a module says `Any`: names, attributes such as `typing.Any`, and names in quoted annotations."""
+    count = 0
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isprintable():
+            try:
+                count += sum(
+                    isinstance(n, ast.Name) and n.id == "Any" for n in ast.walk(ast.parse(node.value))
+                )
+            except SyntaxError:
+                continue
+        count += isinstance(node, ast.Name) and node.id == "Any"
+        count += isinstance(node, ast.Attribute) and node.attr == "Any"
+        count += isinstance(node, ast.alias) and node.name == "Any"
+    return count
+
+
+def test_every_form_is_counted() -> None:
+    source = (
+        "import typing\nfrom typing import Any\na: Any\nb: list[Any]\nc: typing.Any\nd: 'dict[str, Any]'\n"
+    )
+    assert uses(source) == 5
+
+
+def test_no_package_says_any_more_often(repository: Path) -> None:
+    found: dict[str, int] = {}
+    for path in sorted((repository / "compile").rglob("*.py")):
+        package = path.relative_to(repository).parent.as_posix()
+        found[package] = found.get(package, 0) + uses(path.read_text(encoding="utf-8"))
+    more = {package: count for package, count in found.items() if count > LIMITS.get(package, 0)}
+    assert not more, f"these packages say Any more often than {LIMITS}"
