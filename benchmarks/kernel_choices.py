@@ -29,8 +29,8 @@ from tsm_edge.compile.frontend import networks
 
 #: name -> the fact of a machine that turns a choice off, and what the choice is
 CHOICES = {
-    "requests": ("prefetch", "a tile asks for what comes later before it is needed (schedules/cpu/_ahead.py)"),
-    "halves": ("halves", "panels of three half vectors (tiling.piece_lanes)"),
+    "requests": ("prefetch", "a tile asks for what comes later before it is needed (schedules/cpu/_prefetch.py)"),
+    "halves": ("half_width_fma", "panels of three half vectors (tiling.piece_lanes)"),
     "narrow": (
         "broadcasts",
         "panels of one vector for short reductions in a block (inverted_residual/params.py)",

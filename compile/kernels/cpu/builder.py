@@ -144,8 +144,8 @@ def multiply_add(total: Expr, a: Expr, b: Expr, lanes: int, fused: bool, dtype: 
     return tirx.call_llvm_pure_intrin(vector_type(dtype, lanes), "llvm.fma", a, b, total)
 
 
-def unknown(value: int) -> Expr:
-    """`value` as a number that LLVM cannot see.
+def opaque(value: int) -> Expr:
+    """An opaque `value`: a constant that LLVM cannot fold.
 
     A known stride becomes part of each load's own offset, beyond the reach of NEON's paired loads; an unknown one is
     added to a register once for all of them.
@@ -153,8 +153,8 @@ def unknown(value: int) -> Expr:
     return bind(_zero.get() ^ value)
 
 
-def beside(value: Expr) -> Expr:
-    """Zero that LLVM takes for something else where `value` is another: what is loaded there stays there.
+def opaque_zero(value: Expr) -> Expr:
+    """An opaque zero depending on `value`, so that LLVM neither hoists nor merges loads addressed with it.
 
     Loads from equal addresses would be done once, before a loop, and their results be kept in registers.
     """

@@ -1,6 +1,6 @@
 """Requests for memory ahead of its use, one with every step of a register tile's reduction.
 
-What is worth asking for is up to a schedule (`schedules/cpu/_ahead.py`); here is which line each step asks for.
+What is worth asking for is up to a schedule (`schedules/cpu/_prefetch.py`); here is which line each step asks for.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Tile:
         at once where it else would copy one register to each. pixel: of the tile, for each loads the bias anew.
         """
         acc = self._cleared(1)
-        first = channel * copies + (tir.beside(pixel) if copies > 1 else 0)
+        first = channel * copies + (tir.opaque_zero(pixel) if copies > 1 else 0)
         for offset, lanes in tir.vectors(self.width, self.lanes):
             start = tir.bind(tir.load(bias, channel + offset, lanes)) if copies == 1 else None
             for row in range(self.rows):
@@ -108,7 +108,7 @@ class Tile:
         if blocked(hop):
             places.sort(key=lambda place: place[1])  # neighbours in memory one after the other
             if self.by_lane and isinstance(hop, int) and self.rows > 1:
-                hop = tir.unknown(hop)  # an address for every block, and stores in pairs from there
+                hop = tir.opaque(hop)  # an address for every block, and stores in pairs from there
         copies = []
         for row, (offset, lanes) in places:
             at = bases[row] + offset * hop
@@ -158,7 +158,7 @@ class Tile:
         looped = 0 if short and (self.two_steps_fit or length == 1) else whole
         if looped:
             if self.by_lane and isinstance(hop, int) and blocked(hop):
-                hop = tir.unknown(hop)
+                hop = tir.opaque(hop)
             rounds = looped // together
             # LLVM turns a few rounds into straight code, and then moves all loads to its head.
             hidden = self.by_lane and rounds == 2 and looped * step == length
@@ -172,7 +172,7 @@ class Tile:
             if self.longest and length > 2 * self.longest:
                 self._in_parts(acc, rounds, -(-length // self.longest), round_of)
             else:
-                with tir.loop(0, tir.unknown(rounds) if hidden or short else rounds) as k:
+                with tir.loop(0, tir.opaque(rounds) if hidden or short else rounds) as k:
                     round_of(k)
         for k in range(looped, whole):
             self._step(acc, source, bases, k * step, step, weights, panel, hop)
@@ -186,7 +186,7 @@ class Tile:
         about c / n + 1 / c of it, for four instructions a part and accumulator.
         """
         size = self.rows * self.width * self.chains
-        aside, zero = tir.local(size, self.dtype), tir.unknown(0)  # the index keeps them in memory, off the registers
+        aside, zero = tir.local(size, self.dtype), tir.opaque(0)  # the index keeps them in memory, off the registers
         pieces = [
             (row * self.width + offset, lanes)
             for row in range(self.rows * self.chains)

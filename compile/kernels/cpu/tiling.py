@@ -33,7 +33,7 @@ class Machine:
     registers: int
     fma_per_cycle: float
     loads_per_cycle: float
-    halves: bool  # the units are half as wide as vectors: two of half the length take as long as a whole one
+    half_width_fma: bool  # FMA units are half the vector width; a full-width FMA takes two passes
     broadcasts: bool  # AVX-512: a multiply-add itself broadcasts a number that is in memory
     by_lane: bool  # NEON multiplies by an element of a vector, so k is unrolled by the vector length
     pairs: bool  # whether one instruction loads two neighbouring vectors sooner than two would
@@ -43,7 +43,7 @@ class Machine:
     )  # LLVM's names of vector maximum and minimum; None: compare and select; see tir.clip
     index: str  # integer type of a pointer
     l2_bytes: int
-    own_l2: bool  # whether walking an image in quarters, which stay in one core's cache, was seen to pay
+    private_l2: bool  # whether walking an image in quarters, which stay in one core's cache, was seen to pay
     cores: int
     prefetch: bool  # whether asking for weights ahead of their use was seen to pay
     stream: float  # bytes per cycle that all cores together read from memory
@@ -107,7 +107,7 @@ def piece_lanes(machine: Machine, rows: int, width: int) -> int:
     vectors, not one and a half (docs/decisions/007-register-tiles.md).
     """
     half = machine.lanes // 2
-    if not machine.halves or width % machine.lanes != half:
+    if not machine.half_width_fma or width % machine.lanes != half:
         return machine.lanes
     return half if fits(replace(machine, lanes=half), rows, width) else machine.lanes
 
@@ -205,7 +205,7 @@ def order(machine: Machine, tiles: int, panels: int, tile_bytes: int, weight_byt
     budget = machine.l2_bytes // 2
     if tiles * tile_bytes <= min(budget, weight_bytes):
         quarter = -(-tiles // 4)
-        divided = machine.own_l2 and weight_bytes <= budget and quarter >= 4
+        divided = machine.private_l2 and weight_bytes <= budget and quarter >= 4
         return Order(tiles, panels, quarter if divided else tiles)
     if weight_bytes <= budget:
         return Order(tiles, panels, 1)

@@ -11,8 +11,8 @@ from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.prefetch import Ahead
 from ...kernels.cpu.register_tile import Tile
 from ...kernels.cpu.tiling import Machine, Order, Panels
-from . import _ahead, _rule
-from ._ahead import Place
+from . import _prefetch, _rule
+from ._prefetch import Place
 from ._rule import Operands, Panel
 from ._windows import Part, XTile, cut_row, parts, tap_runs, valid, vertical_taps
 
@@ -64,7 +64,7 @@ class Row:
         with vertical_taps(op, top) as ky:
             row_start = tir.bind((top + ky) * op.width)
             weights = tir.bind(panel.offset + ky * (op.kernel[1] * op.channels * tile.width))
-            soon = self.soon((first, tile.rows), panel, row_start + columns[0])
+            soon = self.prefetches_for((first, tile.rows), panel, row_start + columns[0])
             for part in parts(op):
                 for run in tap_runs(op, cut):
                     live = [valid(op, cut.start + row, run.start) for row in range(tile.rows)]
@@ -72,7 +72,7 @@ class Row:
                     self.taps(tile, acc, part, pixels, run, weights, soon)
         tile.finish(acc, self.operands.epilogue, [first + row for row in range(tile.rows)], panel.channel)
 
-    def soon(self, pixels: tuple[Expr, int], panel: Panel, window: Expr) -> Callable[[int], list[Ahead]]:
+    def prefetches_for(self, pixels: tuple[Expr, int], panel: Panel, window: Expr) -> Callable[[int], list[Ahead]]:
         """What a run of so many steps of one kernel row asks for.
 
         pixels: the tile's first one in the output, and how many. window: the first one that it reads in its row of x.
@@ -84,12 +84,12 @@ class Row:
         reads = replace(place, pixel=window, height=place.height * op.stride[1])
 
         def asked(steps: int) -> list[Ahead]:
-            found = _ahead.own(op, self.machine, operands, place, steps)
+            found = _prefetch.own_output(op, self.machine, operands, place, steps)
             if walk.order.block > 1 and op.kernel == (1, 1):
                 share = walk.tile % walk.order.block, walk.order.block
-                found += _ahead.weights(op, operands, panel, *share, steps)
-            found += _ahead.next_state(op, operands, place, steps)
-            return found + _ahead.states(op, operands, reads, steps)
+                found += _prefetch.weights(op, operands, panel, *share, steps)
+            found += _prefetch.next_state(op, operands, place, steps)
+            return found + _prefetch.states(op, operands, reads, steps)
 
         return asked
 

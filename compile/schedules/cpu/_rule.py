@@ -125,7 +125,7 @@ def pack_panels(weight: np.ndarray, panels: tiling.Panels, dtype: DType) -> np.n
 ALIAS, WAYS = 4096, 8  # bytes of a way of an x86 first cache, and how many there are at least
 
 
-def spread(
+def avoid_set_aliasing(
     machine: tiling.Machine, ranked: list[tuple[float, int, tiling.Panels]], pitch: int
 ) -> list[tuple[float, int, tiling.Panels]]:
     """Those of the ranked register tiles whose rows, `pitch` bytes apart, find room in the first cache; else all.

@@ -9,7 +9,7 @@ Pattern: any dense kernel, stride and padding: the stem (3x3 or 7x7 on 3 channel
    `kernel width x CI` in one loop. The stem reads 9 or 21 floats a row this way and needs no special case.
 4. With a shift, a kernel row reduces over the state's channels of all its taps first, and over the rest of x second
    (`_windows.py`).
-5. Epilogue as in the pointwise schedule; `_ahead.py` says what a tile asks for early.
+5. Epilogue as in the pointwise schedule; `_prefetch.py` says what a tile asks for early.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def runs(op: Conv) -> tuple[tuple[int, int]]:
 def ranked(machine: Machine, op: Conv) -> list[tuple[float, int, Panels]]:
     """Modelled cycles, tile height and panels of every candidate, the fastest first."""
     found = tiling.ranked_tiles(machine, runs(op), op.out_channels, op.taps)
-    return _rule.spread(machine, found, op.stride[1] * op.channels * op.types.x.bytes)
+    return _rule.avoid_set_aliasing(machine, found, op.stride[1] * op.channels * op.types.x.bytes)
 
 
 def variants(machine: Machine, op: Conv) -> list[Params]:

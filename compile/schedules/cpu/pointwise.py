@@ -34,8 +34,8 @@ from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.prefetch import Ahead
 from ...kernels.cpu.tiling import Machine, Order, Panels
 from ..rule import Schedule
-from . import _ahead, _rule
-from ._ahead import Place
+from . import _prefetch, _rule
+from ._prefetch import Place
 from ._rule import Kernel, Operands, Panel
 
 CASES = (
@@ -101,7 +101,7 @@ def columns(machine: Machine, op: Conv) -> int:
 def ranked(machine: Machine, op: Conv) -> list[tuple[float, int, Panels]]:
     """Modelled cycles, tile height and panels of every candidate, the fastest first."""
     found = tiling.ranked_tiles(machine, ((1, op.pixels),), columns(machine, op), op.channels)
-    return _rule.spread(machine, found, op.channels * op.types.x.bytes)
+    return _rule.avoid_set_aliasing(machine, found, op.channels * op.types.x.bytes)
 
 
 def variants(machine: Machine, op: Conv) -> list[Params]:
@@ -159,7 +159,7 @@ def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile:
         def case(height: int = height, tile0: int = first_tile, pixel0: int = first_pixel) -> None:
             pixel = tir.bind((tile - tile0) * height + pixel0)
             place = Place.of(pixel, height, panel, params.panels)
-            ahead = soon(op, params, machine, operands, tile, place)
+            ahead = prefetches_for(op, params, machine, operands, tile, place)
             emit_tile(op, machine, operands, height, panel, (pixel, pixel, pixel), ahead)
 
         bounds.append(first_tile)
@@ -168,18 +168,18 @@ def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile:
     tir.switch(tile, bounds, cases)
 
 
-def soon(
+def prefetches_for(
     op: Conv, params: Params, machine: Machine, operands: Operands, tile: Expr, place: Place
 ) -> list[Ahead]:
     """What a tile asks for while it is computed."""
     if not machine.prefetch or op.blocked_in or op.blocked_out:
         return []
     steps, block = op.channels - op.fold_in, params.order.block
-    found = _ahead.own(op, machine, operands, place, steps)
+    found = _prefetch.own_output(op, machine, operands, place, steps)
     if block == 1:
-        return found + _ahead.following(op, machine, operands, place, steps)
-    found += _ahead.states(op, operands, place, steps) + _ahead.next_state(op, operands, place, steps)
-    return found + _ahead.weights(op, operands, place.panel, tile % block, block, steps)
+        return found + _prefetch.next_tile(op, machine, operands, place, steps)
+    found += _prefetch.states(op, operands, place, steps) + _prefetch.next_state(op, operands, place, steps)
+    return found + _prefetch.weights(op, operands, place.panel, tile % block, block, steps)
 
 
 def emit_tile(
@@ -200,7 +200,7 @@ def emit_tile(
         bases = [(past + row) * op.fold_in for row in rows]
         weights = panel.offset
         if machine.by_lane and op.fold_in <= machine.lanes:
-            weights = weights + tir.beside(past)
+            weights = weights + tir.opaque_zero(past)
         registers.reduce(acc, operands.state, bases, op.fold_in, operands.weights, weights)
     skip = registers.shared(op.fold_in, op.channels, operands.layout.channel_step)
     bases = [operands.layout.at(source + row, op.fold_in - skip) for row in rows]
@@ -244,7 +244,7 @@ def emit_span(
                 ahead: list[Ahead] = []
                 if machine.prefetch:
                     place = Place.of(past + at, height, panel, panels)
-                    ahead = _ahead.below(op, operands, place, op.channels - op.fold_in)
+                    ahead = _prefetch.row_below(op, operands, place, op.channels - op.fold_in)
                 emit_tile(op, machine, operands, height, panel, (source + at, past + at, out + at), ahead)
             first += tiles * height
 

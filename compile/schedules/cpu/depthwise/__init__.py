@@ -34,7 +34,7 @@ from ...rule import Schedule
 from .. import _rule
 from .._rule import Kernel
 from .._windows import XTile, valid
-from .params import Params, bias_copies, turned
+from .params import Params, bias_copies, transposed
 from .row import Emit, Rows, emit_row
 
 CASES = (
@@ -121,10 +121,10 @@ def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str,
         # Steps that LLVM cannot see: each input row and each block gets an address of its own, and what belongs to it
         # is near enough for paired loads and stores (1.81 to 1.69 instructions a multiply-add at 56x56). Without a loop
         # along the row they would only cost.
-        width, into, out = tir.unknown(op.width), source.layout, epilogue.layout
-        into = replace(into, channel_step=tir.unknown(into.channel_step))
+        width, into, out = tir.opaque(op.width), source.layout, epilogue.layout
+        into = replace(into, channel_step=tir.opaque(into.channel_step))
         source = replace(source, layout=into, first_pixel=lambda row: row * width)
-        epilogue = replace(epilogue, layout=replace(out, channel_step=tir.unknown(out.channel_step)))
+        epilogue = replace(epilogue, layout=replace(out, channel_step=tir.opaque(out.channel_step)))
     copies = bias_copies(op, params, machine)
     bounds: list[int] = []
     cases: list[Callable[[], None]] = []
@@ -135,7 +135,7 @@ def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str,
             y = cut.start if cut.count == 1 else tir.bind((item - first) * cut.rows + cut.start)
             top = y * op.stride[0] - op.pad[0]
             taps = [
-                [not cut.border or valid(turned(op), cut.start + row, ky) for ky in range(op.kernel[0])]
+                [not cut.border or valid(transposed(op), cut.start + row, ky) for ky in range(op.kernel[0])]
                 for row in range(cut.rows)
             ]
             emit = Emit(op, machine, source, buffers, epilogue, y * op.out_width, top, copies, taps)

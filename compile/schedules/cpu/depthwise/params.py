@@ -41,7 +41,7 @@ class Params:
     @classmethod
     def of(cls, op: Conv, rows: int, columns: int) -> Params:
         """The parameters of a tile."""
-        return cls(rows, columns, tuple(cut_row(op, columns)), tuple(cut_row(turned(op), rows)))
+        return cls(rows, columns, tuple(cut_row(op, columns)), tuple(cut_row(transposed(op), rows)))
 
 
 def paired_rows(machine: Machine, op: Conv) -> int:
@@ -64,7 +64,7 @@ def held_taps(machine: Machine, op: Conv) -> int:
     return taps if taps <= machine.registers // 3 else 0
 
 
-def turned(op: Conv) -> Conv:
+def transposed(op: Conv) -> Conv:
     """The same windows with rows and columns exchanged."""
     top, left, bottom, right = op.pad
     return replace(

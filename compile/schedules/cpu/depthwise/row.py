@@ -122,7 +122,7 @@ class Emit:
         acc = tir.local(rows * cut.rows * lanes, self.machine.dtype)
         bias, size = self.weights["b"], rows * cut.rows
         if self.copies > 1:
-            first = tir.bind(channel * self.copies + tir.beside(column))
+            first = tir.bind(channel * self.copies + tir.opaque_zero(column))
             starts = [tir.load(bias, first + index * lanes, lanes) for index in range(size)]
         else:
             starts = [tir.bind(tir.load(bias, channel, lanes))] * size

@@ -91,7 +91,7 @@ class Block:
             )
         weights = {"w": self.buffers["wd"], "b": self.buffers["bd"]}
         # known, it would put the row's vectors beyond the reach of paired stores
-        first = tir.unknown(self.depthwise_pixel) if self.machine.by_lane else self.depthwise_pixel
+        first = tir.opaque(self.depthwise_pixel) if self.machine.by_lane else self.depthwise_pixel
         depthwise_row.emit_row(
             middle,
             self.params.depthwise,

@@ -77,7 +77,7 @@ class Window:
         for number, group in enumerate(column_groups(bt, self.machine)):
             part = bt[group]
             needed = [j for j in range(layout.n) if part[:, j].any()]
-            again = tir.beside(at + number) if number else 0
+            again = tir.opaque_zero(at + number) if number else 0
             rows = []
             for i in range(layout.n):
                 values = [tir.bind(load(i, j, again)) if j in needed else None for j in range(layout.n)]

@@ -1,4 +1,4 @@
-"""What Winograd's convolution asks for before it needs it: both states, the residual and the output."""
+"""Software prefetch of Winograd's convolution: both states, the residual and the output."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ....kernels.cpu import builder as tir
 from ....kernels.cpu.builder import Buffer, Expr
 from ....kernels.cpu.prefetch import LINE_BYTES, Ahead
 from ....kernels.cpu.tiling import Machine
-from .. import _ahead
-from .._ahead import Place
+from .. import _prefetch
+from .._prefetch import Place
 from .._rule import Operands, Panel
 
 TILES = 3  # from the one that asks to the one that reads a state; 2, 5 and 8 win as much or less
@@ -64,4 +64,4 @@ def results(
     number, products = share
     pixels = -(-count * op.out_width // products)
     place = Place(tir.bind(first * op.out_width + number * pixels), pixels, panel, 0, 1)
-    return _ahead.own(op, machine, operands, place, op.channels)
+    return _prefetch.own_output(op, machine, operands, place, op.channels)

@@ -1,7 +1,7 @@
-"""What a register tile of a convolution asks for before it, or the tile after it, needs it.
+"""Software prefetch of the convolutions: the lines that a register tile, or the one after it, is about to touch.
 
 A frame walks through more weights and activations than a cache holds, and a state was written a frame ago, so that
-nearly all of it comes from far away. The processor's own prefetcher follows one or two streams; a tile of 14 pixels
+nearly all of it comes from memory. The hardware prefetcher follows one or two streams; a tile of 14 pixels
 reads as many.
 
 Figures: docs/decisions/006-software-prefetch.md.
@@ -21,7 +21,7 @@ from ...kernels.cpu.tiling import Machine, Panels
 from ._rule import Operands, Panel
 
 
-def far(machine: Machine, nbytes: int) -> bool:
+def exceeds_l2(machine: Machine, nbytes: int) -> bool:
     """Whether so much has left the second-level cache before its reader, or next writer, comes."""
     return nbytes > machine.l2_bytes // 2
 
@@ -42,10 +42,10 @@ class Place:
         return cls(pixel, height, panel, tir.bind(panel.channel // panels.width), len(panels.widths))
 
 
-def own(op: Conv, machine: Machine, operands: Operands, place: Place, steps: int) -> list[Ahead]:
+def own_output(op: Conv, machine: Machine, operands: Operands, place: Place, steps: int) -> list[Ahead]:
     """The residual and the output of this tile, which its epilogue reads and writes."""
     channels = op.out_channels
-    if not far(machine, op.pixels * channels * op.types.y.bytes):
+    if not exceeds_l2(machine, op.pixels * channels * op.types.y.bytes):
         return []
     first = place.pixel * channels + place.panel.channel
     residual, out = operands.epilogue.residual, operands.epilogue.out
@@ -56,18 +56,18 @@ def own(op: Conv, machine: Machine, operands: Operands, place: Place, steps: int
     ]
 
 
-def following(op: Conv, machine: Machine, operands: Operands, place: Place, steps: int) -> list[Ahead]:
+def next_tile(op: Conv, machine: Machine, operands: Operands, place: Place, steps: int) -> list[Ahead]:
     """What the next tile reads and writes, where every tile runs through the panels: each of them asks for its part.
 
     The next state is no input, but its lines come from memory before they are written.
     """
     nbytes = op.height * op.width * op.channels * op.types.x.bytes
-    runs = [(operands.x, op.channels)] if far(machine, nbytes) else []
+    runs = [(operands.x, op.channels)] if exceeds_l2(machine, nbytes) else []
     runs += both_states(op, operands)
     return _parts(runs, place.pixel + place.height, place, steps)
 
 
-def below(op: Conv, operands: Operands, place: Place, steps: int) -> list[Ahead]:
+def row_below(op: Conv, operands: Operands, place: Place, steps: int) -> list[Ahead]:
     """The state and the next state of the tile below, where rows follow each other; each panel asks for its part."""
     return _parts(both_states(op, operands), place.pixel + op.width, place, steps)
 
