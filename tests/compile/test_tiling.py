@@ -49,8 +49,10 @@ def test_a_width_of_three_halves_is_made_of_halves_where_units_are_that_narrow()
     target_ = target.load("x86-64")
     facts = replace(target_.cpu, simd_bits=512, simd_registers=32)
     narrow, wide = (
-        cpu.machine(replace(target_, cpu=replace(facts, flops_per_cycle=flops, fma_vector_bits=bits)))
-        for flops, bits in ((32, 256), (64, 512))
+        cpu.machine(
+            replace(target_, cpu=replace(facts, flops_per_cycle=flops, fma_vector_bits=bits, load_ports=ports))
+        )
+        for flops, bits, ports in ((32, 256, 1), (64, 512, 2))
     )
     assert (narrow.half_width_fma, wide.half_width_fma) == (True, False)
     assert (narrow.fma_per_cycle, wide.fma_per_cycle) == (1.0, 2.0)
