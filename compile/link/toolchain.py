@@ -87,8 +87,16 @@ def _link(code: Code, weights: bytes, plan_c: str, target: EdgeTarget, cc: Seque
         sources = [*(source.name for source in library), "plan.c", "blobs.S"]
         names = build(compiler, sources, [source.name for source in command], code)
         files = {name: (folder / name).read_bytes() for name in names}
-        files["tsm_edge.h"] = (runtime / "tsm_edge.h").read_bytes()
+        files |= for_programs(runtime)
     return Linked(names[0], files)
+
+
+def for_programs(runtime: Path) -> dict[str, bytes]:
+    """What a program is built with: the headers, the package files of pkg-config and CMake, an example."""
+    files = {path.name: path.read_bytes() for path in sorted((runtime / "package").iterdir()) if path.is_file()}
+    for name in ("tsm_edge.pc", "tsm_edge-config.cmake"):
+        files[name] = files[name].replace(b"@VERSION@", __version__.encode())
+    return {"tsm_edge.h": (runtime / "tsm_edge.h").read_bytes(), **files}
 
 
 def _shared(compiler: Compiler, library: list[str], command: list[str], code: Code) -> tuple[str, str]:
@@ -106,6 +114,7 @@ def _shared(compiler: Compiler, library: list[str], command: list[str], code: Co
         "-Wl,--gc-sections",
         "-Wl,--build-id=none",
         "-Wl,-z,now",
+        *compiler.pages(),
         # A GPU's driver stays loaded for good, and so must the handler that waits for it at exit (gpu_process.c).
         *(["-Wl,-z,nodelete"] if "dl" in code.libraries else []),
         "-s",
@@ -116,6 +125,7 @@ def _shared(compiler: Compiler, library: list[str], command: list[str], code: Co
         "-o",
         "tsm-edge-run",
         *own,
+        *compiler.pages(),
         "-Wl,--gc-sections",
         "-Wl,--build-id=none",
         "-s",
@@ -180,6 +190,10 @@ class Compiler:
     def libraries(self, names: Sequence[str]) -> list[str]:
         """Linker flags; Android's C library holds the threads."""
         return [f"-l{name}" for name in names if not (self.target.libc == "bionic" and name == "pthread")]
+
+    def pages(self) -> list[str]:
+        """Linker flags for the largest page: Android 15 has devices with 16 KiB."""
+        return ["-Wl,-z,max-page-size=16384"] if self.target.libc == "bionic" else []
 
     def run(self, *arguments: str) -> None:
         """Run the C compiler."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -101,7 +103,8 @@ def test_backend_cpu_builds_the_fallback(tmp_path: Path) -> None:
     assert manifest.device is None
 
 
-def test_android_is_linked_with_the_compiler_of_the_caller(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "backend"), [("android-adreno", "opencl"), ("android-arm64", "cpu")])
+def test_android_is_linked_with_the_compiler_of_the_caller(tmp_path: Path, name: str, backend: str) -> None:
     """`zig cc` for Linux on the same architecture stands in for an NDK; the command is run without a shell."""
     log = tmp_path / "log"
     script = tmp_path / "a compiler.py"
@@ -109,18 +112,23 @@ def test_android_is_linked_with_the_compiler_of_the_caller(tmp_path: Path) -> No
         "import subprocess, sys\n"
         f"open({str(log)!r}, 'a').write(' '.join(sys.argv[1:]) + '\\n')\n"
         "zig = [sys.executable, '-m', 'ziglang', 'cc', '-target', 'aarch64-linux-gnu.2.28']\n"
-        "own = [word.replace('cortex-a76', 'cortex_a76') for word in sys.argv[1:]]  # as zig spells it\n"
+        "own = [word.replace('cortex-a7', 'cortex_a7') for word in sys.argv[1:]]  # as zig spells it\n"
         "sys.exit(subprocess.run([*zig, *own]).returncode)\n"
     )
     compiler = f"{sys.executable} '{script}' -DNAMED_BY='a;b'"
-    result = run(*SMALL, "--target", "android-adreno", "--cc", compiler, "--output", tmp_path / "b")
+    result = run(*SMALL, "--target", name, "--cc", compiler, "--output", tmp_path / "b")
     assert result.exit_code == 0, result.output
     manifest = bundle.verify(tmp_path / "b")
-    assert (manifest.target.libc, manifest.backend) == ("bionic", "opencl")
+    assert (manifest.target.libc, manifest.backend) == ("bionic", backend)
     calls = log.read_text().splitlines()
     assert all(call.startswith("-DNAMED_BY=a;b ") for call in calls)
     assert not any("-lpthread" in call for call in calls), "Android's C library holds the threads"
-    assert b"__kernel" in (tmp_path / "b" / "libtsm.so").read_bytes()
+    library = tmp_path / "b" / "libtsm.so"
+    assert (b"__kernel" in library.read_bytes()) == (backend == "opencl")
+    if shutil.which("readelf"):
+        listed = subprocess.run(["readelf", "-lW", library], capture_output=True, text=True, check=True).stdout
+        loads = [line.split()[-1] for line in listed.splitlines() if line.strip().startswith("LOAD")]
+        assert loads and all(int(align, 16) % 16384 == 0 for align in loads), "devices with pages of 16 KiB"
 
 
 def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
