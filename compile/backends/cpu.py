@@ -53,6 +53,7 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
         cores=cpu.cores,
         prefetch=cpu.software_prefetch,
         stream=cpu.dram_gb_s / cpu.clock_ghz if cpu.dram_gb_s and cpu.clock_ghz else STREAM,
+        dotprod=cpu.dotprod,
         storage=dtype,
     ).computing(dtype)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..ir.graph import Node
 from ..ir.ops import Conv, Copy, MaxPool, Role
 from .float_step import Floats, after, evaluate, image_of
-from .scheme import POINT, Layer, Q, QuantisedGraph
+from .scheme import POINT, Layer, Q, QuantisedGraph, Scale
 from .windows import convolve, windows
 
 Bytes = NDArray[np.int8]
@@ -43,6 +43,13 @@ def requantise(layer: Layer, total: NDArray[np.int64], residual: Bytes | None = 
     return np.clip(value, -128, 127).astype(np.int8)
 
 
+def mean(scale: Scale, image: Bytes) -> Floats:
+    """The mean over the pixels of integers, as float32."""
+    pixels = image.shape[0] * image.shape[1]
+    total = image.astype(np.int64).sum((0, 1)) - pixels * scale.zero
+    return (total.astype(np.float32) * (np.float32(scale.step) / np.float32(pixels))).astype(np.float32)
+
+
 def integer_step(
     network: QuantisedGraph, frame: Floats, states: Mapping[str, Bytes]
 ) -> dict[str, NDArray[np.generic]]:
@@ -55,10 +62,12 @@ def integer_step(
     real: dict[str, Floats] = {}
     for node in graph.nodes:
         if node.output in network.floats:
-            for name in node.inputs:
-                if name in values and name not in real:
-                    real[name] = network.scales[name].real(values[name])  # type: ignore[arg-type]
-            evaluate(graph, node, real)
+            source = node.inputs[0]
+            if node.kind == "global_pool":
+                found = mean(network.scales[source], values[source].astype(np.int8))
+                real[node.output] = found.reshape(graph.shape(node.output))
+            else:
+                evaluate(graph, node, real)
             values[node.output] = real[node.output]
         else:
             values |= evaluate_integer(network, node, values)

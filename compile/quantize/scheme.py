@@ -51,7 +51,8 @@ class Scale:
 
     def quantised(self, array: NDArray[np.floating]) -> NDArray[np.int8]:
         """Round, halves to even, and saturate."""
-        return np.asarray(np.clip(np.rint(array / np.float32(self.step)) + self.zero, -128, 127), np.int8)
+        steps = array * (np.float32(1) / np.float32(self.step))
+        return np.asarray(np.clip(np.rint(steps) + self.zero, -128, 127), np.int8)
 
     def real(self, array: NDArray[np.integer]) -> NDArray[np.float32]:
         """The numbers that integers stand for."""

@@ -49,6 +49,7 @@ class Machine:
     stream: float  # bytes per cycle that all cores together read from memory
 
     dtype: DType = FLOAT32  # of the accumulators
+    dotprod: bool = False  # one instruction adds four products of bytes to each of four sums
     storage: DType = FLOAT32  # how activations, states and weights are stored
 
     @property

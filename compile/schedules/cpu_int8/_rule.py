@@ -1,0 +1,142 @@
+"""What the 8-bit schedules share: packing, panels, and the choice of a register tile by counted instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil
+
+import numpy as np
+
+from ...ir.dtype import INT8, INT32, Pointer
+from ...ir.int8_ops import QConv
+from ...ir.ops import Conv
+from ...kernels.cpu import builder as tir
+from ...kernels.cpu import tiling
+from ...kernels.cpu.builder import Buffer, Expr
+from ...kernels.cpu.int8 import Requantise
+
+REGISTERS = 32
+TAIL = 16  # bytes behind every tensor that a kernel may read, and does not use
+
+
+def pointers(op: Conv, weights: int, channels: int, scratch: int = 0) -> dict[str, Pointer]:
+    """The arguments of an 8-bit convolution; channels: of biases and multipliers, padded to vectors."""
+    pixels = op.height * op.width
+    sizes = {
+        "x": (pixels * op.channels, INT8),
+        "state": (pixels * op.fold_in, INT8),
+        "w": (weights, INT8),
+        "b": (channels, INT32),
+        "m": (channels, INT32),
+        "r": (op.pixels * op.out_channels if op.residual else 0, INT8),
+        "y": (op.pixels * op.out_channels, INT8),
+        "next": (op.pixels * op.fold_out, INT8),
+        "scratch": (scratch, INT8),
+    }
+    return {name: Pointer(size, dtype) for name, (size, dtype) in sizes.items() if size}
+
+
+def epilogue(op: QConv, buffers: dict[str, Buffer]) -> Requantise:
+    """The epilogue over the argument buffers."""
+    conv = op.conv
+    return Requantise(
+        buffers["y"],
+        conv.out_channels,
+        buffers["m"],
+        buffers.get("r"),
+        op.share,
+        op.r_zero,
+        buffers.get("next"),
+        conv.fold_out,
+    )
+
+
+def tile_cost(rows: int, width: int, length: int, dot: bool) -> float:
+    """Instructions of a register tile: multiplies, loads (weights two at a time), epilogue and addresses."""
+    steps = ceil(length / 16)
+    if dot:
+        inner = steps * (rows * width + rows + width / 2)
+        return inner + rows * (width * 0.9 + 1) + 12
+    inner = steps * (3 * rows * width + rows + width / 2)
+    return inner + rows * width * 1.7 + 12
+
+
+def choose(pixels: int, channels: int, length: int, dot: bool) -> tuple[int, tiling.Panels]:
+    """The register tile and the panels that need the fewest instructions for so many neighbouring pixels."""
+    padded = -(-channels // 4) * 4
+    best: tuple[float, int, tiling.Panels] | None = None
+    for width in (4, 8, 12, 16, 20, 24) if dot else (4, 8):
+        for rows in range(1, 17):
+            held = rows * width // 4 + rows + width // 4 if dot else rows * width + rows + 8
+            if held > REGISTERS - 1 or width > padded:
+                continue
+            panels = tiling.panels_of(padded, width, 4)
+            cost = sum(
+                count * tile_cost(height, w, length, dot)
+                for count, height in tiling.split_rows(pixels, rows)
+                for w in panels.widths
+            )
+            if best is None or cost < best[0]:
+                best = cost, rows, panels
+    assert best is not None
+    return best[1:]
+
+
+def pack(weight: np.ndarray, panels: tiling.Panels, lengths: Sequence[int], dot: bool) -> np.ndarray:
+    """[parts of k][k][channels] to panels; every part is padded to whole steps, channels to whole vectors.
+
+    weight: [k, channels] int8. lengths: how many rows of k each part has; a part is reduced on its own.
+    """
+    step = 4 if dot else 8
+    channels = sum(panels.widths)
+    full = np.zeros((weight.shape[0], channels), np.int8)
+    full[:, : weight.shape[1]] = weight
+    out, start = [], 0
+    for width in panels.widths:
+        first = 0
+        for length in lengths:
+            part = full[first : first + length, start : start + width]
+            part = np.pad(part, ((0, -length % step), (0, 0)))
+            out.append(part_of(part, dot))
+            first += length
+        start += width
+    return np.ascontiguousarray(np.concatenate(out))
+
+
+def part_of(part: np.ndarray, dot: bool) -> np.ndarray:
+    """[k, width] as a tile reads it: [k / 4][width][4], or [k / 16][width][16] and a tail of 8."""
+    length, width = part.shape
+    if dot:
+        return np.ravel(part.reshape(length // 4, 4, width).transpose(0, 2, 1))
+    whole = length // 16 * 16
+    head = part[:whole].reshape(-1, 16, width).transpose(0, 2, 1).ravel()
+    return np.concatenate([head, part[whole:].reshape(-1, 8, width).transpose(0, 2, 1).ravel()])
+
+
+def padded(array: np.ndarray, channels: int) -> np.ndarray:
+    """Biases or multipliers with zeros for channels that do not exist."""
+    return np.ascontiguousarray(np.pad(array, (0, channels - array.size)).astype(np.int32))
+
+
+def steps_of(length: int, dot: bool) -> int:
+    """A part of k with its padding."""
+    step = 4 if dot else 8
+    return -(-length // step) * step
+
+
+def for_panels(panels: tiling.Panels, length: int, emit: Callable[[int, Expr, Expr], None]) -> None:
+    """Call emit(width, first channel, place of the weights) for all panels; length: k with its padding."""
+    if panels.full:
+        with tir.loop(0, panels.full) as index:
+            emit(panels.width, tir.bind(index * panels.width), tir.bind(index * (panels.width * length)))
+    start = panels.full * panels.width
+    for width in panels.rest:
+        emit(width, start, start * length)
+        start += width
+
+
+def exact(panels: tiling.Panels, channels: int) -> tiling.Panels:
+    """Panels whose last one has a known place if it holds channels that do not exist, so that they are not stored."""
+    if sum(panels.widths) > channels and not panels.rest:
+        return tiling.Panels(panels.width, panels.full - 1, (panels.width,))
+    return panels

@@ -1,0 +1,261 @@
+"""Depthwise convolution in 8 bits on NEON, read in place by output rows.
+
+Pattern: one filter per channel, any kernel, stride and padding: the middle of every inverted residual.
+
+1. Two taps are multiplied and added in 16 bits (|x| <= 128, |w| <= 127, so two products fit) and widened together into
+   32-bit sums: smull, smlal, saddw, saddw2 are 16 multiply-adds.
+2. Taps outside the image are left out; what they would add, zero_x * w, is in the bias. A layer has a bias for every
+   set of rows and of columns that exist: with 3x3 and padding 1 there are nine.
+3. 16 channels at a time, then 8, 4 and single ones; the filter stays in registers along a row.
+4. An output row is cut into tiles of two pixels, and border pixels on their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import tirx
+
+from ...ir.dtype import INT32
+from ...ir.int8_ops import QConv
+from ...ir.ops import Conv
+from ...kernels.cpu import builder as tir
+from ...kernels.cpu import tiling
+from ...kernels.cpu.builder import Buffer, Expr
+from ...kernels.cpu.int8 import Requantise, half, shuffled, smull
+from ..cpu import Kernel
+from . import _rule
+
+CASES = (
+    QConv(Conv(9, 8, 24, 24, (3, 3), (1, 1), (1, 1, 1, 1), 24), -128),
+    QConv(Conv(9, 12, 96, 96, (3, 3), (2, 2), (1, 1, 1, 1), 96), -128),
+    QConv(Conv(3, 2, 8, 8, (3, 3), (1, 1), (1, 1, 1, 1), 8), -5),
+    QConv(Conv(7, 7, 20, 20, (5, 5), (1, 1), (2, 2, 2, 2), 20, fold_out=3), 17),
+    QConv(Conv(6, 7, 13, 13, (3, 3), (2, 2), (0, 1, 1, 0), 13, residual=True), 0, 200, 9),
+    QConv(Conv(1, 1, 16, 16, (3, 3), (1, 1), (1, 1, 1, 1), 16), 4),
+)
+COLUMNS = 2
+
+
+def claims(op: object) -> bool:
+    """Every depthwise convolution in 8 bits."""
+    return isinstance(op, QConv) and op.conv.depthwise
+
+
+@dataclass(frozen=True)
+class Params:
+    """Pixels of a tile."""
+
+    columns: int
+
+    @classmethod
+    def from_machine(cls, machine: tiling.Machine, op: QConv) -> Params:
+        return cls(min(COLUMNS, op.conv.out_width))
+
+
+def taps_along(size: int, kernel: int, stride: int, before: int, out: int) -> list[tuple[int, int]]:
+    """For every output position the range of taps that lie inside."""
+    found = []
+    for position in range(out):
+        first = position * stride - before
+        found.append((max(0, -first), max(0, min(kernel, size - first))))
+    return found
+
+
+@dataclass(frozen=True)
+class Borders:
+    """The sets of taps of rows and columns, each with a number, and which position has which."""
+
+    rows: list[tuple[int, int]]
+    columns: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, op: Conv) -> Borders:
+        """Those of a convolution."""
+        return cls(
+            taps_along(op.height, op.kernel[0], op.stride[0], op.pad[0], op.out_height),
+            taps_along(op.width, op.kernel[1], op.stride[1], op.pad[1], op.out_width),
+        )
+
+    @property
+    def row_sets(self) -> list[tuple[int, int]]:
+        """Distinct sets of rows."""
+        return sorted(set(self.rows))
+
+    @property
+    def column_sets(self) -> list[tuple[int, int]]:
+        """Distinct sets of columns."""
+        return sorted(set(self.columns))
+
+    def number(self, rows: tuple[int, int], columns: tuple[int, int]) -> int:
+        """The number of a bias."""
+        return self.row_sets.index(rows) * len(self.column_sets) + self.column_sets.index(columns)
+
+
+def biases(op: QConv, weight: np.ndarray, bias: np.ndarray, channels: int) -> np.ndarray:
+    """[sets][channels] int32: the bias and what absent taps would add."""
+    borders, found = Borders.of(op.conv), []
+    filters = weight[:, 0].astype(np.int64)
+    for rows in borders.row_sets:
+        for columns in borders.column_sets:
+            inside = filters[:, rows[0] : rows[1], columns[0] : columns[1]].sum((1, 2))
+            absent = filters.sum((1, 2)) - inside
+            found.append(_rule.padded((bias + op.x_zero * absent).astype(np.int32), channels))
+    return np.concatenate(found)
+
+
+def schedule(
+    op: QConv, params: Params, machine: tiling.Machine, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray
+) -> Kernel:
+    """weight: [C, 1, KH, KW] int8; bias, multiplier: [C] int32."""
+    conv = op.conv
+    channels = -(-conv.channels // 4) * 4
+    packed = np.zeros((conv.kernel[0] * conv.kernel[1], channels), np.int8)
+    packed[:, : conv.channels] = weight[:, 0].reshape(conv.channels, -1).T
+    starts = biases(op, weight, bias, channels)
+    pointers = _rule.pointers(conv, packed.size, channels)
+    pointers["b"] = type(pointers["b"])(starts.size, INT32)
+
+    def body(*arguments: Buffer) -> None:
+        *tensors, first, last = arguments
+        rows = Rows(op, params, dict(zip(pointers, tensors, strict=True)), channels)
+        with tir.loop(first, last) as y:
+            rows.emit(y)
+
+    constants = {"w": packed.ravel(), "b": starts, "m": _rule.padded(multiplier, channels)}
+    return Kernel(op, "depthwise_int8", pointers, conv.out_height, body, constants, f"1x{params.columns}")  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The statements of output rows."""
+
+    op: QConv
+    params: Params
+    buffers: dict[str, Buffer]
+    channels: int  # padded
+
+    def emit(self, y: Expr) -> None:
+        """Row y, by the set of kernel rows that it has."""
+        borders = Borders.of(self.op.conv)
+        runs = runs_of(borders.rows)
+        cases: list[Callable[[], None]] = [lambda taps=taps: self.row(y, taps) for _, taps in runs]  # type: ignore[misc]
+        tir.switch(y, [first for first, _ in runs], cases)
+        epilogue = _rule.epilogue(self.op, self.buffers)
+        if epilogue.next is not None:
+            with tir.loop(0, self.op.conv.out_width) as x:
+                epilogue.keep(tir.bind(y * self.op.conv.out_width + x))
+
+    def row(self, y: Expr, taps: tuple[int, int]) -> None:
+        """All channels of a row."""
+        whole = self.op.conv.channels // 16
+        if whole:
+            with tir.loop(0, whole) as index:
+                self.span(y, taps, tir.bind(index * 16), 16)
+        for offset, lanes in tir.vectors(self.op.conv.channels - 16 * whole, 8):
+            self.span(y, taps, 16 * whole + offset, lanes)
+
+    def span(self, y: Expr, taps: tuple[int, int], channel: Expr, lanes: int) -> None:
+        """So many channels of a row, tile by tile."""
+        conv = self.op.conv
+        width = conv.kernel[1]
+        filters = {
+            (ky, kx): self.weight((ky * width + kx) * self.channels + channel, lanes)
+            for ky in range(taps[0], taps[1])
+            for kx in range(width)
+        }
+        borders = Borders.of(conv)
+        for first, columns, count in column_runs(borders.columns):
+            size = self.params.columns if count >= self.params.columns else 1
+            tiles = count // size
+            if tiles > 1:
+                with tir.loop(0, tiles) as index:
+                    self.tile(y, taps, columns, tir.bind(index * size + first), size, channel, lanes, filters)
+            else:
+                self.tile(y, taps, columns, first, size, channel, lanes, filters)
+            for rest in range(first + tiles * size, first + count):
+                self.tile(y, taps, columns, rest, 1, channel, lanes, filters)
+
+    def weight(self, at: Expr, lanes: int) -> Expr:
+        """A tap of so many channels."""
+        return tir.bind(wide(tir.load(self.buffers["w"], at, lanes), lanes))
+
+    def tile(
+        self,
+        y: Expr,
+        rows: tuple[int, int],
+        columns: tuple[int, int],
+        x: Expr,
+        size: int,
+        channel: Expr,
+        lanes: int,
+        filters: dict[tuple[int, int], Expr],
+    ) -> None:
+        """`size` neighbouring pixels that have the same taps."""
+        conv = self.op.conv
+        number = Borders.of(conv).number(rows, columns)
+        used = max(lanes, 8)
+        quads = [q for q in range(0, used, 4) if q < max(lanes, 4)]
+        starts = [tir.bind(tir.load(self.buffers["b"], number * self.channels + channel + q, 4)) for q in quads]
+        scales = [tir.bind(tir.load(self.buffers["m"], channel + q, 4)) for q in quads]
+        top, left = y * conv.stride[0] - conv.pad[0], x * conv.stride[1] - conv.pad[1]
+        origin = tir.bind((top * conv.width + left) * conv.channels + channel)
+        taps = [(ky, kx) for ky in range(*rows) for kx in range(*columns)]
+        loaded: dict[tuple[int, int], Expr] = {}
+        for ky, kx in taps:
+            for pixel in range(size):
+                place = (ky, kx + pixel * conv.stride[1])
+                if place not in loaded:
+                    at = origin + (place[0] * conv.width + place[1]) * conv.channels
+                    loaded[place] = tir.bind(wide(tir.load(self.buffers["x"], at, lanes), lanes))
+        epilogue = _rule.epilogue(self.op, self.buffers)
+        for pixel in range(size):
+            pairs = [(loaded[ky, kx + pixel * conv.stride[1]], filters[ky, kx]) for ky, kx in taps]
+            totals = sums(pairs, starts, used)
+            at = tir.bind(y * conv.out_width + x + pixel)
+            self.write(epilogue, totals, at, channel, lanes, scales)
+
+    def write(
+        self, epilogue: Requantise, totals: list[Expr], pixel: Expr, channel: Expr, lanes: int, scales: list[Expr]
+    ) -> None:
+        """Requantise and store the channels of a pixel."""
+        epilogue.write(totals[: len(scales)], pixel, channel, lanes, scales)
+
+
+def wide(vector: Expr, lanes: int) -> Expr:
+    """Fewer than 8 bytes, repeated in a vector of 8."""
+    if lanes >= 8:
+        return vector
+    return tirx.Shuffle([vector] * (8 // lanes), list(range(8))) if lanes > 1 else tirx.Broadcast(vector, 8)
+
+
+def sums(pairs: list[tuple[Expr, Expr]], starts: list[Expr], lanes: int) -> list[Expr]:
+    """int32x4 sums of the products of bytes, four channels each."""
+    totals = [tir.bind(start) for start in starts]
+    for part in range(lanes // 8):
+        for index in range(0, len(pairs), 2):
+            product = None
+            for x, w in pairs[index : index + 2]:
+                one = smull(*((half(v, 16, part == 1) if lanes == 16 else v) for v in (x, w)))
+                product = one if product is None else product + one
+            product = tir.bind(product)
+            for quarter in range(2):
+                at = 2 * part + quarter
+                if at < len(totals):
+                    added = tirx.Cast("int32x4", shuffled(product, 4 * quarter, 4))
+                    totals[at] = tir.bind(totals[at] + added)
+    return totals
+
+
+def runs_of(taps: list[tuple[int, int]]) -> list[tuple[int, tuple[int, int]]]:
+    """(first position, taps) of every run of equal taps."""
+    return [(i, each) for i, each in enumerate(taps) if i == 0 or taps[i - 1] != each]
+
+
+def column_runs(taps: list[tuple[int, int]]) -> list[tuple[int, tuple[int, int], int]]:
+    """(first position, taps, length) of every run of equal taps."""
+    runs = runs_of(taps)
+    ends = [first for first, _ in runs[1:]] + [len(taps)]
+    return [(first, each, end - first) for (first, each), end in zip(runs, ends, strict=True)]

@@ -1,0 +1,122 @@
+"""Where 8-bit numbers begin and end: the frame is rounded, the mean over an image becomes float32 again.
+
+1. The frame: v / step to the nearest integer, halves to even (fcvtns), plus zero, saturated; 16 numbers at a time.
+2. The mean: a 32-bit sum over all pixels, minus pixels * zero, times step / pixels; what follows is float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import tirx
+
+from ...ir.dtype import FLOAT32, INT8, INT32, Pointer
+from ...ir.int8_ops import QMean, Quantise
+from ...kernels.cpu import builder as tir
+from ...kernels.cpu import tiling
+from ...kernels.cpu.builder import Buffer, Expr
+from ...kernels.cpu.int8 import intrinsic, shuffled, widened
+from ..cpu import Kernel
+
+CHUNK = 1024  # numbers of a work item
+
+
+CASES = (
+    Quantise(3 * 20 * 18, 0.02, -7),
+    Quantise(CHUNK * 2 + 13, 0.5, 12),
+    Quantise(5, 1.0, -128),
+    QMean(49, 1280, 0.05, -128),
+    QMean(15, 19, 0.02, 3),
+    QMean(1, 4, 1.0, 0),
+)
+
+
+def claims(op: object) -> bool:
+    """Both edges."""
+    return isinstance(op, (Quantise, QMean))
+
+
+@dataclass(frozen=True)
+class Params:
+    """Nothing to choose."""
+
+    @classmethod
+    def from_machine(cls, machine: tiling.Machine, op: Quantise | QMean) -> Params:
+        return cls()
+
+
+def schedule(op: Quantise | QMean, params: Params, machine: tiling.Machine) -> Kernel:
+    """Quantise: x [size] float32 -> y int8. QMean: x [pixels, channels] int8 -> y [channels] float32."""
+    return quantise(op) if isinstance(op, Quantise) else mean(op)
+
+
+def quantise(op: Quantise) -> Kernel:
+    """The kernel of the frame."""
+    chunks, rest = divmod(op.size, CHUNK)
+
+    def piece(x: Buffer, y: Buffer, at: Expr, lanes: int) -> None:
+        words = []
+        for first in range(0, max(lanes, 4), 4):
+            count = min(4, lanes)
+            value = tir.load(x, at + first, count) * tir.constant(float(np.float32(1) / np.float32(op.step)), count)
+            if count < 4:
+                value = tirx.Shuffle([value] * (4 // count), list(range(4))) if count > 1 else tirx.Broadcast(value, 4)
+            number = intrinsic("int32x4", "fcvtns.v4i32.v4f32", value)
+            number = intrinsic("int32x4", "sqadd.v4i32", number, tir.constant(op.zero, 4, INT32))
+            words.append(intrinsic("int16x4", "sqxtn.v4i16", number))
+        pairs = [
+            tirx.Shuffle(words[i : i + 2], list(range(8))) if len(words) > 1 else widened(words[0])
+            for i in range(0, len(words), 2)
+        ]
+        narrow = [intrinsic("int8x8", "sqxtn.v8i8", pair) for pair in pairs]
+        whole = tirx.Shuffle(narrow, list(range(16))) if len(narrow) == 2 else narrow[0]
+        tir.store(y, at, whole if lanes == 8 * len(narrow) else shuffled(whole, 0, lanes), lanes)
+
+    def body(x: Buffer, y: Buffer, begin: Expr, end: Expr) -> None:
+        def chunk(item: Expr) -> None:
+            with tir.loop(0, CHUNK // 16) as index:
+                piece(x, y, tir.bind(item * CHUNK + index * 16), 16)
+
+        def tail() -> None:
+            with tir.loop(0, rest // 16) as index:
+                piece(x, y, tir.bind(index * 16 + chunks * CHUNK), 16)
+            for offset, lanes in tir.vectors(rest % 16, 8):
+                piece(x, y, chunks * CHUNK + rest // 16 * 16 + offset, lanes)
+
+        with tir.loop(begin, end) as item:
+            if not chunks:
+                tail()
+            elif not rest:
+                chunk(item)
+            else:
+                tir.branch(item < chunks, lambda: chunk(item), tail)
+
+    pointers = {"x": Pointer(op.size, FLOAT32), "y": Pointer(op.size, INT8)}
+    return Kernel(op, "edges_int8", pointers, chunks + (rest > 0), body)  # type: ignore[arg-type]
+
+
+def mean(op: QMean) -> Kernel:
+    """The kernel of the mean."""
+    whole = op.channels // 8
+    tail = tir.vectors(op.channels - 8 * whole, 4)
+    scale = float(np.float32(op.step) / np.float32(op.pixels))
+
+    def vector(x: Buffer, y: Buffer, channel: Expr, lanes: int) -> None:
+        total = tir.local(lanes, INT32)
+        tir.store(total, 0, tir.constant(-op.pixels * op.zero, lanes, INT32), lanes)
+        with tir.loop(0, op.pixels) as pixel:
+            value = tir.load(x, pixel * op.channels + channel, lanes)
+            tir.store(total, 0, tir.load(total, 0, lanes) + tirx.Cast(tir.vector_type(INT32, lanes), value), lanes)
+        real = tirx.Cast(tir.vector_type(FLOAT32, lanes), tir.load(total, 0, lanes))
+        tir.store(y, channel, real * tir.constant(scale, lanes), lanes)
+
+    def body(x: Buffer, y: Buffer, begin: Expr, end: Expr) -> None:
+        with tir.loop(begin, end) as item:
+            cases = [lambda: vector(x, y, tir.bind(item * 8), 8)] if whole else []
+            cases += [lambda o=offset, n=lanes: vector(x, y, 8 * whole + o, n) for offset, lanes in tail]  # type: ignore[misc]
+            bounds = ([0] if whole else []) + [whole + i for i in range(len(tail))]
+            tir.switch(item, bounds, cases)
+
+    pointers = {"x": Pointer(op.pixels * op.channels, INT8), "y": Pointer(op.channels, FLOAT32)}
+    return Kernel(op, "edges_int8", pointers, whole + len(tail), body)  # type: ignore[arg-type]

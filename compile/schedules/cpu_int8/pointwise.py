@@ -1,0 +1,134 @@
+"""Pointwise convolution in 8 bits on NEON: [pixels, CI] x [CI, CO], with residual and both sides of the shift.
+
+Pattern: 1x1, stride 1, dense; every expand and project layer of MobileNetV2, conv1 and conv3 of a ResNet bottleneck.
+
+1. Pixels are cut into register tiles of two neighbouring heights, output channels into panels (`_rule.choose` counts
+   instructions); weights are packed for sdot, or for smull, smlal2 and sadalp where a core has no sdot.
+2. A shift that ends inside a group of four bytes costs one group more: the state's part is padded with zero weights,
+   and x is read from the group's beginning, with zero weights for the channels that come from the state.
+3. The epilogue is one sqrdmulh and the narrowings; the residual is added with 8 bits behind the point.
+4. The first channels of a finished pixel are copied into the next state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...ir.int8_ops import QConv
+from ...ir.ops import Conv
+from ...kernels.cpu import builder as tir
+from ...kernels.cpu import tiling
+from ...kernels.cpu.builder import Buffer, Expr
+from ...kernels.cpu.int8 import ByteTile
+from ..cpu import Kernel
+from . import _rule
+
+CASES = (
+    QConv(Conv(7, 7, 160, 960, fold_in=20), -128),
+    QConv(Conv(7, 7, 24, 24, residual=True, fold_out=3), 3, 300, 5),
+    QConv(Conv(5, 3, 19, 27)),
+    QConv(Conv(1, 1, 7, 1), 7),
+    QConv(Conv(14, 14, 33, 65, residual=True, fold_in=4, fold_out=8), -17, 77, -128),
+    QConv(Conv(5, 5, 16, 48, fold_in=2)),
+    QConv(Conv(6, 5, 96, 24, residual=True, fold_in=3, fold_out=20), 0, 256, 0),
+)
+
+
+def claims(op: object) -> bool:
+    """Every pointwise convolution in 8 bits."""
+    return isinstance(op, QConv) and op.conv.pointwise
+
+
+@dataclass(frozen=True)
+class Params:
+    """Tile height, panels, and whether there is sdot."""
+
+    rows: int
+    panels: tiling.Panels
+    dot: bool
+
+    @classmethod
+    def from_machine(cls, machine: tiling.Machine, op: QConv) -> Params:
+        conv = op.conv
+        return cls(*_rule.choose(conv.pixels, conv.out_channels, conv.channels, machine.dotprod), machine.dotprod)
+
+
+def parts(op: Conv, dot: bool) -> tuple[int, int, int]:
+    """Channels of the state's part, where x is read from, and the length of x's part."""
+    step = 4 if dot else 8
+    begin = op.fold_in // step * step
+    return op.fold_in, begin, op.channels - begin
+
+
+def schedule(
+    op: QConv, params: Params, machine: tiling.Machine, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray
+) -> Kernel:
+    """weight: [CO, CI, 1, 1] int8; bias, multiplier: [CO] int32."""
+    conv, dot = op.conv, params.dot
+    past, begin, length = parts(conv, dot)
+    matrix = weight[:, :, 0, 0].T
+    rest = matrix[begin:].copy()
+    rest[: past - begin] = 0
+    packed = _rule.pack(np.concatenate([matrix[:past], rest]), params.panels, (past, length), dot)
+    channels = sum(params.panels.widths)
+    pointers = _rule.pointers(conv, packed.size, channels)
+    tiles = tuple(tiling.split_rows(conv.pixels, params.rows))
+
+    def body(*arguments: Buffer) -> None:
+        *tensors, first, last = arguments
+        buffers = dict(zip(pointers, tensors, strict=True))
+        with tir.loop(first, last) as tile:
+            each_height(tiles, tile, lambda pixel, height: _tile(op, params, buffers, pixel, height))
+
+    constants = {
+        "w": packed,
+        "b": _rule.padded(bias, channels),
+        "m": _rule.padded(multiplier, channels),
+    }
+    items = sum(count for count, _ in tiles)
+    note = f"{params.rows}x{params.panels.width}"
+    return Kernel(op, "pointwise_int8", pointers, items, body, constants, note)  # type: ignore[arg-type]
+
+
+def each_height(tiles: tuple[tuple[int, int], ...], tile: Expr, emit: Callable[[Expr, int], None]) -> None:
+    """Call emit(first pixel, height) for a tile's number, one case per height."""
+    bounds: list[int] = []
+    cases: list[Callable[[], None]] = []
+    first_tile = first_pixel = 0
+    for count, height in tiles:
+
+        def case(height: int = height, tile0: int = first_tile, pixel0: int = first_pixel) -> None:
+            emit(tir.bind((tile - tile0) * height + pixel0), height)
+
+        bounds.append(first_tile)
+        cases.append(case)
+        first_tile, first_pixel = first_tile + count, first_pixel + count * height
+    tir.switch(tile, bounds, cases)
+
+
+def _tile(op: QConv, params: Params, buffers: dict[str, Buffer], pixel: Expr, height: int) -> None:
+    """`height` pixels, panel by panel."""
+    conv, dot = op.conv, params.dot
+    past, begin, length = parts(conv, dot)
+    head = _rule.steps_of(past, dot)
+    body = _rule.steps_of(length, dot)
+    epilogue = _rule.epilogue(op, buffers)
+    pixels = [pixel + row for row in range(height)]
+
+    def panel(width: int, channel: Expr, place: Expr) -> None:
+        registers = ByteTile(height, width, dot)
+        acc = registers.accumulators(buffers["b"], channel)
+        if past:
+            bases = [tir.bind(each * past) for each in pixels]
+            registers.reduce(acc, buffers["state"], bases, head, buffers["w"], place)
+        bases = [tir.bind(each * conv.channels + begin) for each in pixels]
+        registers.reduce(acc, buffers["x"], bases, body, buffers["w"], place + head * width)
+        kept = min(width, conv.out_channels - channel) if isinstance(channel, int) else width
+        registers.finish(acc, epilogue, pixels, buffers["b"], channel, kept)
+
+    _rule.for_panels(_rule.exact(params.panels, conv.out_channels), head + body, panel)
+    for each in pixels:
+        epilogue.keep(each)
