@@ -124,7 +124,7 @@ def compile(
     is_file = model.endswith(".onnx")
     if not is_file:
         described = model_from(model, weights=weights, averaged=averaged, **parameters)
-        reorder = check_direction(described, weights, averaged, direction, as_online)
+        described, reorder = check_direction(described, weights, averaged, direction, as_online)
     compiler = words(cc)
     folder = output or Path(f"{Path(model).stem if is_file else described.name}-{device.name}")
     check_surroundings(folder, dump, device, compiler, Path(model) if is_file else weights)

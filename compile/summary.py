@@ -62,6 +62,7 @@ def show(compiled: Compiled, origin: Path | None) -> None:
             "kernels": f"{len(plan.ops)} {'launches a frame' if manifest.device else 'calls'} of "
             f"{len(compiled.planned.kernels)} kernels, {copies(compiled) or 'none'} to shift",
             "precision": precision_fact(compiled.manifest),
+            **delay_facts(manifest),
             **device_facts(compiled),
             **({"modelled": compiled.modelled.text} if compiled.modelled else {}),
             "time": f"{sum(compiled.seconds.values()):.1f} s",
@@ -105,10 +106,12 @@ def can_be_run(manifest: Manifest) -> bool:
 
 
 def copies(compiled: Compiled) -> int:
-    """Calls that do nothing but shift: they fill states that no layer's epilogue can write."""
+    """Calls that do nothing but shift: they fill states that no layer's epilogue can write, or join two frames."""
     plan = compiled.planned.plan
     return sum(
-        op.schedule.startswith("copy_") and plan.tensor(op.writes[0]).memory == "state_out" for op in plan.ops
+        op.schedule.startswith("join_")
+        or (op.schedule.startswith("copy_") and plan.tensor(op.writes[0]).memory == "state_out")
+        for op in plan.ops
     )
 
 
@@ -119,6 +122,15 @@ def precision_fact(manifest: Manifest) -> str:
     if manifest.precision == "float16":
         return "float16; mean over the image and classifier float32"
     return manifest.precision
+
+
+def delay_facts(manifest: Manifest) -> dict[str, str]:
+    """How far the answers of a network that looks into the future are behind."""
+    late, how = manifest.model.delay_frames, manifest.preprocess
+    if not late or how is None:
+        return {}
+    seconds = f"{late / how.rate_fps:.1f} s at {how.rate_fps:g} frames a second"
+    return {"delay": f"{late} frames, {seconds}: the network looks into the future"}
 
 
 def device_facts(compiled: Compiled) -> dict[str, str]:

@@ -40,6 +40,8 @@ class Loop:
         smoother: the decision over time; None for that of networks with logits and these labels.
         mirror: flip each frame left to right before anything else, for cameras that deliver a mirror image.
         max_frames: stop after so many processed frames; 0 for no limit.
+        delay: frames by which the model's answers are behind: those to the first so many frames are of a time before
+            the stream, and nothing is decided on them.
         stop: asked between two frames; True ends the run.
         reset: set from any thread, it makes the model and all that is shown forget the past before the next frame.
     """
@@ -60,6 +62,7 @@ class Loop:
     channels: str = "bgr"
     mirror: bool = False
     max_frames: int = 0
+    delay: int = 0
     stop: Callable[[], bool] = lambda: False
     reset: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.perf_counter
@@ -78,8 +81,10 @@ class Loop:
     _label: str = ""
     _image: np.ndarray | None = None  # the last shown
     _state: str = ""  # of the source, as it was told last
+    _waiting: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self._waiting = self.delay
         self._smoother = self.smoother or Smoother(labels=self.labels)
 
     def run(self) -> EdgeError | None:
@@ -161,12 +166,16 @@ class Loop:
                 f"The model's scores for frame {self.frames} are not finite.",
                 hint="check the bundle: tsm-edge verify BUNDLE",
             )
-        decision = self._smoother.push(logits)
         self._count(before, now)
         # two clocks: a camera's driver stamps by the monotonic one
         delay_ms = None if frame.taken_at is None else 1000 * max(0.0, time.monotonic() - frame.taken_at)
         if delay_ms is not None:
             self.delays_ms.append(delay_ms)
+        if self._waiting:
+            self._waiting -= 1
+            self._preview(frame)
+            return
+        decision = self._smoother.push(logits)
         label = self.labels[decision.index]
         probability = None if decision.idle else float(decision.probability)
         top = self._top()
@@ -231,6 +240,7 @@ class Loop:
 
     def _forget(self) -> None:
         self.stream.reset()
+        self._waiting = self.delay
         self._smoother.reset()
         self.events.forget()
         self._history.clear()

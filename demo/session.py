@@ -103,6 +103,14 @@ def _open_bundle(folder: Path, threads: int | None, stack: ExitStack) -> Model:
             "what the demo predicts means nothing yet",
             err=True,
         )
+    late = model.manifest.model.delay_frames
+    if late:
+        rate = _rate(model)
+        say(
+            f"note: the network looks into the future: answers are {late} frames behind, {late / rate:.1f} s at "
+            f"{rate:g} frames a second",
+            err=True,
+        )
     return model
 
 
@@ -173,6 +181,7 @@ def _open_channels(
             feed=feed,
             labels=_labels(model),
             smoother=model.smoother(),
+            delay=model.manifest.model.delay_frames,
             reporter=JsonReporter(shown) if request.json else TextReporter(next_command, shown),
             screen=window,
             recorder=outputs.recorders[number] if outputs.recorders else None,

@@ -230,6 +230,34 @@ class Copy:
 
 
 @dataclass(frozen=True)
+class Join:
+    """`count` channels from `begin` on of x, then the same of r, for each of `pixels`; of r there may be none.
+
+    What a lagged stream's convolution reads first: channels of the next frame and kept ones of the frame before.
+    """
+
+    kind: ClassVar[str] = "join"
+
+    pixels: int
+    channels: int
+    begin: int
+    count: int
+    r_channels: int = 0
+    r_begin: int = 0
+    r_count: int = 0
+    types: Types = field(default=Types(), repr=False)
+
+    @property
+    def macs(self) -> int:
+        return 0
+
+    @property
+    def label(self) -> str:
+        other = f"_{self.r_channels}_{self.r_begin}_{self.r_count}" if self.r_count else ""
+        return f"join_{self.pixels}x{self.channels}_{self.begin}_{self.count}{other}"
+
+
+@dataclass(frozen=True)
 class Transpose:
     """[rows, columns] -> [columns, rows]."""
 
@@ -248,7 +276,7 @@ class Transpose:
         return f"transpose_{self.rows}x{self.columns}"
 
 
-Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Transpose
+Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Join | Transpose
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from ..ir.graph import Graph
-from . import fold_batchnorm, fuse_epilogue, fuse_shift, layout, own_results
+from . import fold_batchnorm, fuse_epilogue, fuse_lagged, fuse_shift, layout, own_results
 
 #: epilogues twice: a bias must be in its convolution before the batch norm, a clamp comes after it
-ORDER = (fuse_epilogue, fold_batchnorm, fuse_epilogue, fuse_shift, layout, own_results)
+ORDER = (fuse_epilogue, fold_batchnorm, fuse_epilogue, fuse_lagged, fuse_shift, layout, own_results)
 
 
 def run(graph: Graph) -> None:

@@ -7,9 +7,9 @@ inputs transposed before and its outputs after. Two transposes that meet cancel.
 from __future__ import annotations
 
 from ..ir.graph import Graph, Node
-from ..ir.ops import Alias, Conv, Copy, GlobalPool, MaxPool, Transpose
+from ..ir.ops import Alias, Conv, Copy, GlobalPool, Join, MaxPool, Transpose
 
-SCHEDULED = (Conv, GlobalPool, MaxPool, Copy, Transpose, Alias)
+SCHEDULED = (Conv, GlobalPool, MaxPool, Copy, Join, Transpose, Alias)
 ELEMENTWISE = {
     f"relax.{name}"
     for name in (

@@ -15,7 +15,7 @@ import numpy as np
 
 from tsm_edge.compile.backends import cpu
 from tsm_edge.compile.ir.dtype import FLOAT16, FLOAT32, DType, Types
-from tsm_edge.compile.ir.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpose
+from tsm_edge.compile.ir.ops import Conv, Copy, GlobalPool, InvertedResidual, Join, MaxPool, Op, Transpose
 from tsm_edge.compile.kernels.cpu.tiling import Machine
 from tsm_edge.compile.schedules import registry
 from tsm_edge.compile.schedules.cpu import Kernel
@@ -249,6 +249,12 @@ def expected(
         return x.reshape(-1, op.channels).mean(axis=0)
     if isinstance(op, Copy):
         return x.reshape(op.pixels, op.channels)[:, : op.fold]
+    if isinstance(op, Join):
+        parts = [x.reshape(op.pixels, op.channels)[:, op.begin : op.begin + op.count]]
+        if op.r_count:
+            r = values["r"].astype(np.float64).reshape(op.pixels, op.r_channels)
+            parts.append(r[:, op.r_begin : op.r_begin + op.r_count])
+        return np.concatenate(parts, axis=1)
     if isinstance(op, Transpose):
         return x.reshape(op.rows, op.columns).T
     assert isinstance(op, MaxPool)

@@ -128,14 +128,35 @@ def test_the_command_asks(export):
     assert "error[direction]" in done.stderr and "--direction bi" in done.stderr
 
 
-def test_a_bidirectional_network_is_no_online_one(export):
-    done = export("--direction", "bi")
-    assert done.exit_code == 2
-    assert (
-        "both directions" in done.stderr
-        and "train --init w.pth" in done.stderr
-        and "--as-online" in done.stderr
-    )
+def test_a_bidirectional_network_is_a_lagged_stream(export, built):
+    """The exported step takes and leaves what PyTorch's does."""
+    onnx = pytest.importorskip("onnx", reason="the package onnx is optional")
+    done = export("--direction", "bi", "--json")
+    assert done.exit_code == 0, done.output
+    assert "looks into the future" in done.stderr and "8 frames" in done.stderr
+    parameters = json.loads(done.stdout)["parameters"]
+    assert parameters == {
+        **built("tsm-resnet18")[0].parameters, "direction": "bi", "share": 0.25, "place": "residual", "delay_frames": 8
+    }  # fmt: skip
+    evaluator = pytest.importorskip("onnx.reference").ReferenceEvaluator
+    model = models.load("tsm-resnet18", **parameters)
+    net = models.make_net(model.layers, model.shift)
+    net.load_state_dict(built("tsm-resnet18")[1].state_dict())
+    frame, *states = (torch.randn(spec.shape) for spec in (model.signature.inputs[0], *(
+        pair.input for pair in model.signature.states)))  # fmt: skip
+    names = ["frame", *(pair.input.name for pair in model.signature.states)]
+    feed = {name: value.numpy() for name, value in zip(names, (frame, *states))}
+    found = evaluator(onnx.load("tsm-resnet18.onnx")).run(None, feed)
+    with torch.no_grad():
+        logits, after = net.step(frame, tuple(states))
+    for mine, its in zip(found, (logits, *after), strict=True):
+        assert torch.allclose(torch.from_numpy(mine), its, atol=1e-3)
+
+
+def test_a_shift_around_the_ends_is_for_clips_only(ours):
+    file = ours(TemporalShift("bi", 0.25, padding="circulant"))
+    done = CliRunner().invoke(cli, ["export", "tsm-mobilenetv2", "--weights", str(file)])
+    assert done.exit_code == 2 and "padding circulant" in done.stderr
 
 
 def test_as_online_warns_and_reorders(export, built):

@@ -60,6 +60,14 @@ class ModelInfo:
 
     def __post_init__(self) -> None:
         _one_of("model.source", self.source, ("zoo", "onnx"))
+        late = self.parameters.get("delay_frames", 0)
+        if isinstance(late, bool) or not isinstance(late, int) or not 0 <= late <= 1000:
+            malformed("model.parameters.delay_frames", late, "an integer from 0 to 1000")
+
+    @property
+    def delay_frames(self) -> int:
+        """Frames by which an answer is behind the newest frame: those of a network that looks into the future."""
+        return int(self.parameters.get("delay_frames", 0))
 
 
 @dataclass(frozen=True)

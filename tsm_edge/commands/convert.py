@@ -124,10 +124,7 @@ def _show(done: Converted, agreed: Agreement | None, output: Path) -> None:
         late = f", {agreed.delay} frames late" if agreed.delay else ""
         facts["verify"] = f"{agreed.forms}{late}: {agreed.difference:.1e} relative on {agreed.frames} frames"
     print_facts(facts)
-    if done.shift.online:
-        print_next(f"tsm-edge compile {model.name} --target local --weights {{}}", output)
-    else:
-        print_next(f"tsm-edge train --init {{}} --data CLIPS --out RUN --model {model.name}", output)
+    print_next(f"tsm-edge compile {model.name} --target local --weights {{}}", output)
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -43,7 +43,7 @@ def export(
     from ..onnx.meta import OnnxMeta
 
     network = model_from(model, weights=weights, averaged=averaged, **parameters)
-    reorder = check_direction(network, weights, averaged, direction, as_online)
+    network, reorder = check_direction(network, weights, averaged, direction, as_online)
     path = output or Path(f"{network.name}.onnx")
     atomic.check_file(path)
 

@@ -148,12 +148,14 @@ def check_direction(
     averaged: bool | None,
     direction: str | None,
     as_online: bool,
-) -> bool:
-    """Whether the weights must be re-ordered for the online shift; what is known of their own shift is told.
+) -> tuple[models.Model, bool]:
+    """The model with the shift of its weights, and whether these must be re-ordered for the online shift.
+
+    What is known of their shift is told, and what running them otherwise would lose.
 
     Raises:
         DirectionUnknown: nothing says how the network of the file shifts.
-        UsageError: it shifts otherwise than a step can, and ``as_online`` does not accept that; or there is no file.
+        UsageError: no stream can do its shift; or there is no file.
     """
     if weights is None:
         if direction is not None or as_online:
@@ -162,17 +164,27 @@ def check_direction(
                 found="no checkpoint",
                 hint="name it with --weights",
             )
-        return False
-    from ..weights.checkpoints import no_online_order, shift_of
+        return model, False
+    from ..weights.checkpoints import no_online_order, shift_of, words_of
 
     shift, why = shift_of(weights, model, averaged, direction)
     if shift.online:
         say(f"the network shifts from the past only, by {why}", err=True)
         if as_online:
             raise UsageError("--as-online is for networks that were trained otherwise.", found=f"online, by {why}")
-        return False
+        return model, False
     if not as_online:
-        raise _not_online(weights, shift, why)
+        say(f"the network shifts: {words_of(shift)}, by {why}", err=True)
+        with usage_errors():
+            streaming = model.streaming(shift)
+        if streaming.delay:
+            late = streaming.delay / model.preprocess.rate_fps
+            say(
+                f"it looks into the future, so its stream lags: an answer is for the frame {streaming.delay} frames "
+                f"({late:.1f} s at {model.preprocess.rate_fps:g} frames a second) before the newest",
+                err=True,
+            )
+        return streaming, False
     if shift not in (models.OFFLINE, _UNSHIFTED):
         raise no_online_order(shift)
     lost = "what came from the future is the present" if shift == models.OFFLINE else "it was trained without a shift"
@@ -181,24 +193,7 @@ def check_direction(
         f"decides, measure it (tsm-edge eval), and train it on: tsm-edge train --init {weights}",
         err=True,
     )
-    return shift == models.OFFLINE
+    return model, shift == models.OFFLINE
 
 
 _UNSHIFTED = models.TemporalShift("none")
-
-
-def _not_online(weights: Path, shift: models.TemporalShift, why: str) -> UsageError:
-    from ..weights.checkpoints import words_of
-
-    what = {
-        "bi": "was trained with the shift in both directions: a step of one frame has no future",
-        "none": "was trained without a shift",
-        "uni": "was trained with another shift than the online one",
-    }
-    return UsageError(
-        f"The network of '{weights}' {what[shift.direction]}.",
-        found=f"{words_of(shift)}, by {why}",
-        allowed=words_of(models.ONLINE),
-        hint=f"train an online network on from it: tsm-edge train --init {weights}; or run it as it is, less accurate, "
-        "with --as-online",
-    )

@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UnknownName
+from ..errors import ModelError, UnknownName
 from ..signature import Preprocess
 from ..weights.meta import WeightsMeta
 from . import _shipped
@@ -83,6 +83,10 @@ def load(
     classes: int | None = None,
     labels: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
+    direction: str | None = None,
+    share: float | None = None,
+    place: str | None = None,
+    delay_frames: int | None = None,
 ) -> Model:
     """Return a model with its parameters set; needs no torch.
 
@@ -91,6 +95,8 @@ def load(
     classes: number of classes; when left out, the number of labels, else 27 (Jester).
     labels: one name a class; when left out, the Jester names for 27 classes, else "class 0" and on.
     preprocess: how its pictures are prepared; ImageNet's way when left out.
+    direction, share, place: of the shift (:class:`TemporalShift`), where it is not the online one. delay_frames: what
+    follows from them, as a manifest has it.
 
     A model that comes trained (:func:`shipped`) has its own width, size and labels;
     :func:`tsm_edge.weights.checkpoints.prepare` takes its weights as long as none of them is changed.
@@ -111,4 +117,9 @@ def load(
         raise UnknownName.of("model", name, [*names(), *shipped()])
     recipe = importlib.import_module(f"{__name__}.{network.replace('-', '_')}").MODEL
     model = make_model(name, recipe, width=width, size=size, classes=classes, labels=labels)
+    if direction is not None:
+        shift = TemporalShift(direction, ONLINE.proportion if share is None else share, place or "residual")
+        model = model.streaming(shift)
+    if delay_frames not in (None, model.delay):
+        raise ModelError(f"{name}: another delay follows from its shift.", found=delay_frames, allowed=model.delay)
     return model if preprocess is None else model.seeing(preprocess)

@@ -11,6 +11,8 @@ from ..errors import ModelError
 from ..signature import Preprocess, Signature, StatePair, TensorSpec
 from . import description
 from ._labels import JESTER, checked_labels, default_labels
+from ._lagged import check_streams, delay, lagged_states
+from ._shift import ONLINE, TemporalShift
 from .description import Layer
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class Model:
     parameters: "size" (input height and width, pixels), "classes" and, where the network has one, "width".
     labels: one name for every class. layers: the description that everything else is derived from.
     our_keys: from :class:`Recipe`. pictures: how they are prepared, where it is another way than ImageNet's.
+    shift: what its weights were trained with; where that is not the online shift, "direction", "share", "place" and
+    "delay_frames" are parameters too.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Model:
     layers: tuple[Layer, ...]
     our_keys: Callable[[Sequence[str]], list[str]]
     pictures: Preprocess | None = None
+    shift: TemporalShift = ONLINE
 
     @property
     def size(self) -> int:
@@ -83,7 +88,10 @@ class Model:
     @property
     def signature(self) -> Signature:
         """Input "frame", output "logits", states "cache0" and on with outputs "cache0_out" and on; all float32."""
-        shapes = description.states(self.layers, self.size)
+        if self.shift.online:
+            shapes = description.states(self.layers, self.size)
+        else:
+            shapes = lagged_states(self.layers, self.size, self.shift)
         return Signature(
             inputs=(TensorSpec("frame", (1, 3, self.size, self.size)),),
             states=tuple(
@@ -108,6 +116,24 @@ class Model:
             )
         return replace(self, pictures=pictures)
 
+    @property
+    def delay(self) -> int:
+        """Frames by which an answer is behind the newest frame: one for each shift from the future."""
+        return 0 if self.shift.online else delay(self.layers, self.shift)
+
+    def streaming(self, shift: TemporalShift) -> Model:
+        """The same network for weights that were trained with another shift: a stream that lags where it must.
+
+        Raises:
+            ModelError: no stream can do that shift.
+        """
+        check_streams(shift)
+        facts = {"direction": shift.direction, "share": shift.proportion, "place": shift.place}
+        if shift.online:
+            return replace(self, shift=shift)
+        late = {"delay_frames": delay(self.layers, shift)}
+        return replace(self, shift=shift, parameters={**self.parameters, **facts, **late})
+
     def build(self, seed: int = 0) -> Any:
         """Return the torch network in eval mode with seeded weights; the same seed gives the same bytes.
 
@@ -120,7 +146,7 @@ class Model:
         from ._net import make_net
         from ._seeded import seed_net
 
-        net = make_net(self.layers)
+        net = make_net(self.layers, self.shift)
         seed_net(net, self.layers, self.size, seed)
         return net
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ._lagged import Delayed
-from ._shift import TemporalShift, shift_clip, shift_frames, shift_step
+from ._shift import ONLINE, TemporalShift, shift_clip, shift_frames, shift_step
 from .description import EPSILON, Block, Conv, Head, Layer, Pool, convs, head
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Shift = Callable[["torch.Tensor", int], "torch.Tensor"]
 
 
-def make_net(layers: tuple[Layer, ...]) -> Any:
-    """Build the network, in eval mode, with torch's own initial values.
+def make_net(layers: tuple[Layer, ...], kind: TemporalShift = ONLINE) -> Any:
+    """Build the network, in eval mode, with torch's own initial values. kind: of the shift in both faces.
 
     Returns a ``torch.nn.Module`` whose state_dict keys are the names in the description. (The class is made here
     so that importing this file does not import torch.)
@@ -39,7 +39,9 @@ def make_net(layers: tuple[Layer, ...]) -> Any:
             _put(self, last.name, torch.nn.Linear(last.inputs, last.classes))
 
         def forward(self, clip: torch.Tensor) -> torch.Tensor:
-            """[N, T, 3, H, W] -> logits [N, T, classes]; frame t sees frames 0..t, never the future."""
+            """[N, T, 3, H, W] -> logits [N, T, classes]; online, frame t sees frames 0..t, never the future."""
+            if not kind.online:
+                return run_clip(self, layers, clip, kind)
             count, frames = clip.shape[:2]
             logits = run_layers(self, layers, clip.flatten(0, 1), lambda x, fold: shift_clip(x, frames, fold))
             return logits.unflatten(0, (count, frames))
@@ -48,6 +50,8 @@ def make_net(layers: tuple[Layer, ...]) -> Any:
             self, frame: torch.Tensor, states: tuple[torch.Tensor, ...]
         ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
             """[N, 3, H, W] and the states -> logits [N, classes] and the next states."""
+            if not kind.online:
+                return run_lagged(self, layers, frame, kind, states)
             waiting, after = list(states), []
 
             def shift(x: torch.Tensor, fold: int) -> torch.Tensor:

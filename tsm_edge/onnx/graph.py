@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..models import Model
+from ..models import ONLINE, Model
 from ..models.description import EPSILON, Block, Conv, Head, Pool
 
 
@@ -19,9 +19,11 @@ class GraphWriter:
         self.states = states
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self.kind = ONLINE
 
     def write(self, model: Model) -> None:
         """Write all layers of a model."""
+        self.kind = model.shift
         value = "frame"
         for layer in model.layers:
             if isinstance(layer, Conv):
@@ -54,7 +56,11 @@ class GraphWriter:
 
     def block(self, block: Block, value: str) -> str:
         """The shift, the chain, the sum."""
-        inside = self.shift(block, value) if block.shifted else value
+        inside = value
+        if block.shifted and self.kind.online:
+            inside = self.shift(block, value)
+        elif block.shifted:
+            value, inside = self.delayed(block, value)
         for conv in block.chain:
             inside = self.conv(conv, inside)
         if block.residual:
@@ -70,6 +76,33 @@ class GraphWriter:
         cuts = self.constant(f"{block.name}.sizes", sizes)
         self.node("Split", f"{block.name}.split", value, cuts, outputs=outputs, axis=1)
         return self.node("Concat", f"{block.name}.shift", state, outputs[1], axis=1)
+
+    def delayed(self, block: Block, value: str) -> tuple[str, str]:
+        """What the sum and what the chain of a block reads in a lagged stream; see :mod:`tsm_edge.models`."""
+        future, past = self.kind.folds(block.inputs)
+        here, parts = value, []
+        if future:
+            here = self.kept(value)
+            parts.append(self.channels(f"{block.name}.future", value, 0, future))
+        if past:
+            parts.append(self.kept(self.channels(f"{block.name}.present", here, future, future + past)))
+        if not parts:
+            return here, here
+        parts.append(self.channels(f"{block.name}.rest", here, future + past, block.inputs))
+        shifted = self.node("Concat", f"{block.name}.shift", *parts, axis=1)
+        return (shifted if self.kind.place == "inplace" else here), shifted
+
+    def kept(self, value: str) -> str:
+        """Keep a value for the next frame; return what was kept of the last one."""
+        state = self.states.pop(0)
+        self.node("Identity", f"{state}_out", value)
+        return state
+
+    def channels(self, name: str, value: str, begin: int, end: int) -> str:
+        """The channels [begin, end) of a value."""
+        bounds = (("begin", begin), ("end", end), ("axis", 1))
+        cuts = [self.constant(f"{name}.{part}", np.array([at], np.int64)) for part, at in bounds]
+        return self.node("Slice", name, value, *cuts)
 
     def conv(self, conv: Conv, value: str) -> str:
         """A convolution with its batch norm folded in, and its activation."""

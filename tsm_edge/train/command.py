@@ -319,7 +319,7 @@ def _report(result: Any, asked: Request, model: str, held_out: Sources) -> None:
     )
     if chance:
         report.print_next("tsm-edge eval {} --data {}", result.weights, (asked.held_out or asked.data)[0])
-    elif asked.variant.online:
+    elif asked.variant.padding == "zero":
         report.print_next("tsm-edge compile {} --target local --weights {}", model, result.weights)
     else:
         report.print_next("tsm-edge eval {} --data DATA", result.weights)

@@ -214,12 +214,14 @@ def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, An
             loaded.stream() as stream,
             progress("bundle", len(store)) as done,
         ):
-            rows = measure.stream_scores(stream, store, look, done)
+            rows = measure.stream_scores(stream, store, look, done, manifest.model.delay_frames)
     else:
         command, where = native.runner(subject, manifest)
         say(f"'{subject}' runs under {where}", err=True)
         with progress("bundle", len(store)) as done:
-            rows = measure.command_scores(command, manifest.signature, store, look, done)
+            rows = measure.command_scores(
+                command, manifest.signature, store, look, done, manifest.model.delay_frames
+            )
     return _forms(str(subject), model, store, {"bundle": rows}, manifest.decision)
 
 

@@ -173,20 +173,26 @@ def step_scores(net: Any, model: Model, seen: Sequence[Pixels], done: Done | Non
     return _scores(net, model, seen, steps, done)
 
 
-def stream_scores(stream: Any, store: Store, look: Look, done: Done | None = None) -> list[Floats]:
-    """The same on an opened bundle: its stream takes the stored pictures as they are and does its own preprocessing."""
+def stream_scores(
+    stream: Any, store: Store, look: Look, done: Done | None = None, late: int = 0
+) -> list[Floats]:
+    """The same on an opened bundle: its stream takes the stored pictures as they are and does its own preprocessing.
+
+    late: frames by which its answers are behind; the last frame of a clip stands for as long.
+    """
     rows = []
     for index in range(len(store)):
         stream.reset()
-        frames = look.at(store.clip(index))
-        rows.append(np.stack([stream.step(np.ascontiguousarray(frame), format="rgb") for frame in frames]))
+        frames = standing(look.at(store.clip(index)), late)
+        scores = [stream.step(np.ascontiguousarray(frame), format="rgb") for frame in frames]
+        rows.append(np.stack(scores[late:]))
         if done:
             done(1)
     return rows
 
 
 def command_scores(
-    command: list[str], signature: Signature, store: Store, look: Look, done: Done | None = None
+    command: list[str], signature: Signature, store: Store, look: Look, done: Done | None = None, late: int = 0
 ) -> list[Floats]:
     """The same through a bundle's own command, which may be an emulator's: a process for each clip."""
     classes = signature.outputs[0].size
@@ -194,11 +200,16 @@ def command_scores(
     words = ("--threads", "1", "--raw", f"{store.side}x{store.side}", "--format", "rgb")
     rows = []
     for index in range(len(store)):
-        left = native.dump(command, words, look.at(store.clip(index)), floats)
-        rows.append(left[:, :classes].astype(np.float64))
+        left = native.dump(command, words, standing(look.at(store.clip(index)), late), floats)
+        rows.append(left[late:, :classes].astype(np.float64))
         if done:
             done(1)
     return rows
+
+
+def standing(clip: Pixels, late: int) -> Pixels:
+    """A clip whose last frame stands for so many frames more."""
+    return np.concatenate([clip, np.repeat(clip[-1:], late, axis=0)]) if late else clip
 
 
 def _scores(

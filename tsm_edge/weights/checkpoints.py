@@ -72,7 +72,7 @@ def prepare(
         UsageError: bad seed, or parameters or labels that the shipped weights are not for.
     """
     if path is not None:
-        net = make_net(model.layers)
+        net = make_net(model.layers, model.shift)
         return net, load_into(net, path, model, averaged, reorder).weights
     if model.name in models.shipped() and seed == 0:
         shipped = default_file(model)
