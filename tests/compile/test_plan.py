@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tsm_edge.compile.ir.dtype import FLOAT32
 from tsm_edge.compile.ir.plan import (
     ARENA,
     STATE_IN,
@@ -22,12 +23,12 @@ from tsm_edge.compile.ir.plan import (
 from tsm_edge.errors import CompileError
 
 TENSORS = (
-    PlanTensor("frame", "float32", (1, 4, 4, 3), ARENA, 0),
-    PlanTensor("cache", "float32", (16,), STATE_IN, 0),
-    PlanTensor("cache_out", "float32", (16,), STATE_OUT, 0),
-    PlanTensor("w", "float32", (8,), WEIGHTS, 0),
-    PlanTensor("a", "float32", (16,), ARENA, 192),
-    PlanTensor("logits", "float32", (4,), ARENA, 0),
+    PlanTensor("frame", FLOAT32, (1, 4, 4, 3), ARENA, 0),
+    PlanTensor("cache", FLOAT32, (16,), STATE_IN, 0),
+    PlanTensor("cache_out", FLOAT32, (16,), STATE_OUT, 0),
+    PlanTensor("w", FLOAT32, (8,), WEIGHTS, 0),
+    PlanTensor("a", FLOAT32, (16,), ARENA, 192),
+    PlanTensor("logits", FLOAT32, (4,), ARENA, 0),
 )
 OPS = (
     PlanOp(
