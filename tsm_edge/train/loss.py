@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 #: of the loss of a frame that shows a known quiet class: how much it matters which one
-_VERY_CLASS = 0.3
+_VERY_CLASS = 0.5
 
 
 def consensus(logits: torch.Tensor) -> torch.Tensor:
