@@ -48,7 +48,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     rows = [{"method": "float32", "top1": top1(exact, targets)}]
     for method in METHODS:
         _common.note(method)
-        network = quantize.quantise(graph, quantize.calibrate(graph, calibrating, method).ranges)
+        network = quantize.quantise(graph, chosen.tried[method])
         found = [run_integer(network, clip) for clip in clips]
         rows.append(row(method, exact, found, targets) | {"chosen": method == chosen.ranges.method})
     network = quantize.quantise(graph, chosen.ranges)

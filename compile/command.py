@@ -63,9 +63,34 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp16", "fp32"]),
+    type=click.Choice(["fp16", "fp32", "int8"]),
     help="What numbers are stored in; a CPU with half-precision arithmetic computes in it, too.  "
     "[default: fp16 on a GPU, fp32 on a CPU]",
+)
+@click.option(
+    "--calibrate",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="DATA",
+    help="For int8: clips that show what values the network has; any data that `tsm-edge train` reads.",
+)
+@click.option(
+    "--clips",
+    type=click.IntRange(1, 4096),
+    default=16,
+    show_default=True,
+    help="How many of them calibrate; twice as many others are judged.",
+)
+@click.option(
+    "--ranges",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="In place of --calibrate: the ranges.json of another int8 bundle of the same weights.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    metavar="POINTS",
+    help="Exit with 3 if int8 costs more top-1 than this.",
 )
 @click.option(
     "--cc", metavar="COMMAND", help="C compiler of the target with its options, for an Android NDK."
@@ -101,6 +126,10 @@ def compile(
     states: tuple[tuple[str, str], ...],
     backend: str | None,
     precision: str | None,
+    calibrate: Path | None,
+    clips: int,
+    ranges: Path | None,
+    max_drop: float | None,
     cc: str | None,
     threads: int | None,
     output: Path | None,
@@ -130,10 +159,13 @@ def compile(
     check_surroundings(folder, dump, device, compiler, Path(model) if is_file else weights)
     # torch and TVM load here, after the cheap checks
     from . import pipeline, summary
-    from .frontend import networks, preprocessing
+    from .frontend import calibration_data, networks, preprocessing
     from .tune.autotune import Tuning
 
     pipeline.precision_of(device, precision)
+    given = calibration_data.Given(calibrate, ranges, clips, max_drop)
+    given.check(precision)
+    pipeline.check_ranges(precision, given.source)
     if is_file:
         labels = parameters["labels"] and read_labels(parameters["labels"])
         network = networks.onnx_file(Path(model), states, labels, preprocessing.Given(**pictures))
@@ -142,7 +174,7 @@ def compile(
     for note in network.notes:
         say(note, err=True)
     folder = output or Path(f"{network.info.name}-{device.name}")  # a file may say its name itself
-    with progress(len(pipeline.PHASES)) as advance:
+    with progress(len(pipeline.PHASES) + given.source) as advance:
         compiled = pipeline.compile(
             network,
             device,
@@ -152,6 +184,7 @@ def compile(
             cc=compiler,
             dump=dump,
             tuning=Tuning(records, autotune, lambda text: say(text, err=True)),
+            ranges=given.of(network, lambda text: say(text, err=True)),
             progress=advance,
         )
     if as_json:

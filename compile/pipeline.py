@@ -28,6 +28,7 @@ from .lowering import lower, planner
 from .lowering.latency_cpu import FrameTime
 from .lowering.latency_gpu import Modelled
 from .lowering.planner import Planned
+from .quantize import Ranges, quantise, rewrite
 from .tune.autotune import NO_TUNING, Tuning
 
 Progress = Callable[[str, float], None]  # (phase, seconds) after each phase
@@ -107,9 +108,13 @@ class Phases:
             atomic.write_text(self.dump / f"{len(self.seconds)}-{name}", text())
 
 
-STORED = {"fp32": "float32", "fp16": "float16"}  # a precision, and what the manifest calls its numbers
+#: a precision, and what the manifest calls its numbers
+STORED = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
 #: what a target lacks that does not have a precision
-WITHOUT = {"fp16": ", which takes Armv8.2's half-precision arithmetic (fp16) or a GPU"}
+WITHOUT = {
+    "fp16": ", which takes Armv8.2's half-precision arithmetic (fp16) or a GPU",
+    "int8": ", which takes a 64-bit ARM processor",
+}
 COMPILERS = ("apache-tvm", "torch", "onnx", "ziglang")  # a family may name more
 
 PHASES = ("import", "passes", "schedule", "plan", "kernels", "link", "bundle")
@@ -125,24 +130,29 @@ def compile(
     cc: Sequence[str] = (),
     dump: Path | None = None,
     tuning: Tuning = NO_TUNING,
+    ranges: Callable[[Graph], Ranges] | None = None,
     progress: Progress = lambda phase, seconds: None,
 ) -> Compiled:
     """Compile a network for a target and write the bundle folder `output`.
 
     precision: one of the target's, by default its first. threads: of a stream whose user names none, 1 to 64; by
     default one a core, 4 at most. cc: the C compiler's command where zig's will not do. tuning: records of a search by
-    measurement to follow, or a file for those of a new one.
+    measurement to follow, or a file for those of a new one. ranges: for int8, of the fused graph's values.
 
     Raises EdgeError of the cause: UsageError, UnsupportedTarget, ImportFailed, CompileError, OutputError, ToolMissing.
     """
     backend = backend_of(target)
     precision = precision_of(target, precision)
+    check_ranges(precision, ranges is not None)
     threads = min(target.cpu.cores, 4) if threads is None else abi.check_threads(threads)
     toolchain.check_compiler(target, cc)
     bundle.check_output(output)
     tuning.check(target)
     phases = Phases(progress, dump)
     graph = imported(network, phases)
+    kept: dict[str, bytes | Path] = {}
+    if ranges is not None:
+        kept["ranges.json"] = quantised(graph, ranges, phases)
     with phases.phase("schedule"):
         lowered = scheduled(graph, backend, target, precision, tuning)
     phases.save("scheduled.txt", graph.text)
@@ -163,7 +173,7 @@ def compile(
     phases.save("plan.c", lambda: plan_c)
     with phases.phase("bundle"):
         manifest = describe(network, graph, planned, target, threads, precision, code)
-        files: dict[str, bytes | Path] = {**linked.files, "plan.txt": planned.plan.text().encode()}
+        files: dict[str, bytes | Path] = {**linked.files, "plan.txt": planned.plan.text().encode(), **kept}
         written = bundle.write(output, manifest, files, executable={"tsm-edge-run"})
     modelled = backend.modelled(planned, code, target, precision, manifest.threads)
     return Compiled(output, written, planned, code, modelled, phases.seconds)
@@ -178,6 +188,15 @@ def imported(network: Network, phases: Phases) -> Graph:
         passes.run(graph)
     phases.save("fused.txt", graph.text)
     return graph
+
+
+def quantised(graph: Graph, ranges: Callable[[Graph], Ranges], phases: Phases) -> bytes:
+    """Put 8-bit operators into a fused graph; the text of its ranges."""
+    with phases.phase("quantise"):
+        found = ranges(graph)
+        rewrite(quantise(graph, found))
+    phases.save("quantised.txt", graph.text)
+    return found.text().encode()
 
 
 def scheduled(
@@ -239,6 +258,17 @@ def precision_of(target: EdgeTarget, precision: str | None) -> str:
             hint="leave --precision out",
         )
     return precision or str(allowed[0])
+
+
+def check_ranges(precision: str | None, ranges: bool) -> None:
+    """int8 needs ranges; UsageError says where they come from."""
+    if precision == "int8" and not ranges:
+        raise UsageError(
+            "int8 needs the ranges of the network's values.",
+            found="--precision int8 alone",
+            allowed="--calibrate DATA or --ranges FILE",
+            hint="--calibrate takes any data that `tsm-edge train` reads; a few dozen clips are enough",
+        )
 
 
 def describe(

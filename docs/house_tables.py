@@ -18,6 +18,9 @@ GOLDEN = ROOT / "tests" / "compile" / "golden"
 SHARES = {"x86-64": "cpu", "raspberry-pi-4": "cpu", "jetson-nano": "gpu"}
 #: whose module names the precisions of a family
 BACKEND = {"cpu": "cpu", "gpu": "_gpu"}
+#: the folders of a family's schedules; those of 8-bit operators have one of their own
+FOLDERS = {"cpu": ("cpu", "cpu_int8"), "gpu": ("gpu",)}
+INT8 = "int8"
 WIDTH = 100  # characters of the picture of the floors
 
 
@@ -99,6 +102,14 @@ def claim(tree: ast.Module) -> str:
     return first_line(found[0])
 
 
+def of_folder(kinds: list[str], folder: str, tree: ast.Module) -> list[str]:
+    """A family's precisions that a schedule computes in: of bytes, those of 8-bit operators and who names the type."""
+    if folder.endswith(INT8):
+        return [INT8]
+    bytes_too = any(isinstance(node, ast.Name) and node.id == "INT8" for node in ast.walk(tree))
+    return [kind for kind in kinds if kind != INT8 or bytes_too]
+
+
 def percent(part: float) -> str:
     """One decimal, and no zero for what is there."""
     return f"{part:.1%}" if part >= 0.0005 else "< 0.1%"
@@ -109,14 +120,15 @@ def kernels() -> list[tuple[str, ...]]:
     share = {target: shares(target) for target in SHARES}
     rows = [("schedule", "family", "precision", "is", "claims", *SHARES)]
     for family, backend in BACKEND.items():
-        kinds = ", ".join(precisions(parsed(COMPILE / "backends" / backend)))
-        for name, path in schedules(family):
-            tree, full = parsed(path), f"{name}_{family}"
+        kinds = precisions(parsed(COMPILE / "backends" / backend))
+        found = [(folder, *each) for folder in FOLDERS[family] for each in schedules(folder)]
+        for folder, name, path in found:
+            tree, full = parsed(path), f"{name}_{folder}"
             parts = []
             for target, of_family in SHARES.items():
                 part = share[target].get(full, 0.0)
                 used = of_family == family and full in share[target]
                 parts.append("" if not used else "moves data" if part is None else percent(part))
-            words = (f"`{full}`", family, kinds, first_line(tree), claim(tree))
+            words = (f"`{full}`", family, ", ".join(of_folder(kinds, folder, tree)), first_line(tree), claim(tree))
             rows.append((*words, *parts))
     return rows

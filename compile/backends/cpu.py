@@ -27,7 +27,8 @@ CLAMP = {
 }
 
 SCHEDULES = "cpu"
-NUMBERS = {"fp32": FLOAT32, "fp16": FLOAT16}  # a precision, and the numbers it stores and computes
+#: a precision, and the numbers it stores and computes; of int8, what stays of the network in floats
+NUMBERS = {"fp32": FLOAT32, "fp16": FLOAT16, "int8": FLOAT32}
 ALIGN = 64
 COMPILERS: tuple[str, ...] = ()
 
@@ -59,8 +60,12 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
 
 
 def precisions(target: EdgeTarget) -> tuple[str, ...]:
-    """What a target can compute with, its default first: half precision takes Armv8.2's arithmetic (FEAT_FP16)."""
-    return ("fp32", "fp16") if target.cpu.fp16 else ("fp32",)
+    """What a target can compute with, its default first.
+
+    Half precision takes Armv8.2's arithmetic (FEAT_FP16), 8 bits the byte products of any 64-bit ARM processor.
+    """
+    half = ("fp16",) if target.cpu.fp16 else ()
+    return ("fp32", *half, *(("int8",) if target.arch == "aarch64" else ()))
 
 
 def tvm_target(target: EdgeTarget) -> Any:
@@ -93,7 +98,9 @@ def plan_c(planned: Planned, code: Code, about: PlanContext) -> str:
 def modelled(
     planned: Planned, code: Code | None, target: EdgeTarget, precision: str, threads: int
 ) -> FrameTime | None:
-    """Modelled time of a frame; None where the target does not tell its clock."""
+    """Modelled time of a frame; None where the target does not tell its clock, and in 8 bits, which has no model."""
+    if precision == "int8":
+        return None
     works = latency_cpu.works(planned.steps, planned.plan)
     return latency_cpu.frame(works, target.cpu, threads)
 

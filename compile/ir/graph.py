@@ -23,8 +23,8 @@ class Node:
     """One operator.
 
     inputs: names of values or constants; outputs: names of values. roles: the inputs and outputs that are a state, a
-    residual or a next state. weights: weight [CO, CI, KH, KW] and bias [CO] of every convolution. layer: where it comes
-    from, for reports.
+    residual or a next state. weights: weight [CO, CI, KH, KW] and bias [CO] of every convolution, and the multiplier of
+    one in 8 bits. layer: where it comes from, for reports.
     """
 
     op: Operator
@@ -87,6 +87,7 @@ class Graph:
     values: dict[str, Value] = field(default_factory=dict)
     storage: DType = FLOAT32  # of weights, and of values that schedules compute (passes/storage.py)
     biases: DType = FLOAT32
+    scales: dict[str, tuple[float, int]] = field(default_factory=dict)  # of 8-bit states: step, zero
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     output: str = ""
     state_outputs: dict[str, str] = field(
@@ -176,7 +177,9 @@ def describe(node: Node) -> str:
     """Operator, operands and weights of a node as text."""
     roles = "".join(f" {role.value}={name}" for role, name in sorted(node.roles.items()))
     fields = "".join(
-        f" {name}={short(value)}" for name, value in vars(node.op).items() if value not in (None, False)
+        f" {name}={short(value)}"
+        for name, value in vars(node.op).items()
+        if isinstance(value, np.ndarray) or value not in (None, False)
     )
     shapes = "".join(f" {short(array)}" for array in node.weights)
     return f"{node.kind}({', '.join(node.inputs)}){roles}{fields}{shapes}"

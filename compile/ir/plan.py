@@ -36,6 +36,8 @@ class PlanTensor:
     shape: tuple[int, ...]
     memory: str
     offset: int
+    scale: float = 0.0  # of 8-bit integers: a number is (q - zero) * scale
+    zero: int = 0
 
     @property
     def nbytes(self) -> int:

@@ -147,7 +147,7 @@ def tensor(spec: TensorSpec, place: PlanTensor) -> str:
     shape = ", ".join(str(extent) for extent in (*spec.shape, 0, 0, 0, 0)[:4])
     return (
         f"{{{text(spec.name)}, {len(spec.shape)}, {{{shape}}}, {place.offset}, {place.nbytes}, "
-        f"{int(len(spec.shape) == 4)}, {DTYPES[place.dtype]}}}"
+        f"{int(len(spec.shape) == 4)}, {DTYPES[place.dtype]}, {place.scale!r}f, {place.zero}}}"
     )
 
 

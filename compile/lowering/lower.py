@@ -14,7 +14,7 @@ from tsm_edge.errors import CompileError
 
 from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph, Node
-from ..ir.ops import Alias, GlobalPool, Op, Role, text
+from ..ir.ops import Alias, GlobalPool, Op, QOp, Role, text
 from ..ir.plan import Cycles, Launch, Work, aligned
 from ..passes import block_channels, fuse_block, storage
 from ..schedules import registry
@@ -22,6 +22,7 @@ from ..schedules.rule import Machine
 from . import generic
 
 GENERIC = "generic"
+BYTES_OF = {"cpu": "cpu_int8"}  # family -> where its 8-bit schedules are
 SCRATCH = Role.SCRATCH.value  # the argument that is the calling thread's own memory
 
 
@@ -94,12 +95,17 @@ def operators(graph: Graph) -> Iterator[tuple[Node, Op | None]]:
             yield node, node.op if isinstance(node.op, Op) else None
 
 
+def schedules_of(family: str, op: Op | None) -> str:
+    """The folder of the schedules that an operator is offered to."""
+    return BYTES_OF.get(family, family) if isinstance(op, QOp) else family
+
+
 def lower(graph: Graph, family: str, machine: Machine, tuned: Mapping[str, str] | None = None) -> Lowered:
     """Schedule every node of a prepared graph. tuned: operator as text -> a name of `registry.choices`."""
     lowered = Lowered([], {}, {})
     for node, op in operators(graph):
         choice = (tuned or {}).get(text(op), "") if op else ""
-        selection = None if op is None else registry.select(family, op, machine, choice)
+        selection = None if op is None else registry.select(schedules_of(family, op), op, machine, choice)
         if op is None or selection is None:
             if not machine.plain_loops:
                 refuse(node)

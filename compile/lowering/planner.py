@@ -61,7 +61,8 @@ def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
     for name in graph.states:
         target = aliases.get(graph.state_outputs[name], graph.state_outputs[name])
         for value, memory in ((name, STATE_IN), (target, STATE_OUT)):
-            tensors[value] = PlanTensor(value, graph.dtype(name), graph.stored(name), memory, state_bytes)
+            scale = graph.scales.get(name, (0.0, 0))
+            tensors[value] = PlanTensor(value, graph.dtype(name), graph.stored(name), memory, state_bytes, *scale)
         state_bytes += aligned(tensors[name].nbytes, align)
     output = aliases.get(graph.output, graph.output)
     spans = lifetimes([(step.reads, step.writes) for step in steps], output)

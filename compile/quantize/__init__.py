@@ -14,6 +14,7 @@ from __future__ import annotations
 from .calibration import METHODS, Calibration, calibrate
 from .integer import step
 from .ranges import Ranges, Seen
+from .rewrite import rewrite
 from .scheme import QuantisedGraph, quantise
 from .table import LayerLoss, layer_table
 
@@ -27,5 +28,6 @@ __all__ = [
     "calibrate",
     "layer_table",
     "quantise",
+    "rewrite",
     "step",
 ]

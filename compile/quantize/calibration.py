@@ -30,9 +30,13 @@ Clips = Sequence[Sequence[Floats]]
 
 @dataclass(frozen=True)
 class Calibration:
-    """The chosen ranges, what was seen, and each method's figure: the scores' signal over their error, dB."""
+    """The chosen ranges, those of every method that was tried, what was seen, and the scores' signal over their error.
+
+    decibels: by method.
+    """
 
     ranges: Ranges
+    tried: dict[str, Ranges]
     seen: dict[str, Seen]
     decibels: dict[str, float]
 
@@ -69,7 +73,7 @@ def calibrate(graph: Graph, clips: Clips, method: str | None = None) -> Calibrat
     }
     decibels = {name: _decibels(graph, ranges, clips, scores) for name, ranges in tried.items()}
     best = max(decibels, key=lambda name: decibels[name])
-    return Calibration(tried[best], seen, decibels)
+    return Calibration(tried[best], tried, seen, decibels)
 
 
 def _run(graph: Graph, clips: Clips) -> Iterable[dict[str, Floats]]:

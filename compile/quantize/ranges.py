@@ -50,7 +50,7 @@ class Seen:
         """The range within the extremes whose rounding and saturation lose least, by mean squared error."""
         centres = (self.edges[:-1] + self.edges[1:]) / 2
         best, found = np.inf, (min(0.0, self.low), max(0.0, self.high))
-        for part in np.linspace(0.3, 1.0, 36):
+        for part in map(float, np.linspace(0.3, 1.0, 36)):
             low, high = min(0.0, self.low * part), max(0.0, self.high * part)
             scale = max(high - low, 1e-30) / LEVELS
             lost = centres - np.clip(centres, low, high)
@@ -72,6 +72,10 @@ class Ranges:
 
     def save(self, path: Path) -> None:
         """Write the file whole or not at all."""
+        atomic.write_text(path, self.text())
+
+    def text(self) -> str:
+        """The file's text."""
         document = {
             "schema": SCHEMA,
             "network": self.network,
@@ -79,7 +83,7 @@ class Ranges:
             "frames": self.frames,
             "ranges": {name: list(pair) for name, pair in self.values.items()},
         }
-        atomic.write_text(path, json.dumps(document, indent=1) + "\n")
+        return json.dumps(document, indent=1) + "\n"
 
     @classmethod
     def load(cls, path: Path) -> Ranges:
@@ -94,7 +98,7 @@ class Ranges:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"'{path}' holds no ranges.",
-                found=f"{type(error).__name__}: {error}"[:200],
+                found=(f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}")[:200],
                 allowed="what calibration wrote",
                 hint="calibrate again with --calibrate DATA",
             ) from error

@@ -46,7 +46,7 @@ class Scale:
     @classmethod
     def of(cls, low: float, high: float) -> Scale:
         """The scale of a range that holds zero."""
-        step = max(high - low, 1e-12) / 255
+        step = float(max(high - low, 1e-12)) / 255
         return cls(step, int(np.clip(round(-128 - low / step), -128, 127)))
 
     def quantised(self, array: NDArray[np.floating]) -> NDArray[np.int8]:

@@ -7,7 +7,8 @@
  * A static bundle compiles both with -DTSM_STATIC and links everything into the command.
  *
  * The runtime keeps these promises to the kernels:
- * - arena, state blobs and every thread's scratch are 64-byte aligned and start as zeros;
+ * - arena, state blobs and every thread's scratch are 64-byte aligned and start as zeros (8-bit states as their zero),
+ *   and 64 bytes behind each may be read;
  * - all threads see the same arena, states and weights; `scratch` belongs to the calling thread;
  * - an operation starts after every item of the one before it has finished;
  * - [begin, end) are disjoint, cover [0, items), and may come in any order on any thread;
@@ -52,6 +53,8 @@ typedef struct {
     size_t offset, bytes; /* in the arena (input, output) or in a state blob; offset % 64 == 0 */
     int32_t channels_last; /* 1: stored NHWC (ndim must be 4); 0: stored as the shape says */
     tsm_dtype dtype;       /* bytes is the number of elements times its size */
+    float scale;           /* of TSM_INT8: a number is (q - zero) * scale, a stream starts at zero */
+    int32_t zero;
 } tsm_plan_tensor;
 
 /* The channels that a network expects, in its order. */

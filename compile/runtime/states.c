@@ -1,4 +1,5 @@
 /* states.c: a stream's states, out and in. */
+#include "integers.h"
 #include "stream.h"
 #include "tensor.h"
 
@@ -9,7 +10,10 @@ tsm_status tsm_state_get(const tsm_stream *stream, size_t index, float *nchw, si
     tsm_status status = tsm_guard_enter(&s->guard, s->error);
     if (status != TSM_OK) return status;
     status = tsm_tensor_find(s->plan->states, s->plan->info.state_count, index, nchw, count, s->error);
-    if (status == TSM_OK) tsm_tensor_load(&s->plan->states[index], s->state[0], nchw);
+    if (status == TSM_OK) {
+        const tsm_plan_tensor *state = &s->plan->states[index];
+        (state->dtype == TSM_INT8 ? tsm_integers_load : tsm_tensor_load)(state, s->state[0], nchw);
+    }
     tsm_guard_leave(&s->guard);
     return status;
 }
@@ -21,7 +25,10 @@ tsm_status tsm_state_set(tsm_stream *s, size_t index, const float *nchw, size_t 
     status = tsm_tensor_find(s->plan->states, s->plan->info.state_count, index, nchw, count, s->error);
     if (status == TSM_OK) {
         const tsm_plan_tensor *state = &s->plan->states[index];
-        tsm_tensor_store(state, s->state[0], nchw, 0, tsm_tensor_rows(state));
+        if (state->dtype == TSM_INT8)
+            tsm_integers_store(state, s->state[0], nchw);
+        else
+            tsm_tensor_store(state, s->state[0], nchw, 0, tsm_tensor_rows(state));
     }
     tsm_guard_leave(&s->guard);
     return status;

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "stream.h"
 
+#include "integers.h"
 #include "memory.h"
 #include "message.h"
 
@@ -33,6 +34,7 @@ static int allocate(tsm_stream *s) {
     if (!place || !s->op_ns || !s->memory) return 0;
     s->state[0] = place += tsm_apart(plan->info.arena_bytes);
     s->state[1] = place += state;
+    for (int i = 0; i < 2; i++) tsm_integers_start(plan, s->state[i]);
     place += state;
     for (int32_t i = 0; i < s->threads; i++, place += scratch)
         s->memory[i] = (tsm_memory){.arena = s->arena, .weights = s->weights, .scratch = place};
@@ -143,6 +145,7 @@ tsm_status tsm_reset(tsm_stream *s) {
     if (status != TSM_OK) return status;
     memset(s->state[0], 0, s->plan->info.state_bytes);
     memset(s->state[1], 0, s->plan->info.state_bytes);
+    for (int i = 0; i < 2; i++) tsm_integers_start(s->plan, s->state[i]);
     tsm_guard_leave(&s->guard);
     return TSM_OK;
 }

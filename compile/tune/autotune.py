@@ -149,7 +149,7 @@ def search(
     for node, op in lower.operators(graph):
         if op is None or text(op) in chosen:
             continue
-        names = registry.choices(target.family, op, machine)
+        names = registry.choices(lower.schedules_of(target.family, op), op, machine)
         if len(names) < 2:
             continue
         weights = node.weights

@@ -44,7 +44,7 @@ def test_summary_progress_and_dump(built: tuple[Path, Result]) -> None:
     phases = [line.split()[0] for line in result.stderr.splitlines() if line.endswith(" s")]
     assert phases == ["import", "passes", "schedule", "plan", "kernels", "link", "bundle"]
     dumped = sorted(path.name.split("-", 1)[1] for path in folder.with_name("dump").iterdir())
-    assert dumped == ["fused.txt", "imported.txt", "kernels.py", "plan.c", "plan.txt", "scheduled.txt"]
+    assert dumped == ["claims.txt", "fused.txt", "imported.txt", "kernels.py", "plan.c", "plan.txt", "scheduled.txt"]
 
 
 def test_the_same_inputs_give_the_same_bytes(built: tuple[Path, Result], tmp_path: Path) -> None:
@@ -80,6 +80,29 @@ def test_manifest_says_what_the_weights_are(built: tuple[Path, Result]) -> None:
         ),
         (["tsm-mobilenetv2", "--target", "local", "--precision", "fp16"], 2, ["fp16", "allowed: fp32"]),
         (["tsm-mobilenetv2", "--target", "opencl", "--precision", "int8"], 2, ["int8", "fp16", "fp32"]),
+        (
+            ["tsm-mobilenetv2", "--target", "raspberry-pi-4", "--precision", "int8"],
+            2,
+            ["needs the ranges", "--calibrate DATA or --ranges FILE"],
+        ),
+        (
+            ["tsm-mobilenetv2", "--target", "x86-64", "--precision", "int8", "--ranges", "r.json"],
+            2,
+            ["int8, which takes a 64-bit ARM processor", "allowed: fp32"],
+        ),
+        (
+            ["tsm-mobilenetv2", "--target", "raspberry-pi-4", "--ranges", "r.json"],
+            2,
+            ["--ranges is for --precision int8"],
+        ),
+        (
+            [
+                *("tsm-mobilenetv2", "--target", "raspberry-pi-4", "--precision", "int8"),
+                *("--calibrate", ".", "--ranges", "r"),
+            ],
+            2,
+            ["one of both"],
+        ),
         (["tsm-mobilenetv2", "--target", "local", "--backend", "gpu"], 2, ["gpu", "cpu"]),
         (
             ["tsm-mobilenetv2", "--target", "jetson-nano", "--autotune", "x.json"],

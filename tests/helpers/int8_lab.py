@@ -6,19 +6,18 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from tsm_edge.compile.backends import cpu
-from tsm_edge.compile.ir.int8_ops import QConv, QMaxPool, QMean, Quantise
+from tsm_edge.compile.ir.ops import QConv, QMaxPool, QMean, Quantise
 from tsm_edge.compile.quantize import integer, scheme
 from tsm_edge.compile.quantize.windows import windows
-from tsm_edge.compile.schedules.cpu_int8 import conv, depthwise, edges, max_pool, pointwise
+from tsm_edge.compile.schedules import registry
+from tsm_edge.compile.schedules.rule import Schedule
 from tsm_edge.target import EdgeTarget
 
-RULES = (conv, depthwise, edges, max_pool, pointwise)
 #: calls every kernel over the halves of its items, the second first; bytes around each argument must stay
 HARNESS = """
 #include <stdint.h>
@@ -59,14 +58,14 @@ class Case:
 def cases(device: EdgeTarget, rng: np.random.Generator) -> list[Case]:
     """The CASES of every 8-bit schedule."""
     machine = cpu.machine(device)
-    return [case_of(rule, op, machine, rng) for rule in RULES for op in rule.CASES]
+    return [case_of(rule, op, machine, rng) for rule in registry.rules("cpu_int8") for op in rule.cases]
 
 
-def case_of(rule: ModuleType, op: Any, machine: Any, rng: np.random.Generator) -> Case:
+def case_of(rule: Schedule, op: Any, machine: Any, rng: np.random.Generator) -> Case:
     """One case with random numbers, which reach both ends of their types."""
     if isinstance(op, QConv):
         return convolution(rule, op, machine, rng)
-    kernel = rule.schedule(op, rule.Params.from_machine(machine, op), machine)
+    kernel = registry.kernel_of(rule, op, rule.best(machine, op), machine)
     if isinstance(op, Quantise):
         x = (rng.standard_normal(op.size) * op.step * 100).astype(np.float32)
         x[:4] = np.array([0.5, -1.5, 1e9, -1e9])[: x.size] * op.step
@@ -83,7 +82,7 @@ def case_of(rule: ModuleType, op: Any, machine: Any, rng: np.random.Generator) -
     return Case(kernel, {"x": x}, {"y": expected})
 
 
-def convolution(rule: ModuleType, op: QConv, machine: Any, rng: np.random.Generator) -> Case:
+def convolution(rule: Schedule, op: QConv, machine: Any, rng: np.random.Generator) -> Case:
     """A layer whose sums fill the range of a byte."""
     conv = op.conv
     weight = rng.integers(-127, 128, (conv.out_channels, conv.channels // conv.groups, *conv.kernel)).astype(np.int8)
@@ -93,7 +92,7 @@ def convolution(rule: ModuleType, op: QConv, machine: Any, rng: np.random.Genera
     layer = scheme.Layer(
         weight, bias, np.minimum(multiplier, 2.0**31 - 1).astype(np.int32), op.x_zero, op.share, op.r_zero
     )
-    kernel = rule.schedule(op, rule.Params.from_machine(machine, op), machine, weight, bias, layer.multiplier)
+    kernel = registry.kernel_of(rule, op, rule.best(machine, op), machine, weight, bias, layer.multiplier)
     shape = (conv.height, conv.width)
     x = rng.integers(-128, 128, (*shape, conv.channels)).astype(np.int8)
     arguments = {"x": x, **kernel.constants}

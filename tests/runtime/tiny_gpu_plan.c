@@ -89,8 +89,8 @@ static const tsm_gpu_op ops[] = {
     {{TINY_BAD_KERNEL, "head", "plain", FLOATS, FLOATS * 4}, {CLASSES, 1, 1}, {64, 1, 1}, 256, score, 4},
 };
 static const tsm_plan_tensor states[] = {
-    {"seen", 4, {1, 3, CROP, CROP}, SEEN_AT, FLOATS * STORED, 1, STATES},
-    {"steps", 2, {1, STEPS}, STEPS_AT, STEPS * STORED, 0, STATES},
+    {"seen", 4, {1, 3, CROP, CROP}, SEEN_AT, FLOATS * STORED, 1, STATES, 0.0f, 0},
+    {"steps", 2, {1, STEPS}, STEPS_AT, STEPS * STORED, 0, STATES, 0.0f, 0},
 };
 static const char *const labels[] = {"nothing", "a \"wave\"\n", "caf\xc3\xa9"};
 static const float weights[] = {0.0f, 1.0f, 2.0f};
@@ -113,8 +113,8 @@ const tsm_gpu_plan tsm_the_gpu_plan = {
              .op_count = 4,
              .rate_fps = 12.0,
              .decision = {.window = 4, .agree = 2, .threshold = 0.5}},
-    .input = {"frame", 4, {1, 3, CROP, CROP}, FRAME_AT, FLOATS * 4, 1, TSM_FLOAT32},
-    .output = {"scores", 2, {1, CLASSES}, SCORES_AT, CLASSES * 4, 0, TSM_FLOAT32},
+    .input = {"frame", 4, {1, 3, CROP, CROP}, FRAME_AT, FLOATS * 4, 1, TSM_FLOAT32, 0.0f, 0},
+    .output = {"scores", 2, {1, CLASSES}, SCORES_AT, CLASSES * 4, 0, TSM_FLOAT32, 0.0f, 0},
     .states = states,
     .ops = ops,
     .weights = (const unsigned char *)weights,

@@ -110,8 +110,8 @@ static const tsm_plan_op ops[] = {
     {score, 1, {"score", "head", "plain", TINY_CROP * ROW, FRAME_BYTES}},
 };
 static const tsm_plan_tensor states[] = {
-    {"seen", 4, {1, CHANNELS, TINY_CROP, TINY_CROP_WIDTH}, SEEN_AT, FRAME_BYTES, 1, TSM_FLOAT32},
-    {"steps", 2, {1, STEPS}, STEPS_AT, STEPS * 4, 0, TSM_FLOAT32},
+    {"seen", 4, {1, CHANNELS, TINY_CROP, TINY_CROP_WIDTH}, SEEN_AT, FRAME_BYTES, 1, TSM_FLOAT32, 0.0f, 0},
+    {"steps", 2, {1, STEPS}, STEPS_AT, STEPS * 4, 0, TSM_FLOAT32, 0.0f, 0},
 };
 static const char *const labels[] = {"nothing", "a \"wave\"\n", "caf\xc3\xa9"};
 static const int32_t idle[] = TINY_IDLE;
@@ -146,8 +146,8 @@ const tsm_plan tsm_the_plan = {
              .rate_fps = HAS_IMAGE ? 12.0 : 0.0,
              .scores = TINY_SCORES,
              .decision = {4, 2, 0.5, idle, sizeof idle / sizeof *idle}},
-    .input = {"frame", 4, {1, CHANNELS, TINY_CROP, TINY_CROP_WIDTH}, FRAME_AT, FRAME_BYTES, 1, TSM_FLOAT32},
-    .output = {"scores", 2, {1, CLASSES}, SCORES_AT, CLASSES * 4, 0, TSM_FLOAT32},
+    .input = {"frame", 4, {1, CHANNELS, TINY_CROP, TINY_CROP_WIDTH}, FRAME_AT, FRAME_BYTES, 1, TSM_FLOAT32, 0.0f, 0},
+    .output = {"scores", 2, {1, CLASSES}, SCORES_AT, CLASSES * 4, 0, TSM_FLOAT32, 0.0f, 0},
     .states = states,
     .ops = ops,
     .weights = (const unsigned char *)weights,

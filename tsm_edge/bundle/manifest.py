@@ -179,7 +179,7 @@ class Manifest:
             )
         if self.decision.idle and self.decision.idle[-1] >= classes:
             malformed("decision.idle", self.decision.idle, f"indices below {classes}, the number of classes")
-        _one_of("precision", self.precision, ("float32", "float16"))
+        _one_of("precision", self.precision, ("float32", "float16", "int8"))
         _one_of("scores", self.scores, SCORES)
         if (self.device.api if self.device else "cpu") != self.target.family:
             malformed("device", self.device, "the requirements of target.family, or null for family cpu")

@@ -60,7 +60,7 @@ static const rule any_file = {"", GROUP, NULL, file};
 static const rule manifest[] = {
     {"format", COUNT, NULL, NULL}, {"model", GROUP, NULL, model}, {"labels", LIST, NULL, &any_text},
     {"preprocess", GROUP_OR_NULL, NULL, preprocess}, {"signature", GROUP, NULL, signature},
-    {"target", GROUP, NULL, target}, {"backend", TEXT, NULL, NULL}, {"precision", WORD, " float32 float16 ", NULL},
+    {"target", GROUP, NULL, target}, {"backend", TEXT, NULL, NULL}, {"precision", WORD, " float32 float16 int8 ", NULL},
     {"threads", COUNT, NULL, NULL}, {"plan", GROUP, NULL, plan}, {"files", MAP, NULL, &any_file},
     {"compiler", MAP, NULL, &any_text},
     {"scores", WORD, " logits probabilities log-probabilities sigmoid ", NULL}, {"decision", GROUP, NULL, decision},

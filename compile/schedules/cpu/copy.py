@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...ir.dtype import FLOAT16, FLOAT32, INT8
 from ...ir.ops import Copy, Op, Transpose
 from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
@@ -63,4 +64,5 @@ def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> Kernel:
     return Kernel(op, "copy_cpu", typed(sizes, op.types), outer, body, work=work)
 
 
-SCHEDULE = Schedule("copy_cpu", claims, Params.from_machine, schedule, CASES)
+DTYPES = frozenset({FLOAT32, FLOAT16, INT8})
+SCHEDULE = Schedule("copy_cpu", claims, Params.from_machine, schedule, CASES, dtypes=DTYPES)

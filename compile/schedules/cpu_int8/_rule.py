@@ -7,14 +7,14 @@ from math import ceil
 
 import numpy as np
 
-from ...ir.dtype import INT8, INT32, Pointer
-from ...ir.int8_ops import QConv
-from ...ir.ops import Conv
+from ...ir.dtype import FLOAT32, INT8, INT32, Pointer
+from ...ir.ops import Conv, QConv
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import Requantise
 
+DTYPES = frozenset({FLOAT32, INT8, INT32})  # of operands that the schedules read and write
 REGISTERS = 32
 TAIL = 16  # bytes behind every tensor that a kernel may read, and does not use
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...ir.dtype import INT8
-from ...ir.int8_ops import QConv
-from ...ir.ops import Conv
+from ...ir.ops import Conv, Op, QConv
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import ByteTile
 from ..cpu import Kernel
+from ..rule import Schedule
 from . import _rule
 
 CASES = (
@@ -37,7 +37,7 @@ CASES = (
 )
 
 
-def claims(op: object) -> bool:
+def claims(op: Op) -> bool:
     """Every dense convolution in 8 bits that is no matrix product over pixels."""
     return isinstance(op, QConv) and op.conv.groups == 1 and not op.conv.pointwise
 
@@ -150,7 +150,7 @@ def schedule(
 
     constants = {"w": packed, "b": _rule.padded(bias, channels), "m": _rule.padded(multiplier, channels)}
     note = f"{params.rows}x{params.panels.width}"
-    return Kernel(op, "conv_int8", pointers, conv.out_height, body, constants, note)  # type: ignore[arg-type]
+    return Kernel(op, "conv_cpu_int8", pointers, conv.out_height, body, constants, note)
 
 
 def _row(op: QConv, params: Params, window: Window, buffers: dict[str, Buffer], y: Expr) -> None:
@@ -186,3 +186,6 @@ def _row(op: QConv, params: Params, window: Window, buffers: dict[str, Buffer], 
     if epilogue.next is not None:
         with tir.loop(0, conv.out_width) as x:
             epilogue.keep(tir.bind(start + x))
+
+
+SCHEDULE = Schedule("conv_cpu_int8", claims, Params.from_machine, schedule, CASES, dtypes=_rule.DTYPES)

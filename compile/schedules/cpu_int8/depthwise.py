@@ -19,13 +19,13 @@ import numpy as np
 from tvm import tirx
 
 from ...ir.dtype import INT32
-from ...ir.int8_ops import QConv
-from ...ir.ops import Conv
+from ...ir.ops import Conv, Op, QConv
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import Requantise, half, shuffled, smull
 from ..cpu import Kernel
+from ..rule import Schedule
 from . import _rule
 
 CASES = (
@@ -39,7 +39,7 @@ CASES = (
 COLUMNS = 2
 
 
-def claims(op: object) -> bool:
+def claims(op: Op) -> bool:
     """Every depthwise convolution in 8 bits."""
     return isinstance(op, QConv) and op.conv.depthwise
 
@@ -125,7 +125,7 @@ def schedule(
             rows.emit(y)
 
     constants = {"w": packed.ravel(), "b": starts, "m": _rule.padded(multiplier, channels)}
-    return Kernel(op, "depthwise_int8", pointers, conv.out_height, body, constants, f"1x{params.columns}")  # type: ignore[arg-type]
+    return Kernel(op, "depthwise_cpu_int8", pointers, conv.out_height, body, constants, f"1x{params.columns}")
 
 
 @dataclass(frozen=True)
@@ -259,3 +259,6 @@ def column_runs(taps: list[tuple[int, int]]) -> list[tuple[int, tuple[int, int],
     runs = runs_of(taps)
     ends = [first for first, _ in runs[1:]] + [len(taps)]
     return [(first, each, end - first) for (first, each), end in zip(runs, ends, strict=True)]
+
+
+SCHEDULE = Schedule("depthwise_cpu_int8", claims, Params.from_machine, schedule, CASES, dtypes=_rule.DTYPES)

@@ -12,12 +12,14 @@ import numpy as np
 from tvm import tirx
 
 from ...ir.dtype import FLOAT32, INT8, INT32, Pointer
-from ...ir.int8_ops import QMean, Quantise
+from ...ir.ops import Op, QMean, Quantise
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import intrinsic, shuffled, widened
 from ..cpu import Kernel
+from ..rule import Schedule
+from . import _rule
 
 CHUNK = 1024  # numbers of a work item
 
@@ -32,7 +34,7 @@ CASES = (
 )
 
 
-def claims(op: object) -> bool:
+def claims(op: Op) -> bool:
     """Both edges."""
     return isinstance(op, (Quantise, QMean))
 
@@ -93,7 +95,7 @@ def quantise(op: Quantise) -> Kernel:
                 tir.branch(item < chunks, lambda: chunk(item), tail)
 
     pointers = {"x": Pointer(op.size, FLOAT32), "y": Pointer(op.size, INT8)}
-    return Kernel(op, "edges_int8", pointers, chunks + (rest > 0), body)  # type: ignore[arg-type]
+    return Kernel(op, "edges_cpu_int8", pointers, chunks + (rest > 0), body)
 
 
 def mean(op: QMean) -> Kernel:
@@ -119,4 +121,7 @@ def mean(op: QMean) -> Kernel:
             tir.switch(item, bounds, cases)
 
     pointers = {"x": Pointer(op.pixels * op.channels, INT8), "y": Pointer(op.channels, FLOAT32)}
-    return Kernel(op, "edges_int8", pointers, whole + len(tail), body)  # type: ignore[arg-type]
+    return Kernel(op, "edges_cpu_int8", pointers, whole + len(tail), body)
+
+
+SCHEDULE = Schedule("edges_cpu_int8", claims, Params.from_machine, schedule, CASES, dtypes=_rule.DTYPES)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from ...ir.dtype import INT8, Pointer
-from ...ir.int8_ops import QMaxPool
-from ...ir.ops import MaxPool
+from ...ir.ops import MaxPool, Op, QMaxPool
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ..cpu import Kernel
+from ..rule import Schedule
+from . import _rule
 from .depthwise import Borders, column_runs, runs_of
 
 CASES = (
@@ -26,7 +27,7 @@ CASES = (
 )
 
 
-def claims(op: object) -> bool:
+def claims(op: Op) -> bool:
     """Every maximum in 8 bits."""
     return isinstance(op, QMaxPool)
 
@@ -63,7 +64,7 @@ def schedule(op: QMaxPool, params: Params, machine: tiling.Machine) -> Kernel:
             ]
             tir.switch(y, [start for start, _ in runs], cases)
 
-    return Kernel(op, "max_pool_int8", pointers, pool.out_height, body)  # type: ignore[arg-type]
+    return Kernel(op, "max_pool_cpu_int8", pointers, pool.out_height, body)
 
 
 def _row(pool: MaxPool, buffers: dict[str, Buffer], borders: Borders, y: Expr, rows: tuple[int, int]) -> None:
@@ -85,3 +86,6 @@ def _row(pool: MaxPool, buffers: dict[str, Buffer], borders: Borders, y: Expr, r
             for offset, lanes in tir.vectors(pool.fold_out, 16):
                 kept = tir.load(buffers["y"], pixel * pool.channels + offset, lanes)
                 tir.store(buffers["next"], pixel * pool.fold_out + offset, kept, lanes)
+
+
+SCHEDULE = Schedule("max_pool_cpu_int8", claims, Params.from_machine, schedule, CASES, dtypes=_rule.DTYPES)

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...ir.int8_ops import QConv
-from ...ir.ops import Conv
+from ...ir.ops import Conv, Op, QConv
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import ByteTile
 from ..cpu import Kernel
+from ..rule import Schedule
 from . import _rule
 
 CASES = (
@@ -37,7 +37,7 @@ CASES = (
 )
 
 
-def claims(op: object) -> bool:
+def claims(op: Op) -> bool:
     """Every pointwise convolution in 8 bits."""
     return isinstance(op, QConv) and op.conv.pointwise
 
@@ -90,7 +90,7 @@ def schedule(
     }
     items = sum(count for count, _ in tiles)
     note = f"{params.rows}x{params.panels.width}"
-    return Kernel(op, "pointwise_int8", pointers, items, body, constants, note)  # type: ignore[arg-type]
+    return Kernel(op, "pointwise_cpu_int8", pointers, items, body, constants, note)
 
 
 def each_height(tiles: tuple[tuple[int, int], ...], tile: Expr, emit: Callable[[Expr, int], None]) -> None:
@@ -132,3 +132,6 @@ def _tile(op: QConv, params: Params, buffers: dict[str, Buffer], pixel: Expr, he
     _rule.for_panels(_rule.exact(params.panels, conv.out_channels), head + body, panel)
     for each in pixels:
         epilogue.keep(each)
+
+
+SCHEDULE = Schedule("pointwise_cpu_int8", claims, Params.from_machine, schedule, CASES, dtypes=_rule.DTYPES)

@@ -1,0 +1,166 @@
+"""Where the ranges of a network in 8 bits come from: clips that run through it, or a file of an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tsm_edge.errors import AccuracyError, DataError, UsageError
+from tsm_edge.files import temporaries
+from tsm_edge.signature import Preprocess
+
+from ..ir.graph import Graph
+from ..pipeline import Network
+from ..quantize import QuantisedGraph, Ranges, calibrate, float_step, integer, quantise
+from ..quantize.calibration import Clips
+
+Say = Callable[[str], None]
+LEAST_FRAMES = 2
+SHARE = 2  # so many times the calibrated clips are judged, others where there are others
+
+
+@dataclass(frozen=True)
+class Given:
+    """The options. max_drop: by how many points top-1 may fall."""
+
+    data: Path | None = None
+    ranges: Path | None = None
+    clips: int = 16
+    max_drop: float | None = None
+
+    def check(self, precision: str | None) -> None:
+        """Refuse what does not go together, and a file that holds no ranges."""
+        given = {"--calibrate": self.data, "--ranges": self.ranges, "--max-drop": self.max_drop}
+        named = [option for option, value in given.items() if value is not None]
+        if named and precision != "int8":
+            raise UsageError(f"{named[0]} is for --precision int8.", found=f"--precision {precision or 'left out'}")
+        if self.data is not None and self.ranges is not None:
+            found = ", ".join(named)
+            raise UsageError("The ranges come from clips or from a file.", found=found, allowed="one of both")
+        if self.max_drop is not None and self.data is None:
+            raise UsageError("--max-drop measures on the clips of --calibrate.", found="no --calibrate")
+        if self.ranges is not None:
+            Ranges.load(self.ranges)
+
+    def of(self, network: Network, say: Say) -> Callable[[Graph], Ranges] | None:
+        """What makes the ranges of a network's fused graph; None without a source."""
+        if not self.source:
+            return None
+        return lambda graph: ranges(graph, self, network.preprocess, network.labels, say)
+
+    @property
+    def source(self) -> bool:
+        """Whether there is one."""
+        return self.data is not None or self.ranges is not None
+
+
+def ranges(graph: Graph, given: Given, how: Preprocess | None, labels: tuple[str, ...], say: Say) -> Ranges:
+    """The ranges of a fused graph.
+
+    Raises:
+        UsageError: a file that is no ranges, or a network that takes no square RGB pictures.
+        DataError: the clips cannot be read.
+        AccuracyError: top-1 falls by more than `max_drop`.
+    """
+    if given.ranges is not None:
+        return Ranges.load(given.ranges)
+    assert given.data is not None
+    if how is None or how.color != "rgb" or how.crop[0] != how.crop[1] or how.fit == "stretch":
+        raise UsageError(
+            "Clips can calibrate a network of square RGB pictures only.",
+            found="no pictures" if how is None else f"{how.color}, {how.crop[0]}x{how.crop[1]}, {how.fit}",
+            hint="write a ranges.json with tsm_edge.compile.quantize.calibrate, and give it with --ranges",
+        )
+    with temporaries.scratch() as folder:
+        calibrating, judged, targets = split(given, how, labels, folder, say)
+        found = calibrate(graph, calibrating)
+        figures = ", ".join(f"{name} {value:.1f} dB" for name, value in found.decibels.items())
+        say(f"ranges: {found.ranges.method} of {found.ranges.frames} frames ({figures})")
+        judge(graph, quantise(graph, found.ranges), judged, targets, given, say)
+    return found.ranges
+
+
+def split(
+    given: Given, how: Preprocess, labels: tuple[str, ...], folder: Path, say: Say
+) -> tuple[Clips, Clips, np.ndarray]:
+    """Clips to calibrate on, others to judge on, and what those show."""
+    from tsm_edge.train.clip_sets import Subject, opened
+
+    assert given.data is not None
+    store = opened(given.data, folder, Subject("network", labels, how), videos=None, least=LEAST_FRAMES)
+    if store.labels != labels:
+        raise DataError(
+            "The labels of the data are not those of the network.",
+            found=", ".join(store.labels),
+            allowed=", ".join(labels),
+        )
+    count = min(given.clips, len(store))
+    every = np.linspace(0, len(store) - 1, min(len(store), (1 + SHARE) * count)).round().astype(int)
+    chosen = every[np.linspace(0, len(every) - 1, count).round().astype(int)]
+    others = np.setdiff1d(every, chosen)
+    if not len(others):
+        say("the clips that calibrate are judged as well: there are no others")
+        others = chosen
+    frames = [[frames_of(store.clip(int(index)), how) for index in part] for part in (chosen, others)]
+    return frames[0], frames[1], store.targets[others]
+
+
+def frames_of(pixels: np.ndarray, how: Preprocess) -> list[np.ndarray]:
+    """The frames of a clip as the network takes them, [1, 3, H, W] each."""
+    from tsm_edge.train import measure
+
+    prepared = measure.normalised(measure.centred(pixels, how)[None], how).numpy()[0]
+    return [np.ascontiguousarray(frame[None]) for frame in prepared]
+
+
+def judge(
+    graph: Graph, network: QuantisedGraph, clips: Clips, targets: np.ndarray, given: Given, say: Say
+) -> None:
+    """Say top-1 before and after; AccuracyError where it falls too far."""
+    exact = [exact_scores(graph, clip) for clip in clips]
+    found = [rounded_scores(network, clip) for clip in clips]
+    before, after = top1(exact, targets), top1(found, targets)
+    same = np.concatenate(exact).argmax(1) == np.concatenate(found).argmax(1)
+    say(
+        f"top-1 of {len(clips)} clips: {100 * before:.1f} % in float32, {100 * after:.1f} % in 8 bits; "
+        f"{100 * same.mean():.1f} % of {same.size} frames have the same answer"
+    )
+    drop = 100 * (before - after)
+    if given.max_drop is not None and drop > given.max_drop:
+        raise AccuracyError(
+            "In 8 bits the network recognises less than was allowed.",
+            found=f"{drop:.1f} points less",
+            allowed=f"{given.max_drop:g} points less",
+            hint="calibrate on more clips with --clips, or compile in float32",
+        )
+
+
+def top1(scores: Sequence[np.ndarray], targets: np.ndarray) -> float:
+    """Share of the clips whose answer is right; frames count as `tsm-edge eval` lets them count."""
+    from tsm_edge.train.measure import consensus
+
+    answers = [int((consensus(len(clip)) @ clip).argmax()) for clip in scores]
+    return float(np.mean(np.array(answers) == targets))
+
+
+def exact_scores(graph: Graph, clip: Sequence[np.ndarray]) -> np.ndarray:
+    """Scores after each frame in float32, [T, classes]."""
+    states = {name: np.zeros(graph.shape(name), np.float32) for name in graph.states}
+    scores = []
+    for frame in clip:
+        values = float_step.float_step(graph, frame, states)
+        states = {name: array.astype(np.float32) for name, array in float_step.after(graph, values).items()}
+        scores.append(values[graph.output].ravel())
+    return np.stack(scores)
+
+
+def rounded_scores(network: QuantisedGraph, clip: Sequence[np.ndarray]) -> np.ndarray:
+    """The same in 8 bits."""
+    states, scores = integer.zero_states(network), []
+    for frame in clip:
+        score, states = integer.step(network, frame, states)
+        scores.append(score.ravel())
+    return np.stack(scores)
