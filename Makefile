@@ -21,6 +21,8 @@ EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross pocl-opencl-i
   opencl-c-headers llvm-19 clang-19 libclang-rt-19-dev jq
 STREAM_PACKAGES := gstreamer1.0-tools libgstrtspserver-1.0-0
 
+TEST_PROCESSES := -n auto --maxprocesses 4 --dist loadfile
+
 FUZZ_TARGETS := manifest bundle resample image_step api command jpeg
 FUZZ_RUNS ?= 1000000
 DISK_PROGRAMS := full_disk kill readers
@@ -33,9 +35,10 @@ demo: $(VENV)/wheel.stamp
 	$(BIN)/tsm-edge demo --video $(CLIP) --headless --record out/demo.mp4
 	@echo "next: look at out/demo.mp4, or run $(BIN)/tsm-edge demo with a camera"
 
-# Run from tests/, so that the checkout is not on Python's path: what is tested is the installed wheel.
+# Run from tests/, so that the checkout is not on Python's path: what is tested is the installed wheel. Files are spread
+# over two processes at least; more than four need much memory, since each holds a compiler.
 test: lint $(VENV)/emulators.stamp $(VENV)/browser.stamp $(VENV)/broker.stamp $(VENV)/streams.stamp
-	cd tests && TSM_EDGE_TEST_WHEEL=1 $(abspath $(BIN))/pytest -q -rs $(PYTEST_ARGS)
+	cd tests && TSM_EDGE_TEST_WHEEL=1 $(abspath $(BIN))/pytest -q -rs $(TEST_PROCESSES) $(PYTEST_ARGS)
 
 # For a change that is meant to generate other code; its commit shows what that gains.
 golden: $(VENV)/test.stamp

@@ -112,6 +112,7 @@ def manifest_like(source, note, digest="", kind="zoo", parameters=None, family="
         model=info,
         labels=model.labels,
         signature=model.signature,
+        preprocess=model.preprocess,
         target=SimpleNamespace(family=family),
         precision=precision,
     )

@@ -104,7 +104,7 @@ def fake_model(weights: str = "file", labels: tuple[str, ...] = LABELS, takes_pi
     """Return what `tsm_edge.runtime.open` returns, as far as the demo looks at it, without a library behind it."""
     stream = ColourStream()
     manifest = SimpleNamespace(
-        model=SimpleNamespace(name="colours", weights=SimpleNamespace(source=weights)),
+        model=SimpleNamespace(name="colours", weights=SimpleNamespace(source=weights), delay_frames=0),
         target=SimpleNamespace(name="local"),
         labels=labels,
         preprocess=SimpleNamespace(rate_fps=12.0) if takes_pictures else None,

@@ -154,6 +154,7 @@ def test_however_we_end_the_program_ends(programs, how, tmp_path):
     """As a process of its own, which is killed while its camera's program runs."""
     path = programs("rpicam-vid", CAMERA)
     code = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background has none
         "from tsm_edge.demo.sources.opening import open_input\n"
         "from tsm_edge.demo.sources.uri import parse_input\n"
         "from tsm_edge.demo.sources.wanted import Wanted\n"
@@ -166,7 +167,7 @@ def test_however_we_end_the_program_ends(programs, how, tmp_path):
     pid = int((path.parent / "pid").read_text())
     assert alive(pid)
     ours.send_signal(how)
-    ours.wait()
+    ours.wait(timeout=30)
     ours.stdout.close()
     assert gone(pid)
 

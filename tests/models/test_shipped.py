@@ -116,7 +116,7 @@ def test_a_bundle_of_older_shipped_weights_is_not_compared_with_newer_ones(shipp
     def manifest(sha256):
         weights = WeightsInfo("default", info.note, sha256)
         described = SimpleNamespace(name="waves", parameters=dict(model.parameters), weights=weights)
-        return SimpleNamespace(model=described, labels=model.labels, signature=model.signature)
+        return SimpleNamespace(model=described, labels=model.labels, signature=model.signature, preprocess=None)
 
     origin.check_file(manifest(info.sha256), None, "verify")
     with pytest.raises(UsageError, match="other shipped weights"):

@@ -31,7 +31,7 @@ def test_a_gesture_is_answered_from_its_half_until_soon_after_it():
     assert targets.tolist() == [-1] * 10 + [1] * 10 + [-2] * 3 + [-1] * 13
     assert weights[10:20].sum() == pytest.approx(1)
     assert (np.diff(weights[10:14]) > 0).all() and np.ptp(weights[13:20]) == 0
-    assert (weights[20:23] == 0).all() and weights[0] == weights[30] == pytest.approx(1 / 36)
+    assert (weights[20:23] == 0).all() and weights[0] == weights[30] == pytest.approx(0.4 / 36)
 
 
 def test_a_quiet_take_answers_its_class_and_a_gesture_may_follow_another():

@@ -61,7 +61,7 @@ def progress(what: str, clips: int) -> Iterator[Callable[[int], None]]:
 @click.option("--width", type=float, help="Its width.  [default: as the file says]")
 @click.option("--size", type=int, help="Its input.  [default: as the file says]")
 @click.option("--labels", type=_FILE, help="Its classes, one a line.  [default: as the file says]")
-@click.option("--tsn", is_flag=True, help="The weights were trained without a shift.")
+@click.option("--tsn", is_flag=True, help="Measure without a shift: what a frame alone tells.")
 @click.option("--shift", type=click.Choice(("uni", "bi")), help="Their shift.  [default: as the file says]")
 @click.option("--shift-share", type=click.FloatRange(0, 1), help="Its share.  [default: as the file says]")
 @click.option("--shift-place", type=click.Choice(PLACES), help="Its place.  [default: as the file says]")
@@ -267,8 +267,9 @@ def _shift(subject: Path, model: Model, options: dict[str, Any]) -> TemporalShif
     """
     from ..weights.checkpoints import shift_of
 
-    direction = "none" if options["tsn"] else options["shift"]
-    found, _ = shift_of(subject, model, options["averaged"], direction)
+    if options["tsn"]:  # asks what the weights know without their shift, whichever they were trained with
+        return TemporalShift(direction="none")
+    found, _ = shift_of(subject, model, options["averaged"], options["shift"])
     names = {"proportion": "shift_share", "place": "shift_place", "padding": "shift_padding"}
     given = {field: options[name] for field, name in names.items() if options[name] is not None}
     shift = replace(found, **given)

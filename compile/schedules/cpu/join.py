@@ -18,7 +18,13 @@ from ..rule import Schedule
 from ._rule import Kernel, typed
 
 UNROLLED = 64
-CASES = (Join(15, 24, 3, 3, 3, 0, 3), Join(4, 16, 2, 5), Join(6, 160, 0, 80, 96, 5, 70), Join(1, 8, 0, 1, 2, 1, 1))
+CASES = (
+    Join(15, 24, 3, 3, 3, 0, 3),
+    Join(4, 16, 2, 5),
+    Join(6, 160, 0, 80, 96, 5, 70),
+    Join(1, 8, 0, 1, 2, 1, 1),
+    Join(784, 96, 12, 60, 144, 3, 24),
+)
 
 
 def claims(op: Op) -> bool:

@@ -14,7 +14,13 @@ from ...kernels.gpu.tiling import Machine
 from ..rule import Schedule
 from . import _rule
 
-CASES = (Join(15, 24, 3, 3, 3, 0, 3), Join(4, 16, 2, 5), Join(6, 160, 0, 80, 96, 5, 70), Join(1, 8, 0, 1, 2, 1, 1))
+CASES = (
+    Join(15, 24, 3, 3, 3, 0, 3),
+    Join(4, 16, 2, 5),
+    Join(6, 160, 0, 80, 96, 5, 70),
+    Join(1, 8, 0, 1, 2, 1, 1),
+    Join(784, 96, 12, 60, 144, 3, 24),
+)
 
 
 def claims(op: Op) -> bool:

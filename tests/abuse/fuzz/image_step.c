@@ -7,7 +7,7 @@
 enum { MOST_BYTES = 1 << 18 };
 
 static tsm_plan_preprocess take_preprocess(source *s) {
-    tsm_plan_preprocess how = {.scale = take_byte(s) % 2 ? 255.0f : 1.0f, .rate_fps = 12.0};
+    tsm_plan_preprocess how = {.scale = take_byte(s) % 2 ? 255.0f : 1.0f};
     for (int axis = 0; axis < 2; axis++) {
         how.crop[axis] = (int32_t)take_edge(s, 1, 40);
         how.resize[axis] = (int32_t)take_edge(s, how.crop[axis], take_byte(s) % 8 ? 64 : TSM_MAX_IMAGE_SIDE);
