@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -133,6 +134,11 @@ def corpus_of(target: str) -> list[Path]:
     return [*own, *(vectors if target == "manifest" else [])]
 
 
+def _own_peak_mb() -> int:
+    """This process's largest memory; libFuzzer reads a peak that Linux hands on to a child over fork and exec."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
 def run(program: Path, target: str, folder: Path, runs: int, seed: int, compiler: str | None, keep: Path) -> Run:
     """Run a built target; ``keep`` is the folder for new inputs of libFuzzer."""
     seeds = folder / f"{target}-seeds"
@@ -144,7 +150,8 @@ def run(program: Path, target: str, folder: Path, runs: int, seed: int, compiler
     if compiler is not None:
         keep.mkdir(parents=True, exist_ok=True)
         flags = [f"-runs={runs}", f"-seed={seed}", f"-max_len={MAX_BYTES[target]}", "-print_final_stats=1"]
-        flags += ["-verbosity=1", "-timeout=25", "-rss_limit_mb=2048", f"-artifact_prefix={folder}/"]
+        limit = 2048 + _own_peak_mb()
+        flags += ["-verbosity=1", "-timeout=25", f"-rss_limit_mb={limit}", f"-artifact_prefix={folder}/"]
         arguments = [str(program), *flags, str(keep), str(seeds)]
     else:
         arguments = [str(program), str(runs), str(seed), str(MAX_BYTES[target]), *map(str, sorted(seeds.iterdir()))]
