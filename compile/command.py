@@ -18,7 +18,7 @@ from tsm_edge.files import atomic, temporaries
 from tsm_edge.models import read_labels
 from tsm_edge.terminal import say
 
-from .frontend import picture_options
+from .frontend import calibration_options, picture_options
 
 #: of the weights in the folder for temporary files: as they are, as an object, in the library, in the program
 _COPIES = 4
@@ -67,31 +67,7 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
     help="What numbers are stored in; a CPU with half-precision arithmetic computes in it, too.  "
     "[default: fp16 on a GPU, fp32 on a CPU]",
 )
-@click.option(
-    "--calibrate",
-    type=click.Path(path_type=Path, exists=True),
-    metavar="DATA",
-    help="For int8: clips that show what values the network has; any data that `tsm-edge train` reads.",
-)
-@click.option(
-    "--clips",
-    type=click.IntRange(1, 4096),
-    default=16,
-    show_default=True,
-    help="How many of them calibrate; twice as many others are judged.",
-)
-@click.option(
-    "--ranges",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="In place of --calibrate: the ranges.json of another int8 bundle of the same weights.",
-)
-@click.option(
-    "--max-drop",
-    type=click.FloatRange(0, 100),
-    metavar="POINTS",
-    help="Exit with 3 if int8 costs more top-1 than this.",
-)
+@calibration_options.add
 @click.option(
     "--cc", metavar="COMMAND", help="C compiler of the target with its options, for an Android NDK."
 )
@@ -126,10 +102,6 @@ def compile(
     states: tuple[tuple[str, str], ...],
     backend: str | None,
     precision: str | None,
-    calibrate: Path | None,
-    clips: int,
-    ranges: Path | None,
-    max_drop: float | None,
     cc: str | None,
     threads: int | None,
     output: Path | None,
@@ -148,6 +120,7 @@ def compile(
         raise no_model(target_name)
     device = device_of(target_name, backend)
     pictures = {name: parameters.pop(name) for name in picture_options.NAMES}
+    calibration = {name: parameters.pop(name) for name in calibration_options.NAMES}
     of_weights = {"ema": averaged, "direction": direction, "as-online": as_online or None}
     refuse_strangers(model, weights, states, {**parameters, **of_weights, "seed": seed}, pictures)
     is_file = model.endswith(".onnx")
@@ -163,7 +136,7 @@ def compile(
     from .tune.autotune import Tuning
 
     pipeline.precision_of(device, precision)
-    given = calibration_data.Given(calibrate, ranges, clips, max_drop)
+    given = calibration_data.Given(**calibration)
     given.check(precision)
     pipeline.check_ranges(precision, given.source)
     if is_file:
@@ -190,7 +163,7 @@ def compile(
     if as_json:
         report.print_json(summary.document(compiled))
     else:
-        summary.show(compiled, Path(model) if model.endswith(".onnx") else weights)
+        summary.show(compiled, Path(model) if is_file else weights)
 
 
 def device_of(name: str, backend: str | None) -> target.EdgeTarget:

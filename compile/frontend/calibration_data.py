@@ -24,23 +24,23 @@ SHARE = 2  # so many times the calibrated clips are judged, others where there a
 
 @dataclass(frozen=True)
 class Given:
-    """The options. max_drop: by how many points top-1 may fall."""
+    """The options, by their names. max_drop: by how many points top-1 may fall."""
 
-    data: Path | None = None
+    calibrate: Path | None = None
     ranges: Path | None = None
     clips: int = 16
     max_drop: float | None = None
 
     def check(self, precision: str | None) -> None:
         """Refuse what does not go together, and a file that holds no ranges."""
-        given = {"--calibrate": self.data, "--ranges": self.ranges, "--max-drop": self.max_drop}
+        given = {"--calibrate": self.calibrate, "--ranges": self.ranges, "--max-drop": self.max_drop}
         named = [option for option, value in given.items() if value is not None]
         if named and precision != "int8":
             raise UsageError(f"{named[0]} is for --precision int8.", found=f"--precision {precision or 'left out'}")
-        if self.data is not None and self.ranges is not None:
+        if self.calibrate is not None and self.ranges is not None:
             found = ", ".join(named)
             raise UsageError("The ranges come from clips or from a file.", found=found, allowed="one of both")
-        if self.max_drop is not None and self.data is None:
+        if self.max_drop is not None and self.calibrate is None:
             raise UsageError("--max-drop measures on the clips of --calibrate.", found="no --calibrate")
         if self.ranges is not None:
             Ranges.load(self.ranges)
@@ -54,7 +54,7 @@ class Given:
     @property
     def source(self) -> bool:
         """Whether there is one."""
-        return self.data is not None or self.ranges is not None
+        return self.calibrate is not None or self.ranges is not None
 
 
 def ranges(graph: Graph, given: Given, how: Preprocess | None, labels: tuple[str, ...], say: Say) -> Ranges:
@@ -67,7 +67,7 @@ def ranges(graph: Graph, given: Given, how: Preprocess | None, labels: tuple[str
     """
     if given.ranges is not None:
         return Ranges.load(given.ranges)
-    assert given.data is not None
+    assert given.calibrate is not None
     if how is None or how.color != "rgb" or how.crop[0] != how.crop[1] or how.fit == "stretch":
         raise UsageError(
             "Clips can calibrate a network of square RGB pictures only.",
@@ -89,8 +89,8 @@ def split(
     """Clips to calibrate on, others to judge on, and what those show."""
     from tsm_edge.train.clip_sets import Subject, opened
 
-    assert given.data is not None
-    store = opened(given.data, folder, Subject("network", labels, how), videos=None, least=LEAST_FRAMES)
+    assert given.calibrate is not None
+    store = opened(given.calibrate, folder, Subject("network", labels, how), videos=None, least=LEAST_FRAMES)
     if store.labels != labels:
         raise DataError(
             "The labels of the data are not those of the network.",

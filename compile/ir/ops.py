@@ -148,15 +148,12 @@ class GlobalPool:
     """Mean over all pixels: [height, width, channels] -> [channels]."""
 
     kind: ClassVar[str] = "global_pool"
+    macs: ClassVar[int] = 0
 
     height: int
     width: int
     channels: int
     types: Types = field(default=Types(), repr=False)
-
-    @property
-    def macs(self) -> int:
-        return 0
 
     @property
     def label(self) -> str:
@@ -168,6 +165,7 @@ class MaxPool:
     """Windowed maximum; the pad never wins. `fold_out` as in Conv."""
 
     kind: ClassVar[str] = "max_pool"
+    macs: ClassVar[int] = 0
 
     height: int
     width: int
@@ -201,10 +199,6 @@ class MaxPool:
         return self.windows.out_width
 
     @property
-    def macs(self) -> int:
-        return 0
-
-    @property
     def label(self) -> str:
         return f"maxpool_{self.kernel[0]}x{self.kernel[1]}s{self.stride[0]}_{self.height}x{self.width}x{self.channels}"
 
@@ -214,15 +208,12 @@ class Copy:
     """The first `fold` of `channels` for each of `pixels`: a state that no producer could write."""
 
     kind: ClassVar[str] = "copy"
+    macs: ClassVar[int] = 0
 
     pixels: int
     channels: int
     fold: int
     types: Types = field(default=Types(), repr=False)
-
-    @property
-    def macs(self) -> int:
-        return 0
 
     @property
     def label(self) -> str:
@@ -237,6 +228,7 @@ class Join:
     """
 
     kind: ClassVar[str] = "join"
+    macs: ClassVar[int] = 0
 
     pixels: int
     channels: int
@@ -246,10 +238,6 @@ class Join:
     r_begin: int = 0
     r_count: int = 0
     types: Types = field(default=Types(), repr=False)
-
-    @property
-    def macs(self) -> int:
-        return 0
 
     @property
     def label(self) -> str:
@@ -262,14 +250,11 @@ class Transpose:
     """[rows, columns] -> [columns, rows]."""
 
     kind: ClassVar[str] = "transpose"
+    macs: ClassVar[int] = 0
 
     rows: int
     columns: int
     types: Types = field(default=Types(), repr=False)
-
-    @property
-    def macs(self) -> int:
-        return 0
 
     @property
     def label(self) -> str:

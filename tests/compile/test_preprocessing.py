@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from tsm_edge.cli import cli
-from tsm_edge.compile.frontend import picture_options, preprocessing
+from tsm_edge.compile.frontend import calibration_data, calibration_options, picture_options, preprocessing
 from tsm_edge.compile.frontend.preprocessing import MEAN, STD, Given, decide
 from tsm_edge.errors import UsageError
 from tsm_edge.signature import FITS, MODEL_COLORS, Preprocess, TensorSpec
@@ -127,6 +127,7 @@ def test_the_options_know_what_there_is() -> None:
     assert picture_options.FITS == FITS
     assert tuple(preprocessing.RANGES) == picture_options.RANGES
     assert tuple(vars(Given())) == picture_options.NAMES
+    assert tuple(vars(calibration_data.Given())) == calibration_options.NAMES
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""The options of `tsm-edge compile` that say where the ranges of a network in 8 bits come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+#: fields of `calibration_data.Given`; the command's help loads no more than this file
+NAMES = ("calibrate", "ranges", "clips", "max_drop")
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def add(command: Command) -> Command:
+    """Add --calibrate, --clips, --ranges and --max-drop to a click command."""
+    options = (
+        click.option(
+            "--calibrate",
+            type=click.Path(path_type=Path, exists=True),
+            metavar="DATA",
+            help="For int8: clips that show what values the network has; any data that `tsm-edge train` reads.",
+        ),
+        click.option(
+            "--clips",
+            type=click.IntRange(1, 4096),
+            default=16,
+            show_default=True,
+            help="How many of them calibrate; twice as many others are judged.",
+        ),
+        click.option(
+            "--ranges",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="In place of --calibrate: the ranges.json of another int8 bundle of the same weights.",
+        ),
+        click.option(
+            "--max-drop",
+            type=click.FloatRange(0, 100),
+            metavar="POINTS",
+            help="Exit with 3 if int8 costs more top-1 than this.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
