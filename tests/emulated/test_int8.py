@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+import emulators
 import int8_lab
 import numpy as np
 import pytest
@@ -19,25 +19,16 @@ from tsm_edge.compile.verification.reference import Reference, moving_frames
 from tsm_edge.errors import UsageError
 
 
-def emulated(name: str) -> tuple[target.EdgeTarget, list[str]]:
-    """A target, and what runs its programs here."""
-    device = target.load(name)
-    emulator = device.emulator
-    assert emulator is not None
-    program = shutil.which(emulator.program)
-    if program is None or not Path(emulator.sysroot).is_dir():
-        pytest.skip(f"needs the packages {emulator.package} and {emulator.sysroot_package}")
-    return device, [program, "-cpu", emulator.cpu, "-L", emulator.sysroot]
-
-
 @pytest.mark.parametrize("name", ["raspberry-pi-4", "raspberry-pi-5"])
 def test_kernels_equal_the_reference(name: str, tmp_path: Path) -> None:
-    device, command = emulated(name)
+    device = target.load(name)
+    command = emulators.command(device)
     int8_lab.check(int8_lab.cases(device, np.random.default_rng(3)), device, tmp_path, command)
 
 
 def test_a_bundle_equals_the_reference(tmp_path: Path) -> None:
-    device, _ = emulated("raspberry-pi-5")
+    device = target.load("raspberry-pi-5")
+    emulators.command(device)
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, classes=5)
     network = networks.zoo(model)
     graph = network.load()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import emulators
 import kernel_lab
 import numpy as np
 import pytest
@@ -42,15 +42,10 @@ WIDE = [
 )
 def test_kernels_equal_numpy(name: str, precision: str, tmp_path: Path) -> None:
     device = target.load(name)
-    emulator = device.emulator
-    assert emulator is not None
-    program = shutil.which(emulator.program)
-    if program is None or not Path(emulator.sysroot).is_dir():
-        pytest.skip(f"needs the packages {emulator.package} and {emulator.sysroot_package}")
+    command = emulators.command(device)
     rng = np.random.default_rng(2)
     machine = cpu.machine(device, precision)
     kernels = kernel_lab.every_kernel(machine, rng, EXTRA)
     if precision == "fp16":
         kernels += [kernel_lab.schedule(op, machine, rng) for op in WIDE]
-    command = [program, "-cpu", emulator.cpu, "-L", emulator.sysroot]
     kernel_lab.check_all(kernels, device, tmp_path, command, rng, machine.storage)
