@@ -10,7 +10,6 @@ reference computes to the bit what the 8-bit kernels do (`compile/quantize/integ
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,10 @@ import numpy as np
 
 from tsm_edge import models
 from tsm_edge.compile import passes, quantize
-from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.frontend import calibration_data, networks
 from tsm_edge.compile.ir.graph import Graph
-from tsm_edge.compile.quantize import float_step, integer
 from tsm_edge.compile.quantize.calibration import METHODS, Clips, decibels
 from tsm_edge.models import Model
-from tsm_edge.train import measure as recognition
 from tsm_edge.train.store import Store, open_store
 
 #: bounds: top-1 may fall by so much, so many frames must have float32's answer
@@ -36,20 +33,18 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     model = models.load(options.model)
     graph = networks.zoo(model).load()
     passes.run(graph)
-    calibrating = clips_of(
-        store(options.calibrate, folder / "train", "train", options.clips), model, options.clips
-    )
+    known = store(options.calibrate, folder / "train", "train", options.clips)
+    calibrating, _ = clips_of(known, model, options.clips)
     held = store(options.data, folder / "test", "test", options.test_clips)
-    clips = clips_of(held, model, options.test_clips)
-    targets = held.targets[: len(clips)]
+    clips, targets = clips_of(held, model, options.test_clips)
     _common.note("float32")
-    exact = [run_float(graph, clip) for clip in clips]
+    exact = [calibration_data.exact_scores(graph, clip) for clip in clips]
     chosen = quantize.calibrate(graph, calibrating)
-    rows = [{"method": "float32", "top1": top1(exact, targets)}]
+    rows = [{"method": "float32", "top1": calibration_data.top1(exact, targets)}]
     for method in METHODS:
         _common.note(method)
         network = quantize.quantise(graph, chosen.tried[method])
-        found = [run_integer(network, clip) for clip in clips]
+        found = [calibration_data.rounded_scores(network, clip) for clip in clips]
         rows.append(row(method, exact, found, targets) | {"chosen": method == chosen.ranges.method})
     network = quantize.quantise(graph, chosen.ranges)
     table = quantize.layer_table(network, calibrating[:4])
@@ -74,40 +69,11 @@ def store(given: Path | None, folder: Path, split: str, clips: int) -> Store:
     return open_store(given or folder)
 
 
-def clips_of(data: Store, model: Model, count: int) -> Clips:
-    """Frames as the network takes them, [1, 3, H, W] each, of clips spread over the whole store."""
-    found = []
-    for index in np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int):
-        pixels = recognition.centred(data.clip(int(index)), model.preprocess)
-        frames = recognition.normalised(pixels[None], model.preprocess).numpy()[0]
-        found.append([np.ascontiguousarray(frame[None]) for frame in frames])
-    return found
-
-
-def run_float(graph: Graph, clip: Sequence[np.ndarray]) -> np.ndarray:
-    """Scores after each frame, [T, classes]."""
-    states = {name: np.zeros(graph.shape(name), np.float32) for name in graph.states}
-    scores = []
-    for frame in clip:
-        values = float_step.float_step(graph, frame, states)
-        states = {name: array.astype(np.float32) for name, array in float_step.after(graph, values).items()}
-        scores.append(values[graph.output].ravel())
-    return np.stack(scores)
-
-
-def run_integer(network: quantize.QuantisedGraph, clip: Sequence[np.ndarray]) -> np.ndarray:
-    """The same in 8 bits."""
-    states, scores = integer.zero_states(network), []
-    for frame in clip:
-        score, states = quantize.step(network, frame, states)
-        scores.append(score.ravel())
-    return np.stack(scores)
-
-
-def top1(scores: Sequence[np.ndarray], targets: np.ndarray) -> float:
-    """Clips whose answer is right; a frame counts as `tsm-edge eval` lets it count."""
-    answers = [int((recognition.consensus(len(clip)) @ clip).argmax()) for clip in scores]
-    return float(np.mean(np.array(answers) == targets))
+def clips_of(data: Store, model: Model, count: int) -> tuple[Clips, np.ndarray]:
+    """Clips spread over the whole store, each as frames that the network takes, and what they show."""
+    indices = np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)
+    found = [calibration_data.frames_of(data.clip(int(index)), model.preprocess) for index in indices]
+    return found, data.targets[indices]
 
 
 def row(name: str, exact: list[np.ndarray], found: list[np.ndarray], targets: np.ndarray) -> dict[str, Any]:
@@ -115,7 +81,7 @@ def row(name: str, exact: list[np.ndarray], found: list[np.ndarray], targets: np
     before, after = np.concatenate(exact), np.concatenate(found)
     return {
         "method": name,
-        "top1": top1(found, targets),
+        "top1": calibration_data.top1(found, targets),
         "frames_equal": float((before.argmax(1) == after.argmax(1)).mean()),
         "largest_difference": float(np.abs(before - after).max() / np.abs(before).max()),
         "decibels": float(decibels(before, after)),
