@@ -1,7 +1,7 @@
 """Foreign networks to our graph: torch.export and ONNX, both through Relax.
 
 Relax's frontends do the reading; this module turns the flat Relax function into `Graph` nodes. Operators that the
-passes understand get a record of their own (`ir/ops.py`), every other operator becomes `Opaque` and keeps its Relax
+passes understand get a record of their own (`ir/ops/`), every other operator becomes `Opaque` and keeps its Relax
 call, so that TVM legalises it later.
 """
 

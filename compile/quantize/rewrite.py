@@ -1,8 +1,8 @@
 """Put the integers of a quantised network into its graph, so that lowering finds 8-bit operators.
 
-Every 8-bit layer gets the record of its 8-bit form (`ir/ops.py`) and integer constants; the frame is rounded by a node
-of its own, and the mean turns integers into float32 again. Values and states are stored in 8 bits; `Graph.scales` says
-what a state's integers stand for.
+Every 8-bit layer gets the record of its 8-bit form (`ir/ops/int8.py`) and integer constants; a node of its own
+quantises the frame, and the mean dequantises to float32. Values and states are stored in 8 bits; `Graph.scales` holds
+the scale of each state.
 """
 
 from __future__ import annotations

@@ -1,0 +1,69 @@
+"""The operators as frozen records, from the importer to the kernel, one file per subject.
+
+`Op` is what a schedule can claim: shapes (NHWC, batch 1) and element types. The other records of `Operator` are fused
+by passes or computed by TVM's plain loops. Weights and operands are not part of a record; they belong to the node
+(`ir/graph.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..dtype import Types
+from .convolution import Conv, InvertedResidual
+from .elementwise import Add, BatchNorm, Clip
+from .int8 import QConv, QMaxPool, QMean, Quantise
+from .moves import Alias, Concat, Copy, Join, Slice, Transpose
+from .pooling import GlobalPool, MaxPool
+from .roles import Role
+
+__all__ = [
+    "Add",
+    "Alias",
+    "BatchNorm",
+    "Clip",
+    "Concat",
+    "Conv",
+    "Copy",
+    "GlobalPool",
+    "InvertedResidual",
+    "Join",
+    "MaxPool",
+    "Op",
+    "Opaque",
+    "Operator",
+    "QConv",
+    "QMaxPool",
+    "QMean",
+    "QOp",
+    "Quantise",
+    "Role",
+    "Slice",
+    "Transpose",
+    "parts",
+    "text",
+]
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """An operator without a record here, computed by TVM's legalisation of its Relax call."""
+
+    kind: ClassVar[str] = "opaque"
+
+
+QOp = QConv | QMaxPool | Quantise | QMean
+Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Join | Transpose | QOp
+Operator = Op | BatchNorm | Clip | Add | Slice | Concat | Alias | Opaque
+
+
+def parts(op: Op) -> tuple[Op, ...]:
+    """The convolutions of a block; any other operator alone."""
+    return op.convs if isinstance(op, InvertedResidual) else (op,)
+
+
+def text(op: Op) -> str:
+    """The record as text, equal for equal operators; element types are printed where one is not float32."""
+    types = [part.types for part in parts(op)]
+    return repr(op) if all(each == Types() for each in types) else f"{op!r} in {types!r}"

@@ -1,0 +1,90 @@
+"""Operators of an 8-bit network (`compile/quantize`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..dtype import FLOAT32, INT8, INT32, Types
+from .convolution import Conv
+from .pooling import MaxPool
+
+BYTES = Types(INT8, INT8, INT8, INT32, INT8, INT8, INT8)
+
+
+@dataclass(frozen=True)
+class QConv:
+    """A convolution in 8 bits: the shapes of `conv`, whose clamp is the saturation, and the constants of its layer.
+
+    x_zero: what lies outside the image. share, r_zero: of the residual.
+    """
+
+    kind: ClassVar[str] = "qconv"
+
+    conv: Conv
+    x_zero: int = 0
+    share: int = 0
+    r_zero: int = 0
+
+    types: ClassVar[Types] = BYTES
+
+    @property
+    def macs(self) -> int:
+        return self.conv.macs
+
+    @property
+    def label(self) -> str:
+        return f"q{self.conv.label}"
+
+
+@dataclass(frozen=True)
+class QMaxPool:
+    """A maximum in 8 bits."""
+
+    kind: ClassVar[str] = "qmax_pool"
+
+    pool: MaxPool
+
+    types: ClassVar[Types] = BYTES
+    macs: ClassVar[int] = 0
+
+    @property
+    def label(self) -> str:
+        return f"q{self.pool.label}"
+
+
+@dataclass(frozen=True)
+class Quantise:
+    """float32 numbers to 8 bits: q = nearest(v * (1 / step)) + zero."""
+
+    kind: ClassVar[str] = "quantise"
+
+    size: int
+    step: float
+    zero: int
+
+    types: ClassVar[Types] = Types(x=FLOAT32, y=INT8)
+    macs: ClassVar[int] = 0
+
+    @property
+    def label(self) -> str:
+        return f"quantise_{self.size}"
+
+
+@dataclass(frozen=True)
+class QMean:
+    """The mean over the pixels of [pixels, channels] in 8 bits, as float32."""
+
+    kind: ClassVar[str] = "qmean"
+
+    pixels: int
+    channels: int
+    step: float
+    zero: int
+
+    types: ClassVar[Types] = Types(x=INT8)
+    macs: ClassVar[int] = 0
+
+    @property
+    def label(self) -> str:
+        return f"qmean_{self.pixels}x{self.channels}"
