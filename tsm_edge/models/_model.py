@@ -170,8 +170,8 @@ def make_model(
     if classes is None:
         classes = len(JESTER) if labels is None else len(labels)
     parameters: dict[str, Any] = {
-        "size": _whole(name, "size", DEFAULT_SIZE if size is None else size, SIZES),
-        "classes": _whole(name, "classes", classes, CLASSES),
+        "size": whole(name, "size", DEFAULT_SIZE if size is None else size, SIZES),
+        "classes": whole(name, "classes", classes, CLASSES),
     }
     scale = _width(name, recipe.width, width)
     if scale is not None:
@@ -181,7 +181,8 @@ def make_model(
     return Model(name, recipe.summary, parameters, names, layers, recipe.our_keys)
 
 
-def _whole(name: str, field: str, value: object, allowed: range) -> int:
+def whole(name: str, field: str, value: object, allowed: range) -> int:
+    """The value, which is an integer of the range; ModelError for any other."""
     if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
         of = f"a multiple of {allowed.step}" if allowed.step > 1 else "an integer"
         raise ModelError(

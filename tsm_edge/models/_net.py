@@ -33,10 +33,10 @@ def make_net(layers: tuple[Layer, ...], kind: TemporalShift = ONLINE) -> Any:
         def __init__(self) -> None:
             super().__init__()
             for conv, _ in convs(layers, 1):
-                _put(self, conv.weight, _conv2d(conv))
-                _put(self, conv.norm, torch.nn.BatchNorm2d(conv.outputs, eps=EPSILON))
+                put(self, conv.weight, _conv2d(conv))
+                put(self, conv.norm, torch.nn.BatchNorm2d(conv.outputs, eps=EPSILON))
             last = head(layers)
-            _put(self, last.name, torch.nn.Linear(last.inputs, last.classes))
+            put(self, last.name, torch.nn.Linear(last.inputs, last.classes))
 
         def forward(self, clip: torch.Tensor) -> torch.Tensor:
             """[N, T, 3, H, W] -> logits [N, T, classes]; online, frame t sees frames 0..t, never the future."""
@@ -165,7 +165,7 @@ def _conv2d(conv: Conv) -> torch.nn.Module:
     )
 
 
-def _put(net: torch.nn.Module, name: str, module: torch.nn.Module) -> None:
+def put(net: torch.nn.Module, name: str, module: torch.nn.Module) -> None:
     """Register ``module`` under a dotted name, with empty modules for the parts before the last dot."""
     import torch
 

@@ -41,15 +41,14 @@ def seed_net(net: Any, layers: tuple[Layer, ...], side: int, seed: int) -> None:
     """
     import torch
 
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-        raise UsageError("Bad seed.", found=repr(seed), allowed=f"an integer of 0..{MAX_SEED}")
+    checked_seed(seed)
     added = {layer.chain[-1].norm for layer in layers if isinstance(layer, Block) and layer.residual}
     hooks = []
     with torch.no_grad():
         for conv, _ in convs(layers, 1):
             _fill_conv(net, conv, seed, RESIDUAL_SCALE if conv.norm in added else 1.0)
             norm = net.get_submodule(conv.norm)
-            hooks.append(norm.register_forward_pre_hook(_measure_norm(conv.norm, seed)))
+            hooks.append(norm.register_forward_pre_hook(measure_norm(conv.norm, seed)))
         last = head(layers).name
         hooks.append(net.get_submodule(last).register_forward_pre_hook(_fill_head(last, seed)))
         net.double()(torch.from_numpy(_clip(seed, min(side, CLIP_SIDE))))
@@ -58,7 +57,14 @@ def seed_net(net: Any, layers: tuple[Layer, ...], side: int, seed: int) -> None:
         hook.remove()
 
 
-def _draw(seed: int, key: str, shape: tuple[int, ...], low: float, high: float) -> torch.Tensor:
+def checked_seed(seed: object) -> None:
+    """UsageError where a seed is none."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+        raise UsageError("Bad seed.", found=repr(seed), allowed=f"an integer of 0..{MAX_SEED}")
+
+
+def draw(seed: int, key: str, shape: tuple[int, ...], low: float, high: float) -> torch.Tensor:
+    """Uniform float32 numbers of a stream of this seed and key."""
     import torch
 
     stream = np.random.RandomState([seed, zlib.crc32(key.encode())])
@@ -68,22 +74,22 @@ def _draw(seed: int, key: str, shape: tuple[int, ...], low: float, high: float) 
 def _fill_conv(net: Any, conv: Conv, seed: int, scale: float) -> None:
     weight, norm = net.get_submodule(conv.weight).weight, net.get_submodule(conv.norm)
     bound = float(np.sqrt(6 / conv.fan_in))
-    weight.copy_(_draw(seed, f"{conv.weight}.weight", tuple(weight.shape), -bound, bound))
-    norm.weight.copy_(_draw(seed, f"{conv.norm}.weight", (conv.outputs,), 0.7 * scale, 1.3 * scale))
-    norm.bias.copy_(_draw(seed, f"{conv.norm}.bias", (conv.outputs,), -0.3 * scale, 0.3 * scale))
+    weight.copy_(draw(seed, f"{conv.weight}.weight", tuple(weight.shape), -bound, bound))
+    norm.weight.copy_(draw(seed, f"{conv.norm}.weight", (conv.outputs,), 0.7 * scale, 1.3 * scale))
+    norm.bias.copy_(draw(seed, f"{conv.norm}.bias", (conv.outputs,), -0.3 * scale, 0.3 * scale))
 
 
-def _measure_norm(key: str, seed: int) -> Any:
-    """Make the hook that sets running statistics from the input [T, C, H, W] of a batch norm."""
+def measure_norm(key: str, seed: int) -> Any:
+    """Make the hook that sets running statistics from the input [N, C, …] of a batch norm."""
 
     def hook(norm: Any, inputs: tuple[torch.Tensor]) -> None:
         var, mean = _moments(inputs[0])
         var = (var + var.mean()) / 2  # a channel that is nearly constant in this clip is not blown up
         shape = tuple(mean.shape)
         norm.running_mean.copy_(
-            _rounded(mean + _draw(seed, f"{key}.running_mean", shape, -0.2, 0.2) * var.sqrt())
+            _rounded(mean + draw(seed, f"{key}.running_mean", shape, -0.2, 0.2) * var.sqrt())
         )
-        norm.running_var.copy_(_rounded(var * _draw(seed, f"{key}.running_var", shape, 0.7, 1.4)))
+        norm.running_var.copy_(_rounded(var * draw(seed, f"{key}.running_var", shape, 0.7, 1.4)))
 
     return hook
 
@@ -92,19 +98,20 @@ def _fill_head(key: str, seed: int) -> Any:
     """Make the hook that scales the head by its input [T, C], and takes the constant part of its logits away."""
 
     def hook(linear: Any, inputs: tuple[torch.Tensor]) -> None:
-        weight = _draw(seed, f"{key}.weight", tuple(linear.weight.shape), -1, 1)
+        weight = draw(seed, f"{key}.weight", tuple(linear.weight.shape), -1, 1)
         logits = inputs[0] @ weight.double().T
         scale = _rounded(LOGIT_SWING / logits.std(0).mean())
         linear.weight.copy_((weight * scale).float())
-        bias = _draw(seed, f"{key}.bias", tuple(linear.bias.shape), -3, 3)
+        bias = draw(seed, f"{key}.bias", tuple(linear.bias.shape), -3, 3)
         linear.bias.copy_(_rounded(bias - logits.mean(0) * scale))
 
     return hook
 
 
 def _moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Variance and mean of every channel of [T, C, H, W]."""
-    return x.var((0, 2, 3), unbiased=False), x.mean((0, 2, 3))
+    """Variance and mean of every channel of [N, C, …]."""
+    axes = (0, *range(2, x.ndim))
+    return x.var(axes, unbiased=False), x.mean(axes)
 
 
 def _rounded(values: torch.Tensor) -> torch.Tensor:

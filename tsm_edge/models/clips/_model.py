@@ -1,0 +1,125 @@
+"""A clip model: a network's description with its parameters, labels, signature and preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ...errors import ModelError
+from ...signature import Preprocess
+from .._labels import JESTER, checked_labels, default_labels
+from .._model import CLASSES, DEFAULT_SIZE, SIZES, whole
+from ._graph import Network
+
+
+class Published(NamedTuple):
+    """What a paper's table says of a network: top-1 accuracy in % on Something-Something V1's validation set."""
+
+    accuracy: float
+    source: str
+    frames: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model file provides as ``MODEL``.
+
+    describe: ``describe(classes, frames)`` lists the operators. frames: how many a clip has by default, and may have.
+    published: accuracies of the paper's table.
+    """
+
+    summary: str
+    describe: Callable[[int, int], Network]
+    frames: int
+    allowed: range
+    published: tuple[Published, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClipModel:
+    """A network that takes all frames of a clip at once, with all its parameters set.
+
+    parameters: "size" (height and width, pixels), "classes" and "frames". labels: one name for every class.
+    """
+
+    name: str
+    summary: str
+    parameters: Mapping[str, Any]
+    labels: tuple[str, ...]
+    network: Network
+    published: tuple[Published, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Height and width of the input in pixels."""
+        return int(self.parameters["size"])
+
+    @property
+    def frames(self) -> int:
+        """Frames of a clip."""
+        return int(self.parameters["frames"])
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.labels)
+
+    @property
+    def clip(self) -> tuple[int, int, int, int]:
+        """The shape of its input: (T, 3, H, W)."""
+        return (self.frames, 3, self.size, self.size)
+
+    @property
+    def parameters_count(self) -> int:
+        """Learnt numbers; a layer that is used several times counts once."""
+        return self.network.parameters
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates a clip: convolutions, matrix products and fully connected layers."""
+        return self.network.macs(self.clip)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How a picture becomes a frame of the clip."""
+        return Preprocess.imagenet(self.size)
+
+    def build(self, seed: int = 0) -> Any:
+        """Return the torch network in eval mode with seeded weights: ``net(clip [N, T, 3, H, W]) -> [N, classes]``.
+
+        Raises:
+            UsageError: the seed is no integer of 0..2**32-1.
+        """
+        from ._seeded import seed_clip_net
+        from ._torch import make_clip_net
+
+        net = make_clip_net(self.network, self.frames)
+        seed_clip_net(net, self.network, self.frames, self.size, seed)
+        return net
+
+
+def make_clip_model(
+    name: str,
+    recipe: Recipe,
+    *,
+    size: int | None = None,
+    classes: int | None = None,
+    labels: Sequence[str] | None = None,
+    frames: int | None = None,
+) -> ClipModel:
+    """Check the parameters, fill in the defaults and describe the network; ModelError for a bad parameter."""
+    if classes is None:
+        classes = len(JESTER) if labels is None else len(labels)
+    parameters = {
+        "size": whole(name, "size", DEFAULT_SIZE if size is None else size, SIZES),
+        "classes": whole(name, "classes", classes, CLASSES),
+        "frames": whole(name, "frames", recipe.frames if frames is None else frames, recipe.allowed),
+    }
+    words = default_labels(classes) if labels is None else checked_labels(labels, classes)
+    network = recipe.describe(classes, parameters["frames"])
+    model = ClipModel(name, recipe.summary, parameters, words, network, recipe.published)
+    scores = network.shapes(model.clip)[-1]
+    if scores != (classes,):
+        raise ModelError(f"{name}: its last value is no list of scores.", found=scores, allowed=(classes,))
+    return model
