@@ -1,14 +1,12 @@
-"""A few verbs for writing a kernel as TIR by construction.
+"""Building a CPU kernel as TIR, statement by statement: a thin layer over TVM's IRBuilder.
 
-A kernel is a plain C function: one pointer per tensor, then the half-open range of work items it is asked to do::
+A kernel is a C function: one pointer per tensor, then a half-open range of work items::
 
     void name(const float *x, const float *w, ..., float *y, int32_t begin, int32_t end);
 
-A pointer has the element type that its operator's operand has, and what is computed has the type that the schedule
-gives to the verbs which make numbers (`local`, `constant`, `multiply_add`, `clip`, `larger`). A kernel may store halves
-and compute floats, or the other way round: `load` and `store` convert.
-
-Everything here is a thin layer over TVM's IRBuilder, so that a schedule reads like the loop nest it emits.
+A pointer has the element type of its operand. The type of the arithmetic is an argument of the functions that make
+values (`local`, `constant`, `multiply_add`, `clip`, `larger`); `load` and `store` convert, so that a kernel may store
+float16 and compute float32, or the other way round.
 """
 
 from __future__ import annotations
@@ -28,15 +26,12 @@ Expr = Any  # tirx.Expr or a Python int; TVM overloads the arithmetic of both
 Buffer = Any  # a flat buffer of one element type
 FLOATS = (FLOAT16, FLOAT32)
 
-#: Type of every index of the kernel that is being built: that of a pointer. From a sign-extended 32-bit sum LLVM cannot
-#: move a constant out, and recomputes addresses; 64 bits on a 32-bit machine cost up to half more instructions.
+#: Integer type of every index of the kernel being built: that of a pointer. LLVM cannot move a constant out of a
+#: sign-extended 32-bit sum and recomputes addresses; 64 bits on a 32-bit machine cost up to half more instructions.
 _index: ContextVar[str] = ContextVar("index", default="int64")
-
-
-#: Type of the floats that the kernel being built computes with: what an argument stores as another one is converted
-#: where it is loaded and where it is stored.
+#: Type of the floating-point arithmetic of the kernel being built; loads convert to it.
 _computed: ContextVar[DType] = ContextVar("computed", default=FLOAT32)
-#: Zero whenever a kernel runs, which LLVM cannot know: the sign of the first work item.
+#: An opaque zero: the sign of the first work item, which LLVM cannot know.
 _zero: ContextVar[Expr] = ContextVar("zero")
 
 
@@ -46,11 +41,11 @@ def build_kernel(
     index: str = "int64",
     dtype: DType = FLOAT32,
 ) -> tirx.PrimFunc:
-    """Return the PrimFunc of a kernel.
+    """The PrimFunc of a kernel.
 
     pointers: argument name -> the elements behind it, in calling order.
     body: called with one flat buffer per pointer, then `begin` and `end`; emits the statements.
-    index: integer type of a pointer of the target. dtype: what is computed with.
+    index: integer type of a pointer of the target. dtype: of the arithmetic.
     """
     _computed.set(dtype)
     _index.set(index)
@@ -70,12 +65,12 @@ def build_kernel(
 
 
 def local(size: int, dtype: DType = FLOAT32) -> Buffer:
-    """Allocate `size` numbers that LLVM keeps in registers (every index must be a constant after unrolling)."""
+    """Allocate `size` elements that LLVM promotes to registers; every index must be a constant after unrolling."""
     return T.alloc_buffer((size,), str(dtype), scope="local")
 
 
 def vector_type(dtype: DType, lanes: int) -> str:
-    """TVM's name of a vector."""
+    """TVM's name of a vector type."""
     return str(dtype) if lanes == 1 else f"{dtype}x{lanes}"
 
 
@@ -85,17 +80,17 @@ def ramp(base: Expr, lanes: int) -> Expr:
 
 
 def load(buffer: Buffer, base: Expr, lanes: int) -> Expr:
-    """Load `lanes` consecutive elements; floats as those that are computed with."""
+    """Load `lanes` consecutive elements, floats converted to the type of the arithmetic."""
     return converted(buffer[ramp(base, lanes)], _computed.get(), lanes)
 
 
 def store(buffer: Buffer, base: Expr, value: Expr, lanes: int) -> None:
-    """Store `lanes` consecutive elements; floats as those of the buffer."""
+    """Store `lanes` consecutive elements, floats converted to the type of the buffer."""
     T.buffer_store(buffer, converted(value, DType(str(buffer.ty.dtype)), lanes), [ramp(base, lanes)])
 
 
 def converted(value: Expr, dtype: DType, lanes: int) -> Expr:
-    """A vector of floats as floats of another type; anything else as it is."""
+    """A vector of floats cast to another float type; any other value unchanged."""
     own = str(value.ty.dtype).partition("x")[0]
     if own == dtype or own not in FLOATS or dtype not in FLOATS:
         return value
@@ -103,7 +98,7 @@ def converted(value: Expr, dtype: DType, lanes: int) -> Expr:
 
 
 def prefetch(buffer: Buffer, index: Expr) -> None:
-    """Ask for the cache line of an element, which may lie behind the end of the buffer."""
+    """Prefetch the cache line of an element, which may lie behind the end of the buffer."""
     where = tirx.address_of(tirx.BufferLoad(buffer, [index]))
     read, keep, data = (tirx.const(value, "int32") for value in (0, 3, 1))
     T.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", where, read, keep, data))
@@ -135,9 +130,9 @@ def bind(value: Expr) -> Expr:
 
 
 def multiply_add(total: Expr, a: Expr, b: Expr, lanes: int, fused: bool, dtype: DType = FLOAT32) -> Expr:
-    """total + a * b. LLVM contracts the plain form to an FMA where the ISA prefers one; `fused` asks for it by name.
+    """total + a * b. LLVM contracts mul and add to an FMA where the ISA prefers one; `fused` calls the intrinsic.
 
-    32-bit ARM needs that: LLVM 19 leaves vector mul and add apart there although vfma is exact and faster.
+    32-bit ARM needs it: LLVM 19 leaves vector mul and add apart there although vfma is exact and faster.
     """
     if not fused:
         return total + a * b
@@ -147,8 +142,8 @@ def multiply_add(total: Expr, a: Expr, b: Expr, lanes: int, fused: bool, dtype: 
 def opaque(value: int) -> Expr:
     """An opaque `value`: a constant that LLVM cannot fold.
 
-    A known stride becomes part of each load's own offset, beyond the reach of NEON's paired loads; an unknown one is
-    added to a register once for all of them.
+    A known stride becomes part of each load's immediate offset, out of range for NEON's paired loads; an opaque one is
+    added to a base register once for all of them.
     """
     return bind(_zero.get() ^ value)
 
@@ -156,7 +151,7 @@ def opaque(value: int) -> Expr:
 def opaque_zero(value: Expr) -> Expr:
     """An opaque zero depending on `value`, so that LLVM neither hoists nor merges loads addressed with it.
 
-    Loads from equal addresses would be done once, before a loop, and their results be kept in registers.
+    Otherwise loads from equal addresses are done once, before a loop, and occupy registers in it.
     """
     return 0 if isinstance(value, int) and value == 0 else _zero.get() & value
 
@@ -180,8 +175,8 @@ def clip(
 ) -> Expr:
     """Clamp to [low, high]; None leaves that side open. NaN stays NaN.
 
-    names: LLVM's vector maximum and minimum of NEON, which keep NaN. Without them compare-and-select, with the bound
-    where the comparison holds: x86's `maxps bound, value` then gives its second operand, the value, where that is NaN.
+    names: LLVM's NEON intrinsics of vector maximum and minimum, which keep NaN. Without them compare and select, with
+    the bound where the comparison holds: x86's `maxps bound, value` then returns its second operand, the value, if NaN.
     """
     for bound, index in ((low, 0), (high, 1)):
         if bound is None:
@@ -232,7 +227,7 @@ def switch(index: Expr, bounds: list[int], cases: list[Callable[[], None]]) -> N
 
 
 def vectors(width: int, lanes: int) -> list[tuple[int, int]]:
-    """Split `width` channels into (offset, lanes) pieces: full vectors, then halves down to single floats."""
+    """Split `width` channels into (offset, lanes) pieces: full vectors, then ever smaller powers of two."""
     pieces, offset = [], 0
     while offset < width:
         while lanes > width - offset:

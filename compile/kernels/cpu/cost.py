@@ -1,18 +1,18 @@
-"""Modelled cycles of a kernel on one core, all its items, with the parameters that it was built with."""
+"""Modelled cycles of a CPU kernel on one core over all its items, with the parameters it is built with."""
 
 from __future__ import annotations
 
 from ...ir.ops import Conv
 from .tiling import TILE_OVERHEAD, Machine, Panels, split_rows, tile_cycles
 
-#: numbers a cycle of kernels that only move or compare them
+#: elements per cycle of kernels that only move or compare
 COPIED = 2.0
 
 
 def dense(
     machine: Machine, runs: tuple[tuple[int, int], ...], rows: int, panels: Panels, length: int
 ) -> float:
-    """A dense convolution as register tiles. runs: (how many, pixels of each); a tile never crosses a run."""
+    """Cycles of a dense convolution. runs: (how many, pixels of each); a register tile never crosses a run."""
     return sum(
         count * tiles * tile_cycles(machine, height, width, length)
         for count, pixels in runs
@@ -22,20 +22,20 @@ def dense(
 
 
 def depthwise(machine: Machine, op: Conv, rows: int, columns: int) -> float:
-    """Every vector: its taps, bias and clamps in the arithmetic pipes, or its inputs and one store in the others.
+    """Cycles of a depthwise convolution: per output vector the larger of arithmetic (taps, bias, clamps) and memory.
 
-    A tile of rows x columns outputs shares its inputs, and its own cost.
+    A tile of rows x columns outputs shares its input loads and its overhead.
     """
     tile = rows * columns
     vectors = op.pixels * -(-op.channels // machine.lanes)
     clamps = (op.low is not None) + (op.high is not None)
     arithmetic = (op.kernel[0] * op.kernel[1] + 1 + clamps) / machine.fma_per_cycle
-    high = (rows - 1) * op.stride[0] + op.kernel[0]
-    wide = (columns - 1) * op.stride[1] + op.kernel[1]
-    inputs = high * wide / tile
+    window_height = (rows - 1) * op.stride[0] + op.kernel[0]
+    window_width = (columns - 1) * op.stride[1] + op.kernel[1]
+    inputs = window_height * window_width / tile
     return vectors * (max(arithmetic, (inputs + 1) / machine.loads_per_cycle) + TILE_OVERHEAD / tile)
 
 
 def moved(numbers: int) -> float:
-    """A kernel without multiply-adds that reads so many numbers."""
+    """Cycles of a kernel without arithmetic that reads so many elements."""
     return numbers / COPIED

@@ -1,6 +1,6 @@
-"""What a CPU kernel does with a finished vector: the residual, the clamp, the store, the copy into the next state.
+"""The epilogue of a CPU kernel on one vector: residual, clamp, store, and the copy into the next state.
 
-A vector is up to `lanes` channels of one pixel. Dense and depthwise convolutions end here, and maximum pooling does.
+A vector is up to `lanes` channels of one pixel. Shared by dense and depthwise convolutions and by maximum pooling.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .layout import Layout
 
 @dataclass(frozen=True)
 class Epilogue:
-    """What happens to a finished accumulator: + residual, clamp, store, and the copy into the next state."""
+    """Operands of the epilogue: clip(accumulator [+ residual], low, high) -> out, first `fold` channels -> state."""
 
     out: Buffer
     layout: Layout  # of `out` and `residual`
@@ -24,13 +24,13 @@ class Epilogue:
     low: float | None = None
     high: float | None = None
     state: Buffer | None = None
-    fold: int = 0  # first `fold` channels of each pixel are the next state; its row pitch too
+    fold: int = 0  # channels of a pixel in `state`
     clamp: tuple[str, str] | None = None  # see tir.clip
-    dtype: DType = FLOAT32  # of the accumulators, and of what is stored
+    dtype: DType = FLOAT32  # of the accumulators
 
 
 def write(epilogue: Epilogue, value: Expr, at: Expr, lanes: int) -> Expr:
-    """Finish `lanes` channels of one pixel as element `at` of the output; returns what was stored."""
+    """Store `lanes` channels of one pixel at element `at` of the output; returns the stored vector."""
     if epilogue.residual is not None:
         value = value + tir.load(epilogue.residual, at, lanes)
     value = tir.bind(tir.clip(value, epilogue.low, epilogue.high, lanes, epilogue.clamp, epilogue.dtype))
@@ -39,7 +39,7 @@ def write(epilogue: Epilogue, value: Expr, at: Expr, lanes: int) -> Expr:
 
 
 def keep(epilogue: Epilogue, value: Expr, at: Expr, pixel: Expr, channel: Expr, lanes: int) -> None:
-    """Store the next state's part of a vector that was written to element `at`: `channel`... of `pixel`."""
+    """Store the part of a written vector (element `at`, `channel`... of `pixel`) that belongs to the next state."""
     if epilogue.state is None:
         return
     fold, state = epilogue.fold, epilogue.state
@@ -50,7 +50,7 @@ def keep(epilogue: Epilogue, value: Expr, at: Expr, pixel: Expr, channel: Expr, 
         tir.store(state, pixel * fold + channel, value, lanes)
 
     def part(count: int) -> Callable[[], None]:
-        # The fold ends inside this vector: copy its head from the output that was just written.
+        # The fold ends inside this vector: copy its head from the output just written.
         def emit() -> None:
             for offset, piece in tir.vectors(count, lanes):
                 tir.store(

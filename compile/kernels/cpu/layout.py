@@ -1,4 +1,4 @@
-"""How the numbers of an image lie in memory on a CPU: NHWC, or in blocks of channels (`passes/block_channels.py`)."""
+"""Memory layouts of an image on a CPU: NHWC, or NCHWc (blocks of channels, `passes/block_channels.py`)."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from .builder import Expr
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the numbers of an image lie: element = pixel * pixel_step + channel * channel_step."""
+    """A layout: element = pixel * pixel_step + channel * channel_step."""
 
     pixel_step: Expr
     channel_step: Expr
 
     @classmethod
     def by_pixel(cls, channels: int) -> Layout:
-        """NHWC: the channels of a pixel are neighbours."""
+        """NHWC: the channels of a pixel are contiguous."""
         return cls(channels, 1)
 
     @classmethod
     def by_block(cls, pixels: Expr, lanes: int) -> Layout:
-        """Blocks of `lanes` channels, all pixels of a block together; a channel must be a multiple of `lanes`.
+        """NCHWc with c = `lanes`: blocks of channels, all pixels of a block together; channels are whole blocks.
 
-        Vectors of neighbouring pixels are neighbours, so NEON loads and stores two with one instruction.
+        Vectors of adjacent pixels are adjacent, so NEON loads and stores two with one instruction.
         """
         return cls(lanes, pixels)
 
     def at(self, pixel: Expr, channel: Expr) -> Expr:
-        """Index of a channel of a pixel."""
+        """The element of a pixel's channel."""
         return pixel * self.pixel_step + channel * self.channel_step
 
 

@@ -1,6 +1,6 @@
-"""Requests for memory ahead of its use, one with every step of a register tile's reduction.
+"""Software prefetch (x86 only): which cache line each k step of a register tile prefetches.
 
-What is worth asking for is up to a schedule (`schedules/cpu/_prefetch.py`); here is which line each step asks for.
+What is prefetched is up to a schedule (`schedules/cpu/_prefetch.py`).
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from ...ir.dtype import DType
 from . import builder as tir
 from .builder import Buffer, Expr
 
-LINE_BYTES = 64  # of a cache line
+LINE_BYTES = 64  # of a cache line, on every core in targets/
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """Memory that is needed soon: every step of a reduction asks for the cache line of one element of it.
+class Prefetch:
+    """A range of memory of which every step of a reduction prefetches the line of one element.
 
-    Most steps ask for the line that the step before asked for. To ask once a line takes two loops or several steps of
-    straight code; LLVM then has the weights of two steps in registers and accumulators in memory.
+    Most steps prefetch the same line as the step before. One prefetch per line would take a nested or an unrolled loop,
+    where LLVM holds the weights of two steps in registers and spills accumulators.
     """
 
     buffer: Buffer
     at: Callable[[Expr], Expr]  # step -> element
 
     @classmethod
-    def run(cls, buffer: Buffer, first: Expr, size: int, steps: int, part: Expr = 0, parts: int = 1) -> Ahead:
-        """One part of `size` elements from `first`, which so many equal parts ask for together."""
+    def run(cls, buffer: Buffer, first: Expr, size: int, steps: int, part: Expr = 0, parts: int = 1) -> Prefetch:
+        """Part number `part` of `parts` equal parts of the `size` elements from `first`, spread over `steps` steps."""
         each = -(-size // parts)
         start = tir.bind(first + part * each)
         return cls(buffer, lambda step: start + step * -(-each // steps))
@@ -36,8 +36,8 @@ class Ahead:
     @classmethod
     def rows(
         cls, buffer: Buffer, first: Expr, pitch: int, width: int, rows: int, steps: int, dtype: DType
-    ) -> Ahead:
-        """`width` elements of each of `rows` rows, which are `pitch` apart, from `first`."""
+    ) -> Prefetch:
+        """`width` elements of each of `rows` rows, `pitch` elements apart, from `first`."""
         line = LINE_BYTES // dtype.bytes
         lines, start = -(-width // line), tir.bind(first)
         each = max(1, steps // rows)

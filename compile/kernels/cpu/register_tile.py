@@ -1,8 +1,8 @@
-"""The register tile: `rows` pixels times `width` output channels, accumulated in registers over a reduction.
+"""The register tile MR x NR of a dense convolution: `rows` pixels x `width` output channels, accumulated over k.
 
-All convolutions with a dense reduction (pointwise, stem, k x k, classifier) are this tile under different loops.
-The packed weight panel of a tile is `[k][width]`, so one k step loads `width` contiguous weights and multiplies them
-with one activation per row.
+All convolutions with a dense reduction (pointwise, stem, k x k, classifier) run this micro-kernel under different
+loops. Its packed weight panel is `[k][width]`: one k step loads `width` contiguous weights and multiplies them with one
+activation per row, as in Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from . import builder as tir
 from .builder import Buffer, Expr
 from .epilogue import Epilogue, keep, write
 from .layout import blocked
-from .prefetch import Ahead
+from .prefetch import Prefetch
 from .tiling import FMA_LATENCY
 
 UNROLLED = 9  # reductions up to this length are straight code: a row of a 3x3 stem, the head of a shifted tap
@@ -25,37 +25,38 @@ UNROLLED = 9  # reductions up to this length are straight code: a row of a 3x3 s
 
 @dataclass(frozen=True)
 class Tile:
-    """rows x width accumulators made of vectors of at most `lanes` floats, and the reductions that add to them.
+    """rows x width accumulators in vectors of at most `lanes` elements, and the reductions into them.
 
-    A vector of accumulators is `lanes` output channels of one pixel.
+    A vector of accumulators holds `lanes` output channels of one pixel.
     """
 
     rows: int
     width: int
     lanes: int
-    by_lane: bool  # load activations as vectors along k and multiply by element (NEON)
-    fused: bool  # ask for the FMA by name
+    fma_by_element: bool  # load activations as vectors along k and multiply by element (NEON)
+    fused: bool  # call the FMA intrinsic in place of mul and add (`builder.multiply_add`)
     registers: int  # of the machine
     dtype: DType = FLOAT32  # of the accumulators
-    longest: int = 0  # steps after which a sum is put aside; 0: never
+    longest: int = 0  # k steps of one partial sum of a long reduction; 0: a single sum
 
     @property
     def chains(self) -> int:
-        """Accumulators of one number: so few multiply-adds as a tile of one pixel has would wait for each other."""
-        return self.lanes if self.by_lane and self.rows * -(-self.width // self.lanes) <= FMA_LATENCY else 1
+        """Independent accumulators per output, which hide the FMA latency of a tile with few of them."""
+        return self.lanes if self.fma_by_element and self.rows * -(-self.width // self.lanes) <= FMA_LATENCY else 1
 
-    def accumulators(self, bias: Buffer, channel: Expr, copies: int = 1, pixel: Expr = 0) -> Buffer:
+    def accumulators(self, bias: Buffer, channel: Expr, bias_repeats: int = 1, pixel: Expr = 0) -> Buffer:
         """Allocate the accumulators and start them at the bias of `channel`...
 
-        copies: how often every vector of the bias stands in memory; with as many as rows, NEON loads two accumulators
-        at once where it else would copy one register to each. pixel: of the tile, for each loads the bias anew.
+        bias_repeats: how often every vector of the packed bias is repeated, 1 or `rows`. Repeated, the accumulators
+        start by paired loads (LDP) in place of register moves. pixel: of the tile; the loads depend on it, so that LLVM
+        does not hoist them.
         """
         acc = self._cleared(1)
-        first = channel * copies + (tir.opaque_zero(pixel) if copies > 1 else 0)
+        first = channel * bias_repeats + (tir.opaque_zero(pixel) if bias_repeats > 1 else 0)
         for offset, lanes in tir.vectors(self.width, self.lanes):
-            start = tir.bind(tir.load(bias, channel + offset, lanes)) if copies == 1 else None
+            start = tir.bind(tir.load(bias, channel + offset, lanes)) if bias_repeats == 1 else None
             for row in range(self.rows):
-                at = first + offset * copies + row * lanes
+                at = first + offset * bias_repeats + row * lanes
                 value = tir.load(bias, at, lanes) if start is None else start
                 tir.store(acc, row * self.width + offset, value, lanes)
         return acc
@@ -73,7 +74,7 @@ class Tile:
         return acc
 
     def total(self, acc: Buffer, at: int, lanes: int) -> Expr:
-        """Accumulators `at`..., all chains together."""
+        """The vector of accumulators at element `at`, summed over the chains."""
         size = self.rows * self.width
         return sum(
             (tir.load(acc, at + chain * size, lanes) for chain in range(1, self.chains)),
@@ -81,7 +82,7 @@ class Tile:
         )
 
     def store(self, acc: Buffer, target: Buffer, base: Expr) -> None:
-        """Store the sums as they are, rows one after the other from element `base`."""
+        """Store the sums without an epilogue, [rows][width] from element `base`."""
         for row in range(self.rows):
             for offset, lanes in tir.vectors(self.width, self.lanes):
                 at = row * self.width + offset
@@ -97,36 +98,36 @@ class Tile:
     ) -> None:
         """Apply the epilogue to every row and store; `pixels[row]` is the output pixel, `channel` the first channel.
 
-        kept: how many channels to store; None stands for all.
+        kept: how many channels to store; None: all of the panel.
         """
         layout = epilogue.layout
         bases = [tir.bind(layout.at(pixel, channel)) for pixel in pixels]
         places = [
             (row, piece) for row in range(self.rows) for piece in tir.vectors(kept or self.width, self.lanes)
         ]
-        hop = layout.channel_step
-        if blocked(hop):
-            places.sort(key=lambda place: place[1])  # neighbours in memory one after the other
-            if self.by_lane and isinstance(hop, int) and self.rows > 1:
-                hop = tir.opaque(hop)  # an address for every block, and stores in pairs from there
-        copies = []
+        channel_stride = layout.channel_step
+        if blocked(channel_stride):
+            places.sort(key=lambda place: place[1])  # in the order of addresses
+            if self.fma_by_element and isinstance(channel_stride, int) and self.rows > 1:
+                channel_stride = tir.opaque(channel_stride)  # one base address per block, for paired stores (STP)
+        pending = []
         for row, (offset, lanes) in places:
-            at = bases[row] + offset * hop
+            at = bases[row] + offset * channel_stride
             value = write(epilogue, self.total(acc, row * self.width + offset, lanes), at, lanes)
-            copies.append((value, at, pixels[row], channel + offset, lanes))
-            if not self.by_lane:
-                keep(epilogue, *copies.pop())
-        # Tests between the stores would keep them from becoming pairs.
-        for copy in copies:
-            keep(epilogue, *copy)
+            pending.append((value, at, pixels[row], channel + offset, lanes))
+            if not self.fma_by_element:
+                keep(epilogue, *pending.pop())
+        # A branch between the stores would keep LLVM from pairing them.
+        for part in pending:
+            keep(epilogue, *part)
 
-    def shared(self, fold: int, channels: int, hop: Expr) -> int:
-        """How many of the state's `fold` channels lie in the vector in which the rest of `channels` begins.
+    def shared(self, fold: int, channels: int, channel_stride: Expr) -> int:
+        """How many of the first x vector's elements are channels of the state, where k is read in whole vectors.
 
-        A block begins with them; NEON loads that vector as a whole, and multiplies by the elements behind them.
+        NEON loads that vector as a whole and multiplies by the elements behind the state's.
         """
         skip = fold % self.lanes
-        return skip if (self.by_lane or blocked(hop)) and channels - fold >= self.lanes - skip else 0
+        return skip if (self.fma_by_element or blocked(channel_stride)) and channels - fold >= self.lanes - skip else 0
 
     def reduce(
         self,
@@ -136,38 +137,38 @@ class Tile:
         length: int,
         weights: Buffer,
         panel: Expr,
-        hop: Expr = 1,
-        ahead: Sequence[Ahead] = (),
+        channel_stride: Expr = 1,
+        prefetches: Sequence[Prefetch] = (),
         skip: int = 0,
     ) -> None:
         """acc[row] += source[bases[row] : + length] x weights[panel : + length * width]; a None base skips its row.
 
-        hop: the channel step of the source's layout. ahead: what the steps of the loop ask for. skip: with vectors
-        along k, how many numbers of the first one, which then stands at the base, belong to somebody else.
+        channel_stride: of the source's layout, in elements. prefetches: issued by every step of the loop. skip: with
+        vectors along k, leading elements of the first one, at the base, that are not part of the reduction (`shared`).
         """
         if all(base is None for base in bases) or length == 0:
             return
-        step = self.lanes if self.by_lane or blocked(hop) else 1
+        step = self.lanes if self.fma_by_element or blocked(channel_stride) else 1
         if skip:
-            self._step(acc, source, bases, 0, step, weights, panel - skip * self.width, hop, skip)
-            bases = [None if base is None else base + step * hop for base in bases]
+            self._step(acc, source, bases, 0, step, weights, panel - skip * self.width, channel_stride, skip)
+            bases = [None if base is None else base + step * channel_stride for base in bases]
             length, panel = length - (step - skip), panel + (step - skip) * self.width
         whole = length // step
-        together = self._together(whole, hop)
-        short = length <= UNROLLED and not self.by_lane
+        together = self._together(whole, channel_stride)
+        short = length <= UNROLLED and not self.fma_by_element
         looped = 0 if short and (self.two_steps_fit or length == 1) else whole
         if looped:
-            if self.by_lane and isinstance(hop, int) and blocked(hop):
-                hop = tir.opaque(hop)
+            if self.fma_by_element and isinstance(channel_stride, int) and blocked(channel_stride):
+                channel_stride = tir.opaque(channel_stride)
             rounds = looped // together
             # LLVM turns a few rounds into straight code, and then moves all loads to its head.
-            hidden = self.by_lane and rounds == 2 and looped * step == length
+            hidden = self.fma_by_element and rounds == 2 and looped * step == length
 
             def round_of(k: Expr) -> None:
-                for one in ahead:
+                for one in prefetches:
                     tir.prefetch(one.buffer, one.at(k))
                 for part in range(together):
-                    self._step(acc, source, bases, (k * together + part) * step, step, weights, panel, hop)
+                    self._step(acc, source, bases, (k * together + part) * step, step, weights, panel, channel_stride)
 
             if self.longest and length > 2 * self.longest:
                 self._in_parts(acc, rounds, -(-length // self.longest), round_of)
@@ -175,18 +176,18 @@ class Tile:
                 with tir.loop(0, tir.opaque(rounds) if hidden or short else rounds) as k:
                     round_of(k)
         for k in range(looped, whole):
-            self._step(acc, source, bases, k * step, step, weights, panel, hop)
+            self._step(acc, source, bases, k * step, step, weights, panel, channel_stride)
         for offset, lanes in tir.vectors(length - whole * step, step):
-            self._step(acc, source, bases, whole * step + offset, lanes, weights, panel, hop)
+            self._step(acc, source, bases, whole * step + offset, lanes, weights, panel, channel_stride)
 
     def _in_parts(self, acc: Buffer, rounds: int, parts: int, emit: Callable[[Expr], None]) -> None:
-        """The rounds of a long reduction in so many sums of their own, which are added to each other.
+        """A long reduction as `parts` partial sums (blocked summation), each of which starts at zero.
 
-        A sum of n numbers that is rounded at every step errs in proportion to n. In parts of a length c that is
-        about c / n + 1 / c of it, for four instructions a part and accumulator.
+        The rounding error of a running sum of n numbers grows with n. In blocks of c it is about c / n + 1 / c of that
+        (Higham, "The Accuracy of Floating Point Summation", 1993), for four instructions per block and accumulator.
         """
         size = self.rows * self.width * self.chains
-        aside, zero = tir.local(size, self.dtype), tir.opaque(0)  # the index keeps them in memory, off the registers
+        aside, zero = tir.local(size, self.dtype), tir.opaque(0)  # an opaque index keeps `aside` in memory
         pieces = [
             (row * self.width + offset, lanes)
             for row in range(self.rows * self.chains)
@@ -209,25 +210,24 @@ class Tile:
 
     @property
     def two_steps_fit(self) -> bool:
-        """Whether straight code of several steps, whose weights LLVM loads early, keeps all accumulators in registers.
+        """Whether unrolled steps, whose weights LLVM loads early, leave all accumulators in registers.
 
-        With spills the time of a kernel differs from process to process, since store-to-load forwarding is predicted by
-        the two instructions' addresses (docs/decisions/006-software-prefetch.md).
+        Spills make a kernel's time differ between processes: store-to-load forwarding is predicted by the addresses of
+        the two instructions (docs/decisions/006-software-prefetch.md).
         """
         pieces = -(-self.width // self.lanes)
         return (self.rows + 2) * pieces + 1 <= self.registers
 
-    def _together(self, steps: int, hop: Expr) -> int:
-        """Steps of one round of the loop: LLVM unrolls the scalar form by itself; by element we do.
+    def _together(self, steps: int, channel_stride: Expr) -> int:
+        """The unroll factor of the k loop, a divisor of `steps`, of the by-element form; LLVM unrolls the scalar one.
 
-        More save the loop's own instructions. By pixel LLVM then loads two vectors of a row at once, and twice the
-        rows must fit beside the accumulators. Code beside the loop makes the register allocator spill, so an odd count
-        stays single.
+        In NHWC LLVM then loads two vectors of each row at once, which must fit into registers with the accumulators.
+        A remainder after the loop makes the register allocator spill, so only divisors count.
         """
-        if not self.by_lane:
+        if not self.fma_by_element:
             return 1
         pieces = -(-self.width // self.lanes)
-        roomy = blocked(hop) or self.rows * (pieces + 2) + 2 <= self.registers
+        roomy = blocked(channel_stride) or self.rows * (pieces + 2) + 2 <= self.registers
         fits = [count for count in (4, 3, 2, 5) if steps % count == 0 and steps // count > 1]
         return next((count for count in fits if roomy or count == 2), 1)
 
@@ -240,15 +240,15 @@ class Tile:
         step: int,
         weights: Buffer,
         panel: Expr,
-        hop: Expr,
+        channel_stride: Expr,
         skip: int = 0,
     ) -> None:
         pieces = tir.vectors(self.width, self.lanes)
         rows = [row for row in range(self.rows) if bases[row] is not None]
-        first = {row: bases[row] + k * hop for row in rows}
-        values = {row: tir.bind(tir.load(source, first[row], step)) for row in rows} if self.by_lane else {}
+        first = {row: bases[row] + k * channel_stride for row in rows}
+        values = {row: tir.bind(tir.load(source, first[row], step)) for row in rows} if self.fma_by_element else {}
         for s in range(skip, step):
-            if not self.by_lane:
+            if not self.fma_by_element:
                 values = {row: tir.bind(tir.load(source, first[row] + s, 1)) for row in rows}
             w = [
                 tir.bind(tir.load(weights, panel + (k + s) * self.width + offset, lanes))
@@ -257,8 +257,8 @@ class Tile:
             for row in rows:
                 for (offset, lanes), weight in zip(pieces, w, strict=True):
                     at = (s % self.chains * self.rows + row) * self.width + offset
-                    by_lane = self.by_lane and step > 1
-                    a = tir.lane(values[row], s, lanes) if by_lane else tir.splat(values[row], lanes)
+                    fma_by_element = self.fma_by_element and step > 1
+                    a = tir.lane(values[row], s, lanes) if fma_by_element else tir.splat(values[row], lanes)
                     total = tir.multiply_add(
                         tir.load(acc, at, lanes), a, weight, lanes, self.fused, self.dtype
                     )

@@ -1,8 +1,8 @@
-"""Choosing tile sizes from a target's facts and a layer's shape; pure arithmetic, no TVM.
+"""Tile sizes of CPU kernels from a target's facts and a layer's shape; arithmetic only, no TVM.
 
-The cost model counts cycles of one k step of a register tile: the FMA pipes, the load ports and the FMA latency
-each give a bound and the largest one holds. Constants are those of the cores' published optimisation guides, coarse
-on purpose: they only have to order a few dozen candidates.
+The cost model gives the cycles of one k step of a register tile: the largest of the bounds by FMA pipes, load ports and
+FMA latency. Its constants are those of the cores' published optimisation guides; they only have to rank a few dozen
+candidates.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from math import ceil
 from ...ir.dtype import FLOAT16, FLOAT32, DType
 from ...ir.ops import GlobalPool, Op
 
-#: steps after which a sum is put aside, of numbers that lose too much where thousands are added up one by one
+#: k steps of one partial sum, for types whose precision a running sum of thousands would exhaust
 LONGEST_SUM = {FLOAT16: 256}
 FMA_LATENCY = 4  # cycles; 4 on Zen 3, Skylake-X, A72 (fmla forwarding) and A76
-TRIED = 6  # register tiles that a search by measurement tries, of a few dozen
+TRIED = 6  # register tiles that tuning measures, the best of the model
 TILE_OVERHEAD = 12  # cycles: addresses, bias, epilogue and the k loop's prologue, per register tile
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the schedules ask of a target: elements per vector, registers, and rates per cycle.
+    """What CPU schedules read of a target: elements per vector, registers, and rates per cycle.
 
     lanes are those of `dtype`, the type that is computed in; `computing` gives the machine of another one.
     """
@@ -34,22 +34,19 @@ class Machine:
     fma_per_cycle: float
     loads_per_cycle: float
     half_width_fma: bool  # FMA units are half the vector width; a full-width FMA takes two passes
-    broadcasts: bool  # AVX-512: a multiply-add itself broadcasts a number that is in memory
-    by_lane: bool  # NEON multiplies by an element of a vector, so k is unrolled by the vector length
-    pairs: bool  # whether one instruction loads two neighbouring vectors sooner than two would
-    fused: bool  # the code generator needs to be asked for FMAs
-    clamp: (
-        tuple[str, str] | None
-    )  # LLVM's names of vector maximum and minimum; None: compare and select; see tir.clip
+    broadcasts: bool  # AVX-512: an FMA broadcasts a memory operand by itself
+    fma_by_element: bool  # NEON FMLA by element: k is unrolled by the vector length
+    paired_loads: bool  # one instruction (LDP) loads two adjacent vectors faster than two do
+    fused: bool  # the code generator forms no FMA by itself: call the intrinsic
+    clamp: tuple[str, str] | None  # LLVM intrinsics of vector maximum and minimum; None: compare and select
     index: str  # integer type of a pointer
     l2_bytes: int
-    private_l2: bool  # whether walking an image in quarters, which stay in one core's cache, was seen to pay
+    private_l2: bool  # each core has its own second-level cache: images are walked in quarters
     cores: int
-    prefetch: bool  # whether asking for weights ahead of their use was seen to pay
+    prefetch: bool  # software prefetch pays (a fact of the target)
     stream: float  # bytes per cycle that all cores together read from memory
-
     dtype: DType = FLOAT32  # of the accumulators
-    dotprod: bool = False  # one instruction adds four products of bytes to each of four sums
+    dotprod: bool = False  # SDOT: four products of bytes added to each of four int32 sums
     storage: DType = FLOAT32  # how activations, states and weights are stored
 
     @property
@@ -62,21 +59,21 @@ class Machine:
     @property
     def blocks_channels(self) -> bool:
         """Whether values in blocks of channels gain: NEON loads and stores two neighbouring vectors at once."""
-        return self.by_lane
+        return self.fma_by_element
 
     def computing(self, dtype: DType) -> Machine:
-        """The machine of kernels that compute in a type: its vectors have so many more or fewer elements."""
+        """The machine for kernels that compute in `dtype`, with its number of elements per vector."""
         return replace(self, lanes=self.lanes * self.dtype.bytes // dtype.bytes, dtype=dtype)
 
     def of(self, op: Op) -> Machine:
         """The machine of one operator.
 
-        A mean over the image and what computes float32 from float32, as a classifier after a mean does, is computed in
-        float32: these are the longest sums of a network, and the smallest part of its work.
+        Global pools and operators with float32 input and output (a classifier after the pool) compute in float32: they
+        have a network's longest sums and the smallest part of its work.
         """
         types = op.types
-        wide = isinstance(op, GlobalPool) or (types.x is FLOAT32 and types.y is FLOAT32)
-        return self.computing(FLOAT32) if self.dtype is FLOAT16 and wide else self
+        float32_operands = isinstance(op, GlobalPool) or (types.x is FLOAT32 and types.y is FLOAT32)
+        return self.computing(FLOAT32) if self.dtype is FLOAT16 and float32_operands else self
 
 
 @dataclass(frozen=True)
@@ -94,15 +91,15 @@ class Panels:
 
 
 def fits(machine: Machine, rows: int, width: int) -> bool:
-    """Whether a rows x width tile leaves room for one weight vector per piece and the activations."""
+    """Whether the accumulators, weight vectors and activations of a rows x width tile fit the register file."""
     pieces = ceil(width / machine.lanes)
-    # by element: the k-vectors of all rows live as long as the unrolled step; else one broadcast at a time
-    held = rows if machine.by_lane else 1
-    return rows * pieces + pieces + held <= machine.registers
+    # by element the k vectors of all rows live through the unrolled step; else one broadcast at a time
+    activations = rows if machine.fma_by_element else 1
+    return rows * pieces + pieces + activations <= machine.registers
 
 
 def piece_lanes(machine: Machine, rows: int, width: int) -> int:
-    """Floats of a vector of a rows x width tile: half a vector where the multiply-add units are that narrow.
+    """Elements per vector of a rows x width tile: half a vector where the FMA units are that narrow and it pays.
 
     FMA units are half the vector width there, and a full-width FMA takes two passes: a width of 24 is three half
     vectors, not one and a half (docs/decisions/007-register-tiles.md).
@@ -118,14 +115,14 @@ def tile_cycles(machine: Machine, rows: int, width: int, length: int) -> float:
     lanes = piece_lanes(machine, rows, width)
     pieces, share = ceil(width / lanes), lanes / machine.lanes
     fma = share * rows * pieces / machine.fma_per_cycle
-    loads = share * (pieces + (rows / machine.lanes if machine.by_lane else rows)) / machine.loads_per_cycle
+    loads = share * (pieces + (rows / machine.lanes if machine.fma_by_element else rows)) / machine.loads_per_cycle
     return length * max(fma, loads, FMA_LATENCY) + TILE_OVERHEAD + rows * pieces
 
 
 def split_rows(total: int, rows: int) -> list[tuple[int, int]]:
-    """Cut `total` pixels into tiles of `rows` and `rows - 1`, or `rows` and one tail: [(count, height), ...].
+    """Cut `total` pixels into tiles of two adjacent heights, at most `rows`: [(count, height), ...].
 
-    Two neighbouring heights waste nothing: 49 = 4 x 6 + 5 x 5 where 8 x 6 + 1 would run one nearly empty tile.
+    No tile runs nearly empty: 49 = 4 x 6 + 5 x 5 in place of 8 x 6 + 1.
     """
     tiles = ceil(total / rows)
     high, short = divmod(total, tiles)
@@ -145,7 +142,7 @@ def panels_of(channels: int, width: int, lanes: int) -> Panels:
 def choose(
     machine: Machine, groups: tuple[tuple[int, int], ...], channels: int, length: int
 ) -> tuple[int, Panels]:
-    """Pick the tile height and the panels for runs of pixels x channels over a reduction of `length`.
+    """The tile height and the panels for runs of pixels x channels over a reduction of `length`, by the cost model.
 
     groups: (how many runs, pixels of a run); a tile never crosses a run. A pointwise layer is one run of H * W pixels,
     a k x k convolution H runs of W pixels.
@@ -156,7 +153,7 @@ def choose(
 def best_tile(
     machine: Machine, groups: tuple[tuple[int, int], ...], channels: int, length: int
 ) -> tuple[float, int, Panels]:
-    """Modelled cycles of one core, tile height and panels of what `choose` picks."""
+    """Modelled cycles on one core, tile height and panels of the choice of `choose`."""
     return ranked_tiles(machine, groups, channels, length)[0]
 
 
@@ -197,11 +194,10 @@ class Order:
 
 
 def order(machine: Machine, tiles: int, panels: int, tile_bytes: int, weight_bytes: int) -> Order:
-    """Walk the smaller operand again and again while it is in cache: the activations, the weights, or a block of tiles.
+    """The walk that re-reads the smaller operand from the L2 cache: activations, weights, or a block of tiles.
 
-    Where the weights are small enough to be read several times, they are, for every quarter of the tiles: several
-    threads then divide the image much as the layers before and after do, and find most of their rows in their own
-    second-level cache (docs/decisions/007-register-tiles.md).
+    Weights that fit are read once per quarter of the tiles: threads then divide the image as in the layers before and
+    after, and find most of their rows in their own second-level cache (docs/decisions/007-register-tiles.md).
     """
     budget = machine.l2_bytes // 2
     if tiles * tile_bytes <= min(budget, weight_bytes):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ...ir.ops import Conv
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu.builder import Buffer, Expr
-from ...kernels.cpu.prefetch import Ahead
+from ...kernels.cpu.prefetch import Prefetch
 from ...kernels.cpu.register_tile import Tile
 from ...kernels.cpu.tiling import Machine, Order, Panels
 from . import _prefetch, _rule
@@ -19,7 +19,7 @@ from ._windows import Part, XTile, cut_row, parts, tap_runs, valid, vertical_tap
 
 @dataclass(frozen=True)
 class Walk:
-    """Where an item stands in the walk over tiles and panels."""
+    """An item's position in the walk over tiles and panels."""
 
     panels: Panels
     order: Order
@@ -38,7 +38,7 @@ class Row:
     walk: Walk | None = None
 
     def case(self, x_tiles: tuple[XTile, ...], index: Expr, panel: Panel) -> None:
-        """The tile of that number; a case per cut."""
+        """Tile number `index` of the row; one case per cut."""
         bounds: list[int] = []
         cases: list[Callable[[], None]] = []
         first = 0
@@ -54,28 +54,28 @@ class Row:
         tir.switch(index, bounds, cases)
 
     def tile(self, cut: XTile, column: Expr, panel: Panel) -> None:
-        """One register tile: the kernel rows that exist, each as one run (inner) or tap by tap (border, shift)."""
+        """One register tile: kernel rows inside the image, each as one run (inner) or tap by tap (border, shift)."""
         op, machine = self.op, self.machine
         tile = _rule.tile_of(machine, cut.rows, panel.width)
-        acc = tile.accumulators(self.operands.bias, panel.channel, self.operands.copies, column)
+        acc = tile.accumulators(self.operands.bias, panel.channel, self.operands.bias_repeats, column)
         top = tir.bind(self.y * op.stride[0] - op.pad[0])
         columns = [(column + row) * op.stride[1] - op.pad[1] for row in range(tile.rows)]
         first = self.first_pixel + column
         with vertical_taps(op, top) as ky:
             row_start = tir.bind((top + ky) * op.width)
             weights = tir.bind(panel.offset + ky * (op.kernel[1] * op.channels * tile.width))
-            soon = self.prefetches_for((first, tile.rows), panel, row_start + columns[0])
+            prefetches_for = self.prefetches_for((first, tile.rows), panel, row_start + columns[0])
             for part in parts(op):
                 for run in tap_runs(op, cut):
                     live = [valid(op, cut.start + row, run.start) for row in range(tile.rows)]
                     pixels = [row_start + x if ok else None for x, ok in zip(columns, live, strict=True)]
-                    self.taps(tile, acc, part, pixels, run, weights, soon)
+                    self.taps(tile, acc, part, pixels, run, weights, prefetches_for)
         tile.finish(acc, self.operands.epilogue, [first + row for row in range(tile.rows)], panel.channel)
 
-    def prefetches_for(self, pixels: tuple[Expr, int], panel: Panel, window: Expr) -> Callable[[int], list[Ahead]]:
-        """What a run of so many steps of one kernel row asks for.
+    def prefetches_for(self, pixels: tuple[Expr, int], panel: Panel, window: Expr) -> Callable[[int], list[Prefetch]]:
+        """The prefetches of a tile: a function from the steps of a run (within one kernel row) to its prefetches.
 
-        pixels: the tile's first one in the output, and how many. window: the first one that it reads in its row of x.
+        pixels: the tile's first pixel in the output, and their number. window: its first input pixel in the row of x.
         """
         if self.walk is None:
             return lambda steps: []
@@ -83,7 +83,7 @@ class Row:
         place = Place.of(*pixels, panel, walk.panels)
         reads = replace(place, pixel=window, height=place.height * op.stride[1])
 
-        def asked(steps: int) -> list[Ahead]:
+        def of_run(steps: int) -> list[Prefetch]:
             found = _prefetch.own_output(op, self.machine, operands, place, steps)
             if walk.order.block > 1 and op.kernel == (1, 1):
                 share = walk.tile % walk.order.block, walk.order.block
@@ -91,7 +91,7 @@ class Row:
             found += _prefetch.next_state(op, operands, place, steps)
             return found + _prefetch.states(op, operands, reads, steps)
 
-        return asked
+        return of_run
 
     def taps(
         self,
@@ -101,17 +101,17 @@ class Row:
         pixels: list[Expr | None],
         run: range,
         weights: Expr,
-        soon: Callable[[int], list[Ahead]],
+        prefetches_for: Callable[[int], list[Prefetch]],
     ) -> None:
-        """Reduce the taps of a run over one part of the channels: in one go where they lie side by side in memory."""
+        """Reduce the taps of a run over one part of the channels: in one reduction where they are contiguous."""
         source = self.operands.x if part.name == "x" else self.operands.state
         first = weights + part.weights * tile.width
 
         def reduce(kx: Expr, length: int) -> None:
             bases = [None if p is None else (p + kx) * part.pitch + part.start for p in pixels]
             weights = first + kx * part.count * tile.width
-            ahead = soon(length) if part.name == "x" else []
-            tile.reduce(acc, source, bases, length, self.operands.weights, weights, ahead=ahead)
+            prefetches = prefetches_for(length) if part.name == "x" else []
+            tile.reduce(acc, source, bases, length, self.operands.weights, weights, prefetches=prefetches)
 
         if part.count == part.pitch:
             reduce(run.start, len(run) * part.count)
@@ -125,7 +125,7 @@ class Row:
 def emit_row(
     op: Conv, machine: Machine, operands: Operands, tiles: tuple[int, Panels], y: Expr, first_pixel: Expr
 ) -> None:
-    """Output row `y`, all tiles and channels. tiles: height and panels; first_pixel: its place in the output."""
+    """Output row `y`, all tiles and channels. tiles: (height, panels). first_pixel: of the row in the output."""
     row = Row(op, machine, operands, y, first_pixel)
 
     def panel_of(panel: Panel) -> None:

@@ -1,4 +1,4 @@
-"""What a schedule returns, and the loops that the dense convolutions share."""
+"""The kernel that a CPU schedule returns, and the packing and loops that the dense convolutions share."""
 
 from __future__ import annotations
 
@@ -22,12 +22,10 @@ from ...kernels.cpu.register_tile import Tile
 
 @dataclass(frozen=True)
 class Kernel:
-    """One scheduled operator.
+    """One scheduled operator; `schedules/rule.py` says what its members are.
 
-    pointers: argument name -> the elements behind it, in calling order. Names: x (activation), state (last frame's
-    channels), w (packed weights), b (bias), r (residual), y (output), next (next frame's channels), scratch (of a
-    thread).
-    constants: packed arrays for the `w` and `b` arguments. items: work items a thread pool may divide.
+    Pointers are named by role: x (activation), state (last frame's channels), w (packed weights), b (bias), r
+    (residual), y (output), next (next frame's channels), scratch (per thread).
     """
 
     op: Op
@@ -37,17 +35,17 @@ class Kernel:
     body: Callable[..., None]
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     note: str = ""
-    index: str = "int64"  # this and the type that is computed in the registry sets from the machine
+    index: str = "int64"  # integer type of a pointer; `on` sets it and dtype from the machine
     dtype: DType = FLOAT32
     work: Cycles | None = None
 
     @property
     def launch(self) -> None:
-        """Items are divided among threads as they come."""
+        """None: threads divide the items."""
         return None
 
     def on(self, machine: tiling.Machine) -> Kernel:
-        """The kernel with the machine's pointer type and the one that it computes in."""
+        """The kernel with the machine's pointer type and type of arithmetic."""
         return replace(self, index=machine.index, dtype=machine.dtype)
 
     def build(self) -> tirx.PrimFunc:
@@ -56,12 +54,12 @@ class Kernel:
 
 
 def typed(sizes: Mapping[str, int], types: Types) -> dict[str, Pointer]:
-    """Pointers of so many elements in calling order, each of its operand's type; without those of none."""
+    """Pointers in calling order from their numbers of elements, typed by operand; those of size 0 are left out."""
     return {name: Pointer(size, types.of(name)) for name, size in sizes.items() if size}
 
 
 def conv_pointers(op: Conv, weights: int, bias: int = 0) -> dict[str, Pointer]:
-    """The arguments of a convolution kernel; weights and bias: elements, where the latter are not one a channel."""
+    """The arguments of a convolution kernel. weights, bias: packed elements; bias 0: one per output channel."""
     pixels_in = op.height * op.width
     sizes = {
         "x": pixels_in * op.channels,
@@ -76,20 +74,20 @@ def conv_pointers(op: Conv, weights: int, bias: int = 0) -> dict[str, Pointer]:
 
 
 def tile_of(machine: tiling.Machine, rows: int, width: int) -> Tile:
-    """A register tile of a machine."""
+    """The register tile rows x width of a machine."""
     lanes = tiling.piece_lanes(machine, rows, width)
     longest = tiling.LONGEST_SUM.get(machine.dtype, 0)
-    return Tile(rows, width, lanes, machine.by_lane, machine.fused, machine.registers, machine.dtype, longest)
+    return Tile(rows, width, lanes, machine.fma_by_element, machine.fused, machine.registers, machine.dtype, longest)
 
 
 def layout_in(op: Conv, machine: tiling.Machine) -> Layout:
-    """How x lies."""
+    """Layout of x."""
     pixels = op.height * op.width
     return Layout.by_block(pixels, machine.lanes) if op.blocked_in else Layout.by_pixel(op.channels)
 
 
 def layout_out(op: Conv, machine: tiling.Machine) -> Layout:
-    """How the output lies."""
+    """Layout of the output."""
     return Layout.by_block(op.pixels, machine.lanes) if op.blocked_out else Layout.by_pixel(op.out_channels)
 
 
@@ -109,12 +107,12 @@ def epilogue(op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer]) -> E
 
 
 def matrix(weight: np.ndarray) -> np.ndarray:
-    """[CO, CI, KH, KW] as [KH * KW * CI, CO], the order in which an NHWC window lies in memory."""
+    """[CO, CI, KH, KW] as [KH * KW * CI, CO], the order of an NHWC window in memory."""
     return np.asarray(weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0]))
 
 
 def pack_panels(weight: np.ndarray, panels: tiling.Panels, dtype: DType) -> np.ndarray:
-    """Pack [k, channels] weights as consecutive `[k][width]` panels; returns a flat array of the type."""
+    """Pack [k, channels] weights as consecutive `[k][width]` panels; a flat array of `dtype`."""
     parts, start = [], 0
     for width in panels.widths:
         parts.append(weight[:, start : start + width].ravel())
@@ -122,43 +120,43 @@ def pack_panels(weight: np.ndarray, panels: tiling.Panels, dtype: DType) -> np.n
     return np.ascontiguousarray(np.concatenate(parts), dtype=dtype.numpy)
 
 
-ALIAS, WAYS = 4096, 8  # bytes of a way of an x86 first cache, and how many there are at least
+ALIAS, WAYS = 4096, 8  # bytes per way of an x86 L1 data cache, and its number of ways at least
 
 
 def avoid_set_aliasing(
     machine: tiling.Machine, ranked: list[tuple[float, int, tiling.Panels]], pitch: int
 ) -> list[tuple[float, int, tiling.Panels]]:
-    """Those of the ranked register tiles whose rows, `pitch` bytes apart, find room in the first cache; else all.
+    """The ranked register tiles whose rows, `pitch` bytes apart, do not evict each other from the L1 cache; else all.
 
-    Where k is read one by one and rows are a multiple of ALIAS apart, all of them fall into one set of the first cache,
-    and more rows than it has ways evict each other (docs/decisions/007-register-tiles.md).
+    Where k is read element by element and rows are a multiple of ALIAS apart, all of them share one set of the L1
+    cache, and more rows than it has ways evict each other (docs/decisions/007-register-tiles.md).
     """
-    if machine.by_lane:
+    if machine.fma_by_element:
         return ranked
     sets = ALIAS // gcd(ALIAS, pitch)
     return [tile for tile in ranked if tile[1] <= WAYS * sets] or ranked
 
 
-TILES_OF_COPIES = 32
+TILES_TO_REPEAT_BIAS = 32  # tiles that load a bias, from which repeating it per row pays
 
 
-def bias_copies(machine: tiling.Machine, rows: int, pixels: int) -> int:
-    """How often a vector of the bias stands in memory for register tiles of at most so many rows.
+def bias_repeats_for(machine: tiling.Machine, rows: int, pixels: int) -> int:
+    """How often the packed bias repeats each vector, for register tiles of at most `rows` rows: `rows` times or once.
 
-    Once for each row where many tiles load it. Elsewhere the copies would come from memory for a tile or two, and the
-    weights would grow (docs/decisions/011-neon.md).
+    Repeated where many tiles load it; elsewhere the repeats are read from memory for a tile or two and the weights grow
+    (docs/decisions/011-neon.md).
     """
-    return rows if machine.by_lane and pixels >= TILES_OF_COPIES * rows else 1
+    return rows if machine.fma_by_element and pixels >= TILES_TO_REPEAT_BIAS * rows else 1
 
 
-def pack_bias(bias: np.ndarray, panels: tiling.Panels, lanes: int, copies: int, dtype: DType) -> np.ndarray:
-    """Every vector of every panel `copies` times; a flat array of the type."""
-    if copies == 1:
+def pack_bias(bias: np.ndarray, panels: tiling.Panels, lanes: int, bias_repeats: int, dtype: DType) -> np.ndarray:
+    """Every vector of every panel `bias_repeats` times; a flat array of `dtype`."""
+    if bias_repeats == 1:
         return bias.astype(dtype.numpy)
     parts, start = [], 0
     for width in panels.widths:
         for offset, piece in tir.vectors(width, lanes):
-            parts.append(np.tile(bias[start + offset : start + offset + piece], copies))
+            parts.append(np.tile(bias[start + offset : start + offset + piece], bias_repeats))
         start += width
     return np.ascontiguousarray(np.concatenate(parts), dtype=dtype.numpy)
 
@@ -168,7 +166,7 @@ def for_items(
 ) -> None:
     """Loop over work items and call `emit(tile, panel)`: for block of tiles, for panel, for tile in the block.
 
-    nested: two loops where a walk has no more, so that no item has to be divided into its tile and its panel.
+    nested: two nested loops where the walk has two levels, in place of a division per item.
     """
     block, panels = order.block, order.panels
     whole = order.tiles // block * block
@@ -196,45 +194,45 @@ def for_items(
 
 @dataclass(frozen=True)
 class Operands:
-    """The buffers of a dense convolution that is part of a kernel."""
+    """The buffers of a dense convolution, which may be part of a kernel."""
 
     x: Buffer
     layout: Layout  # of x
     state: Buffer | None
     weights: Buffer
     bias: Buffer
-    copies: int  # of each vector of the bias
+    bias_repeats: int  # of each vector of the packed bias
     epilogue: Epilogue
 
     @classmethod
     def of(cls, op: Conv, machine: tiling.Machine, buffers: dict[str, Buffer], rows: int) -> Operands:
-        """Those of a kernel that is one convolution with tiles of so many rows at most."""
+        """Those of a kernel that is one convolution, with register tiles of at most `rows` rows."""
         return cls(
             buffers["x"],
             layout_in(op, machine),
             buffers.get("state"),
             buffers["w"],
             buffers["b"],
-            bias_copies(machine, rows, op.pixels),
+            bias_repeats_for(machine, rows, op.pixels),
             epilogue(op, machine, buffers),
         )
 
 
 @dataclass(frozen=True)
 class Panel:
-    """`width` output channels from `channel`; `offset` is their place in the packed weights."""
+    """`width` output channels from `channel`; `offset`: the panel's first element in the packed weights."""
 
     width: int
     channel: Expr
     offset: Expr
 
     def kept(self, channels: int) -> int:
-        """How many exist of a layer's channels; only the last panel, whose place is known, may hold more."""
+        """Its channels that exist in the layer; only the last panel, at a constant channel, may be padded."""
         return min(self.width, channels - self.channel) if isinstance(self.channel, int) else self.width
 
 
 def for_panel(panels: tiling.Panels, length: int, panel: Expr, emit: Callable[[Panel], None]) -> None:
-    """Call `emit` for the panel of that number, one case per distinct width."""
+    """Call `emit` for panel number `panel`, one case per distinct width."""
     cases: list[Callable[[], None]] = []
     bounds: list[int] = []
     if panels.full:

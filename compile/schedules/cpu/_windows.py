@@ -1,8 +1,8 @@
-"""What the kernels that slide a window along an output row share: its tiles, its taps, its channels.
+"""Windows along an output row: tiles and their borders, taps, and channels of state and x (k x k convolutions, pools).
 
-A kernel row reads the state's channels of all its taps first, which are contiguous, and the rest of x tap by tap
-second; its weights lie in that order. A loop over the taps, not a copy for each: 21 KB of code for one layer made its
-time depend on how its branches were predicted, 1.03 to 1.07 of that without a shift.
+A kernel row first reads the state's channels of all its taps, which are contiguous, then the rest of x tap by tap; its
+weights are packed in that order. The taps are a loop, not unrolled: unrolled, one layer is 21 KB of code, whose time
+depends on branch prediction.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...kernels.cpu.builder import Expr
 
 @dataclass(frozen=True)
 class XTile:
-    """Tiles of one height along an output row: `count` tiles of `rows` pixels from output column `start`."""
+    """`count` tiles of `rows` pixels along an output row, from output column `start`."""
 
     start: int
     count: int
@@ -30,7 +30,7 @@ class XTile:
 
 
 def cut_row(op: Conv, rows: int) -> list[XTile]:
-    """Cut one output row into tiles, border tiles one by one, inner tiles of one height together."""
+    """Cut one output row into tiles: border tiles one by one, inner tiles of equal height in one XTile."""
     cut: list[XTile] = []
     start = 0
     for count, height in tiling.split_rows(op.out_width, rows):
@@ -53,7 +53,7 @@ def valid(op: Conv, column: int, kx: int) -> bool:
 
 
 def tap_runs(op: Conv, cut: XTile) -> list[range]:
-    """The taps of a kernel row: those that all rows of a tile read as one run, the others one by one."""
+    """The taps of a kernel row: those inside the image for the whole tile as one run, the others one by one."""
     rows = range(cut.rows)
     whole = [kx for kx in range(op.kernel[1]) if all(valid(op, cut.start + row, kx) for row in rows)]
     run = [range(whole[0], whole[-1] + 1)] if whole else []
@@ -65,7 +65,7 @@ def tap_runs(op: Conv, cut: XTile) -> list[range]:
 class Part:
     """`count` channels from `start` of every pixel of a buffer with `pitch` channels.
 
-    weights: at which row of a kernel row's weights those of the part begin.
+    weights: first row of the part within a kernel row's packed weights.
     """
 
     name: str
@@ -91,7 +91,7 @@ def matrix(op: Conv, weight: np.ndarray) -> np.ndarray:
 
 
 def vertical_taps(op: Conv, top: Expr) -> AbstractContextManager[Expr]:
-    """A loop over the kernel rows that fall inside the image, for the output row whose window starts at `top`."""
+    """A loop over the kernel rows inside the image, for the output row whose window starts at input row `top`."""
     if op.pad[0] == 0 and op.pad[2] == 0:
         return tir.loop(0, op.kernel[0])
     return tir.loop(tir.bind(tirx.max(0, -top)), tir.bind(tirx.min(op.kernel[0], op.height - top)))

@@ -2,14 +2,14 @@
 
 Pattern: any dense kernel, stride and padding: the stem (3x3 or 7x7 on 3 channels), ResNet's 3x3, strided 1x1 shortcuts.
 
-1. Each output row is cut into register tiles along x. A tile whose receptive field stays inside the row is one shared
-   case; a tile that touches the left or right border is emitted on its own, and its outside taps are simply not there.
-2. The vertical taps run over the rows that exist: the loop's bounds depend on the output row.
+1. Each output row is cut into register tiles along x. Tiles whose receptive field stays inside the row share
+   one case; a tile at the left or right border is a case of its own, without the taps outside the image.
+2. The vertical taps are a loop over the rows inside the image; its bounds depend on the output row.
 3. Inside a row the taps and channels of one kernel row are contiguous in NHWC, so an inner tile reduces over
-   `kernel width x CI` in one loop. The stem reads 9 or 21 floats a row this way and needs no special case.
+   `kernel width x CI` in one loop. The stem reduces over 9 or 21 elements per row and needs no special case.
 4. With a shift, a kernel row reduces over the state's channels of all its taps first, and over the rest of x second
    (`_windows.py`).
-5. Epilogue as in the pointwise schedule; `_prefetch.py` says what a tile asks for early.
+5. Epilogue and software prefetch (`_prefetch.py`) as in the pointwise schedule.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CASES = (
 
 
 def claims(op: Op) -> bool:
-    """Every dense convolution that is not a plain matrix product and reads its input by pixel."""
+    """Every dense convolution with an NHWC input, except pointwise ones."""
     return isinstance(op, Conv) and op.groups == 1 and not op.pointwise and not op.blocked_in
 
 
@@ -101,9 +101,9 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     """weight: [CO, CI, KH, KW]; bias: [CO]."""
     length = op.taps
     packed = _rule.pack_panels(matrix(op, weight), params.panels, op.types.w)
-    copies = _rule.bias_copies(machine, params.rows, op.pixels)
-    copied = _rule.pack_bias(bias, params.panels, machine.lanes, copies, op.types.b)
-    pointers = _rule.conv_pointers(op, packed.size, copied.size)
+    bias_repeats = _rule.bias_repeats_for(machine, params.rows, op.pixels)
+    packed_bias = _rule.pack_bias(bias, params.panels, machine.lanes, bias_repeats, op.types.b)
+    pointers = _rule.conv_pointers(op, packed.size, packed_bias.size)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
@@ -117,7 +117,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
                 params.panels, length, panel, lambda columns: row.case(params.x_tiles, index, columns)
             )
 
-        _rule.for_items(params.order, begin, end, item, machine.by_lane)
+        _rule.for_items(params.order, begin, end, item, machine.fma_by_element)
 
     note = f"{params.rows}x{params.panels.width}"
     return Kernel(
@@ -126,7 +126,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         pointers,
         params.order.tiles * params.order.panels,
         body,
-        {"w": packed, "b": copied},
+        {"w": packed, "b": packed_bias},
         note,
         work=Cycles(cost.dense(machine, runs(op), params.rows, params.panels, length)),
     )

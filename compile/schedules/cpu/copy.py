@@ -1,6 +1,6 @@
-"""Copies on a CPU: the first channels of each pixel (a state without a producer of its own) and 2-D transposes.
+"""Copies on a CPU: the first channels of each pixel (a next state without a producer), and 2-D transposes.
 
-Neither is on the path of the shipped models; they serve foreign networks.
+The shipped models use neither; networks from ONNX files do.
 """
 
 from __future__ import annotations

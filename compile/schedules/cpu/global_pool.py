@@ -1,4 +1,4 @@
-"""Mean over all pixels on a CPU: vectors along the channels, one accumulator vector per work item.
+"""Global average pooling on a CPU: vectors along the channels, one accumulator vector per work item.
 
 A work item is one vector of channels; it walks the pixels once. The last, narrower vectors are items of their own.
 """

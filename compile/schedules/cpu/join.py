@@ -1,4 +1,4 @@
-"""Channels of one tensor, or of two behind each other, on a CPU: what the shifts of a lagged stream read.
+"""Concatenation of channel ranges of one or two tensors on a CPU: the input of a lagged stream's convolutions.
 
 1. A pixel is the unit of work: its channels are contiguous in every tensor.
 2. Up to UNROLLED channels of a part are vectors of constant length, more of them a loop.
@@ -28,7 +28,7 @@ CASES = (
 
 
 def claims(op: Op) -> bool:
-    """All of them."""
+    """Every join."""
     return isinstance(op, Join)
 
 

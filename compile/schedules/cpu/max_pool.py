@@ -1,7 +1,7 @@
-"""Windowed maximum on a CPU: one work item per output row, vectors along the channels. NaN in a window is its maximum.
+"""Max pooling on a CPU: one work item per output row, vectors along the channels. NaN in a window is its maximum.
 
-Taps outside the image are left out at compile time for the columns (as in the convolution) and by the loop's bounds for
-the rows; every window has at least one tap inside. The epilogue writes the next state where the shift asks for it.
+Taps outside the image are omitted at compile time for the columns (as in the convolution) and by the loop's bounds for
+the rows; every window has at least one tap inside. The epilogue writes the next state of a shifted output.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..rule import Schedule
 from ._rule import Kernel, typed
 from ._windows import XTile, cut_row, valid, vertical_taps
 
-LOWEST = float("-inf")  # which every type of floating point has
+LOWEST = float("-inf")  # the identity of the maximum, exact in every float type
 CASES = (
     MaxPool(14, 12, 16, (3, 3), (2, 2), (1, 1, 1, 1), fold_out=2),
     MaxPool(7, 5, 19, (3, 3), (2, 2), (0, 0, 1, 1)),

@@ -5,18 +5,18 @@ bottleneck, and the classifier (one pixel).
 
 1. Pixels are cut into register tiles of two neighbouring heights, so that no tile runs nearly empty
    (`tiling.split_rows`).
-2. Output channels are cut into panels; weights are packed `[panel][k][width]` at compile time and read in one stream.
+2. Output channels are cut into panels; weights are packed `[panel][k][width]` at compile time and read in order.
 3. The reduction runs over two sources: the first `fold_in` channels from the state of the last frame, the rest from x.
-   The shift therefore costs no instruction beyond the second loop's prologue.
-4. The epilogue adds the residual, clamps, stores, and stores the first `fold_out` channels once more as the next state.
+   The shift costs no instruction beyond the second loop's prologue.
+4. Epilogue: residual, clamp, store; the first `fold_out` channels are also stored to the next state.
 
 On AArch64 (docs/decisions/011-neon.md has the instruction counts):
 
-- Where many tiles use it, the bias is repeated for every row of a tile: accumulators are loaded in pairs, not copied.
-- Every block of the output gets an address that LLVM cannot fold, near enough for paired stores; the next state is
-  stored after them, since a test between two stores keeps LLVM from pairing them.
-- A shift may begin inside a vector, so that 24 channels with 3 from the state can lie in blocks.
-- Two nested loops replace a division for every item.
+- Where many tiles use it, the bias is repeated for every row of a tile: accumulators start by paired loads (LDP).
+- Every block of the output gets an opaque base address, for paired stores (STP); the next state is stored after them,
+  since a branch between two stores keeps LLVM from pairing them.
+- A shift may end inside a vector, so that 24 channels with 3 from the state can be blocked.
+- Two nested loops replace a division per item.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import cost, tiling
 from ...kernels.cpu.builder import Buffer, Expr
-from ...kernels.cpu.prefetch import Ahead
+from ...kernels.cpu.prefetch import Prefetch
 from ...kernels.cpu.tiling import Machine, Order, Panels
 from ..rule import Schedule
 from . import _prefetch, _rule
@@ -76,7 +76,7 @@ class Params:
     def of(cls, machine: Machine, op: Conv, rows: int, panels: Panels) -> Params:
         """The parameters of a register tile."""
         if sum(panels.widths) > op.out_channels and not panels.rest:
-            # Only the place of a panel in the rest is known, which tells how much of it to store.
+            # Padded channels must not be stored: their panel goes into the rest, where its channel is a constant.
             panels = Panels(panels.width, panels.full - 1, (panels.width,))
         tiles = tuple(tiling.split_rows(op.pixels, rows))
         order = tiling.order(
@@ -90,12 +90,12 @@ class Params:
 
 
 def columns(machine: Machine, op: Conv) -> int:
-    """Output channels that are computed: whole vectors where k is read by element.
+    """Output channels that are computed: padded to whole vectors for FMA by element.
 
-    For half a vector LLVM copies the element, and for every load of an odd width it computes an address
-    (docs/decisions/011-neon.md).
+    For half a vector LLVM copies the element to another register, and for every load of an odd width it computes an
+    address (docs/decisions/011-neon.md).
     """
-    return -(-op.out_channels // machine.lanes) * machine.lanes if machine.by_lane else op.out_channels
+    return -(-op.out_channels // machine.lanes) * machine.lanes if machine.fma_by_element else op.out_channels
 
 
 def ranked(machine: Machine, op: Conv) -> list[tuple[float, int, Panels]]:
@@ -105,7 +105,7 @@ def ranked(machine: Machine, op: Conv) -> list[tuple[float, int, Panels]]:
 
 
 def variants(machine: Machine, op: Conv) -> list[Params]:
-    """The best register tiles of the model, each walked in its own order and with tiles or panels outside."""
+    """The best register tiles of the model, each in its own order and with either loop outside."""
     best = ranked(machine, op)[: tiling.TRIED]
     found = [Params.of(machine, op, rows, panels) for _, rows, panels in best]
     walks = [replace(p, order=replace(p.order, block=block)) for p in found for block in (1, p.order.tiles)]
@@ -117,9 +117,9 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     extra = columns(machine, op) - op.out_channels
     padded = np.pad(_rule.matrix(weight), ((0, 0), (0, extra)))
     packed = _rule.pack_panels(padded, params.panels, op.types.w)
-    copies = _rule.bias_copies(machine, params.rows, op.pixels)
-    copied = _rule.pack_bias(np.pad(bias, (0, extra)), params.panels, machine.lanes, copies, op.types.b)
-    pointers = _rule.conv_pointers(op, packed.size, copied.size)
+    bias_repeats = _rule.bias_repeats_for(machine, params.rows, op.pixels)
+    packed_bias = _rule.pack_bias(np.pad(bias, (0, extra)), params.panels, machine.lanes, bias_repeats, op.types.b)
+    pointers = _rule.conv_pointers(op, packed.size, packed_bias.size)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
@@ -134,7 +134,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
                 lambda part: _tiles(op, params, machine, operands, tile, part),
             )
 
-        _rule.for_items(params.order, begin, end, item, machine.by_lane)
+        _rule.for_items(params.order, begin, end, item, machine.fma_by_element)
 
     shape = f"{params.rows}x{params.panels.width}"
     return Kernel(
@@ -143,14 +143,14 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         pointers,
         params.order.tiles * params.order.panels,
         body,
-        {"w": packed, "b": copied},
+        {"w": packed, "b": packed_bias},
         shape,
         work=Cycles(cost.dense(machine, ((1, op.pixels),), params.rows, params.panels, op.taps)),
     )
 
 
 def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile: Expr, panel: Panel) -> None:
-    """One register tile; a case per tile height."""
+    """Register tile number `tile`; one case per tile height."""
     bounds: list[int] = []
     cases: list[Callable[[], None]] = []
     first_tile = first_pixel = 0
@@ -159,8 +159,8 @@ def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile:
         def case(height: int = height, tile0: int = first_tile, pixel0: int = first_pixel) -> None:
             pixel = tir.bind((tile - tile0) * height + pixel0)
             place = Place.of(pixel, height, panel, params.panels)
-            ahead = prefetches_for(op, params, machine, operands, tile, place)
-            emit_tile(op, machine, operands, height, panel, (pixel, pixel, pixel), ahead)
+            prefetches = prefetches_for(op, params, machine, operands, tile, place)
+            emit_tile(op, machine, operands, height, panel, (pixel, pixel, pixel), prefetches)
 
         bounds.append(first_tile)
         cases.append(case)
@@ -170,8 +170,8 @@ def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile:
 
 def prefetches_for(
     op: Conv, params: Params, machine: Machine, operands: Operands, tile: Expr, place: Place
-) -> list[Ahead]:
-    """What a tile asks for while it is computed."""
+) -> list[Prefetch]:
+    """The prefetches of one register tile."""
     if not machine.prefetch or op.blocked_in or op.blocked_out:
         return []
     steps, block = op.channels - op.fold_in, params.order.block
@@ -189,17 +189,17 @@ def emit_tile(
     height: int,
     panel: Panel,
     pixels: tuple[Expr, Expr, Expr],
-    ahead: Sequence[Ahead] = (),
+    prefetches: Sequence[Prefetch] = (),
 ) -> None:
-    """`height` pixels by one panel. pixels: the first one's number in x, in the state and in the output."""
+    """`height` pixels by one panel. pixels: index of the first one in x, in the state and in the output."""
     source, past, out = pixels
     registers = _rule.tile_of(machine, height, panel.width)
-    acc = registers.accumulators(operands.bias, panel.channel, operands.copies, source)
+    acc = registers.accumulators(operands.bias, panel.channel, operands.bias_repeats, source)
     rows = range(height)
     if operands.state is not None:
         bases = [(past + row) * op.fold_in for row in rows]
         weights = panel.offset
-        if machine.by_lane and op.fold_in <= machine.lanes:
+        if machine.fma_by_element and op.fold_in <= machine.lanes:
             weights = weights + tir.opaque_zero(past)
         registers.reduce(acc, operands.state, bases, op.fold_in, operands.weights, weights)
     skip = registers.shared(op.fold_in, op.channels, operands.layout.channel_step)
@@ -212,7 +212,7 @@ def emit_tile(
         operands.weights,
         panel.offset + op.fold_in * panel.width,
         operands.layout.channel_step,
-        ahead,
+        prefetches,
         skip,
     )
     registers.finish(
@@ -229,10 +229,9 @@ def emit_span(
     count: int,
     pixels: tuple[Expr, Expr, Expr],
 ) -> None:
-    """`count` pixels of a row, panel by panel so that one panel of weights stays in the first cache.
+    """`count` pixels of a row, panel by panel, so that one panel of weights stays in the L1 cache.
 
-    Where requests pay, those for the states of the row below are made meanwhile. pixels: the first one's number in x,
-    in both states and in the output.
+    Prefetches the states of the row below. pixels: index of the first one in x, in both states and in the output.
     """
     source, past, out = pixels
 
@@ -241,11 +240,11 @@ def emit_span(
         for tiles, height in tiling.split_rows(count, rows):
             with tir.loop(0, tiles) as index:
                 at = index * height + first if tiles > 1 else first
-                ahead: list[Ahead] = []
+                prefetches: list[Prefetch] = []
                 if machine.prefetch:
                     place = Place.of(past + at, height, panel, panels)
-                    ahead = _prefetch.row_below(op, operands, place, op.channels - op.fold_in)
-                emit_tile(op, machine, operands, height, panel, (source + at, past + at, out + at), ahead)
+                    prefetches = _prefetch.row_below(op, operands, place, op.channels - op.fold_in)
+                emit_tile(op, machine, operands, height, panel, (source + at, past + at, out + at), prefetches)
             first += tiles * height
 
     _rule.each_panel(panels, op.channels, panel_of)

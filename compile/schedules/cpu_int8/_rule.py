@@ -67,8 +67,8 @@ def choose(pixels: int, channels: int, length: int, dot: bool) -> tuple[int, til
     best: tuple[float, int, tiling.Panels] | None = None
     for width in (4, 8, 12, 16, 20, 24) if dot else (4, 8):
         for rows in range(1, 17):
-            held = rows * width // 4 + rows + width // 4 if dot else rows * width + rows + 8
-            if held > REGISTERS - 1 or width > padded:
+            registers = rows * width // 4 + rows + width // 4 if dot else rows * width + rows + 8
+            if registers > REGISTERS - 1 or width > padded:
                 continue
             panels = tiling.panels_of(padded, width, 4)
             cost = sum(

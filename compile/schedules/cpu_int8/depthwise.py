@@ -180,7 +180,7 @@ class Rows:
 
     def weight(self, at: Expr, lanes: int) -> Expr:
         """A tap of so many channels."""
-        return tir.bind(wide(tir.load(self.buffers["w"], at, lanes), lanes))
+        return tir.bind(widened(tir.load(self.buffers["w"], at, lanes), lanes))
 
     def tile(
         self,
@@ -209,11 +209,11 @@ class Rows:
                 place = (ky, kx + pixel * conv.stride[1])
                 if place not in loaded:
                     at = origin + (place[0] * conv.width + place[1]) * conv.channels
-                    loaded[place] = tir.bind(wide(tir.load(self.buffers["x"], at, lanes), lanes))
+                    loaded[place] = tir.bind(widened(tir.load(self.buffers["x"], at, lanes), lanes))
         epilogue = _rule.epilogue(self.op, self.buffers)
         for pixel in range(size):
-            pairs = [(loaded[ky, kx + pixel * conv.stride[1]], filters[ky, kx]) for ky, kx in taps]
-            totals = sums(pairs, starts, used)
+            products = [(loaded[ky, kx + pixel * conv.stride[1]], filters[ky, kx]) for ky, kx in taps]
+            totals = sums(products, starts, used)
             at = tir.bind(y * conv.out_width + x + pixel)
             self.write(epilogue, totals, at, channel, lanes, scales)
 
@@ -224,20 +224,20 @@ class Rows:
         epilogue.write(totals[: len(scales)], pixel, channel, lanes, scales)
 
 
-def wide(vector: Expr, lanes: int) -> Expr:
+def widened(vector: Expr, lanes: int) -> Expr:
     """Fewer than 8 bytes, repeated in a vector of 8."""
     if lanes >= 8:
         return vector
     return tirx.Shuffle([vector] * (8 // lanes), list(range(8))) if lanes > 1 else tirx.Broadcast(vector, 8)
 
 
-def sums(pairs: list[tuple[Expr, Expr]], starts: list[Expr], lanes: int) -> list[Expr]:
+def sums(products: list[tuple[Expr, Expr]], starts: list[Expr], lanes: int) -> list[Expr]:
     """int32x4 sums of the products of bytes, four channels each."""
     totals = [tir.bind(start) for start in starts]
     for part in range(lanes // 8):
-        for index in range(0, len(pairs), 2):
+        for index in range(0, len(products), 2):
             product = None
-            for x, w in pairs[index : index + 2]:
+            for x, w in products[index : index + 2]:
                 one = smull(*((half(v, 16, part == 1) if lanes == 16 else v) for v in (x, w)))
                 product = one if product is None else product + one
             product = tir.bind(product)

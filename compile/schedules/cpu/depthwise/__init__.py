@@ -6,14 +6,12 @@ Pattern: groups == channels, any kernel, stride and padding.
    vectors, so memory is read in streams, one per input pixel of the tile.
 2. For one channel vector the tile keeps `columns` accumulators. Each kernel row loads its inputs once and uses them for
    every tap that needs them: a tile of 4 at stride 1 reads 6 vectors for 12 multiply-adds.
-3. Rows away from the top and bottom have every tap and are unrolled; the others run the taps that exist in a loop.
-   Border tiles leave their outside taps out at compile time.
-4. Where x lies in blocks of channels, the channel vectors are the outer loop: the filter stays in registers along a
-   row, neighbouring pixels are neighbours in memory, and a tile as wide as the image is two output rows high, which
-   share their inputs; where vectors are not loaded in pairs, so is every tile of a loop. Where many tiles use it, the
-   bias stands in memory once for every accumulator of a tile, for loads in pairs in place of copies. A Cortex-A72 then
-   needs 1.4 to 1.7 instructions a multiply-add where the other order needs 2.0 (`tests/helpers/kernel_lab.py` kernels
-   counted under qemu-user).
+3. Rows away from the top and bottom have every tap and are unrolled; the others loop over the taps inside the image.
+   Border tiles omit the taps outside the image at compile time.
+4. In blocked layout (NCHWc) the channel vectors are the outer loop: the filter stays in registers along a row, adjacent
+   pixels are adjacent in memory, and a tile as wide as the image is two output rows high, which share their inputs. So
+   is every tile of a loop on cores without paired loads. Where many tiles use it, the bias is repeated for every
+   accumulator of a tile (docs/decisions/011-neon.md).
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ from ...rule import Schedule
 from .. import _rule
 from .._rule import Kernel
 from .._windows import XTile, valid
-from .params import Params, bias_copies, transposed
+from .params import Params, bias_repeats_for, transposed
 from .row import Emit, Rows, emit_row
 
 CASES = (
@@ -71,8 +69,8 @@ def variants(machine: Machine, op: Conv) -> list[Params]:
 def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bias: np.ndarray) -> Kernel:
     """weight: [C, 1, KH, KW]; bias: [C]."""
     packed = pack(weight, machine, op.blocked_in, op.types.w)
-    copied = pack_bias(op, params, machine, bias)
-    pointers = _rule.conv_pointers(op, packed.size, copied.size)
+    packed_bias = pack_bias(op, params, machine, bias)
+    pointers = _rule.conv_pointers(op, packed.size, packed_bias.size)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
@@ -87,7 +85,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
         pointers,
         sum(cut.count for cut in params.y_tiles) if op.blocked_in else op.out_height,
         body,
-        {"w": packed, "b": copied},
+        {"w": packed, "b": packed_bias},
         f"{params.rows}x{params.columns}",
         work=Cycles(cost.depthwise(machine, op, params.rows, params.columns)),
     )
@@ -101,31 +99,30 @@ def pack(weight: np.ndarray, machine: Machine, blocked: bool, dtype: DType) -> n
 
 
 def pack_bias(op: Conv, params: Params, machine: Machine, bias: np.ndarray) -> np.ndarray:
-    """The copies of every vector one after the other; a flat array of the operand's type."""
-    copies, typed = bias_copies(op, params, machine), bias.astype(op.types.b.numpy)
-    return typed if copies == 1 else np.repeat(typed.reshape(-1, 1, machine.lanes), copies, axis=1).ravel()
+    """Every vector of the bias `bias_repeats_for` times; a flat array of the operand's type."""
+    bias_repeats, typed = bias_repeats_for(op, params, machine), bias.astype(op.types.b.numpy)
+    return typed if bias_repeats == 1 else np.repeat(typed.reshape(-1, 1, machine.lanes), bias_repeats, axis=1).ravel()
 
 
 def _rows(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], y: Expr) -> None:
-    """Output row `y` of an image that lies by pixel."""
+    """Output row `y`, x in NHWC."""
     source = Rows(buffers["x"], _rule.layout_in(op, machine), lambda row: row * op.width)
     epilogue = _rule.epilogue(op, machine, buffers)
     emit_row(op, params, machine, source, buffers, epilogue, (y, y * op.out_width))
 
 
 def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str, Buffer], item: Expr) -> None:
-    """The rows of tile `item` of an image that lies in blocks; a case per cut."""
+    """The output rows of tile `item`, x in blocks of channels; one case per cut."""
     source = Rows(buffers["x"], _rule.layout_in(op, machine), lambda row: row * op.width)
     epilogue = _rule.epilogue(op, machine, buffers)
     if any(cut.count > 1 for cut in params.x_tiles):
-        # Steps that LLVM cannot see: each input row and each block gets an address of its own, and what belongs to it
-        # is near enough for paired loads and stores (1.81 to 1.69 instructions a multiply-add at 56x56). Without a loop
-        # along the row they would only cost.
+        # Opaque strides: each input row and each block gets a base address of its own, within the immediate offsets of
+        # paired loads and stores (docs/decisions/011-neon.md). Without a loop along the row they would only cost.
         width, into, out = tir.opaque(op.width), source.layout, epilogue.layout
         into = replace(into, channel_step=tir.opaque(into.channel_step))
         source = replace(source, layout=into, first_pixel=lambda row: row * width)
         epilogue = replace(epilogue, layout=replace(out, channel_step=tir.opaque(out.channel_step)))
-    copies = bias_copies(op, params, machine)
+    bias_repeats = bias_repeats_for(op, params, machine)
     bounds: list[int] = []
     cases: list[Callable[[], None]] = []
     first = 0
@@ -138,7 +135,7 @@ def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str,
                 [not cut.border or valid(transposed(op), cut.start + row, ky) for ky in range(op.kernel[0])]
                 for row in range(cut.rows)
             ]
-            emit = Emit(op, machine, source, buffers, epilogue, y * op.out_width, top, copies, taps)
+            emit = Emit(op, machine, source, buffers, epilogue, y * op.out_width, top, bias_repeats, taps)
             emit.run(params.x_tiles)
 
         bounds.append(first)

@@ -1,4 +1,4 @@
-"""The tiles of a depthwise convolution on a CPU: how many rows and columns fit the registers, and where they lie."""
+"""Parameters of the depthwise schedule on a CPU: rows and columns of a tile that fit the registers, and the cuts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._windows import XTile, cut_row
 
 @dataclass(frozen=True)
 class Params:
-    """Output rows and columns a tile keeps in registers, and the cuts of the image in both directions."""
+    """Output rows and columns of a tile, and the cuts of the image in both directions."""
 
     rows: int
     columns: int
@@ -26,9 +26,9 @@ class Params:
         if paired:
             return cls.of(op, 2, paired)
         if op.blocked_in:
-            # Registers: accumulators, the filter if it is small, bias, both clamps, and inputs on their way. More than
-            # eight columns make LLVM spill; a second row pays where both rows are a single tile.
-            room = machine.registers - (held_taps(machine, op) or op.kernel[1]) - 6
+            # Registers: accumulators, the filter if it is small, bias, both clamps, and loads in flight. LLVM spills
+            # with more than eight columns; a second row pays where each row is a single tile.
+            room = machine.registers - (taps_in_registers(machine, op) or op.kernel[1]) - 6
             columns = max(1, min(op.out_width, room, 8))
             rows = 2 if op.stride == (1, 1) and columns == op.out_width and 2 * columns <= room else 1
             rows = min(rows, op.out_height)
@@ -47,19 +47,19 @@ class Params:
 def paired_rows(machine: Machine, op: Conv) -> int:
     """Columns of a tile of two rows, which share their inputs; 0 where such tiles do not pay.
 
-    A core without loads in pairs waits for loads: 2 x 7 outputs need 36 inputs for 126 multiply-adds at stride 1, where
-    8 need 30 for 72. Registers: as below, with three more inputs on their way; 2 x 8 outputs spill at stride 2, and so
-    do two tiles beside each other without a loop.
+    A core without paired loads is bound by loads: 2 x 7 outputs take 36 input vectors for 126 multiply-adds at stride
+    1, 8 outputs take 30 for 72. Registers: as in `from_machine`, with three more loads in flight; 2 x 8 outputs spill
+    at stride 2, and so do two tiles in sequence without a loop.
     """
-    taps = held_taps(machine, op)
-    if machine.pairs or op.out_height == 1 or not taps:
+    taps = taps_in_registers(machine, op)
+    if machine.paired_loads or op.out_height == 1 or not taps:
         return 0
     columns = (machine.registers - taps - 9) // 2
     return columns if any(cut.count > 1 for cut in cut_row(op, columns)) else 0
 
 
-def held_taps(machine: Machine, op: Conv) -> int:
-    """Taps of the filter that stay in registers while a row is computed: all or none."""
+def taps_in_registers(machine: Machine, op: Conv) -> int:
+    """Taps of the filter that stay in registers along a row: all or none."""
     taps = op.kernel[0] * op.kernel[1]
     return taps if taps <= machine.registers // 3 else 0
 
@@ -77,6 +77,6 @@ def transposed(op: Conv) -> Conv:
     )
 
 
-def bias_copies(op: Conv, params: Params, machine: Machine) -> int:
-    """How often a vector of the bias stands in memory: perhaps once for each accumulator of a tile."""
-    return _rule.bias_copies(machine, params.rows * params.columns, op.pixels) if op.blocked_in else 1
+def bias_repeats_for(op: Conv, params: Params, machine: Machine) -> int:
+    """How often the packed bias repeats each vector: once, or for each accumulator of a tile."""
+    return _rule.bias_repeats_for(machine, params.rows * params.columns, op.pixels) if op.blocked_in else 1

@@ -1,4 +1,4 @@
-"""The statements of output rows of a depthwise convolution on a CPU; its schedule says which and why."""
+"""The statements of output rows of a depthwise convolution on a CPU; `__init__.py` describes the loops."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ....kernels.cpu.epilogue import Epilogue, keep, write
 from ....kernels.cpu.layout import Layout
 from ....kernels.cpu.tiling import Machine
 from .._windows import XTile, valid, vertical_taps
-from .params import Params, bias_copies, held_taps
+from .params import Params, bias_repeats_for, taps_in_registers
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Where input rows are: the buffer, its layout and, for a row's number, the pixel its first column has there."""
+    """Input rows: the buffer, its layout, and the index of a row's first pixel in it."""
 
     buffer: Buffer
     layout: Layout
@@ -38,14 +38,14 @@ def emit_row(
 ) -> None:
     """One output row. weights: `w` and `b`; where: (output row, its first pixel in the epilogue's buffers).
 
-    A row that has every tap is unrolled over them; whether it has is asked where it runs.
+    A row with all taps inside the image is unrolled over them; which case applies is tested at run time.
     """
     row, pixel = where
-    copies = bias_copies(op, params, machine)
+    bias_repeats = bias_repeats_for(op, params, machine)
 
     def emit(taps: list[list[bool]] | None) -> None:
         top = tir.bind(row * op.stride[0] - op.pad[0])
-        Emit(op, machine, source, weights, epilogue, pixel, top, copies, taps).run(params.x_tiles)
+        Emit(op, machine, source, weights, epilogue, pixel, top, bias_repeats, taps).run(params.x_tiles)
 
     first, end = inner_rows(op)
     if end - first < 2:
@@ -76,12 +76,12 @@ class Emit:
     epilogue: Epilogue
     first_pixel: Expr  # of the first row in the output
     top: Expr  # input row of the first window's first tap
-    copies: int  # of each vector of the bias
-    taps: list[list[bool]] | None  # [row][ky]: which kernel rows exist; None: one row, found out when it runs
+    bias_repeats: int  # of each vector of the packed bias
+    taps: list[list[bool]] | None  # [row][ky]: kernel rows inside the image; None: one row, tested at run time
 
     @property
     def blocked(self) -> bool:
-        """Whether x lies in blocks."""
+        """Whether x is in blocks of channels."""
         return self.op.blocked_in
 
     def run(self, x_tiles: tuple[XTile, ...]) -> None:
@@ -90,10 +90,10 @@ class Emit:
         whole = self.op.channels // lanes
         if self.blocked:
             with tir.loop(0, whole) as c:
-                held = self.filter(c * lanes)
+                loaded_taps = self.filter(c * lanes)
                 for cut in x_tiles:
                     with columns_of(cut) as column:
-                        self.vector(cut, column, c * lanes, lanes, held)
+                        self.vector(cut, column, c * lanes, lanes, loaded_taps)
             return
         for cut in x_tiles:
             with columns_of(cut) as column:
@@ -104,8 +104,8 @@ class Emit:
                     self.vector(cut, column, whole * lanes + offset, narrow, None)
 
     def filter(self, channel: Expr) -> list[Expr] | None:
-        """The taps of a channel vector where they are to stay in registers."""
-        if self.taps is None or not held_taps(self.machine, self.op):
+        """The taps of a channel vector, loaded, where they stay in registers; else None."""
+        if self.taps is None or not taps_in_registers(self.machine, self.op):
             return None
         rows, columns = self.op.kernel
         return [self.tap(ky, kx, channel, self.machine.lanes) for ky in range(rows) for kx in range(columns)]
@@ -116,13 +116,13 @@ class Emit:
         layout = Layout.by_block(taps, lanes) if self.blocked else Layout.by_pixel(self.op.channels)
         return tir.bind(tir.load(self.weights["w"], layout.at(ky * self.op.kernel[1] + kx, channel), lanes))
 
-    def vector(self, cut: XTile, column: Expr, channel: Expr, lanes: int, held: list[Expr] | None) -> None:
+    def vector(self, cut: XTile, column: Expr, channel: Expr, lanes: int, loaded_taps: list[Expr] | None) -> None:
         """One channel vector of one tile."""
         op, rows = self.op, 1 if self.taps is None else len(self.taps)
         acc = tir.local(rows * cut.rows * lanes, self.machine.dtype)
         bias, size = self.weights["b"], rows * cut.rows
-        if self.copies > 1:
-            first = tir.bind(channel * self.copies + tir.opaque_zero(column))
+        if self.bias_repeats > 1:
+            first = tir.bind(channel * self.bias_repeats + tir.opaque_zero(column))
             starts = [tir.load(bias, first + index * lanes, lanes) for index in range(size)]
         else:
             starts = [tir.bind(tir.load(bias, channel, lanes))] * size
@@ -135,7 +135,7 @@ class Emit:
             for offset in range((rows - 1) * op.stride[0] + op.kernel[0]):
                 reaches = [(row, offset - row * op.stride[0]) for row in range(rows)]
                 live = [(row, ky) for row, ky in reaches if 0 <= ky < op.kernel[0] and self.taps[row][ky]]
-                self.input_row(cut, acc, offset, live, column, channel, lanes, held)
+                self.input_row(cut, acc, offset, live, column, channel, lanes, loaded_taps)
         for index in range(rows * cut.rows):
             row, x = divmod(index, cut.rows)
             pixel = self.first_pixel + row * op.out_width + column + x
@@ -152,15 +152,15 @@ class Emit:
         column: Expr,
         channel: Expr,
         lanes: int,
-        held: list[Expr] | None,
+        loaded_taps: list[Expr] | None,
     ) -> None:
-        """Every use of input row `top + offset`: live says which (tile row, kernel row) need it."""
+        """Every use of input row `top + offset`. live: the (tile row, kernel row) pairs that read it."""
         if not live:
             return
         op, width = self.op, self.op.kernel[1]
         weights = {
             row: [
-                self.tap(ky, kx, channel, lanes) if held is None else held[ky * width + kx]
+                self.tap(ky, kx, channel, lanes) if loaded_taps is None else loaded_taps[ky * width + kx]
                 for kx in range(width)
             ]
             for row, ky in live
@@ -190,7 +190,7 @@ class Emit:
 
 @contextmanager
 def columns_of(cut: XTile) -> Iterator[Expr]:
-    """The first column of every tile of a cut; a known number where there is one tile."""
+    """The first column of every tile of a cut; a constant where there is one tile."""
     if cut.count == 1:
         yield cut.start
     else:

@@ -9,7 +9,7 @@ tensor is too large for the second-level cache and a few of its rows are not.
    window. Only the rows at the seam between two threads are computed twice.
 3. The depthwise row is computed from the ring, the projection from the depthwise row, with the tiles of the plain
    schedules.
-4. The shift is where it was: the expand layer reads the last frame's channels, the projection writes the next frame's.
+4. Shift: the expand layer reads the last frame's channels, the projection writes the next frame's.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def claims(op: Op) -> bool:
 
 
 def worthwhile(machine: Machine, op: InvertedResidual) -> bool:
-    """Whether fusing saves traffic: what lies between the layers leaves the cache; the ring and the weights do not.
+    """Whether fusing saves memory traffic: the expanded tensor exceeds the L2 cache, ring and weights do not.
 
     Weights are read once a row here and once a layer otherwise (docs/decisions/004-row-fusion.md).
     """
@@ -203,10 +203,10 @@ def type_of(op: InvertedResidual, pointer: str) -> DType:
 
 
 def _bias(machine: Machine, conv: Conv, tiles: tuple[int, Panels], bias: np.ndarray) -> np.ndarray:
-    """The bias of a dense layer as its tiles want it."""
+    """The packed bias of a dense layer."""
     rows, panels = tiles
-    copies = _rule.bias_copies(machine, rows, conv.pixels)
-    return _rule.pack_bias(bias, panels, machine.lanes, copies, conv.types.b)
+    bias_repeats = _rule.bias_repeats_for(machine, rows, conv.pixels)
+    return _rule.pack_bias(bias, panels, machine.lanes, bias_repeats, conv.types.b)
 
 
 SCHEDULE = Schedule(

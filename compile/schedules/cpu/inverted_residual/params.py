@@ -1,4 +1,4 @@
-"""What a fused inverted residual on a CPU keeps between its layers, and the tiles of the three."""
+"""Parameters of the fused inverted residual on a CPU: its scratch and the tiles of the three layers."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from ..depthwise import params as depthwise_params
 
 
 def scratch_pixels(op: InvertedResidual) -> int:
-    """Ring and depthwise row. An odd number: in blocks of channels it is the stride from block to block, and a power of
-    two would put all of them into one set of the cache."""
+    """Pixels of the ring and of the depthwise row, made odd.
+
+    It is the stride between blocks of channels; a power of two would map all blocks to one cache set.
+    """
     ring = op.depthwise.kernel[0] * op.depthwise.width if op.expand else 0
     return (ring + op.depthwise.out_width) | 1
 
 
 def scratch_size(op: InvertedResidual) -> int:
-    """Elements that a thread needs between the layers."""
+    """Elements of scratch per thread."""
     return scratch_pixels(op) * op.depthwise.channels
 
 
 def inner_depthwise(op: InvertedResidual, machine: Machine) -> Conv:
-    """The depthwise layer with the layouts it has inside: blocks where NEON gains by them."""
-    blocked = machine.by_lane and op.depthwise.channels % machine.lanes == 0
+    """The depthwise layer with its layouts inside the kernel: blocks of channels on NEON."""
+    blocked = machine.fma_by_element and op.depthwise.channels % machine.lanes == 0
     return replace(
         op.depthwise, blocked_in=blocked if op.expand else op.depthwise.blocked_in, blocked_out=blocked
     )
@@ -59,10 +61,10 @@ def tiles(machine: Machine, conv: Conv) -> list[tuple[int, Panels]]:
 
 
 def expand_tiles(machine: Machine, conv: Conv) -> list[tuple[int, Panels]]:
-    """Register tiles of the layer that fills the ring; of a short reduction first the best one a vector wide.
+    """Register tiles of the expand layer; for a short reduction the best one of a single vector's width first.
 
-    Where a multiply-add broadcasts, such a tile has no other instruction for a number of x. Out-of-order execution then
-    begins a tile before the last one has ended, which is much of a short one (docs/decisions/007-register-tiles.md).
+    Where an FMA broadcasts a memory operand, such a tile has one instruction per element of x. Out-of-order execution
+    then overlaps consecutive tiles, which matters for short ones (docs/decisions/007-register-tiles.md).
     """
     found = tiles(machine, conv)
     if not machine.broadcasts or conv.taps > machine.lanes or conv.out_channels % machine.lanes:

@@ -1,4 +1,4 @@
-"""The statements of one output row of a fused inverted residual on a CPU; its schedule says in which order."""
+"""The statements of one output row of a fused inverted residual on a CPU; `__init__.py` has their order."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Block:
         return self.ring * self.op.depthwise.width if self.op.expand else 0
 
     def into_scratch(self, conv: Conv) -> Epilogue:
-        """The end of a layer that another one of the block reads."""
+        """The epilogue of a layer whose output is in scratch."""
         scratch, machine = self.buffers["scratch"], self.machine
         return Epilogue(
             scratch, self.layout, low=conv.low, high=conv.high, clamp=machine.clamp, dtype=machine.dtype
@@ -64,7 +64,7 @@ class Block:
             self.buffers.get("state"),
             self.buffers["we"],
             self.buffers["be"],
-            _rule.bias_copies(self.machine, rows, expand.pixels),
+            _rule.bias_repeats_for(self.machine, rows, expand.pixels),
             self.into_scratch(expand),
         )
         with tir.loop(
@@ -90,8 +90,8 @@ class Block:
                 lambda row: tir.bind(tirx.floormod(row, self.ring) * middle.width),
             )
         weights = {"w": self.buffers["wd"], "b": self.buffers["bd"]}
-        # known, it would put the row's vectors beyond the reach of paired stores
-        first = tir.opaque(self.depthwise_pixel) if self.machine.by_lane else self.depthwise_pixel
+        # a constant would put the row's vectors out of range for paired stores
+        first = tir.opaque(self.depthwise_pixel) if self.machine.fma_by_element else self.depthwise_pixel
         depthwise_row.emit_row(
             middle,
             self.params.depthwise,
@@ -112,7 +112,7 @@ class Block:
             None,
             self.buffers["wp"],
             self.buffers["bp"],
-            _rule.bias_copies(self.machine, rows, project.pixels),
+            _rule.bias_repeats_for(self.machine, rows, project.pixels),
             _rule.epilogue(project, self.machine, self.buffers),
         )
         pixel = tir.bind(y * project.width)

@@ -1,5 +1,7 @@
 """Dense 3x3 convolution of stride 1 on a CPU by Winograd's minimal filtering, F(4x4, 3x3) or F(2x2, 3x3).
 
+Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; matrices: `kernels/cpu/winograd_math.py`.
+
 Pattern: ResNet's 3x3 layers, where the products saved outweigh the transforms and the larger weights.
 
 1. The output is cut into m x m tiles, the tiles in row-major order into blocks; a work item is a block, complete in one
@@ -9,8 +11,8 @@ Pattern: ResNet's 3x3 layers, where the products saved outweigh the transforms a
 3. Panel by panel of output channels: n * n matrix products `V[p] x U[p]` with the register tile of the pointwise
    schedule into `M[n * n][tile][width]`, then the output transform with the epilogue (bias, residual, clamp).
    Weights are packed `[panel][n * n][k][width]` and read once a block.
-4. The next state's channels of a tile are copied from the output while it is in the first cache: they are an eighth of
-   it, and a case in each of the m * m stores would double the code.
+4. The next state's channels of a tile are copied from the output while it is in the L1 cache: they are an eighth of it,
+   and a case in each of the m * m stores would double the code.
 
 `worthwhile` compares modelled cycles with the direct convolution, and `Params` the two tile sizes with each other.
 """
@@ -31,7 +33,7 @@ from ....kernels.cpu import builder as tir
 from ....kernels.cpu import tiling, winograd_math
 from ....kernels.cpu.builder import Buffer, Expr
 from ....kernels.cpu.epilogue import write
-from ....kernels.cpu.prefetch import Ahead
+from ....kernels.cpu.prefetch import Prefetch
 from ....kernels.cpu.tiling import Machine
 from ...rule import Schedule
 from .. import _rule
@@ -39,11 +41,11 @@ from .. import conv as conv_schedule
 from .._rule import Kernel, Operands, Panel
 from .input import Window
 from .params import Layout, Params, combine, cycles, pack, variants
-from .prefetch import ask_for_states, results
+from .prefetch import output_block, prefetch_states
 
 __all__ = ["CASES", "SCHEDULE", "Params", "claims", "schedule", "variants", "worthwhile"]
 PAD = (1, 1, 1, 1)
-GAIN = 0.85  # the transformed weights are 1.8 or 4 times as large, which a few percent do not pay for
+GAIN = 0.85  # share of the direct convolution's cycles; the transformed weights are 1.8 or 4 times as large
 CASES = (
     Conv(12, 12, 16, 48, (3, 3), (1, 1), PAD, low=0.0, fold_out=18, blocked_out=True),
     Conv(7, 9, 16, 24, (3, 3), (1, 1), PAD, fold_in=2, residual=True, low=0.0, high=6.0, fold_out=3),
@@ -105,7 +107,7 @@ class _Work:
     buffers: dict[str, Buffer]
 
     def block(self, item: Expr) -> None:
-        """Transform in, multiply, transform out; a case per block size."""
+        """Input transform, products, output transform; one case per block size."""
         bounds: list[int] = []
         cases: list[Callable[[], None]] = []
         first_item = first_tile = 0
@@ -115,7 +117,7 @@ class _Work:
                 first = tir.bind((item - item0) * tiles + tile0)
                 with tir.loop(0, tiles) as t:
                     if self.machine.prefetch:
-                        ask_for_states(self.op, self.params.m, self.buffers, self.place, first + t)
+                        prefetch_states(self.op, self.params.m, self.buffers, self.place, first + t)
                     self.input(t, *self.place(first + t))
                 _rule.each_panel(
                     self.params.panels, self.op.channels, lambda panel: self.panel(first, tiles, panel)
@@ -193,16 +195,16 @@ class _Work:
             with tir.loop(0, count) as index:
                 t = tir.bind(index * height + first)
                 size = op.channels * panel.width
-                ahead = []
+                prefetches = []
                 if machine.prefetch:
                     number = index + done
-                    ahead = [Ahead.run(self.buffers["w"], weights + size, size, op.channels, number, whole)]
+                    prefetches = [Prefetch.run(self.buffers["w"], weights + size, size, op.channels, number, whole)]
                     share = position * whole + number, layout.n**2 * whole
-                    ahead += results(op, machine, operands, rows, panel, share)
+                    prefetches += output_block(op, machine, operands, rows, panel, share)
                 registers = _rule.tile_of(machine, height, panel.width)
                 acc = registers.zeros()
                 bases = [source + (t + row) * op.channels for row in range(height)]
-                registers.reduce(acc, scratch, bases, op.channels, self.buffers["w"], weights, ahead=ahead)
+                registers.reduce(acc, scratch, bases, op.channels, self.buffers["w"], weights, prefetches=prefetches)
                 registers.store(acc, scratch, target + t * panel.width)
             first, done = first + count * height, done + count
 

@@ -1,4 +1,4 @@
-"""The input of Winograd's convolution: an n x n window of x, or of a state and x, transformed to BT d B."""
+"""Input transform of the Winograd convolution: BT d B of an n x n window of x, or of state and x."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Load = Callable[[Expr, Expr, Expr], Expr]
 
 @dataclass(frozen=True)
 class Window:
-    """The n x n window of one tile, channels last: (t, top, left), which leaves the image when ``border``."""
+    """The n x n window of tile (t, top, left), channels last. border: it extends beyond the image."""
 
     op: Conv
     m: int
@@ -46,9 +46,9 @@ class Window:
         self.transform(channel, lanes, self.read(source, channel, lanes))
 
     def both(self, channel: int, shared: int) -> None:
-        """The vector whose first ``shared`` channels are the state's and whose others are x's.
+        """The vector whose first ``shared`` channels are the state's and the others x's.
 
-        As vectors of their own they were a fifth more windows where 8 of 64 channels move and a vector has 16 lanes.
+        Two narrower vectors would be a fifth more windows for 8 of 64 channels and 16 lanes.
         """
         lanes = self.machine.lanes
         state, x = self.read("state", channel, shared), self.read("x", channel, lanes)
@@ -106,13 +106,13 @@ class Window:
 
 
 def column_groups(bt: np.ndarray, machine: Machine) -> list[list[int]]:
-    """The columns of V that are made together: all, or as many as registers hold between the two transforms.
+    """The columns of V computed together: all, or as many as the registers hold between the two transforms.
 
-    Each group reads the window again. With all 36 vectors of F(4x4) at once LLVM spills, and where a load takes from a
-    store is predicted by the two instructions' addresses: what a kernel takes then differs from process to process.
+    Each group reads the window again. With all 36 vectors of F(4x4) LLVM spills, and times differ between processes
+    (`Tile.two_steps_fit`).
     """
     count = len(bt)
-    if machine.by_lane or (count + 1) * count <= machine.registers:
+    if machine.fma_by_element or (count + 1) * count <= machine.registers:
         return [list(range(count))]
     twins = {k: [j for j in range(count) if np.array_equal(abs(bt[j]), abs(bt[k]))] for k in range(count)}
     pairs = sorted({tuple(found) for found in twins.values() if len(found) == 2})

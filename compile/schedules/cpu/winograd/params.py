@@ -1,4 +1,4 @@
-"""What Winograd's convolution on a CPU is built from: its parameters and their cost, its scratch, its transforms."""
+"""Winograd convolution on a CPU: parameters, cost model, scratch layout, packing and the linear combinations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Params:
 
     @classmethod
     def of(cls, machine: Machine, op: Conv, m: int, most: int) -> Params:
-        """The parameters for output tiles of m x m and blocks of so many tiles at most."""
+        """The parameters for m x m output tiles and blocks of at most `most` tiles."""
         tiles = tile_count(op, m)
         blocks = min(tiles, -(-tiles // max(1, most) // machine.cores) * machine.cores)
         split = tuple(tiling.split_rows(tiles, -(-tiles // blocks)))
@@ -53,12 +53,12 @@ class Params:
         return (self.m + 2) ** 2 * (op.channels + max(self.panels.widths)) * machine.dtype.bytes
 
     def resident(self, machine: Machine, op: Conv) -> bool:
-        """Whether the weights stay in the second-level cache beside the V and M of a block."""
+        """Whether the weights stay in the L2 cache together with V and M of a block."""
         return self.weights(op) + self.largest * self.per_tile(machine, op) <= room(machine)
 
 
 def room(machine: Machine) -> int:
-    """Bytes of the second-level cache that may be planned for; x, y and the states pass through the rest."""
+    """Bytes of the L2 cache to plan with; x, y and the states pass through the other sixteenth."""
     return machine.l2_bytes * 15 // 16
 
 
@@ -68,7 +68,7 @@ def tile_count(op: Conv, m: int) -> int:
 
 
 def variants(machine: Machine, op: Conv) -> list[Params]:
-    """Both tile sizes, blocks whose V takes half the second-level cache or beside which the weights stay there.
+    """Both tile sizes, with blocks whose V takes half the L2 cache, or small enough for the weights to stay in it.
 
     Figures: docs/decisions/005-winograd.md.
     """
@@ -82,10 +82,9 @@ def variants(machine: Machine, op: Conv) -> list[Params]:
 
 
 def cycles(machine: Machine, op: Conv, params: Params) -> float:
-    """Modelled cycles: products, transforms, and weights that come from memory, for every round of blocks or once.
+    """Modelled cycles of all cores: products, transforms, and weights from memory, once or in every round of blocks.
 
-    A transform is counted in vector instructions (a load and a store of each number and one for each factor), three
-    a cycle.
+    A transform counts as vector instructions (a load and a store per element, one per factor), three per cycle.
     """
     n, m = params.m + 2, params.m
     matrices = winograd_math.transforms(m)
@@ -112,9 +111,9 @@ def pack(transformed: np.ndarray, panels: Panels, dtype: DType) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Layout:
-    """Scratch in elements: V, M, then a window of vectors; a pitch is the distance between two of the n * n positions.
+    """Scratch in elements: V, M, then a window of vectors. Pitches: distance between two of the n * n positions.
 
-    One line more than the data keeps the positions of a tile out of one cache set.
+    A pitch is one cache line longer than its data, so that the positions of a tile do not alias in one cache set.
     """
 
     n: int
@@ -143,7 +142,7 @@ class Layout:
 
 
 def combine(matrix: np.ndarray, values: Sequence[Expr], lanes: int, dtype: DType) -> list[Expr]:
-    """matrix @ values, one expression a row; rows that differ in the sign of some terms share both sums."""
+    """matrix @ values, one expression per row; rows that differ only in signs share their even and odd sums."""
     done: dict[int, Expr] = {}
     for i, row in enumerate(matrix):
         if i in done:
@@ -161,7 +160,7 @@ def combine(matrix: np.ndarray, values: Sequence[Expr], lanes: int, dtype: DType
 
 
 def weighted(row: np.ndarray, values: Sequence[Expr], lanes: int, dtype: DType) -> Expr:
-    """Sum of row[k] * values[k]; terms with a factor of one first, so that the others become FMAs onto them."""
+    """Sum of row[k] * values[k]; terms with factor 1 first, so that the others become FMAs."""
     total: Expr = None
     for k in sorted((int(k) for k in np.flatnonzero(row)), key=lambda k: abs(row[k]) != 1):
         factor, value = float(row[k]), values[k]

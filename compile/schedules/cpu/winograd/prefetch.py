@@ -8,37 +8,36 @@ from ....ir.dtype import DType
 from ....ir.ops import Conv
 from ....kernels.cpu import builder as tir
 from ....kernels.cpu.builder import Buffer, Expr
-from ....kernels.cpu.prefetch import LINE_BYTES, Ahead
+from ....kernels.cpu.prefetch import LINE_BYTES, Prefetch
 from ....kernels.cpu.tiling import Machine
 from .. import _prefetch
 from .._prefetch import Place
 from .._rule import Operands, Panel
 
-TILES = 3  # from the one that asks to the one that reads a state; 2, 5 and 8 win as much or less
+TILES = 3  # prefetch distance of a state, in tiles (docs/decisions/006-software-prefetch.md)
 
 
-def ask_for_states(
+def prefetch_states(
     op: Conv, m: int, buffers: dict[str, Buffer], place: Callable[[Expr], tuple[Expr, Expr]], tile: Expr
 ) -> None:
-    """Ask for what a later tile is the first to read of the state, and for the place of this tile's next state.
+    """Prefetch the part of the state that tile `tile + TILES` is the first to read, and this tile's next state.
 
-    A state was written a frame ago, and has left every cache where a network's weights are larger.
-
-    place: the row and column of a tile's corner in the output.
+    A state was written one frame earlier and has left every cache if the network's weights are larger.
+    place: row and column of a tile's corner in the output.
     """
     if op.fold_in:
         y, x = place(tile + TILES)
         overlap = op.kernel[0] - 1
         corner = y - op.pad[0] + overlap, x - op.pad[1] + overlap
-        ask_for_square(buffers["state"], (op.width, op.fold_in), corner, m, op.types.state)
+        prefetch_square(buffers["state"], (op.width, op.fold_in), corner, m, op.types.state)
     if op.fold_out:
-        ask_for_square(buffers["next"], (op.out_width, op.fold_out), place(tile), m, op.types.next)
+        prefetch_square(buffers["next"], (op.out_width, op.fold_out), place(tile), m, op.types.next)
 
 
-def ask_for_square(
+def prefetch_square(
     state: Buffer, shape: tuple[int, int], corner: tuple[Expr, Expr], size: int, dtype: DType
 ) -> None:
-    """Ask for size x size pixels of a state from a corner. shape: its width and channels."""
+    """Prefetch size x size pixels of a state from (row, column) `corner`. shape: its width and channels."""
     width, channels = shape
     y, x = corner
     first = tir.bind((y * width + x) * channels)
@@ -47,18 +46,17 @@ def ask_for_square(
             tir.prefetch(state, first + row * width * channels + line)
 
 
-def results(
+def output_block(
     op: Conv,
     machine: Machine,
     operands: Operands,
     rows: tuple[Expr, int],
     panel: Panel,
     share: tuple[Expr, int],
-) -> list[Ahead]:
-    """A product's share in asking for the residual and the output of a block and panel, which come after all products.
+) -> list[Prefetch]:
+    """One product's share of prefetching the residual and the output of a block and panel.
 
-    rows: the first output row of the block, and how many it touches. share: the product's number and how many there
-    are.
+    rows: first output row of the block, and the number of rows it touches. share: number of the product, and of all.
     """
     first, count = rows
     number, products = share
