@@ -153,8 +153,12 @@ class Loop:
         self._state = state
         if state:
             say(f"note: {state}", err=True)
-            if self._status is not None and self._image is not None:
-                self._show(self._image, replace(self._status, note=state))
+            self.show_end(state)
+
+    def show_end(self, why: str) -> None:
+        """Show on the last picture why no other comes."""
+        if self._status is not None and self._image is not None:
+            self._show(self._image, replace(self._status, note=why))
 
     def _process(self, frame: Frame) -> None:
         image = self._upright(frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tsm_edge.errors import OutputError
 from tsm_edge.terminal import printable, say
@@ -79,8 +79,8 @@ class Outputs:
             from .web.server import Server
 
             self.metrics = Metrics(self.counts)
-            facts: dict[str, Any] = {"source": source_name(self._request)}
-            self.server = Server(self._address, self._token, self.reset.set, facts, metrics=self.metrics)
+            names = source_names(self._request)
+            self.server = Server(self._address, self._token, self.reset.set, names, metrics=self.metrics)
             say(f"live page: {self.server.url}", err=True)
 
     def open(self, told: Told, rate: float, *, replay: bool, stopped: Callable[[], bool]) -> None:
@@ -91,9 +91,9 @@ class Outputs:
         """
         self._stopped = stopped
         if self.server is not None:
-            self.server.facts["model"] = told.model
+            self.server.know(told.model)
         if self.metrics is not None:
-            self.metrics.info(model=told.model, target=told.target, source=source_name(self._request))
+            self.metrics.info(model=told.model, target=told.target)
         self.recorders = [Recorder(path, rate) for path in self._request.recordings]
         if self._words is not None:
             tell_idle = self._request.on_change_idle
@@ -173,8 +173,3 @@ def source_names(request: Request) -> list[str]:
             name = f"{plain} ({count})"
         names.append(name)
     return names
-
-
-def source_name(request: Request) -> str:
-    """Return what viewers are told of all sources together."""
-    return ", ".join(source_names(request))

@@ -24,14 +24,13 @@ from . import several
 from .default_bundle import default_bundle
 from .events import Events
 from .feed import Feed, Live, Replay
-from .interfaces import Counters, Pulse
+from .interfaces import Pulse
 from .interrupt import stop_flag
 from .loop import Loop
 from .outputs import OWN_ENDS, Outputs, Told, source_names
 from .report import JsonReporter, Progress, Reporter, Summary, TextReporter
 from .request import Request
 from .screen import TITLE, Window, check_display
-from .several import Grid, Total
 from .sources import Source
 from .sources.opening import camera_hint, check_input, open_input
 from .watchdog import Watchdog
@@ -161,10 +160,6 @@ def _open_channels(
     count, names = len(opened), source_names(request)
     if outputs.server is not None:
         stack.enter_context(short_turns())
-    grid = Grid(outputs.server, count) if outputs.server is not None and count > 1 else None
-    counters: Counters | None = outputs.metrics
-    if counters is not None and count > 1:
-        counters = Total(counters, [feed for _, _, feed in opened])
     watchdog = Watchdog.from_environment()
     if watchdog is not None:
         stack.callback(watchdog.close)
@@ -185,9 +180,9 @@ def _open_channels(
             reporter=JsonReporter(shown) if request.json else TextReporter(next_command, shown),
             screen=window,
             recorder=outputs.recorders[number] if outputs.recorders else None,
-            viewers=grid.tile(number) if grid is not None else outputs.server,
+            viewers=outputs.server.place(number) if outputs.server is not None else None,
             listener=outputs,
-            counters=counters,
+            counters=outputs.metrics.of(name) if outputs.metrics is not None else None,
             events=Events(
                 min_confidence=request.min_confidence or 0.0, source=name, model=model.manifest.model.name
             ),

@@ -247,7 +247,9 @@ def metrics() -> str:
     from tsm_edge.demo.sinks.metrics import Metrics
 
     counts = Metrics(lambda: {"webhook": Counts()})
-    counts.info(model="m", target="t", source="s")
+    counts.info(model="m", target="t")
+    counts.of("camera 0")
+    counts.event(events.Event(7, "Swiping Left", 0.9512, 3.0833, 37))
     rows = []
     for family in families(counts.text().decode()):
         if not family.name.endswith("_created"):

@@ -26,7 +26,7 @@ _SINK_COUNTS = (
 
 
 class Metrics:
-    """Counts of one run. `step` and `event` are called by the loop's thread, `text` by the server's.
+    """Counts of one run. `event` and what `of` gives belong to the loop's thread, `text` to the server's.
 
     Args:
         sinks: the counts of each sink by its name, asked when somebody reads.
@@ -34,32 +34,57 @@ class Metrics:
 
     def __init__(self, sinks: Callable[[], Mapping[str, Counts]] = dict) -> None:
         self._registry = CollectorRegistry()
+        by, registry = ("source",), self._registry
         self._steps = Histogram(
-            "tsm_edge_step_seconds", "Time of one step of the model.", buckets=BUCKETS, registry=self._registry
+            "tsm_edge_step_seconds", "Time of one step of the model.", by, buckets=BUCKETS, registry=registry
         )
-        self._frames = Counter("tsm_edge_frames", "Frames that the model saw.", registry=self._registry)
+        self._frames = Counter("tsm_edge_frames", "Frames that the model saw.", by, registry=registry)
         self._dropped = Counter(
-            "tsm_edge_frames_dropped", "Frames that a newer one overtook before the model saw them.",
-            registry=self._registry,
+            "tsm_edge_frames_dropped", "Frames that a newer one overtook before the model saw them.", by,
+            registry=registry,
         )  # fmt: skip
         self._gaps = Counter(
-            "tsm_edge_source_reconnects", "Times that the camera broke off and came back.", registry=self._registry
-        )
-        self._events = Counter(
-            "tsm_edge_events", "Gestures and ends of gestures.", ("kind", "label"), registry=self._registry
+            "tsm_edge_source_reconnects", "Times that the camera broke off and came back.", by, registry=registry
         )
         self._last = Gauge(
-            "tsm_edge_last_frame_timestamp_seconds", "When the model saw its newest frame, since 1970.",
-            registry=self._registry,
+            "tsm_edge_last_frame_timestamp_seconds", "When the model saw its newest frame, since 1970.", by,
+            registry=registry,
         )  # fmt: skip
+        self._events = Counter(
+            "tsm_edge_events", "Gestures and ends of gestures.", ("source", "kind", "label"), registry=registry
+        )
         self._registry.register(_OfSinks(sinks))
-        self._seen_dropped = 0
 
     def info(self, **facts: str) -> None:
         """Tell what runs."""
         facts = {"version": __version__, **{name: printable(value) for name, value in facts.items()}}
         gauge = Gauge("tsm_edge_info", "What runs.", tuple(facts), registry=self._registry)
         gauge.labels(**facts).set(1)
+
+    def of(self, source: str) -> OfSource:
+        """Return what counts the steps of one input, all at 0."""
+        name = printable(source)
+        return OfSource(
+            self._steps.labels(name), self._frames.labels(name), self._dropped.labels(name), self._gaps.labels(name),
+            self._last.labels(name),
+        )  # fmt: skip
+
+    def event(self, event: Event) -> None:
+        """Count an event under its gesture."""
+        label = event.ended if event.kind == "idle" else event.label
+        self._events.labels(printable(event.source), event.kind, printable(label)).inc()
+
+    def text(self) -> bytes:
+        """Return all of it."""
+        return generate_latest(self._registry)
+
+
+class OfSource:
+    """Counts the steps of one input."""
+
+    def __init__(self, steps: Histogram, frames: Counter, dropped: Counter, gaps: Counter, last: Gauge) -> None:
+        self._steps, self._frames, self._dropped, self._gaps, self._last = steps, frames, dropped, gaps, last
+        self._seen_dropped = 0
 
     def step(self, seconds: float, dropped: int) -> None:
         """Count a step; ``dropped`` are all frames dropped so far."""
@@ -71,17 +96,8 @@ class Metrics:
             self._seen_dropped = dropped
 
     def gap(self) -> None:
-        """Count a source that broke off and came back."""
+        """Count a camera that broke off and came back."""
         self._gaps.inc()
-
-    def event(self, event: Event) -> None:
-        """Count an event under its gesture."""
-        label = event.ended if event.kind == "idle" else event.label
-        self._events.labels(event.kind, printable(label)).inc()
-
-    def text(self) -> bytes:
-        """Return all of it."""
-        return generate_latest(self._registry)
 
 
 class _OfSinks:

@@ -14,9 +14,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
-from ..overlay import Status
+from .view import View
 
 MAX_FPS = 20.0  # pictures a second for viewers; a small board has better things to do than to encode more
 MAX_ANSWERS = 240.0  # pictures a second for all viewers of one kind together: more than 12 of them see fewer each
@@ -32,12 +30,12 @@ class Packet(NamedTuple):
 class Latest:
     """One way of encoding, for all viewers that want it. ``next`` belongs to the event loop it is used in."""
 
-    def __init__(self, encode: Callable[[int, np.ndarray, Status], bytes], max_fps: float = MAX_FPS) -> None:
+    def __init__(self, encode: Callable[[int, View], bytes], max_fps: float = MAX_FPS) -> None:
         self.encoded = 0
         self._encode = encode
         self._interval_s = 1.0 / max_fps
         self._news = threading.Condition()
-        self._offered: tuple[np.ndarray, Status] | None = None
+        self._offered: View | None = None
         self._number = 0
         self._ended = False
         self._events: asyncio.AbstractEventLoop | None = None
@@ -46,10 +44,10 @@ class Latest:
         self._thread = threading.Thread(target=self._work, name="tsm-edge-encoder", daemon=True)
         self._thread.start()
 
-    def offer(self, image: np.ndarray, status: Status) -> None:
+    def offer(self, view: View) -> None:
         """Take the newest picture; from any thread."""
         with self._news:
-            self._offered = (image, status)
+            self._offered = view
             self._number += 1
             if self._waiters:
                 self._news.notify_all()
@@ -95,7 +93,7 @@ class Latest:
                 if self._ended or offered is None:
                     break
             began = time.monotonic()
-            packet = Packet(number, self._encode(number, *offered))
+            packet = Packet(number, self._encode(number, offered))
             with self._news:
                 self._packet = packet
                 self.encoded += 1

@@ -7,8 +7,10 @@ work on the board and the load of its network small.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -19,6 +21,7 @@ from tsm_edge.terminal import printable
 from ..colours import class_colour, css
 from ..history import segments
 from ..overlay import Status, render
+from .view import View
 
 LONGEST = 960
 QUALITY = 80
@@ -26,34 +29,43 @@ STRIP_S = 30.0  # seconds of the page's timeline
 _TIMES = 120  # steps in the page's sparkline
 
 
-def overlaid(number: int, image: np.ndarray, status: Status) -> bytes:
-    """Return a JPEG of the picture with the panel below it."""
-    return _jpeg(render(_reduced(image), status))
+def overlaid(number: int, view: View) -> bytes:
+    """Return a JPEG of the pictures, each with its panel below it."""
+    longest = _longest(view)
+    whole, _ = arranged([seen and render(_reduced(seen.image, longest), seen.status) for seen in view.inputs])
+    return _jpeg(whole)
 
 
 class WithState:
     """Makes the page's packets: 4 bytes of length (big-endian), so many bytes of JSON, then a JPEG.
 
-    ``facts`` stand in every JSON, which is made of what the page shows and nothing else.
+    The JSON has ``number``, ``model``, ``front`` and for each of the ``inputs`` its ``source``, `state`, the times of
+    its last steps and its ``cell``: left, top, width and height as shares of the picture's. An input that has shown
+    nothing yet has its source alone.
     """
 
-    def __init__(self, facts: dict[str, Any]) -> None:
-        self._facts = facts
-        self._times: deque[float] = deque(maxlen=_TIMES)
-        self._last: Status | None = None
+    def __init__(self, sources: Sequence[str]) -> None:
+        self.model = ""
+        self._sources = sources
+        self._times: list[deque[float]] = [deque(maxlen=_TIMES) for _ in sources]
+        self._last: list[Status | None] = [None] * len(sources)
 
-    def note(self, status: Status) -> None:
-        """Remember the time of a step; the same status twice is one step."""
-        if status is not self._last:
-            self._last = status
-            self._times.append(round(status.ms, 2))
+    def note(self, number: int, status: Status) -> None:
+        """Remember the time of a step of an input; the same status twice is one step."""
+        if status is not self._last[number]:
+            self._last[number] = status
+            self._times[number].append(round(status.ms, 2))
 
-    def __call__(self, number: int, image: np.ndarray, status: Status) -> bytes:
+    def __call__(self, number: int, view: View) -> bytes:
         """Return the packet."""
-        head = json.dumps(
-            self._facts | state(status) | {"number": number, "times_ms": list(self._times)}
-        ).encode()
-        return struct.pack(">I", len(head)) + head + _jpeg(_reduced(image))
+        whole, cells = arranged([seen and _reduced(seen.image, _longest(view)) for seen in view.inputs])
+        inputs: list[dict[str, Any]] = []
+        for source, seen, cell, times in zip(self._sources, view.inputs, cells, self._times):
+            shown = state(seen.status) | {"cell": cell, "times_ms": list(times)} if seen is not None else {}
+            inputs.append({"source": source, **shown})
+        facts = {"number": number, "model": self.model, "front": view.front, "inputs": inputs}
+        head = json.dumps(facts).encode()
+        return struct.pack(">I", len(head)) + head + _jpeg(whole)
 
 
 def state(status: Status) -> dict[str, Any]:
@@ -86,13 +98,53 @@ def state(status: Status) -> dict[str, Any]:
     }
 
 
-def _reduced(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    factor = LONGEST / max(height, width)
-    if factor >= 1:
+def arranged(pictures: Sequence[np.ndarray | None]) -> tuple[np.ndarray, list[tuple[float, ...]]]:
+    """Return pictures in rows of equal cells, as large as fits, those that have not come yet dark; and where each lies.
+
+    A place is left, top, width and height as shares of the whole; at least one picture must be there.
+    """
+    if len(pictures) == 1 and pictures[0] is not None:
+        return pictures[0], [(0.0, 0.0, 1.0, 1.0)]
+    columns = _columns(len(pictures))
+    rows = -(-len(pictures) // columns)
+    there = [picture.shape for picture in pictures if picture is not None]
+    height, width = max(shape[0] for shape in there), max(shape[1] for shape in there)
+    whole = np.zeros((rows * height, columns * width, 3), np.uint8)
+    places = []
+    for number, picture in enumerate(pictures):
+        wide, high = width, height
+        if picture is not None:
+            picture = _fitted(picture, min(width / picture.shape[1], height / picture.shape[0]))
+            high, wide = picture.shape[:2]
+        top = number // columns * height + (height - high) // 2
+        left = number % columns * width + (width - wide) // 2
+        if picture is not None:
+            whole[top : top + high, left : left + wide] = picture
+        sizes = ((left, whole.shape[1]), (top, whole.shape[0]), (wide, whole.shape[1]), (high, whole.shape[0]))
+        places.append(tuple(round(part / of, 4) for part, of in sizes))
+    return whole, places
+
+
+def _columns(count: int) -> int:
+    return math.ceil(math.sqrt(count))
+
+
+def _longest(view: View) -> int:
+    """Pixels of the longer side of one picture among so many."""
+    return LONGEST // _columns(len(view.inputs))
+
+
+def _reduced(image: np.ndarray, longest: int) -> np.ndarray:
+    return _fitted(image, min(1.0, longest / max(image.shape[:2])))
+
+
+def _fitted(image: np.ndarray, factor: float) -> np.ndarray:
+    if factor == 1:
         return image
+    height, width = image.shape[:2]
     fitted = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(image, fitted, interpolation=cv2.INTER_AREA)
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, fitted, interpolation=how), np.uint8)
 
 
 def _jpeg(image: np.ndarray) -> bytes:

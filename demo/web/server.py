@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tornado.httpserver import HTTPServer
@@ -22,6 +21,7 @@ from .base import Site
 from .handlers import application
 from .latest import Latest
 from .pictures import WithState, overlaid
+from .view import Board, Seen
 
 PAGE = Path(__file__).with_name("page.html")
 _PARTING_S = 0.3  # for the last answers, which say that the demo has ended
@@ -34,7 +34,7 @@ class Server:
         address: where; with port 0 the system chooses one, and ``url`` tells.
         token: what viewers must give, "" for nothing (`address.choose_token`).
         reset: called, on the server's thread, when a viewer asks the model to forget.
-        facts: what stands in the page's title line: "source", and the "model" once it is known.
+        sources: the names of the inputs.
         patience_s: how long a viewer may take to accept one answer before it is cut off.
         quiet_s: how long a viewer waits for a picture before it is told that there is none.
         metrics: what ``/metrics`` answers, None for nothing.
@@ -48,7 +48,7 @@ class Server:
         address: Address,
         token: str,
         reset: Callable[[], None],
-        facts: dict[str, Any],
+        sources: Sequence[str],
         *,
         patience_s: float = 10.0,
         quiet_s: float = 10.0,
@@ -57,8 +57,8 @@ class Server:
         self._socket = listen(address)
         self.address = replace(address, port=self._socket.getsockname()[1])
         self.url = page_url(self.address, token)
-        self.facts = facts
-        self._with_state = WithState(facts)
+        self._with_state = WithState(sources)
+        self._board = Board(len(sources))
         self._site = Site(
             page=PAGE.read_text(encoding="utf-8"),
             token=token,
@@ -84,11 +84,20 @@ class Server:
         """How many requests wait for a picture or read the stream."""
         return self._site.viewers
 
-    def offer(self, image: np.ndarray, status: Status) -> None:
-        """Take the newest picture (uint8 BGR, not changed any more) and its status; returns at once."""
-        self._with_state.note(status)
-        self._site.states.offer(image, status)
-        self._site.pictures.offer(image, status)
+    def know(self, model: str) -> None:
+        """Say which model runs, now that it is known."""
+        self._with_state.model = model
+
+    def offer(self, image: np.ndarray, status: Status, number: int = 0) -> None:
+        """Take the newest picture of an input (uint8 BGR, not changed any more) and its status; returns at once."""
+        self._with_state.note(number, status)
+        view = self._board.put(number, Seen(image, status))
+        self._site.states.offer(view)
+        self._site.pictures.offer(view)
+
+    def place(self, number: int) -> Place:
+        """Return where input ``number`` shows its own."""
+        return Place(self, number)
 
     def tell(self, event: Event) -> None:
         """Hand an event to all who listen to ``/events``; returns at once. The end of a gesture is told, too."""
@@ -126,3 +135,14 @@ class Server:
         await asyncio.sleep(_PARTING_S)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(server.close_all_connections(), 2.0)
+
+
+class Place:
+    """The place of one input on the page."""
+
+    def __init__(self, server: Server, number: int) -> None:
+        self._server, self._number = server, number
+
+    def offer(self, image: np.ndarray, status: Status) -> None:
+        """Take the newest picture and its status; returns at once."""
+        self._server.offer(image, status, self._number)

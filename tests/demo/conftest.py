@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -154,3 +155,29 @@ def cues() -> list[dict[str, Any]]:
     """What is done in the sample clip, and when."""
     found: list[dict[str, Any]] = json.loads(SAMPLE_CLIP.with_suffix(".json").read_text())["cues"]
     return found
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return a function that starts the page's server on a free port of this machine; all are ended."""
+    import threading
+
+    from tsm_edge.demo.web.address import Address, choose_token
+    from tsm_edge.demo.web.server import Server
+
+    monkeypatch.setattr("tsm_edge.demo.web.server._PARTING_S", 0.05)
+    running = []
+
+    def start(
+        host: str = "127.0.0.1", token: str | None = None, sources: Sequence[str] = ("clip.mp4",), **more: Any
+    ) -> Any:
+        pressed, address = threading.Event(), Address(host, 0)
+        server: Any = Server(address, choose_token(address, token), pressed.set, sources, **more)
+        server.know("colours")
+        server.pressed = pressed
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.close()

@@ -16,29 +16,15 @@ from prometheus_client.parser import text_string_to_metric_families as families
 from tsm_edge.demo.events import Event
 from tsm_edge.demo.sinks.metrics import Metrics
 from tsm_edge.demo.sinks.outbox import Counts
-from tsm_edge.demo.web.address import Address
 from tsm_edge.demo.web.ring import KEPT
-from tsm_edge.demo.web.server import Server
 
 TOKEN = "a-token_of-letters"
 
 
 def event(number: int, label: str = "Swiping Left", ended: str = "") -> Event:
-    return Event(2, label, 0.9, number / 12, number, ended=ended, id=f"run-{number}", at=1e9 + number)
-
-
-@pytest.fixture
-def serve(monkeypatch):
-    monkeypatch.setattr("tsm_edge.demo.web.server._PARTING_S", 0.05)
-    running = []
-
-    def start(token="", **options):
-        running.append(Server(Address("127.0.0.1", 0), token, lambda: None, {}, **options))
-        return running[-1]
-
-    yield start
-    for server in running:
-        server.close()
+    return Event(
+        2, label, 0.9, number / 12, number, ended=ended, id=f"run-{number}", at=1e9 + number, source="camera 0"
+    )
 
 
 class Listener:
@@ -168,10 +154,12 @@ def samples(text):
 def test_the_counts_are_those_that_prometheus_reads(serve):
     counts = {"webhook": Counts(told=3, failed=1, dropped=2, waiting=4, reconnects=5)}
     metrics = Metrics(lambda: counts)
-    metrics.info(model="gestures", target="local", source='a "b"\n')
+    metrics.info(model="gestures", target="local")
+    camera, other = metrics.of("camera 0"), metrics.of('a "b"\n')
     for number, ms in enumerate((0.4, 4.0, 40.0)):
-        metrics.step(ms / 1000, dropped=number)
-    metrics.gap()
+        camera.step(ms / 1000, dropped=number)
+    camera.gap()
+    other.step(0.001, dropped=0)
     metrics.event(event(1))
     metrics.event(event(2, "No gesture", "Swiping Left"))
     server = serve(metrics=metrics)
@@ -181,16 +169,17 @@ def test_the_counts_are_those_that_prometheus_reads(serve):
     found = samples(answer.read().decode())
     connection.close()
     assert answer.getheader("Content-Type").startswith("text/plain")
-    assert found["tsm_edge_frames_total", ()] == 3
-    assert found["tsm_edge_frames_dropped_total", ()] == 2
-    assert found["tsm_edge_source_reconnects_total", ()] == 1
-    assert found["tsm_edge_step_seconds_bucket", (("le", "0.005"),)] == 2
-    assert found["tsm_edge_step_seconds_sum", ()] == pytest.approx(0.0444)
+    mine, others = ("source", "camera 0"), ("source", 'a "b"\\n')
+    assert [found["tsm_edge_frames_total", (one,)] for one in (mine, others)] == [3, 1]
+    assert [found["tsm_edge_frames_dropped_total", (one,)] for one in (mine, others)] == [2, 0]
+    assert [found["tsm_edge_source_reconnects_total", (one,)] for one in (mine, others)] == [1, 0]
+    assert found["tsm_edge_step_seconds_bucket", (("le", "0.005"), mine)] == 2
+    assert found["tsm_edge_step_seconds_sum", (mine,)] == pytest.approx(0.0444)
     for kind in ("gesture", "idle"):
-        assert found["tsm_edge_events_total", (("kind", kind), ("label", "Swiping Left"))] == 1
+        assert found["tsm_edge_events_total", (("kind", kind), ("label", "Swiping Left"), mine)] == 1
     sink = (("sink", "webhook"),)
     names = ("told_total", "failed_total", "dropped_total", "queue", "reconnects_total")
     assert [found[f"tsm_edge_sink_{name}", sink] for name in names] == [3, 1, 2, 4, 5]
-    assert time.time() - found["tsm_edge_last_frame_timestamp_seconds", ()] < 60
+    assert time.time() - found["tsm_edge_last_frame_timestamp_seconds", (mine,)] < 60
     (info,) = (dict(labels) for name, labels in found if name == "tsm_edge_info")
-    assert (info["model"], info["source"]) == ("gestures", 'a "b"\\n')
+    assert (info["model"], info["target"]) == ("gestures", "local")

@@ -62,13 +62,14 @@ fetch("OURSnext?after=0").then(note("read"), note("not read"));
 class Show:
     """A server that is offered a picture every 50 ms; ``label`` says which of LABELS is seen."""
 
-    def __init__(self, port=0, token=""):
+    def __init__(self, port=0, token="", sources=("clip.mp4",)):
         self.pressed = threading.Event()
         self.label = 1
         self._stop = threading.Event()
         self._history = History()
-        facts = {"source": "clip.mp4", "model": "tsm-mobilenetv2"}
-        self.server = Server(Address("127.0.0.1", port), token, self.pressed.set, facts)
+        self.server = Server(Address("127.0.0.1", port), token, self.pressed.set, sources)
+        self.server.know("tsm-mobilenetv2")
+        self._count = len(sources)
         self._thread = threading.Thread(target=self._offer)
         self._thread.start()
 
@@ -86,7 +87,8 @@ class Show:
             )
             ms = 5 + number % 3
             told = Status(LABELS[index], 0.82 if index else None, ms, 12.0, 4, "", top, self._history.spans())
-            self.server.offer(image, told)
+            for one in range(self._count):
+                self.server.place(one).offer(image, told)
             number += 1
 
     def close(self, why="end"):
@@ -128,7 +130,7 @@ def open_page(browser, url, size=DESK, label=LABELS[1]):
 def test_everything_is_there_at_every_size(browser, show, size, tmp_path):
     page = open_page(browser, show().server.url, size)
     page.wait("document.getElementById('picture').naturalWidth === 640")
-    assert content(page, "chip") == LABELS[1]
+    assert page.evaluate("document.querySelector('.chip').innerText") == LABELS[1]
     assert re.fullmatch(r"[567]\.0 ms · 12\.0 FPS · dropped 4", content(page, "speed"))
     assert content(page, "percent") == "82%"
     assert page.evaluate("document.title") == f"{LABELS[1]} – tsm-edge demo"
@@ -153,6 +155,48 @@ def test_everything_is_there_at_every_size(browser, show, size, tmp_path):
     page.screenshot(tmp_path / "page.png")
     assert cv2.imread(str(tmp_path / "page.png")).std() > 20
     assert page.complaints() == []
+
+
+BOXES = """(names) => names.flatMap((name) => [...document.querySelectorAll(name)]).map((node) => {
+  const box = node.getBoundingClientRect();
+  return [box.left, box.top, box.right, box.bottom];
+})"""
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("size", [PHONE, (800, 480, False), DESK], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_the_answer_for_each_of_several_inputs_is_above_the_fold(browser, show, size, count):
+    names = [f"rtsp://camera-{number}.local:8554/a-long-name/of-a-stream" for number in range(count)]
+    page = open_page(browser, show(sources=names).server.url, size)
+    page.wait(f"document.querySelectorAll('#inputs button').length === {count}")
+    answers = page.evaluate(f"({BOXES})(['#now', '#bars li', '#inputs button', '.chip'])")
+    assert len(answers) == 1 + 3 + 2 * count
+    for left, top, right, bottom in answers:
+        assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
+    (picture,) = page.evaluate(f"({BOXES})(['#picture'])")
+    middle = [(picture[0] + picture[2]) / 2, (picture[1] + picture[3]) / 2]
+    for number, (left, top, right, bottom) in enumerate(answers[-count:]):
+        assert (left > middle[0]) == (right > middle[0]) == (number % 2 == 1)  # on its own picture
+        assert (top > middle[1]) == (count == 4 and number >= 2)
+        assert picture[1] <= top and bottom <= picture[3]
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert page.complaints() == []
+
+
+def test_one_of_several_inputs_can_be_chosen(browser, show):
+    running = show(sources=("left", "right"))
+    page = open_page(browser, running.server.url)
+    assert content(page, "whose") == ": right"  # which was offered its gesture last
+    press = "document.querySelectorAll('#inputs button')[0].click()"
+    page.evaluate(press)
+    assert content(page, "whose") == ": left"
+    pressed = "[...document.querySelectorAll('#inputs button')].map((one) => one.getAttribute('aria-pressed')).join()"
+    assert page.evaluate(pressed) == "true,false"
+    assert page.evaluate("document.querySelectorAll('#inputs button')[1].innerText").split("\n") == [
+        "right", LABELS[1], "82%"
+    ]  # fmt: skip
+    page.evaluate(press)
+    assert content(page, "whose") == ": right"
 
 
 def test_those_who_cannot_see_it_are_told_the_same(browser, show):

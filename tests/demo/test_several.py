@@ -7,7 +7,6 @@ import threading
 from types import SimpleNamespace
 
 import cv2
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from stream_servers import HttpCamera, begin_parts, jpeg, part
@@ -15,8 +14,6 @@ from stream_servers import HttpCamera, begin_parts, jpeg, part
 import tsm_edge.runtime
 from tsm_edge import cli
 from tsm_edge.demo import session
-from tsm_edge.demo.overlay import Status
-from tsm_edge.demo.several import Grid, Total, arranged
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -135,43 +132,6 @@ def test_one_that_cannot_be_opened_ends_all_before_the_model_is(run, tmp_path, m
     ran = run("--input", folder_of(tmp_path / "blue", BLUE, make), "--input", tmp_path / "none.mp4", "--headless")
     assert ran.result.exit_code == 1 and not ran.streams
     assert "none.mp4' is not a video file" in ran.result.stderr
-
-
-def status(label, probability):
-    return Status(label, probability, 1.0, 12.0, 0)
-
-
-def test_viewers_see_all_and_are_told_of_the_newest_gesture(make):
-    seen = []
-    grid = Grid(SimpleNamespace(offer=lambda image, told: seen.append((image, told.label))), 3)
-    tiles = [grid.tile(number) for number in range(3)]
-    tiles[0].offer(make.picture(BLUE), status("none", None))
-    tiles[1].offer(make.picture(RED, 640, 480), status("wave", 0.9))
-    tiles[0].offer(make.picture(BLUE), status("none", None))
-    tiles[2].offer(make.picture(GREEN), status("swipe", 0.8))
-    tiles[1].offer(make.picture(RED, 640, 480), status("wave", 0.9))
-    assert [label for _, label in seen] == ["none", "wave", "wave", "swipe", "wave"]
-    image = seen[-1][0]
-    for colour in (BLUE, GREEN, RED):
-        assert (np.abs(image.astype(int) - colour).max(axis=2) < 8).any(), colour
-    assert image.shape[1] == 2 * 480
-
-
-def test_pictures_that_have_not_come_are_dark(make):
-    whole = arranged([make.picture(BLUE), None, None, None, make.picture(RED)])
-    assert whole.shape == (2 * 48, 3 * 64, 3)
-    assert (whole[:48, :64] == BLUE).all() and (whole[48:, 64:128] == RED).all()
-    assert not whole[:48, 64:].any()
-
-
-def test_steps_are_counted_together():
-    told = []
-    feeds = [SimpleNamespace(dropped=2), SimpleNamespace(dropped=3)]
-    counters = SimpleNamespace(step=lambda seconds, dropped: told.append(dropped), gap=lambda: told.append("gap"))
-    total = Total(counters, feeds)
-    total.step(0.1, 2)
-    total.gap()
-    assert told == [5, "gap"]
 
 
 def test_a_window_each(run, monkeypatch, tmp_path, make):

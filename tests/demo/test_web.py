@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import socket
-import struct
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -19,87 +15,17 @@ import pytest
 
 pytest.importorskip("tornado", reason="the page needs the extra 'serve'")
 
+from web_lab import ask, request_only, status, unpack, wait_for
+
 from tsm_edge.demo.feed import Live
-from tsm_edge.demo.history import Span
 from tsm_edge.demo.loop import Loop
-from tsm_edge.demo.overlay import Score, Status
 from tsm_edge.demo.report import JsonReporter
 from tsm_edge.demo.sources.files import VideoFile
 from tsm_edge.demo.web import viewer
-from tsm_edge.demo.web.address import Address, choose_token
-from tsm_edge.demo.web.server import PAGE, Server
+from tsm_edge.demo.web.pictures import arranged
+from tsm_edge.demo.web.server import PAGE
 from tsm_edge.demo.web.turns import short_turns
-from tsm_edge.errors import UsageError
 from tsm_edge.sampling import Sampler
-
-TOKEN = "a-token_of-letters"
-
-
-def status(ms: float = 5.0, label: str = "Stop Sign") -> Status:
-    spans = (Span(0, "No gesture", 0.0, 27.0), Span(1, label, 27.0, 30.0))
-    return Status(
-        label, 0.9, ms, 12.0, 3, "a note", (Score(1, label, 0.9), Score(0, "No gesture", 0.1)), spans
-    )
-
-
-@pytest.fixture
-def serve(monkeypatch):
-    """Return a function that starts a server on a free port of this machine."""
-    monkeypatch.setattr("tsm_edge.demo.web.server._PARTING_S", 0.05)
-    running = []
-
-    def start(host="127.0.0.1", token=None, **patience):
-        pressed = threading.Event()
-        address = Address(host, 0)
-        server = Server(
-            address,
-            choose_token(address, token),
-            pressed.set,
-            {"source": "clip.mp4", "model": "colours"},
-            **patience,
-        )
-        server.pressed = pressed
-        running.append(server)
-        return server
-
-    yield start
-    for server in running:
-        server.close()
-
-
-def ask(server, path, method="GET", host=None, **headers):
-    """Return status, headers and body of one request."""
-    port = server.address.port
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, path, headers={"Host": host or f"127.0.0.1:{port}", **names})
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    return answer.status, dict(answer.getheaders()), body
-
-
-def unpack(body):
-    """Return the state and the picture of a packet."""
-    (length,) = struct.unpack(">I", body[:4])
-    return json.loads(body[4 : 4 + length]), cv2.imdecode(np.frombuffer(body[4 + length :], np.uint8), 1)
-
-
-def request_only(server, path, receive_bytes=0):
-    """Send a request and never read; returns the socket."""
-    client = socket.socket()
-    if receive_bytes:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-    client.connect(("127.0.0.1", server.address.port))
-    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    return client
-
-
-def wait_for(condition, timeout_s=20.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 def noise(width=960, height=720):
@@ -133,8 +59,10 @@ def test_a_picture_comes_with_all_there_is_to_tell(serve, make):
     assert answered == 200
     assert picture.shape == (48, 64, 3)  # without the panel: the page has its own
     assert picture[24, 32].argmax() == 0
+    assert (state["model"], state["number"], state["front"]) == ("colours", 4, 0)
+    (state,) = state["inputs"]
     assert state["times_ms"] == [4.0, 6.0, 7.0]
-    assert (state["source"], state["model"], state["number"]) == ("clip.mp4", "colours", 4)
+    assert (state["source"], state["cell"]) == ("clip.mp4", [0, 0, 1, 1])
     assert (state["label"], state["probability"], state["note"], state["dropped"]) == (
         "Stop Sign",
         0.9,
@@ -151,12 +79,51 @@ def test_a_picture_comes_with_all_there_is_to_tell(serve, make):
 
 def test_labels_reach_the_page_without_what_a_reader_cannot_see(serve, make):
     server = serve()
-    shown = status(label="\x1b[2J\u202eback")
-    server.offer(make.picture((0, 0, 255)), replace(shown, probability=None))
-    state, _ = unpack(ask(server, "/next?after=0")[2])
+    server.offer(make.picture((0, 0, 255)), status(label="\x1b[2J\u202eback", probability=None))
+    (state,) = unpack(ask(server, "/next?after=0")[2])[0]["inputs"]
     texts = [state["label"], state["top"][0]["label"], state["strip"][1]["label"]]
     assert texts == ["\\x1b[2J\\u202eback"] * 3
     assert state["probability"] is None
+
+
+def test_several_inputs_are_told_of_each_and_the_newest_gesture_is_in_front(serve, make):
+    server = serve(sources=["a", "b", "c"])
+    blue, green, red = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    fronts = []
+
+    def see():
+        packet, picture = unpack(ask(server, "/next?after=0")[2])
+        fronts.append(packet["front"])
+        return packet["inputs"], picture
+
+    server.place(0).offer(make.picture(blue), status(label="none", probability=None))
+    inputs, _ = see()
+    assert [sorted(one) == ["source"] for one in inputs] == [False, True, True]
+    server.place(1).offer(make.picture(red, 640, 480), status(label="wave"))
+    server.place(0).offer(make.picture(blue), status(3.0, label="none", probability=None))
+    see()
+    server.place(2).offer(make.picture(green, 320, 480), status(label="swipe"))
+    see()
+    server.place(1).offer(make.picture(red, 640, 480), status(label="wave"))  # goes on, is no news
+    inputs, picture = see()
+    assert fronts == [0, 1, 2, 2]
+    assert [(one["source"], one["label"]) for one in inputs] == [("a", "none"), ("b", "wave"), ("c", "swipe")]
+    assert [one["times_ms"] for one in inputs] == [[5.0, 3.0], [5.0, 5.0], [5.0]]
+    assert picture.shape == (2 * 480, 2 * 480, 3)
+    for one, colour in zip(inputs, (blue, red, green)):  # each lies where its cell says
+        left, top, width, height = (round(960 * share) for share in one["cell"])
+        inner = picture[top + 4 : top + height - 4, left + 4 : left + width - 4].astype(int)
+        assert np.abs(inner - colour).max() < 10
+        assert width == 480 or height == 480
+
+
+def test_pictures_that_have_not_come_are_dark(make):
+    blue, red = (255, 0, 0), (0, 0, 255)
+    whole, cells = arranged([make.picture(blue), None, None, None, make.picture(red)])
+    assert whole.shape == (2 * 48, 3 * 64, 3)
+    assert (whole[:48, :64] == blue).all() and (whole[48:, 64:128] == red).all()
+    assert not whole[:48, 64:].any()
+    assert cells[4] == (0.3333, 0.5, 0.3333, 0.5)
 
 
 def test_nothing_is_encoded_while_nobody_looks_on(serve, make):
@@ -344,114 +311,6 @@ def test_viewers_that_never_read_do_not_slow_the_model(serve, make, write_video,
     assert loop.frames >= 12  # all 24 on a machine that has nothing else to do
     assert len(seen) >= 5
     assert seen == sorted(set(seen))
-
-
-@pytest.mark.parametrize("path", ["/", "/next?after=0", "/stream.mjpg", "/reset", "/nothing"])
-def test_everything_needs_the_token(serve, path):
-    server = serve(token=TOKEN)
-    join = "&" if "?" in path else "?"
-    method = "POST" if path == "/reset" else "GET"
-    for wrong in (
-        path,
-        f"{path}{join}token=",
-        f"{path}{join}token={TOKEN}x",
-        f"{path}{join}token={TOKEN[:-1]}",
-    ):
-        answered, _, body = ask(server, wrong, method)
-        assert (answered, body) == (
-            403, b"403: the token is missing or wrong; open the address that tsm-edge demo printed\n"
-        )  # fmt: skip
-    assert ask(server, path, method, Authorization="Bearer nonsense")[0] == 403
-    assert not server.pressed.is_set()
-
-
-def test_the_token_opens_the_page(serve, make):
-    server = serve(token=TOKEN)
-    server.offer(make.picture((0, 0, 255)), status())
-    assert server.url.endswith(f"/?token={TOKEN}")
-    assert ask(server, f"/?token={TOKEN}")[0] == 200
-    assert ask(server, f"/next?after=0&token={TOKEN}")[0] == 200
-    assert ask(server, "/next?after=0", Authorization=f"Bearer {TOKEN}")[0] == 200
-    assert ask(server, "/reset", "POST", Authorization=f"Bearer {TOKEN}")[0] == 204
-    assert server.pressed.is_set()
-
-
-def test_other_machines_need_a_token_without_being_asked(serve):
-    server = serve("0.0.0.0")
-    token = server.url.partition("?token=")[2]
-    assert len(token) >= 20
-    assert ask(server, "/")[0] == 403
-    assert ask(server, f"/?token={token}")[0] == 200
-    with pytest.raises(UsageError, match="no good token"):
-        serve("0.0.0.0", token="guess")
-
-
-def test_ipv6(serve):
-    try:
-        server = serve("::1")
-    except Exception as error:
-        pytest.skip(f"no IPv6 on this machine: {error}")
-    connection = http.client.HTTPConnection("::1", server.address.port, timeout=20)
-    connection.request("GET", "/")
-    assert connection.getresponse().status == 200
-    connection.close()
-
-
-def test_a_foreign_name_is_refused(serve):
-    server = serve()
-    for name in ("evil.example", "evil.example:8080", f"127.0.0.1.evil.example:{server.address.port}"):
-        answered, _, body = ask(server, "/", host=name)
-        assert answered == 403 and b"not known by that name" in body
-    for name in ("localhost", "localhost:9999", "127.0.0.1", "[::1]:80", socket.gethostname()):
-        assert ask(server, "/", host=name)[0] == 200
-
-
-def test_reset_is_for_our_own_page(serve):
-    server = serve()
-    own = f"http://127.0.0.1:{server.address.port}"
-    refused = [
-        {"Origin": "http://evil.example"},
-        {"Origin": "null"},
-        {"Origin": f"http://localhost:{server.address.port}"},  # another origin, for a browser
-        {"Origin": own, "Sec_Fetch_Site": "cross-site"},
-        {"Sec_Fetch_Site": "same-site"},
-    ]
-    for headers in refused:
-        answered, _, body = ask(server, "/reset", "POST", **headers)
-        assert (answered, body) == (403, b"403: another site may not press this button\n"), headers
-    assert ask(server, "/reset")[0] == 405
-    assert not server.pressed.is_set()
-    for headers in ({"Origin": own, "Sec_Fetch_Site": "same-origin"}, {}):
-        server.pressed.clear()
-        assert ask(server, "/reset", "POST", **headers)[0] == 204
-        assert server.pressed.is_set()
-
-
-def test_what_is_not_there_and_what_makes_no_sense(serve):
-    server = serve()
-    assert ask(server, "/etc/passwd")[2] == b"404: there is nothing here; the page is at /\n"
-    assert ask(server, "/../page.html")[0] == 404
-    for after in ("-1", "x", "9" * 16, ""):
-        assert ask(server, f"/next?after={after}")[0] == 400
-    answered, headers, body = ask(server, "/", "DELETE")
-    assert (answered, body) == (405, b"405: method not allowed\n")
-    assert headers["Content-Type"].startswith("text/plain")
-
-
-def test_rubbish_from_strangers_is_not_our_users_business(serve, capfd):
-    server = serve()
-    for rubbish in (
-        b"\x16\x03\x01\x02\x00\x01\x00",
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"GET /" + b"x" * 40_000 + b"\r\n\r\n",
-    ):
-        with socket.create_connection(("127.0.0.1", server.address.port), timeout=10) as client:
-            client.sendall(rubbish)
-            client.shutdown(socket.SHUT_WR)
-            while client.recv(1 << 16):
-                pass
-    assert ask(server, "/")[0] == 200
-    assert capfd.readouterr() == ("", "")
 
 
 def test_threads_take_short_turns_while_viewers_are_served_and_not_after():

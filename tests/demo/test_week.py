@@ -46,6 +46,7 @@ def test_a_week_of_events_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
         Mqtt(parse_broker("mqtt://127.0.0.1:1"), "net", LABELS[1:], clock=lambda: now[0], parting_s=0.0),
     ]
     ring, metrics = Ring(), Metrics(lambda: {sink.name: sink.counts for sink in sinks})
+    camera = metrics.of("camera 0")
     events = Events(source="camera 0", model="net", clock=lambda: now[0])
     told, held, threads = 0, [], []
     for second in range(0, 7 * DAY_S, EVERY_S):
@@ -62,7 +63,7 @@ def test_a_week_of_events_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
                 sink.tell(event)
             ring.put(event)
             metrics.event(event)
-            metrics.step(0.003, 0)
+            camera.step(0.003, 0)
             told += 1
             if told % AT_ONCE == 0:
                 assert all(accepted.acquire(timeout=10) for _ in range(AT_ONCE))
