@@ -13,6 +13,7 @@ from c_lab import (
     program,
     runtime,
 )
+from camera_lab import stand_in, tiny_camera_bundle, world
 
 __all__ = [
     "build",
@@ -26,4 +27,7 @@ __all__ = [
     "plain_program",
     "program",
     "runtime",
+    "stand_in",
+    "tiny_camera_bundle",
+    "world",
 ]

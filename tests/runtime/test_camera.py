@@ -1,4 +1,4 @@
-"""tsm-edge-run --camera over a stand-in of the V4L2 calls: formats, faults, unplugging; on x86-64 and under qemu."""
+"""What tsm-edge-run --camera makes of every format: against the preprocessing in Python; on x86-64 and under qemu."""
 
 from __future__ import annotations
 
@@ -6,112 +6,92 @@ import hashlib
 import importlib.util
 import io
 import json
-import os
 import shutil
-import signal
-import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_lab import refused
+from camera_lab import HEIGHT, HERE, HOW, WIDTH, first_input, picture, running
 from PIL import Image
 
 from tsm_edge.frames import preprocess
-from tsm_edge.signature import Preprocess
 
-HERE = Path(__file__).resolve().parent
-CROP, CLASSES, STEPS = 20, 3, 5
-HOW = Preprocess.square(24, CROP, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb", 12.0)
-WIDTH, HEIGHT = 64, 48
-CAMERA = ("--camera", "/dev/video7")
+#: code of V4L2 -> name here
+CODES = {"YUYV": "yuyv", "NV12": "nv12", "NM12": "nv12", "YU12": "yuv420", "YM12": "yuv420", "GREY": "grey"}
 
 
 @pytest.fixture(scope="module")
-def tiny(make, plain_program) -> Path:
-    return make(runner=plain_program)
+def camera_program(tiny_camera_bundle) -> list[str | Path]:
+    return [tiny_camera_bundle / "tsm-edge-run"]
 
 
-@pytest.fixture(scope="module")
-def stand_in(build) -> Path:
-    return build("stand_in_v4l2.so", [HERE / "stand_in_v4l2.c"], "-shared", "-fPIC", "-Wno-sign-conversion")
+def in_memory(frame: np.ndarray, code: str, pad: int) -> bytes:
+    """The frame as a driver has it, with `pad` bytes behind each row."""
+    if code in ("YU12", "YM12"):  # U and V have half the row, and half the gap
+        y, chroma = frame[:HEIGHT], frame[HEIGHT:].reshape(HEIGHT, WIDTH // 2)
+        rows = [np.pad(y, ((0, 0), (0, pad))), np.pad(chroma, ((0, 0), (0, pad // 2)))]
+        return b"".join(part.tobytes() for part in rows)
+    return np.pad(frame.reshape(len(frame), -1), ((0, 0), (0, pad))).tobytes()
 
 
-@pytest.fixture
-def world(stand_in, tmp_path) -> Callable[..., dict[str, str]]:
-    """world(formats, *frames, **settings) -> the environment with such a camera."""
-
-    def world(formats: str, *frames: bytes, **settings: object) -> dict[str, str]:
-        file = tmp_path / "frames.bin"
-        file.write_bytes(b"".join(struct.pack("<I", len(frame)) + frame for frame in frames))
-        mine = {f"V4L2_{name.upper()}": str(value) for name, value in settings.items()}
-        return {"LD_PRELOAD": str(stand_in), "V4L2_FORMATS": formats, "V4L2_FRAMES": str(file), **mine}
-
-    return world
-
-
-@contextmanager
-def running(
-    program: list[str | Path], environment: dict[str, str], *arguments: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    command = [*program, *CAMERA, *arguments]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env={**os.environ, **environment}) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> str:
-    """End it by a signal; return what it said."""
-    assert process.stderr and process.stdout
-    process.send_signal(number)
-    process.stdout.read()
-    said = process.stderr.read().decode()
-    assert process.wait(60) == 128 + number, said
-    return said
-
-
-def first_input(program: list[str | Path], environment: dict[str, str], *arguments: str) -> np.ndarray:
-    """The network's input of the first frame."""
-    with running(program, environment, *arguments, "--dump") as process:
-        assert process.stdout
-        data = process.stdout.read(4 * (CLASSES + 3 * CROP**2 + STEPS))
-        end(process, signal.SIGINT)
-    return np.frombuffer(data, "<f4")[CLASSES:-STEPS]
-
-
-def picture(format: str) -> np.ndarray:
-    shape = {"YUYV": (HEIGHT, WIDTH, 2), "GREY": (HEIGHT, WIDTH)}.get(format, (HEIGHT * 3 // 2, WIDTH))
-    return np.random.default_rng(9).integers(0, 256, shape, dtype=np.uint8)
-
-
+@pytest.mark.parametrize("pad", [0, 16])
 @pytest.mark.parametrize(
-    ("code", "format"), [("YUYV", "yuyv"), ("NV12", "nv12"), ("YU12", "yuv420"), ("GREY", "grey")]
+    ("code", "planar"),
+    [("YUYV", 0), ("NV12", 0), ("YU12", 0), ("GREY", 0), ("NV12", 1), ("NM12", 1), ("YM12", 1), ("YUYV", 1)],
 )
-def test_every_format_of_a_camera(tiny, world, code, format):
+def test_every_format_of_a_camera(camera_program, world, code, planar, pad):
     frame = picture(code)
-    environment = world(f"pRAA 64x48;{code} 32x24 64x48", frame.tobytes(), fault="interrupted")
-    seen = first_input([tiny / "tsm-edge-run"], environment, "--size", "64x48", "--fps", "30")
-    assert np.array_equal(seen, preprocess(frame, HOW, format=format).ravel())
+    settings = {"planar": planar, "pad": pad, "offset": 8 * planar, "fault": "interrupted"}
+    environment = world(f"pRAA 64x48;{code} 32x24 64x48", in_memory(frame, code, pad), **settings)
+    seen = first_input(camera_program, environment, "--size", "64x48", "--fps", "30")
+    assert np.array_equal(seen, preprocess(frame, HOW, format=CODES[code]).ravel())
 
 
+@pytest.mark.parametrize("planar", [0, 1])
+@pytest.mark.parametrize(
+    ("colour", "expected"),
+    [
+        ("8 0 0", "bt601"),  # sRGB, the rest left open
+        ("8 0 1", "bt601-full"),
+        ("7 0 0", "bt601-full"),  # the colour space of JPEG
+        ("7 2 2", "bt709"),
+        ("3 0 0", "bt709"),  # Rec. 709
+        ("3 1 1", "bt601-full"),
+        ("1 4 1", "bt709-full"),  # xvYCC
+        ("10 0 0", "bt709"),  # BT.2020, of which it is the nearest
+    ],
+)
+def test_matrix_and_range_are_those_the_driver_states(camera_program, world, colour, expected, planar):
+    frame = picture("NV12")
+    environment = world("NV12 64x48", frame.tobytes(), planar=planar, colour=colour)
+    expected_input = preprocess(frame, HOW, format="nv12", color=expected).ravel()
+    assert np.array_equal(first_input(camera_program, environment), expected_input)
+
+
+def test_a_matrix_that_is_not_known_is_said(camera_program, world):
+    environment = world("NV12 64x48", picture("NV12").tobytes(), colour="10 0 0")
+    with running(camera_program, environment, "--decide") as process:
+        assert process.stderr and process.stdout and process.stdout.readline()
+        process.terminate()
+        assert "they are read as BT.709, the nearest" in process.stderr.read().decode()
+
+
+@pytest.mark.parametrize("planar", [0, 1])
 @pytest.mark.parametrize("tables", ["with", "without"])
 @pytest.mark.parametrize("subsampling", ["4:2:2", "4:2:0"])
-def test_mjpeg(tiny, world, subsampling, tables):
+def test_mjpeg(camera_program, world, subsampling, tables, planar):
     """Against Pillow's decoder; many cameras leave the Huffman tables out."""
     smooth = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH))[:, :, None] + np.array([0, 60, 120])
     data = io.BytesIO()
     Image.fromarray(smooth.astype(np.uint8)).save(data, "JPEG", quality=95, subsampling=subsampling)
     expected = preprocess(np.asarray(Image.open(data)), HOW, format="rgb").ravel()
     frame = data.getvalue() if tables == "with" else without_tables(data.getvalue())
-    seen = first_input([tiny / "tsm-edge-run"], world("MJPG 64x48", frame))
-    assert np.abs(seen - expected).max() < 4 / 255 / 0.224  # decoders differ by a few levels where colour changes
+    seen = first_input(camera_program, world("MJPG 64x48", frame, planar=planar))
+    assert (
+        np.abs(seen - expected).max() < 4 / 255 / 0.224
+    )  # decoders differ by a few levels where colour changes
 
 
 def without_tables(jpeg: bytes) -> bytes:
@@ -124,68 +104,14 @@ def without_tables(jpeg: bytes) -> bytes:
     return kept + jpeg[at:]
 
 
-def test_damaged_frames_are_left_out_and_said_once(tiny, world):
-    environment = world("YUYV 64x48", picture("YUYV").tobytes(), fault="damaged", rate=100)
-    with running([tiny / "tsm-edge-run"], environment, "--decide") as process:
-        assert process.stdout  # every second frame is damaged, and one in eight is taken: some odd, some even
-        lines = [json.loads(process.stdout.readline()) for _ in range(15)]
-        said = end(process)
-    assert all(line["label"] for line in lines)
-    assert said.count("damaged (3072 bytes)") == 1 and "gives 64x48 yuyv, 100 frames a second" in said
-
-
-def test_unplugged_and_plugged_in_again(tiny, world):
-    """The states begin anew: the step counter of the plan is one again."""
-    environment = world("YUYV 64x48", picture("YUYV").tobytes(), unplug=4, rate=20)
-    steps = []
-    with running([tiny / "tsm-edge-run"], environment, "--dump") as process:
-        assert process.stdout
-        while steps[-1:] != [1.0] or len(steps) < 2:
-            row = np.frombuffer(process.stdout.read(4 * (CLASSES + 3 * CROP**2 + STEPS)), "<f4")
-            steps.append(float(row[-1]))
-        said = end(process)
-    assert len(steps) >= 3
-    assert "camera /dev/video7 is gone; it is waited for" in said and "camera /dev/video7 is back" in said
-
-
-@pytest.mark.parametrize(
-    ("formats", "settings", "arguments", "code", "says"),
-    [
-        ("YUYV 64x48", {"fault": "not-a-camera"}, (), 4, "is not a camera"),
-        ("YUYV 64x48", {"fault": "metadata"}, (), 4, "no capture of video"),
-        ("YUYV 64x48", {"fault": "busy"}, (), 4, "is busy: another program"),
-        ("YUYV 64x48", {"fault": "denied"}, (), 4, "usermod -aG video"),
-        ("pRAA 64x48;pBAA 8x8", {}, (), 4, "rpicam-vid -t 0 --codec yuv420"),
-        ("YUYV 64x48 32x24;MJPG 1280x720", {}, ("--size", "800x600"), 2, "YUYV 64x48 32x24; MJPG 1280x720"),
-    ],
-)
-def test_cameras_that_cannot_be_used(tiny, world, formats, settings, arguments, code, says):
-    environment = world(formats, b"", **settings)
-    refused(tiny, code, says, "/dev/video7", arguments=(*CAMERA, *arguments), environment=environment)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "says"),
-    [
-        (("--camera", "/dev/video99"), 4, "there is no camera /dev/video99"),
-        (("--camera", "98"), 4, "there is no camera /dev/video98"),
-        (("--camera", "/dev/null"), 4, "/dev/null is not a camera"),
-        (("--camera",), 2, "bad value for --camera"),
-        (("--camera", "x" * 300), 2, "300 characters"),
-        (("--camera", "/dev/\x1b[31m"), 4, "there is no camera"),
-        (("--tensor", "--size", "4x4"), 2, "--size does not go"),
-    ],
-)
-def test_names_that_are_none(tiny, arguments, code, says):
-    refused(tiny, code, says, arguments=arguments)
-
-
 @pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="the cross-compiler is not installed")
 def test_on_aarch64_under_qemu(runtime, library, command, repository, tmp_path, world, good):
     """The program, the library and the stand-in of another processor; the same bytes as here."""
     emulator, root = shutil.which("qemu-aarch64"), Path("/usr/aarch64-linux-gnu")
     if emulator is None or not root.is_dir():
-        pytest.skip("qemu-aarch64 or its C library is not installed: apt-get install qemu-user libc6-arm64-cross")
+        pytest.skip(
+            "qemu-aarch64 or its C library is not installed: apt-get install qemu-user libc6-arm64-cross"
+        )
     includes = [f"-I{folder}" for folder in (runtime, runtime / "command")]
     bundle, stand_in = tmp_path / "bundle", tmp_path / "stand_in.so"
     bundle.mkdir()
@@ -202,11 +128,13 @@ def test_on_aarch64_under_qemu(runtime, library, command, repository, tmp_path, 
     for name in ("tsm_edge.h", "plan.txt"):
         files[name] = b"nothing\n"
         (bundle / name).write_bytes(files[name])
-    entries = {n: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for n, data in files.items()}
+    entries = {
+        n: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for n, data in files.items()
+    }
     target = {**good["target"], "arch": "aarch64", "glibc": "2.27"}
     (bundle / "manifest.json").write_text(json.dumps({**good, "target": target, "files": entries}))
     frame = picture("NV12")
-    environment = world("NV12 64x48", frame.tobytes())
+    environment = world("NM12 64x48", in_memory(frame, "NM12", 16), planar=1, pad=16)
     del environment["LD_PRELOAD"]
     settings = [word for name, value in environment.items() for word in ("-E", f"{name}={value}")]
     program = [emulator, "-L", root, "-E", f"LD_PRELOAD={stand_in}", *settings, bundle / "tsm-edge-run"]
