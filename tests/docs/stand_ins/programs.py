@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 BOARD = Path(os.environ["TSM_EDGE_DOCS_HOME"]) / "board"
 FRAMES = 48
@@ -99,10 +100,23 @@ def on_board(words: list[str], folder: Path) -> None:
     bundle = (folder / words[0]).parent
     arch = json.loads((bundle / "manifest.json").read_text())["target"]["arch"]
     emulator = [EMULATORS[arch], "-L", SYSROOTS[arch]] if arch in EMULATORS else []
+    words, camera = without_camera(words)
     command = [*emulator, str(folder / words[0]), *words[1:]]
     if "--bench" in words:
         command += ["--frames", "2"]
-    sys.exit(subprocess.run(command, check=False).returncode)
+    sys.exit(subprocess.run(command, stdin=camera, check=False).returncode)
+
+
+def without_camera(words: list[str]) -> tuple[list[str], IO[bytes] | None]:
+    """The command with the frames of its camera on standard input, and what gives them."""
+    if "--camera" not in words:
+        return words, None
+    at, size = words.index("--camera"), words.index("--size")
+    taken = {at, at + 1, size, size + 1}
+    rest = [word for number, word in enumerate(words) if number not in taken]
+    source = ["ffmpeg", "-i", words[at + 1], "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", words[size + 1], "-"]
+    camera = subprocess.Popen([sys.executable, __file__, *source], stdout=subprocess.PIPE)
+    return [*rest, "--raw", words[size + 1], "--format", "bgr"], camera.stdout
 
 
 def pip(words: list[str]) -> None:
