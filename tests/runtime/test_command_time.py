@@ -261,3 +261,18 @@ def test_info_says_what_rate_and_decision_are_used(tiny):
     assert "\nrate      12 frames a second: " in text
     assert "\nscores    logits\n" in text
     assert "\ndecision  mean of 4 steps, 2 that agree, probability 0.5 to leave idle; idle: nothing\n" in text
+
+
+def test_a_lagged_model_says_its_delay_and_waits_for_its_first_answer(make, tiny, clip, good):
+    """As the demo does: what its first steps give is of a time before the stream."""
+    parameters = {**good["model"]["parameters"], "delay_frames": 6}
+    late = make(STILL, "-DTINY_BIAS=7 * sum / (float)PIXELS", model={**good["model"], "parameters": parameters})
+    assert b"delay     6 frames, 0.50 s: the model looks into the future" in run(late, "--info").stdout
+    assert b"delay" not in run(tiny, "--info").stdout
+    for mode in ((), ("--decide",)):
+        done = run(late, *RAW, "--fps", "30", *mode, data=clip)
+        assert b"an answer is for the frame 6 steps, 0.50 s before, and the first 6 steps have none" in done.stderr
+        assert [line["frame"] for line in lines_of(done)] == frames_of(30)[6:]
+    whole = run(tiny, *RAW, "--fps", "30", "--dump", data=clip)
+    done = run(late, *RAW, "--fps", "30", "--dump", data=clip)
+    assert done.stdout == whole.stdout and done.stderr == b""

@@ -82,6 +82,11 @@ int engine_threads(const engine *e, int threads) {
     return threads > 0 ? threads : (int)bundle_value(e->bundle, "", "threads")->number;
 }
 
+int engine_delay(const engine *e) {
+    const json_value *late = json_member(bundle_value(e->bundle, "model", "parameters"), "delay_frames");
+    return late == NULL ? 0 : (int)late->number;
+}
+
 size_t engine_input_floats(const engine *e) {
     size_t floats = 1;
     const json_value *input = bundle_value(e->bundle, "signature", "inputs")->first;

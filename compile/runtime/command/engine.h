@@ -38,6 +38,9 @@ int engine_stream(const engine *e, int threads, tsm_stream **stream);
 /* `threads`, or what 0 stands for. */
 int engine_threads(const engine *e, int threads);
 
+/* Frames by which an answer is behind the newest frame: those of a network that looks into the future. */
+int engine_delay(const engine *e);
+
 /* Number of floats of one preprocessed frame. */
 size_t engine_input_floats(const engine *e);
 

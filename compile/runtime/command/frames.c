@@ -1,8 +1,8 @@
 /* frames.c: --raw, --tensor, --input, --camera: frames until they end or a signal comes.
  *
  * The model steps at its own rate. With --fps, or a source that says its rate, frame i was taken at i / fps seconds.
- * Without it, pictures are stamped as they arrive; preprocessed tensors, and frames whose steps are dumped, are taken to come at the model's rate: one step
- * each. */
+ * Without it, pictures are stamped as they arrive; preprocessed tensors, and frames whose steps are dumped, are taken to
+ * come at the model's rate: one step each. */
 #define _POSIX_C_SOURCE 200809L
 #include "frames.h"
 
@@ -32,6 +32,7 @@ typedef struct {
     double *probabilities;  /* room for one a class */
     tsm_sampler sampler;    /* with fps */
     size_t read;            /* frames so far, without `live` */
+    int waiting;            /* steps whose answers are still of a time before the stream */
     live *live;             /* frames are timed as they arrive */
 } job;
 
@@ -70,7 +71,7 @@ static tsm_status step(const job *j, const void *bytes) {
 }
 
 /* One step and its result. Returns an exit code, or STILL_OPEN. */
-static int step_and_print(const job *j, const timed_frame *frame) {
+static int step_and_print(job *j, const timed_frame *frame) {
     const uint64_t start = clock_ns();
     const tsm_status status = step(j, frame->bytes);
     const double ms = (double)(clock_ns() - start) * 1e-6;
@@ -78,6 +79,8 @@ static int step_and_print(const job *j, const timed_frame *frame) {
     if (status != TSM_OK) return engine_complain(j->e, status, j->stream);
     if (j->o->dump)
         end = dump(j->e, j->stream, j->state);
+    else if (j->waiting > 0)
+        j->waiting--;
     else if (j->decision != NULL) {
         tsm_decided now;
         end = decide(j->e, j->stream, j->decision, frame, &now);
@@ -89,8 +92,9 @@ static int step_and_print(const job *j, const timed_frame *frame) {
 }
 
 /* After frames were lost the model has seen nothing, and nothing is decided. */
-static void begin_anew(const job *j) {
+static void begin_anew(job *j) {
     j->e->tsm_reset(j->stream);
+    j->waiting = engine_delay(j->e);
     if (j->decision != NULL) j->e->tsm_decision_reset(j->decision);
     if (j->events != NULL) events_forget(j->events);
 }
@@ -158,8 +162,19 @@ static int prepare(job *j) {
     return prepare_time(j);
 }
 
+static void tell_delay(const engine *e) {
+    const int late = engine_delay(e);
+    char seconds[32] = "";
+    if (late == 0) return;
+    if (e->info.rate_fps > 0.0) snprintf(seconds, sizeof seconds, ", %.2f s", late / e->info.rate_fps);
+    complain("note: the model looks into the future: an answer is for the frame %d steps%s before, and the first %d steps "
+             "have none", late, seconds, late);
+}
+
 static int run(job *j) {
     int code = prepare(j);
+    j->waiting = engine_delay(j->e);
+    if (code == EXIT_OK && !j->o->dump) tell_delay(j->e);
     if (code == EXIT_OK) code = loop(j);
     if (j->live != NULL) live_end(j->live);
     else note_missed(&j->sampler);

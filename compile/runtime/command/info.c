@@ -57,6 +57,12 @@ static void print_time(const engine *e) {
     const tsm_model_info *i = &e->info;
     const tsm_decision_rule *rule = &i->decision;
     if (i->rate_fps > 0.0) printf("rate      %g frames a second: the model steps so often, whatever the camera delivers\n", i->rate_fps);
+    const int late = engine_delay(e);
+    if (late > 0) {
+        printf("delay     %d frames", late);
+        if (i->rate_fps > 0.0) printf(", %.2f s", late / i->rate_fps);
+        puts(": the model looks into the future, and an answer is for the frame so far back");
+    }
     printf("scores    %s\n", text(e, "", "scores"));
     printf("decision  mean of %d steps, %d that agree, probability %g to leave idle; idle:", (int)rule->window,
            (int)rule->agree, rule->threshold);

@@ -80,6 +80,13 @@ static int check_decision(const json_value *document, refusal *why) {
     return 1;
 }
 
+/* The parameters are free, but for the one that is read here. */
+static int check_delay(const json_value *document, refusal *why) {
+    const json_value *late = json_member(at(document, "model", "parameters"), "delay_frames");
+    return late == NULL || (late->kind == JSON_INTEGER && late->number >= 0 && late->number <= 1000) ||
+           refuse_value(why, "delay_frames", "an integer from 0 to 1000");
+}
+
 /* Digits, a point, digits; one to four each. */
 static int is_version(const char *text, size_t size) {
     const size_t major = strspn(text, "0123456789");
@@ -138,7 +145,7 @@ static int check_files(const json_value *document, refusal *why) {
 
 int manifest_check_relations(const json_value *document, refusal *why) {
     return check_signature(document, why) && check_preprocess(json_member(document, "preprocess"), why) &&
-           check_decision(document, why) &&
+           check_decision(document, why) && check_delay(document, why) &&
            check_target(json_member(document, "target"), why) && check_device(document, why) &&
            check_files(document, why);
 }
