@@ -15,7 +15,17 @@ import numpy as np
 
 from tsm_edge.compile.backends import cpu
 from tsm_edge.compile.ir.dtype import FLOAT16, FLOAT32, DType, Types
-from tsm_edge.compile.ir.ops import Conv, Copy, GlobalPool, InvertedResidual, Join, MaxPool, Op, Transpose
+from tsm_edge.compile.ir.ops import (
+    Conv,
+    Copy,
+    GlobalPool,
+    InvertedResidual,
+    Join,
+    MaxPool,
+    Op,
+    Transpose,
+    VolumeConv,
+)
 from tsm_edge.compile.kernels.cpu.tiling import Machine
 from tsm_edge.compile.schedules import registry
 from tsm_edge.compile.schedules.cpu import Kernel
@@ -61,6 +71,9 @@ def weights_for(op: Op, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """Random weights and bias of every convolution; nothing for other operators."""
     if isinstance(op, InvertedResidual):
         return tuple(array for conv in op.convs for array in weights_for(conv, rng))
+    if isinstance(op, VolumeConv):
+        taps = [weights_for(op.conv, rng) for _ in range(op.depth)]
+        return np.stack([weight for weight, _ in taps], axis=2), taps[0][1]
     if not isinstance(op, Conv):
         return ()
     fan_in = op.channels // op.groups * op.kernel[0] * op.kernel[1]
@@ -199,6 +212,8 @@ def typed(op: Op, dtype: DType) -> Op:
     if isinstance(op, InvertedResidual):
         expand = None if op.expand is None else typed(op.expand, dtype)
         return InvertedResidual(expand, typed(op.depthwise, dtype), typed(op.project, dtype))
+    if isinstance(op, VolumeConv):
+        return replace(op, conv=typed(op.conv, dtype))
     whole = Types(*([dtype] * len(fields(Types))))
     return replace(op, types=replace(whole, y=FLOAT32) if isinstance(op, GlobalPool) else whole)
 
@@ -243,6 +258,8 @@ def expected(
     x = values["x"].astype(np.float64)
     if isinstance(op, Conv):
         return conv(op, straight(op, op, values, lanes), *weights)
+    if isinstance(op, VolumeConv):
+        return volume(op, values, *weights)
     if isinstance(op, InvertedResidual):
         return block(op, straight(op.convs[0], op.project, values, lanes), weights)
     if isinstance(op, GlobalPool):
@@ -266,6 +283,32 @@ def expected(
     return np.max(
         [padded[window(op, ky, kx)] for ky in range(op.kernel[0]) for kx in range(op.kernel[1])], axis=0
     )
+
+
+def frames_of(array: np.ndarray, count: int, pitch: int, size: int) -> list[np.ndarray]:
+    """The frames of a clip, which lie `pitch` elements apart."""
+    return [array[frame * pitch : frame * pitch + size] for frame in range(count)]
+
+
+def volume(op: VolumeConv, values: dict[str, np.ndarray], weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """The convolution along time, frame by frame and tap by tap."""
+    one = op.conv
+    size = one.height * one.width * one.channels
+    frames = frames_of(values["x"].astype(np.float64), op.frames, op.pitch, size)
+    before = frames_of(values.get("r", values["y"]), op.out_frames, op.out_pitch, one.pixels * one.out_channels)
+    plain = replace(one, residual=False, low=None, high=None)
+    results = []
+    for index in range(op.out_frames):
+        total = np.zeros((one.out_height, one.out_width, one.out_channels)) + bias
+        for tap in range(op.depth):
+            frame = index * op.step - op.lead + tap
+            if 0 <= frame < op.frames:
+                total = total + conv(plain, {"x": frames[frame]}, weight[:, :, tap], np.zeros_like(bias))
+        if one.residual:
+            total = total + before[index].reshape(total.shape)
+        low, high = (-np.inf if one.low is None else one.low), (np.inf if one.high is None else one.high)
+        results.append(np.clip(total, low, high))
+    return np.stack(results)
 
 
 def block(op: InvertedResidual, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -304,6 +347,9 @@ def result(op: Op, values: dict[str, np.ndarray], wanted: np.ndarray, lanes: int
     """What a kernel wrote, by pixel, in the shape of the oracle's."""
     last = op.project if isinstance(op, InvertedResidual) else op
     out = values["y"]
+    if isinstance(last, VolumeConv):
+        size = last.conv.pixels * last.conv.out_channels
+        out = np.concatenate(frames_of(out, last.out_frames, last.out_pitch, size))
     if isinstance(last, Conv):
         out = by_pixel(out, last.out_channels, last.blocked_out, lanes)
     return out.reshape(wanted.shape)

@@ -17,6 +17,7 @@ from .int8 import QConv, QMaxPool, QMean, Quantise
 from .moves import Alias, Concat, Copy, Join, Slice, Transpose
 from .pooling import GlobalPool, MaxPool
 from .roles import Role
+from .volumes import VolumeConv
 
 __all__ = [
     "Add",
@@ -41,6 +42,7 @@ __all__ = [
     "Role",
     "Slice",
     "Transpose",
+    "VolumeConv",
     "parts",
     "text",
 ]
@@ -54,7 +56,7 @@ class Opaque:
 
 
 QOp = QConv | QMaxPool | Quantise | QMean
-Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Join | Transpose | QOp
+Op = Conv | VolumeConv | InvertedResidual | GlobalPool | MaxPool | Copy | Join | Transpose | QOp
 Operator = Op | BatchNorm | Clip | Add | Slice | Concat | Alias | Opaque
 
 

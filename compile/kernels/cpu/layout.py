@@ -9,10 +9,11 @@ from .builder import Expr
 
 @dataclass(frozen=True)
 class Layout:
-    """A layout: element = pixel * pixel_step + channel * channel_step."""
+    """A layout: element = pixel * pixel_step + channel * channel_step + first."""
 
     pixel_step: Expr
     channel_step: Expr
+    first: Expr = 0  # of a frame in its clip
 
     @classmethod
     def by_pixel(cls, channels: int) -> Layout:
@@ -29,7 +30,7 @@ class Layout:
 
     def at(self, pixel: Expr, channel: Expr) -> Expr:
         """The element of a pixel's channel."""
-        return pixel * self.pixel_step + channel * self.channel_step
+        return pixel * self.pixel_step + channel * self.channel_step + self.first
 
 
 def blocked(channel_step: Expr) -> bool:

@@ -13,7 +13,7 @@ from functools import cache
 from math import ceil
 
 from ...ir.dtype import FLOAT16, FLOAT32, DType
-from ...ir.ops import GlobalPool, Op
+from ...ir.ops import GlobalPool, Op, VolumeConv
 
 #: k steps of one partial sum, for types whose precision a running sum of thousands would exhaust
 LONGEST_SUM = {FLOAT16: 256}
@@ -68,11 +68,11 @@ class Machine:
     def of(self, op: Op) -> Machine:
         """The machine of one operator.
 
-        Global pools and operators with float32 input and output (a classifier after the pool) compute in float32: they
-        have a network's longest sums and the smallest part of its work.
+        Global pools, convolutions along time and operators with float32 input and output (a classifier after the pool)
+        compute in float32: they have a network's longest sums.
         """
         types = op.types
-        float32_operands = isinstance(op, GlobalPool) or (types.x is FLOAT32 and types.y is FLOAT32)
+        float32_operands = isinstance(op, (GlobalPool, VolumeConv)) or (types.x is FLOAT32 and types.y is FLOAT32)
         return self.computing(FLOAT32) if self.dtype is FLOAT16 and float32_operands else self
 
 
