@@ -10,7 +10,7 @@ import opencl_lab
 
 from tsm_edge.compile.backends import opencl
 from tsm_edge.compile.ir.dtype import FLOAT16, DType, Types
-from tsm_edge.compile.ir.ops import InvertedResidual, Op
+from tsm_edge.compile.ir.ops import InvertedResidual, Op, VolumeConv
 from tsm_edge.compile.kernels.gpu.tiling import Machine
 from tsm_edge.compile.schedules import registry
 from tsm_edge.compile.schedules.gpu import Kernel
@@ -46,7 +46,14 @@ def arguments_for(kernel: Kernel, rng: np.random.Generator) -> dict[str, np.ndar
 def stored(ops: list[Op], machine: Machine, **others: DType) -> list[Op]:
     """The operators with their operands as a machine stores them, but for `others`."""
     types = replace(Types.stored(machine.storage), **others)
-    return [replace(op, types=types) for op in ops if not isinstance(op, InvertedResidual)]
+    return [typed(op, types) for op in ops if not isinstance(op, InvertedResidual)]
+
+
+def typed(op: Op, types: Types) -> Op:
+    """The operator with operands of these types."""
+    if isinstance(op, VolumeConv):
+        return replace(op, conv=replace(op.conv, types=types))
+    return replace(op, types=types)
 
 
 def run(device: opencl_lab.Device, ops: list[Op], machine: Machine, seed: int) -> None:
@@ -76,7 +83,7 @@ def check_poisoned(
     """NaN and infinity come out as arithmetic and clamps say."""
     with np.errstate(invalid="ignore"):
         wanted = kernel_lab.expected(kernel.op, {n: v.astype(np.float32) for n, v in before.items()}, weights)
-    got = after["y"].astype(np.float64).reshape(wanted.shape)
+    got = kernel_lab.result(kernel.op, after, wanted, 0).astype(np.float64)
     rounding = 3e-6 if after["y"].dtype == np.float32 else 6e-4
     kernel_lab.check_poisoned(kernel.rule, got, wanted, rounding, f"{kernel.op} {kernel.note}")
 
@@ -90,7 +97,7 @@ def check(
     """Outputs and the next state are right to the rounding of their storage; what was only read is as it was."""
     op = kernel.op
     wanted = kernel_lab.expected(op, {n: v.astype(np.float32) for n, v in before.items()}, weights)
-    got = after["y"].astype(np.float64).reshape(wanted.shape)
+    got = kernel_lab.result(kernel.op, after, wanted, 0).astype(np.float64)
     rounding = 3e-6 if after["y"].dtype == np.float32 else 6e-4  # 2^-11 and the sum's own
     np.testing.assert_allclose(
         got, wanted, rtol=0, atol=rounding * max(1.0, np.abs(wanted).max()), err_msg=f"{op} {kernel.note}"

@@ -71,9 +71,13 @@ class Epilogue:
         """Widest vector that starts at every multiple of itself in a row."""
         return gpu.width_of(self.channels)
 
+    def place(self, pixel: Expr) -> Expr:
+        """Where a pixel of `out` and `residual` begins."""
+        return pixel * self.channels
+
     def write(self, sums: Buffer, at: int, pixel: Expr, channel: Expr, lanes: int) -> None:
         """Finish sums[at : at + lanes], channels from `channel` of `pixel`."""
-        place = gpu.bind(pixel * self.channels + channel)
+        place = gpu.bind(self.place(pixel) + channel)
         extra = gpu.registers(lanes)
         self.bias.load(extra, 0, channel, lanes)
         add(sums, at, extra, lanes)
@@ -84,6 +88,23 @@ class Epilogue:
         self.out.store(place, sums, at, lanes)
         if self.state is not None:
             write_state(self.state, self.fold, sums, at, pixel, channel, lanes)
+
+
+@dataclass(frozen=True)
+class ClipEpilogue(Epilogue):
+    """The epilogue over frames of `pixels` each, which lie `pitch` elements apart; pixels are numbered through."""
+
+    pixels: int = 1
+    pitch: int = 1
+
+    @property
+    def lanes(self) -> int:
+        """As before, and a frame begins at a multiple of it as well."""
+        return min(gpu.width_of(self.channels), gpu.width_of(self.pitch))
+
+    def place(self, pixel: Expr) -> Expr:
+        """Where a pixel begins."""
+        return pixel // self.pixels * self.pitch + pixel % self.pixels * self.channels
 
 
 def write_state(

@@ -119,7 +119,7 @@ class FrameRow(Row):
         op, machine, volume = self.op, self.machine, self.volume
         assert volume is not None
         tile = _rule.tile_of(machine, cut.rows, panel.width)
-        acc = tile.accumulators(self.operands.bias, panel.channel, self.operands.copies, column)
+        acc = tile.accumulators(self.operands.bias, panel.channel, self.operands.bias_repeats, column)
         top = tir.bind(self.y * op.stride[0] - op.pad[0])
         columns = [(column + row) * op.stride[1] - op.pad[1] for row in range(tile.rows)]
         whole = parts(op)[0]
@@ -153,13 +153,13 @@ def schedule(op: VolumeConv, params: Params, machine: Machine, weight: np.ndarra
     conv = rows_of(op)
     rows = weight.transpose(2, 3, 4, 1, 0).reshape(-1, weight.shape[0])
     packed = _rule.pack_panels(rows, params.panels, op.types.w)
-    copies = _rule.bias_copies(machine, params.rows, conv.pixels)
-    copied = _rule.pack_bias(bias, params.panels, machine.lanes, copies, op.types.b)
+    repeats = _rule.bias_repeats_for(machine, params.rows, conv.pixels)
+    packed_bias = _rule.pack_bias(bias, params.panels, machine.lanes, repeats, op.types.b)
     last = (op.out_frames - 1) * op.out_pitch + conv.pixels * conv.out_channels
     sizes = {
         "x": (op.frames - 1) * op.pitch + conv.height * conv.width * conv.channels,
         "w": packed.size,
-        "b": copied.size,
+        "b": packed_bias.size,
         "r": last if conv.residual else 0,
         "y": last,
     }
@@ -178,7 +178,7 @@ def schedule(op: VolumeConv, params: Params, machine: Machine, weight: np.ndarra
                 params.panels, op.taps, panel, lambda columns: row.case(params.x_tiles, index, columns)
             )
 
-        _rule.for_items(params.order, begin, end, item, machine.by_lane)
+        _rule.for_items(params.order, begin, end, item, machine.fma_by_element)
 
     return Kernel(
         op,
@@ -186,7 +186,7 @@ def schedule(op: VolumeConv, params: Params, machine: Machine, weight: np.ndarra
         pointers,
         params.order.tiles * params.order.panels,
         body,
-        {"w": packed, "b": copied},
+        {"w": packed, "b": packed_bias},
         f"{params.rows}x{params.panels.width}",
         work=Cycles(cost.dense(machine, runs(op), params.rows, params.panels, op.taps)),
     )
