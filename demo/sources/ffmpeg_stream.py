@@ -147,14 +147,20 @@ def _why(address: Address) -> StreamError:
 
 
 def _describe(address: Address) -> tuple[int, str]:
-    """Ask for the stream without a password; return code and reason of the answer, 0 and what came for another."""
+    """Ask for the stream without a password; return code and reason of the answer, 0 and what came for another.
+
+    Raises:
+        StreamError: nothing comes.
+    """
     request = f"DESCRIBE {address.bare} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\nUser-Agent: tsm-edge\r\n\r\n"
     try:
         with socket.create_connection((address.host, address.port), timeout=PATIENCE_S) as connection:
             connection.settimeout(PATIENCE_S)
             connection.sendall(request.encode("utf-8", "replace"))
             first = connection.recv(4096).partition(b"\r\n")[0].decode("latin-1")
+    except TimeoutError:
+        raise silent(address.name, PATIENCE_S) from None
     except OSError as error:
-        return 0, error.strerror or f"nothing in {PATIENCE_S:g} s"
+        return 0, error.strerror or type(error).__name__
     match = re.fullmatch(r"RTSP/[0-9.]+ ([0-9]{3}) ?(.*)", first)
     return (int(match[1]), match[2][:80]) if match else (0, repr(first[:40]) if first else "nothing")

@@ -1,4 +1,4 @@
-"""Network cameras: Motion JPEG over HTTP from a server of the test, RTSP from the real server of GStreamer."""
+"""Network cameras: Motion JPEG over HTTP from a server of the test, and what all network sources have in common."""
 
 from __future__ import annotations
 
@@ -12,27 +12,19 @@ from stream_servers import (
     begin_parts,
     clock_picture,
     clock_stream,
-    has_rtsp_server,
     part,
     read_clock,
-    rtsp_server,
 )
+from streams_lab import opened, refusal
 
 from tsm_edge.demo.sources import live
 from tsm_edge.demo.sources.address import PASSWORD, take_apart
-from tsm_edge.demo.sources.ffmpeg_stream import Lag
 from tsm_edge.demo.sources.live import LiveSource, Picture
-from tsm_edge.demo.sources.opening import check_input, open_input
+from tsm_edge.demo.sources.opening import check_input
 from tsm_edge.demo.sources.redact import without_secrets
 from tsm_edge.demo.sources.uri import parse_input
 from tsm_edge.demo.sources.wanted import Wanted
 from tsm_edge.errors import StreamError, UsageError
-
-needs_rtsp = pytest.mark.skipif(not has_rtsp_server(), reason="needs libgstrtspserver-1.0-0 and its plugins")
-H264 = (
-    "( videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 ! openh264enc gop-size=10 "
-    "! rtph264pay name=pay0 )"
-)
 
 
 @pytest.fixture
@@ -55,23 +47,6 @@ def hasty(monkeypatch):
     monkeypatch.setattr("tsm_edge.demo.sources.http_camera.PATIENCE_S", 0.6)
     monkeypatch.setattr("tsm_edge.demo.sources.address.PATIENCE_S", 0.6)
     monkeypatch.setattr(live, "_FIRST_S", 0.2)
-
-
-def opened(url, **options):
-    return open_input(parse_input(url), Wanted(), rate=12.0, **options)
-
-
-def refusal(url, **options):
-    """The error with which a source cannot be opened or read, as a user reads it."""
-    with pytest.raises(StreamError) as caught:
-        source = opened(url, **options)
-        try:
-            source.read()
-        finally:
-            source.close()
-    assert caught.value.exit_code == 4 and caught.value.identifier == "stream"
-    assert caught.value.hint
-    return str(caught.value)
 
 
 # -- Motion JPEG over HTTP -------------------------------------------------------------------------------------------
@@ -250,66 +225,6 @@ def test_pauses_grow_and_a_stop_ends_them():
     assert source.read() is not None
     assert source.read() is None
     assert waits == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
-
-
-# -- RTSP --------------------------------------------------------------------------------------------------------------
-
-
-@needs_rtsp
-def test_rtsp_from_a_real_server():
-    """Its frames, a path that is not there, and the server killed and started again midway."""
-    with rtsp_server(H264) as (port, child):
-        url = f"rtsp://127.0.0.1:{port}/live"
-        source = opened(url)
-        frames = [source.read() for _ in range(30)]
-        assert frames[0].image.shape == (120, 160, 3)
-        stamps = [frame.t_s for frame in frames]
-        assert stamps == sorted(set(stamps))
-        assert (stamps[-1] - stamps[0]) / 29 == pytest.approx(1 / 25, rel=0.5)
-        assert time.monotonic() - frames[-1].taken_at < 1.0
-        assert "RTSP 404" in refusal(f"rtsp://127.0.0.1:{port}/nowhere")
-        child.kill()
-        child.wait()
-        with rtsp_server(H264, port=port):
-            while not source.reconnects:
-                frame = source.read()
-            assert frame.gap_s > 0.2 or frame.t_s > stamps[-1]
-        source.close()
-
-
-@needs_rtsp
-def test_rtsp_with_a_password():
-    with rtsp_server(H264, password="s3c@ret") as (port, _):
-        source = opened(f"rtsp://me:s3c%40ret@127.0.0.1:{port}/live")
-        assert source.read() is not None
-        source.close()
-        assert "s3c" not in source.name
-        assert "asks for a user" in refusal(f"rtsp://127.0.0.1:{port}/live")
-        text = refusal(f"rtsp://me:wr0ng@127.0.0.1:{port}/live")
-        assert "does not take this user" in text and "wr0ng" not in text
-
-
-def test_a_port_that_speaks_something_else():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve():
-            for _ in range(3):
-                connection, _address = server.accept()
-                connection.sendall(b"SSH-2.0-OpenSSH\r\n")
-                connection.close()
-
-        threading.Thread(target=serve, daemon=True).start()
-        assert "no answer that RTSP knows" in refusal(f"rtsp://127.0.0.1:{server.getsockname()[1]}/live")
-
-
-def test_the_lag_is_measured_against_the_promptest_picture():
-    lag = Lag()
-    assert lag.of(0.0, 100.0) == 0.0
-    assert lag.of(1.0, 101.5) == pytest.approx(0.5, abs=1e-3)
-    assert lag.of(2.0, 101.9) == pytest.approx(0.0, abs=1e-3)
-    assert lag.of(3.0, 103.4) == pytest.approx(0.5, abs=1e-3)
-    assert lag.of(0.0, 104.0) == 0.0  # the camera began anew
-    assert [lag.of(0.0, 105.0 + n) for n in range(3)] == [0.0] * 3  # it has no stamps
 
 
 # -- Secrets -----------------------------------------------------------------------------------------------------------
