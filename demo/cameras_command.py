@@ -38,12 +38,14 @@ def cameras(modes: bool, as_json: bool) -> None:
     if everything:
         print_table(("input", "name", "driver", "best mode"), [_row(camera) for camera in everything])
     else:
-        say("no camera was found" + ("" if found.module_seen else ": no /dev/video* device, and no camera module"))
+        none = ": no /dev/video* device that delivers pictures, and no camera module"
+        say("no camera was found" + ("" if found.module_seen else none))
     for camera in everything:
         _details(camera, modes)
     _say_routes(found)
-    if everything:
-        print_next("tsm-edge demo --input {}", everything[0].input)
+    usable = [camera for camera in everything if not camera.trouble]
+    if usable:
+        print_next("tsm-edge demo --input {}", usable[0].input)
 
 
 def _row(camera: Camera) -> tuple[str, str, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -14,7 +15,7 @@ import numpy as np
 
 from tsm_edge.errors import CameraError
 
-from . import Frame
+from . import Frame, v4l2
 from .live import GAP_S
 from .uri import Input
 from .wanted import Wanted
@@ -89,6 +90,24 @@ def _described(path: str) -> str:
         return path
 
 
+def _unusable(device: Input) -> CameraError:
+    """Return the error for a device that is there, may be opened, and is none that OpenCV takes."""
+    what, hint = f"{_known(device).capitalize()} could not be opened.", f"close other programs that use it; {_MODULE}"
+    found = f"{_described(device.address)} is there, but gives no video"
+    try:
+        facts = v4l2.query(device.address)
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EINVAL):
+            what, found = f"{_known(device).capitalize()} is no video device.", f"{device.address}: {error.strerror}"
+            hint = "tsm-edge cameras lists the cameras of this machine"
+    else:
+        if not facts.captures:
+            what = f"{_known(device).capitalize()} delivers no pictures."
+            found = f"{_described(device.address)}: metadata, or a device that codes and scales"
+            hint = "many cameras have a second device beside that of their pictures; see: tsm-edge cameras"
+    return CameraError(what, found=found, hint=hint)
+
+
 def _open(device: Input) -> Any:
     number = device.address.removeprefix("/dev/video")
     return cv2.VideoCapture(int(number)) if number.isdigit() else cv2.VideoCapture(device.address, cv2.CAP_V4L2)
@@ -130,11 +149,7 @@ class Camera:
         self._capture = open_capture(device)
         if not self._capture.isOpened():
             self._capture.release()
-            raise CameraError(
-                f"{_known(device).capitalize()} could not be opened.",
-                found=f"{_described(device.address)} is there, but gives no video",
-                hint=f"close other programs that use it, or name another one with --camera; {_MODULE}",
-            )
+            raise _unusable(device)
         self._set_up()
         self._check_settings()
 
@@ -224,14 +239,18 @@ class Camera:
 
     def _grab(self) -> np.ndarray | None:
         """Return the next image, uint8 BGR (H, W, 3), or None."""
-        grabbed = self._capture.grab()
-        self._now = self._clock()  # stamped before decoding, which takes longer for some frames than for others
-        good, image = self._capture.retrieve() if grabbed else (False, None)
+        try:
+            grabbed = self._capture.grab()
+            self._now = self._clock()  # stamped before decoding, which takes longer for some frames than for others
+            good, image = self._capture.retrieve() if grabbed else (False, None)
+        except cv2.error:  # what the driver says of its buffers contradicts itself, or a picture cannot be decoded
+            self._now = self._clock()
+            return None
         return image if good and image is not None and image.size else None
 
     def _try_again(self) -> np.ndarray:
         """Return the first image after a grab that failed."""
-        tries = 0
+        tries, opened_again = 0, False
         self.state = f"no picture from {self.name}: trying again"
         while not self._closed and self._clock() - self._last < GIVE_UP_S:
             self._sleep(_PAUSES_S[min(tries, len(_PAUSES_S) - 1)])
@@ -239,12 +258,13 @@ class Camera:
             patience = _FIRST_REOPEN_S if self._start is None else _REOPEN_S
             if self._clock() - max(self._opened, self._last) > patience:
                 self._reopen()
+                opened_again = True
             if (image := self._grab()) is not None:
+                self.reconnects += opened_again and self._start is not None
                 return image
         raise self.silence(self._clock() - self._last)
 
     def _reopen(self) -> None:
-        self.reconnects += self._start is not None
         self._capture.release()
         self._capture = self._open_capture(self._device)
         self._opened = self._clock()

@@ -28,6 +28,16 @@ _COMMON = ((320, 240), (640, 480), (1280, 720), (1920, 1080))
 Ioctl = Callable[[int, int, bytearray], object]
 
 
+def _ioctl(descriptor: int, request: int, data: bytearray) -> None:
+    """Ask again when a signal has interrupted it, which `fcntl.ioctl` does not."""
+    while True:
+        try:
+            fcntl.ioctl(descriptor, request, data)
+            return
+        except InterruptedError:
+            continue
+
+
 @dataclass(frozen=True)
 class Mode:
     """One format at one size; ``rates``: frames a second, the fastest first."""
@@ -49,7 +59,7 @@ class Device:
     modes: tuple[Mode, ...]
 
 
-def query(path: str, ioctl: Ioctl = fcntl.ioctl) -> Device:
+def query(path: str, ioctl: Ioctl = _ioctl) -> Device:
     """Return what the device says.
 
     Raises:

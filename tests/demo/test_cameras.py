@@ -151,7 +151,7 @@ def test_a_module_that_nothing_can_read_names_the_missing_way_and_its_command(ma
 
 def test_no_camera_at_all(machine):
     machine()
-    assert run() == "no camera was found: no /dev/video* device, and no camera module\n"
+    assert run() == "no camera was found: no /dev/video* device that delivers pictures, and no camera module\n"
 
 
 def test_a_device_that_may_not_be_opened_or_is_broken(machine):

@@ -32,7 +32,7 @@
 
 enum { BUFFERS = 3, ROOM = 1 << 20, PIECE = ROOM / 4 };
 
-static int device = -1, absent, interrupted, unplugged;
+static int device = -1, absent, gone, interrupted, unplugged;
 static unsigned queued[BUFFERS], waiting, taken;
 static uint8_t *memory, *frames, *at;
 static size_t frames_size, pieces = 1;
@@ -89,7 +89,7 @@ static int open_device(void) {
     if (frames == NULL) load();
     device = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
     timerfd_settime(device, 0, &every, NULL);
-    waiting = 0;
+    waiting = gone = 0;
     return device;
 }
 
@@ -152,11 +152,12 @@ static int take(struct v4l2_buffer *b) {
     if (fault("silent")) return errno = EAGAIN, -1;
     if (fault("broken") && taken == 3) return taken++, errno = EIO, -1;
     if (taken > 0 && (int)taken == number("V4L2_UNPLUG", -1))
-        return absent = 2, unplugged = 1, taken++, errno = ENODEV, -1;
+        return absent = 2, gone = unplugged = 1, taken++, errno = ENODEV, -1;
     uint32_t size;
     if (at + 4 > frames + frames_size) at = frames;
     memcpy(&size, at, 4);
     b->index = queued[0];
+    if (!planar()) b->length = ROOM;
     memmove(queued, queued + 1, sizeof queued - sizeof *queued);
     waiting--;
     fill(b, at + 4, size, fault("damaged") && taken % 2);
@@ -191,10 +192,11 @@ static int rate(struct v4l2_streamparm *p, int set) {
 static int capabilities(struct v4l2_capability *c) {
     if (fault("not-a-camera")) return errno = ENOTTY, -1;
     strcpy((char *)c->card, "stand-in");
-    c->capabilities = V4L2_CAP_DEVICE_CAPS;
+    strcpy((char *)c->driver, "timer");
     c->device_caps = fault("metadata") ? V4L2_CAP_META_CAPTURE
                      : planar()        ? V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING
                                        : V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
+    c->capabilities = V4L2_CAP_DEVICE_CAPS | c->device_caps;
     return 0;
 }
 
@@ -217,9 +219,11 @@ static int wrong_form(unsigned long request, const void *argument) {
 static int answer(unsigned long request, void *argument) {
     struct v4l2_fmtdesc *d = argument;
     struct v4l2_frmsizeenum *s = argument;
+    struct v4l2_frmivalenum *i = argument;
     struct v4l2_format *f = argument;
     struct v4l2_buffer *b = argument;
     const char *format;
+    if (gone) return errno = ENODEV, -1;
     if (wrong_form(request, argument)) return errno = EINVAL, -1;
     switch (request) {
     case VIDIOC_QUERYCAP: return capabilities(argument);
@@ -231,6 +235,11 @@ static int answer(unsigned long request, void *argument) {
         format = offer(s->pixel_format, 0);
         if (format != NULL && size_of(format, s->index, &s->discrete.width, &s->discrete.height)) return 0;
         return errno = EINVAL, -1;
+    case VIDIOC_ENUM_FRAMEINTERVALS:
+        i->type = V4L2_FRMIVAL_TYPE_DISCRETE;
+        i->discrete = (struct v4l2_fract){1, (uint32_t)number("V4L2_RATE", 30)};
+        return i->index == 0 ? 0 : (errno = EINVAL, -1);
+    case VIDIOC_G_FMT: return planar() ? (errno = ENOTTY, -1) : (f->fmt.pix = now, 0);
     case VIDIOC_S_FMT: return planar() ? set_planar_format(&f->fmt.pix_mp) : set_format(&f->fmt.pix);
     case VIDIOC_G_PARM: return rate(argument, 0);
     case VIDIOC_S_PARM: return rate(argument, 1);
@@ -242,8 +251,8 @@ static int answer(unsigned long request, void *argument) {
     case VIDIOC_QUERYBUF: return query_buffer(b);
     case VIDIOC_QBUF: return queued[waiting++ % BUFFERS] = b->index, 0;
     case VIDIOC_DQBUF: return take(b);
-    case VIDIOC_STREAMON:
-    case VIDIOC_STREAMOFF: return 0;
+    case VIDIOC_STREAMON: return 0;
+    case VIDIOC_STREAMOFF: return waiting = 0, 0;
     default: return errno = ENOTTY, -1;
     }
 }
