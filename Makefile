@@ -19,7 +19,8 @@ PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q -c constr
 SOURCES := $(shell find tsm_edge compile demo targets -type f -not -name '*.pyc')
 EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross pocl-opencl-icd ocl-icd-libopencl1 \
   opencl-c-headers llvm-19 clang-19 libclang-rt-19-dev jq
-STREAM_PACKAGES := gstreamer1.0-tools libgstrtspserver-1.0-0
+STREAM_PACKAGES := gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad libgstrtspserver-1.0-0 \
+  python3-opencv
 
 TEST_PROCESSES := -n auto --maxprocesses 4 --dist loadfile
 
@@ -118,9 +119,10 @@ $(VENV)/broker.stamp: $(VENV)/torch.stamp
 	  >/dev/null && touch $@; \
 	else echo "the tests of --mqtt will be skipped; they need: mosquitto" >&2; fi
 
-# Pipelines and network cameras are tested against GStreamer and its RTSP server.
+# Pipelines and network cameras are tested against GStreamer, its RTSP server, and an OpenCV that has GStreamer.
 $(VENV)/streams.stamp: $(VENV)/torch.stamp
-	@if command -v gst-launch-1.0 >/dev/null && ldconfig -p | grep -q libgstrtspserver-1.0.so.0; then touch $@; \
+	@if command -v gst-launch-1.0 >/dev/null && ldconfig -p | grep -q libgstrtspserver-1.0.so.0 \
+	  && /usr/bin/python3 -c "import cv2" 2>/dev/null; then touch $@; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	  $(STREAM_PACKAGES) >/dev/null && touch $@; \

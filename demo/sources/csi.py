@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import threading
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsm_edge.errors import CameraError, StreamError, ToolMissing, UsageError
+from tsm_edge.errors import CameraError, ToolMissing, UsageError
 
 from . import gst
 from .child import Program, ProgramFrames
-from .live import Capture, Picture
+from .live import Capture
 from .pipe import RawFrames
+from .threaded import Threaded
 from .uri import Input
 from .wanted import Wanted
 
@@ -28,10 +27,9 @@ SIZE, RATE = (640, 480), 30.0
 PROGRAMS = ("rpicam-vid", "libcamera-vid")
 ARGUS = "nvarguscamerasrc"
 _L4T = "/etc/nv_tegra_release"
-_PATIENCE_S = 8.0
 _HINT = (
-    "look at the ribbon cable and which way round it sits, with the power off; tsm-edge cameras says whether the "
-    "module is seen"
+    "close other programs that use the module; look at the ribbon cable and which way round it sits, with the power "
+    "off; tsm-edge cameras says whether the module is seen"
 )
 
 
@@ -78,7 +76,7 @@ def connection(source: Input, wanted: Wanted) -> Callable[[], Capture]:
         if not route.there:
             continue
         if route.name == "picamera2":
-            return lambda: _Picamera(source.name, number, size, rate)
+            return lambda: Threaded(source.name, _Picamera(source.name, number, size, rate), _HINT)
         if route.name == ARGUS:
             return gst.connection(_argus(source.name, number, size, rate), Wanted())
         words = [
@@ -109,60 +107,42 @@ def _argus(name: str, number: int, size: tuple[int, int], rate: float) -> Input:
 
 
 class _Picamera:
-    """A camera module by picamera2, in this process. Its `capture_array` cannot be interrupted, so a thread waits."""
+    """A camera module by picamera2, in this process."""
 
     def __init__(self, name: str, number: int, size: tuple[int, int], rate: float) -> None:
-        from picamera2 import Picamera2  # type: ignore[import-not-found,unused-ignore]
+        self._name, self._number, self._size, self._rate = name, number, size, rate
+        self._camera: Any = None
 
-        self._name = name
+    def open(self) -> None:
+        """Start it."""
+        frame_us = round(1e6 / self._rate)
         try:
-            self._camera: Any = Picamera2(number)
-            frame_us = round(1e6 / rate)
+            from picamera2 import Picamera2  # type: ignore[import-not-found,unused-ignore]
+
+            self._camera = Picamera2(self._number)
             self._camera.configure(
                 self._camera.create_video_configuration(
-                    main={"format": "RGB888", "size": size},  # the name that libcamera has for BGR
+                    main={"format": "RGB888", "size": self._size},  # the name that libcamera has for BGR
                     controls={"FrameDurationLimits": (frame_us, frame_us)},
                     buffer_count=2,
                     queue=False,  # the frame that comes next, and not one that waits
                 )
             )
             self._camera.start()
-        except Exception as error:  # RuntimeError, IndexError and others of libcamera
+        except Exception as error:  # RuntimeError, IndexError and others of libcamera; ImportError of half of it
+            if self._camera is not None:
+                self._camera.close()
             raise CameraError(
-                f"{name} cannot be opened by picamera2.", found=f"{type(error).__name__}: {error}", hint=_HINT
+                f"{self._name} cannot be opened by picamera2.", found=f"{type(error).__name__}: {error}", hint=_HINT
             ) from error
-        self._news = threading.Condition()
-        self._newest: Picture | None = None
-        self._failure = ""
-        self._closed = False
-        threading.Thread(target=self._work, name="tsm-edge-picamera", daemon=True).start()
 
-    def read(self, stopped: Callable[[], bool]) -> Picture | None:
+    def picture(self) -> np.ndarray:
         """Wait for the next picture."""
-        deadline = time.monotonic() + _PATIENCE_S
-        with self._news:
-            while self._newest is None and not self._failure and time.monotonic() < deadline and not stopped():
-                self._news.wait(0.1)
-            picture, self._newest = self._newest, None
-        if picture is None and not stopped():
-            found = self._failure or f"nothing for {_PATIENCE_S:g} s"
-            raise StreamError(f"{self._name} gives no frame.", found=found, hint=_HINT)
-        return picture
+        return np.ascontiguousarray(self._camera.capture_array("main")[:, :, :3])
 
     def close(self) -> None:
         """Release the camera."""
-        if not self._closed:
-            self._closed = True
+        try:
             self._camera.stop()
+        finally:
             self._camera.close()
-
-    def _work(self) -> None:
-        while not self._closed:
-            try:
-                array = np.ascontiguousarray(self._camera.capture_array("main")[:, :, :3])
-            except Exception as error:
-                self._failure = f"{type(error).__name__}: {error}"
-                return
-            with self._news:
-                self._newest = Picture(array, time.monotonic())
-                self._news.notify()

@@ -1,7 +1,8 @@
-"""A pipeline of GStreamer: by OpenCV where it was built with it, else by a child ``gst-launch-1.0``.
+"""A pipeline of GStreamer: by a child ``gst-launch-1.0``, or by an OpenCV that was built with GStreamer.
 
 A pipeline that ends in no sink gets one that keeps the newest frame alone. gst-launch-1.0 is given the words of the
-pipeline one by one, and no shell sees them; it says on its standard output what the frames are.
+pipeline one by one, and no shell sees them; it says on its standard output what the frames are. It comes first because
+it says what is wrong with a pipeline: OpenCV 4.6 waits for ever for one with an element that is not installed.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from tsm_edge.files import MAX_PIXELS
 from tsm_edge.processes import children
 
 from .child import PATIENCE_S, Program, ProgramFrames
-from .live import Capture, Picture
+from .live import Capture
 from .pipe import Pipe, Stopped
+from .threaded import Threaded
 from .uri import Input
 from .wanted import Wanted
 
 LAUNCH = "gst-launch-1.0"
 INSTALL = "sudo apt install gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
+_TRY = f"try the pipeline alone: {LAUNCH} PIPELINE ! fakesink"
 _SINK = re.compile(r"!\s*appsink\b[^!]*$")
 _CAPS = re.compile(rb"sink: caps = video/x-raw,.*?width=\(int\)([0-9]+), height=\(int\)([0-9]+)")
 _LAST = "queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0"
@@ -57,18 +60,19 @@ def connection(source: Input, wanted: Wanted) -> Callable[[], Capture]:
                 allowed="a pipeline without a sink, or with appsink as its last element",
             )
     caps = _caps(wanted)
+    if shutil.which(LAUNCH) is not None:
+        end = f"{caps} ! {_LAST} ! videoconvert ! video/x-raw,format=BGR ! fdsink name=frames sync=false fd="
+        command = [LAUNCH, "-v", *words, *shlex.split(end)[:-1], "fd={frames}"]
+        return lambda: _launched(source.name, command)
     if _is_built_in():
         text = f"{body} {caps} ! {_LAST} ! videoconvert ! video/x-raw,format=BGR ! "
-        return lambda: _OpenCvPipeline(source.name, text + "appsink drop=true max-buffers=1 sync=false")
-    if shutil.which(LAUNCH) is None:
-        raise ToolMissing(
-            "A pipeline needs GStreamer.",
-            found=f"no {LAUNCH}, and an OpenCV that was built without GStreamer",
-            hint=INSTALL,
-        )
-    end = f"{caps} ! {_LAST} ! videoconvert ! video/x-raw,format=BGR ! fdsink name=frames sync=false fd="
-    command = [LAUNCH, "-v", *words, *shlex.split(end)[:-1], "fd={frames}"]
-    return lambda: _launched(source.name, command)
+        pipeline = text + "appsink drop=true max-buffers=1 sync=false"
+        return lambda: Threaded(source.name, _OpenCvPipeline(source.name, pipeline), _TRY)
+    raise ToolMissing(
+        "A pipeline needs GStreamer.",
+        found=f"no {LAUNCH}, and an OpenCV that was built without GStreamer",
+        hint=INSTALL,
+    )
 
 
 def _caps(wanted: Wanted) -> str:
@@ -90,8 +94,7 @@ def _launched(name: str, command: list[str]) -> Capture:
         name,
         program,
         lambda pipe: _Launched(name, program, pipe),
-        hint=f"try the pipeline alone: {LAUNCH} PIPELINE ! fakesink; a missing element is in one of the packages "
-        "gstreamer1.0-plugins-good, -bad, -ugly or -libav",
+        hint=f"{_TRY}; a missing element is in one of the packages gstreamer1.0-plugins-good, -bad, -ugly or -libav",
     )
 
 
@@ -157,24 +160,25 @@ class _OpenCvPipeline:
     """A pipeline in this process."""
 
     def __init__(self, name: str, text: str) -> None:
-        self._name = name
-        self._capture = cv2.VideoCapture(text, cv2.CAP_GSTREAMER)
+        self._name, self._text = name, text
+
+    def open(self) -> None:
+        """Start it."""
+        self._capture = cv2.VideoCapture(self._text, cv2.CAP_GSTREAMER)
         if not self._capture.isOpened():
             self._capture.release()
             raise StreamError(
-                f"{name} cannot be started.",
+                f"{self._name} cannot be started.",
                 found="OpenCV's GStreamer takes it for no pipeline that gives video",
-                hint=f"try it alone: {LAUNCH} PIPELINE ! fakesink",
+                hint=_TRY,
             )
 
-    def read(self, stopped: Callable[[], bool]) -> Picture | None:
+    def picture(self) -> np.ndarray:
         """Wait for the next frame."""
         good, image = self._capture.read()
-        if good and image is not None and image.size:
-            return Picture(np.asarray(image, np.uint8), time.monotonic())
-        if stopped():
-            return None
-        raise StreamError(f"{self._name} has ended.", found="no frame", hint="look whether its source is on")
+        if not good or image is None or not image.size:
+            raise StreamError(f"{self._name} has ended.", found="no frame", hint="look whether its source is on")
+        return np.asarray(image, np.uint8)
 
     def close(self) -> None:
         """End the pipeline."""

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from tsm_edge.errors import EdgeError, StreamError
+from tsm_edge.errors import CameraError, EdgeError, StreamError
 
 from . import Frame
 
@@ -81,7 +81,7 @@ class LiveSource:
         try:
             if self._capture is not None:
                 picture = self._capture.read(self._stop.is_set)
-        except StreamError as error:
+        except (StreamError, CameraError) as error:
             picture = self._try_again(error)
         if picture is None:
             return None
@@ -116,7 +116,7 @@ class LiveSource:
         if self._capture is not None:
             self._capture.close()
 
-    def _try_again(self, error: StreamError) -> Picture | None:
+    def _try_again(self, error: StreamError | CameraError) -> Picture | None:
         """Return the first picture of a new connection; raise the last error when there is none in time."""
         patience_s = self._give_up_s if self._start is not None else _FIRST_S
         tries = 0
@@ -128,7 +128,7 @@ class LiveSource:
             try:
                 self._capture = self._connect()
                 picture = self._capture.read(self._stop.is_set)
-            except StreamError as again:
+            except (StreamError, CameraError) as again:
                 error = again
                 continue
             if picture is not None:
@@ -140,12 +140,13 @@ class LiveSource:
             return None
         raise self._final(error)
 
-    def _final(self, error: StreamError) -> StreamError:
+    def _final(self, error: StreamError | CameraError) -> StreamError | CameraError:
         if self._start is None:
             return error
         seconds = self._clock() - self._last
         before = f"{self._last - self._start:.1f} s of video, then none for {seconds:.0f} s"
-        return StreamError(error.what, found=f"{before}; {error.found}", allowed=error.allowed, hint=error.hint)
+        found = f"{before}; {error.found}"
+        return type(error)(error.what, found=found, allowed=error.allowed, hint=error.hint)
 
     def _disconnect(self) -> None:
         if self._capture is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -181,3 +182,33 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     yield start
     for server in running:
         server.close()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short waits, for programs and pipelines that give nothing."""
+    from tsm_edge.demo.sources import child, gst, live
+
+    for module in (child, gst):
+        monkeypatch.setattr(module, "PATIENCE_S", 0.8)
+    monkeypatch.setattr(live, "_FIRST_S", 0.1)
+    monkeypatch.setattr(live, "_PAUSES_S", (0.05,))
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Return a function that puts a program on $PATH, of which nothing else is there."""
+    from tsm_edge.demo.sources import csi
+
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(csi, "has_l4t", lambda: False)
+
+    def write(name: str, code: str) -> Path:
+        path = folder / name
+        path.write_text(f"#!{sys.executable}\nimport os, sys, time\n{code}\n")
+        path.chmod(0o755)
+        return path
+
+    return write
