@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tsm_edge import bundle, models, report, target
+from tsm_edge.commands.form_options import NAMES, Asked, form_options
 from tsm_edge.commands.model_options import check_direction, model_from, model_options
 from tsm_edge.errors import UsageError
 from tsm_edge.files import atomic, temporaries
@@ -67,6 +68,7 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
     help="What numbers are stored in; a CPU with half-precision arithmetic computes in it, too.  "
     "[default: fp16 on a GPU, fp32 on a CPU]",
 )
+@form_options
 @calibration_options.add
 @click.option(
     "--cc", metavar="COMMAND", help="C compiler of the target with its options, for an Android NDK."
@@ -121,12 +123,15 @@ def compile(
     device = device_of(target_name, backend)
     pictures = {name: parameters.pop(name) for name in picture_options.NAMES}
     calibration = {name: parameters.pop(name) for name in calibration_options.NAMES}
+    form = {name: parameters.pop(name) for name in NAMES}
     of_weights = {"ema": averaged, "direction": direction, "as-online": as_online or None}
-    refuse_strangers(model, weights, states, {**parameters, **of_weights, "seed": seed}, pictures)
+    refuse_strangers(model, weights, states, {**parameters, **of_weights, **form, "seed": seed}, pictures)
     is_file = model.endswith(".onnx")
     if not is_file:
         described = model_from(model, weights=weights, averaged=averaged, **parameters)
-        described, reorder = check_direction(described, weights, averaged, direction, as_online)
+        described, reorder = check_direction(
+            described, weights, averaged, direction, as_online, Asked(**form)
+        )
     compiler = words(cc)
     folder = output or Path(f"{Path(model).stem if is_file else described.name}-{device.name}")
     check_surroundings(folder, dump, device, compiler, Path(model) if is_file else weights)
@@ -232,9 +237,12 @@ def refuse_strangers(
                 found=model,
             )
         return
-    for option in ("width", "size", "classes", "ema", "direction", "as-online"):
+    for option in ("width", "size", "classes", "ema", "direction", "as-online", *NAMES):
         if parameters[option] is not None:
-            raise UsageError(f"--{option} is for models of the zoo; an ONNX file has its own.", found=model)
+            raise UsageError(
+                f"--{option.replace('_', '-')} is for models of the zoo; an ONNX file has its own.",
+                found=model,
+            )
     if weights is not None:
         raise UsageError("--weights is for models of the zoo; an ONNX file holds its own.", found=model)
 

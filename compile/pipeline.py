@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -48,8 +48,9 @@ class Network:
 
     @property
     def decision(self) -> DecisionRule:
-        """How its scores are decided on over time."""
-        return self.chosen or DecisionRule.for_labels(self.labels)
+        """How its scores are decided on over time; a rule is in frames, and a window answers once a stride."""
+        rule, stride = self.chosen or DecisionRule.for_labels(self.labels), self.info.window_stride
+        return replace(rule, window=-(-rule.window // stride), agree=-(-rule.agree // stride))
 
     def about(self, graph: Graph, target: EdgeTarget) -> PlanContext:
         """What a plan says of itself besides its operations."""
@@ -63,6 +64,7 @@ class Network:
             self.scores,
             self.decision,
             target,
+            info.window_stride,
         )
 
 
@@ -144,6 +146,7 @@ def compile(
     backend = backend_of(target)
     precision = precision_of(target, precision)
     check_ranges(precision, ranges is not None)
+    check_clip(network.info, precision)
     threads = min(target.cpu.cores, 4) if threads is None else abi.check_threads(threads)
     toolchain.check_compiler(target, cc)
     bundle.check_output(output)
@@ -204,7 +207,7 @@ def scheduled(
 ) -> lower.Lowered:
     """The steps of a graph as a machine runs them; what was tuned is chosen by its records, the rest by the model."""
     machine = backend.machine(target, precision)
-    lower.prepare(graph, backend.SCHEDULES, machine)
+    lower.prepare(graph, backend.SCHEDULES, machine, backend.ALIGN)
     return lower.lower(graph, backend.SCHEDULES, machine, tuning.choices(graph, target, backend, precision))
 
 
@@ -268,6 +271,16 @@ def check_ranges(precision: str | None, ranges: bool) -> None:
             found="--precision int8 alone",
             allowed="--calibrate DATA or --ranges FILE",
             hint="--calibrate takes any data that `tsm-edge train` reads; a few dozen clips are enough",
+        )
+
+
+def check_clip(info: ModelInfo, precision: str) -> None:
+    """UsageError for 8 bits in a network that takes whole clips."""
+    if info.form == "clip" and precision == "int8":
+        raise UsageError(
+            "The 8-bit kernels run frame by frame.",
+            found=f"a window of {info.clip_frames} frames",
+            allowed="--precision fp32 or fp16, or a stream",
         )
 
 

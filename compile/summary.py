@@ -53,13 +53,14 @@ def show(compiled: Compiled, origin: Path | None) -> None:
     report.print_facts(
         {
             "bundle": compiled.folder,
-            "model": f"{manifest.model.name}, {len(manifest.labels)} classes, {plan.macs / 1e6:.1f} M MACs a frame",
+            "model": f"{manifest.model.name}, {len(manifest.labels)} classes, {plan.macs / 1e6:.1f} M MACs a "
+            f"{'window' if manifest.model.form == 'clip' else 'frame'}",
             "weights": manifest.model.weights.note,
             "target": f"{target.name} ({target.arch}{', ' + ' '.join(target.requires) if target.requires else ''})",
             "needs": f"glibc {target.glibc} or newer" if target.libc == "glibc" else "no C library (static)",
             "memory": f"arena {report.kib(plan.arena_bytes)}, states {report.kib(plan.state_bytes)} "
             f"({len(manifest.signature.states)}), weights {report.kib(plan.weights_bytes)}",
-            "kernels": f"{len(plan.ops)} {'launches a frame' if manifest.device else 'calls'} of "
+            "kernels": f"{f'{plan.launches} launches' if manifest.device else f'{len(plan.ops)} calls'} of "
             f"{len(compiled.planned.kernels)} kernels, {copies(compiled) or 'none'} to shift",
             "precision": precision_fact(compiled.manifest),
             **delay_facts(manifest),
@@ -106,10 +107,10 @@ def can_be_run(manifest: Manifest) -> bool:
 
 
 def copies(compiled: Compiled) -> int:
-    """Calls that do nothing but shift: they fill states that no layer's epilogue can write, or join two frames."""
+    """Calls that do nothing but shift: they fill states that no epilogue can write, or move channels between frames."""
     plan = compiled.planned.plan
     return sum(
-        op.schedule.startswith("join_")
+        op.schedule.startswith(("join_", "frame_shift_"))
         or (op.schedule.startswith("copy_") and plan.tensor(op.writes[0]).memory == "state_out")
         for op in plan.ops
     )
@@ -130,6 +131,12 @@ def delay_facts(manifest: Manifest) -> dict[str, str]:
     if not late or how is None:
         return {}
     seconds = f"{late / how.rate_fps:.1f} s at {how.rate_fps:g} frames a second"
+    info = manifest.model
+    if info.form == "clip":
+        again = f"then one every {info.window_stride} frames"
+        return {
+            "delay": f"first answer after {info.clip_frames} frames, {seconds} later than the first; {again}"
+        }
     return {"delay": f"{late} frames, {seconds}: the network looks into the future"}
 
 

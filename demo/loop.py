@@ -40,6 +40,7 @@ class Loop:
         smoother: the decision over time; None for that of networks with logits and these labels.
         mirror: flip each frame left to right before anything else, for cameras that deliver a mirror image.
         max_frames: stop after so many processed frames; 0 for no limit.
+        stride: frames from one answer of the model to the next; those between are shown under the last one.
         delay: frames by which the model's answers are behind: those to the first so many frames are of a time before
             the stream, and nothing is decided on them.
         stop: asked between two frames; True ends the run.
@@ -63,6 +64,7 @@ class Loop:
     mirror: bool = False
     max_frames: int = 0
     delay: int = 0
+    stride: int = 1
     stop: Callable[[], bool] = lambda: False
     reset: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], float] = time.perf_counter
@@ -175,10 +177,11 @@ class Loop:
         delay_ms = None if frame.taken_at is None else 1000 * max(0.0, time.monotonic() - frame.taken_at)
         if delay_ms is not None:
             self.delays_ms.append(delay_ms)
-        if self._waiting:
-            self._waiting -= 1
+        self._waiting -= 1
+        if self._waiting >= 0:
             self._preview(frame)
             return
+        self._waiting = self.stride - 1
         decision = self._smoother.push(logits)
         label = self.labels[decision.index]
         probability = None if decision.idle else float(decision.probability)

@@ -102,15 +102,24 @@ def _open_bundle(folder: Path, threads: int | None, stack: ExitStack) -> Model:
             "what the demo predicts means nothing yet",
             err=True,
         )
-    late = model.manifest.model.delay_frames
+    late = late_note(model)
     if late:
-        rate = _rate(model)
-        say(
-            f"note: the network looks into the future: answers are {late} frames behind, {late / rate:.1f} s at "
-            f"{rate:g} frames a second",
-            err=True,
-        )
+        say(f"note: {late}", err=True)
     return model
+
+
+def late_note(model: Model) -> str:
+    """How far the answers of a network that needs later frames are behind; nothing of one that does not."""
+    info, rate = model.manifest.model, _rate(model)
+    if info.form == "stream":
+        return ""
+    seconds = f"{info.delay_frames / rate:.1f} s at {rate:g} frames a second"
+    if info.form == "lagged":
+        return f"the network looks into the future: answers are {info.delay_frames} frames behind, {seconds}"
+    return (
+        f"the network looks at {info.clip_frames} frames at once: the first answer comes after as many, {seconds}, "
+        f"then one every {info.window_stride} frames"
+    )
 
 
 def _untrained(model: Model) -> bool:
@@ -177,6 +186,7 @@ def _open_channels(
             labels=_labels(model),
             smoother=model.smoother(),
             delay=model.manifest.model.delay_frames,
+            stride=model.manifest.model.window_stride,
             reporter=JsonReporter(shown) if request.json else TextReporter(next_command, shown),
             screen=window,
             recorder=outputs.recorders[number] if outputs.recorders else None,

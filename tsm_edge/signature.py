@@ -128,6 +128,12 @@ class Signature:
             raise ModelError("Tensor names of a step must differ.", found="twice: " + ", ".join(twice))
 
     @property
+    def clip_frames(self) -> int:
+        """Frames that a step takes at once: 1, but for a network that is given whole clips."""
+        shape = self.inputs[0].shape
+        return shape[0] if len(shape) == 4 else 1
+
+    @property
     def state_bytes(self) -> int:
         """Bytes of all states of one stream, without padding."""
         return sum(pair.input.nbytes for pair in self.states)

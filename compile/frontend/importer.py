@@ -44,7 +44,7 @@ def from_torch(step: torch.nn.Module, examples: Sequence[torch.Tensor], signatur
     }
     inputs = [signature.inputs[0].name, *(pair.input.name for pair in signature.states)]
     outputs = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
-    return from_relax(module, signature, inputs, outputs, arrays)
+    return from_relax(module, signature, inputs, outputs, arrays, clip=signature.clip_frames > 1)
 
 
 def from_relax(
@@ -53,11 +53,12 @@ def from_relax(
     inputs: Sequence[str],
     outputs: Sequence[str],
     arrays: Mapping[str, np.ndarray],
+    clip: bool = False,
 ) -> Graph:
     """Turn the `main` of a Relax module into a graph.
 
     inputs, outputs: names of its parameters and results in order. arrays: weights by the name of their layer; a layer
-    keeps its name through the compiler, where Relax only keeps the values.
+    keeps its name through the compiler, where Relax only keeps the values. clip: the first axis counts frames.
     """
     passes = relax.transform
     module = tvm.ir.transform.Sequential(
@@ -72,7 +73,7 @@ def from_relax(
         for name, array in arrays.items()
         for view in ((array, array.T) if array.ndim == 2 else (array,))
     }
-    walk = _Walk(Graph(signature), layers)
+    walk = _Walk(Graph(signature, clip=clip), layers)
     walk.run(module, inputs, outputs)
     return walk.graph
 
@@ -102,8 +103,8 @@ class _Walk:
         for name, parameter in zip(inputs, function.params, strict=True):
             inside = "frame" if name == signature.inputs[0].name else f"cache{states.index(name)}"
             self.names[parameter] = inside
-            self.graph.values[inside] = Value.of(static_shape(parameter.ty, name))
-            check_input(name, self.graph.shape(inside))
+            self.graph.values[inside] = Value.of(static_shape(parameter.ty, name), clip=self.graph.clip)
+            check_input(name, self.graph.shape(inside), self.graph.clip)
         self.graph.states = [f"cache{index}" for index in range(len(states))]
         for block in function.body.blocks:
             for binding in block.bindings:
@@ -168,14 +169,16 @@ class _Walk:
         outputs = [self.fresh(operator.rsplit(".", 1)[-1]) for _ in types]
         for name, kind_of in zip(outputs, types, strict=True):
             self.graph.values[name] = Value.of(
-                static_shape(kind_of, operator), dtype_of(kind_of.dtype, operator)
+                static_shape(kind_of, operator), dtype_of(kind_of.dtype, operator), self.graph.clip
             )
         if isinstance(var.ty, relax.TupleType):
             self.tuples[var] = outputs
         else:
             self.names[var] = outputs[0]
         constants = [self.graph.constants.get(name) for name in inputs]
-        found = recognise(operator, call, constants, self.graph.shape(inputs[0]) if inputs else ())
+        found = recognise(
+            operator, call, constants, self.graph.shape(inputs[0]) if inputs else (), self.graph.clip
+        )
         if any(self.graph.dtype(name) is not FLOAT32 for name in (*inputs, *outputs)):
             found = Opaque()  # what the network says in another type is computed in that type
         if isinstance(found, Split):
@@ -197,9 +200,9 @@ class _Walk:
             self.graph.nodes.append(Node(op, [source], [output], layer="relax.strided_slice", call=piece))
 
 
-def check_input(name: str, shape: tuple[int, ...]) -> None:
-    """What a step may take: up to four dimensions, and one image at a time."""
-    if len(shape) > 4 or (len(shape) == 4 and shape[0] != 1):
+def check_input(name: str, shape: tuple[int, ...], clip: bool) -> None:
+    """What a step may take: up to four dimensions, and one image at a time, or those of a clip."""
+    if len(shape) > 4 or (len(shape) == 4 and shape[0] != 1 and not clip):
         raise ImportFailed(
             f"'{name}' is no input of a step.",
             found=str(list(shape)),

@@ -50,17 +50,24 @@ Constants = list["np.ndarray | None"]
 Reader = Callable[[Any, Constants, "tuple[int, ...]"], "Found | None"]
 
 
-def recognise(operator: str, call: Any, constants: Constants, shape: tuple[int, ...]) -> Found:
-    """constants: the constant behind each tensor argument or None; shape: of the first argument."""
+def recognise(
+    operator: str, call: Any, constants: Constants, shape: tuple[int, ...], clip: bool = False
+) -> Found:
+    """constants: the constant behind each tensor argument or None; shape: of the first argument.
+
+    clip: the first axis counts frames, each of which the record of one is for; else it must be 1.
+    """
     reader = READERS.get(operator)
     found = reader(call, constants, shape) if reader else None
+    if not clip and isinstance(found, (Weighted, GlobalPool, MaxPool)) and shape[0] != 1:
+        return Opaque()
     return found or Opaque()
 
 
 def conv2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     attrs, weight = call.attrs, constants[1]
     layouts = (attrs.data_layout, attrs.kernel_layout)
-    if weight is None or layouts != ("NCHW", "OIHW") or ints(attrs.dilation) != (1, 1) or shape[0] != 1:
+    if weight is None or layouts != ("NCHW", "OIHW") or ints(attrs.dilation) != (1, 1):
         return None
     groups = int(attrs.groups)
     if groups != 1 and not weight.shape[0] == groups == shape[1]:
@@ -139,18 +146,20 @@ def concat(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | N
 
 def mean(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     axes = sorted(axis % len(shape) for axis in ints(call.attrs.axis)) if call.attrs.axis is not None else []
-    return pool_of(shape) if len(shape) == 4 and shape[0] == 1 and axes == [2, 3] else None
+    if len(shape) == 2 and shape[0] > 1 and axes == [0]:
+        return GlobalPool(1, 1, shape[1], frames=shape[0])
+    return pool_of(shape) if len(shape) == 4 and axes == [2, 3] else None
 
 
 def global_average(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     size = call.attrs.output_size
-    ok = size is not None and ints(size) == (1, 1) and call.attrs.layout == "NCHW" and shape[0] == 1
+    ok = size is not None and ints(size) == (1, 1) and call.attrs.layout == "NCHW"
     return pool_of(shape) if ok else None
 
 
 def max_pool2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     attrs = call.attrs
-    if attrs.layout != "NCHW" or ints(attrs.dilation) != (1, 1) or bool(attrs.ceil_mode) or shape[0] != 1:
+    if attrs.layout != "NCHW" or ints(attrs.dilation) != (1, 1) or bool(attrs.ceil_mode):
         return None
     channels, height, width = shape[1:]
     kernel, stride = pair(ints(attrs.pool_size)), pair(ints(attrs.strides))
@@ -160,7 +169,7 @@ def max_pool2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found
 def matmul(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """[1, K] x constant [K, N]: a pointwise convolution of one pixel."""
     weight = constants[1]
-    if weight is None or weight.ndim != 2 or len(shape) != 2 or shape[0] != 1:
+    if weight is None or weight.ndim != 2 or len(shape) != 2:
         return None
     matrix = np.ascontiguousarray(weight.T)[:, :, None, None]
     return Weighted(Conv(1, 1, shape[1], weight.shape[1]), matrix)

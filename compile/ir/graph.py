@@ -1,5 +1,8 @@
 """The network between import and kernels: a list of nodes over named values, batch 1, shapes logical NCHW.
 
+In a graph of a clip the first axis counts frames. An operator is then that of one frame, and computes each of them; but
+for those that look at several (`ops/frames.py`) or have one result for all.
+
 Every 4-D value is stored NHWC; `opaque` nodes (operators without a schedule of ours) say so themselves when they need
 NCHW. Passes rewrite the list in place and keep it in execution order.
 """
@@ -65,14 +68,14 @@ class Value:
     channels_last: bool = False
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], dtype: DType = FLOAT32) -> Value:
+    def of(cls, shape: tuple[int, ...], dtype: DType = FLOAT32, clip: bool = False) -> Value:
         """A value as operators leave it: what the network computes in float32 is stored NHWC where that differs.
 
-        That is 4-D, batch 1, several channels and pixels. A pass that stores such a value in another type keeps its
-        layout; what the network itself has in another type is computed by opaque nodes alone, in the order of its
-        shape.
+        That is 4-D, batch 1 (or the frames of a clip), several channels and pixels. A pass that stores such a value in
+        another type keeps its layout; what the network itself has in another type is computed by opaque nodes alone, in
+        the order of its shape.
         """
-        image = dtype is FLOAT32 and len(shape) == 4 and shape[0] == 1
+        image = dtype is FLOAT32 and len(shape) == 4 and (clip or shape[0] == 1)
         return cls(shape, dtype, image and shape[1] > 1 and shape[2] * shape[3] > 1)
 
 
@@ -90,6 +93,8 @@ class Graph:
     scales: dict[str, tuple[float, int]] = field(default_factory=dict)  # of 8-bit states: step, zero
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     output: str = ""
+    clip: bool = False  # whether the first axis counts frames
+    align: int = 1  # bytes that each frame of a clip begins at a multiple of (passes/pitch.py)
     state_outputs: dict[str, str] = field(
         default_factory=dict
     )  # state input name -> value that becomes the next state
@@ -109,7 +114,12 @@ class Graph:
     def stored(self, value: str) -> tuple[int, ...]:
         """The shape in memory."""
         shape = self.shape(value)
-        return (1, shape[2], shape[3], shape[1]) if self.nhwc(value) else shape
+        return (shape[0], shape[2], shape[3], shape[1]) if self.nhwc(value) else shape
+
+    def frames(self, value: str) -> int:
+        """How many frames a value has: one, but in a clip."""
+        shape = self.shape(value)
+        return shape[0] if self.clip and len(shape) > 1 and value not in self.constants else 1
 
     def results(self) -> list[str]:
         """Values that must exist at the end of a step."""

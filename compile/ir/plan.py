@@ -10,7 +10,8 @@ Text form, one record a line; fields are separated by one space and contain none
     tensor <name> <dtype> <AxBxC> <memory> <offset> <bytes>
     op <symbol> <layer> <schedule> items <n> macs <n> reads <a,b> writes <c,d> calls <a,b,c,d>
 
-and an op of a GPU ends in ``launch <XxYxZ groups> <threads of a group> <shared bytes>``.
+and an op of a GPU ends in ``launch <XxYxZ groups> <threads of a group> <shared bytes>``. Behind that an op that runs
+once for each frame of a clip has ``frames <n>``; a tensor of frames has more bytes than elements where they lie apart.
 """
 
 from __future__ import annotations
@@ -38,10 +39,18 @@ class PlanTensor:
     offset: int
     scale: float = 0.0  # of 8-bit integers: a number is (q - zero) * scale
     zero: int = 0
+    pitch: int = 0  # of a clip: bytes from one frame, which the first axis counts, to the next
 
     @property
     def nbytes(self) -> int:
-        return prod(self.shape) * self.dtype.bytes
+        return tensor_bytes(self.shape, self.dtype, self.pitch)
+
+
+def tensor_bytes(shape: tuple[int, ...], dtype: DType, pitch: int = 0) -> int:
+    """Bytes from the first to the last of a tensor; pitch: from one frame of a clip to the next."""
+    if not pitch:
+        return prod(shape) * dtype.bytes
+    return (shape[0] - 1) * pitch + prod(shape[1:]) * dtype.bytes
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,7 @@ class PlanOp:
     writes: tuple[str, ...]
     calls: tuple[str, ...]
     launch: Launch | None = None
+    frames: int = 1  # how often it runs, each time on the next frame of its tensors in the arena
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,11 @@ class Plan:
         """Bytes of every argument of an operation: the least it can move."""
         index = self._index()
         return sum(index[name].nbytes for name in op.calls if index[name].memory != SCRATCH)
+
+    @property
+    def launches(self) -> int:
+        """How many kernels run in a step where each frame of a clip has one of its own."""
+        return sum(op.frames for op in self.ops)
 
     @property
     def macs(self) -> int:
@@ -214,6 +229,7 @@ class Plan:
         lines += [
             f"op {op.symbol} {op.layer} {op.schedule} items {op.items} macs {op.macs} reads {','.join(op.reads)} "
             f"writes {','.join(op.writes)} calls {','.join(op.calls)}{op.launch.text() if op.launch else ''}"
+            + (f" frames {op.frames}" if op.frames > 1 else "")
             for op in self.ops
         ]
         return "\n".join(lines) + "\n"
@@ -239,17 +255,22 @@ class Plan:
 
 
 def _parse_tensor(words: list[str]) -> PlanTensor:
-    _, name, dtype, shape, memory, offset, _ = words
-    return PlanTensor(
-        name, DType(dtype), tuple(int(extent) for extent in shape.split("x")), memory, int(offset)
-    )
+    _, name, dtype, extents, memory, offset, size = words
+    shape, kind = tuple(int(extent) for extent in extents.split("x")), DType(dtype)
+    last = prod(shape[1:]) * kind.bytes  # the bytes of the last frame
+    pitch = (int(size) - last) // (shape[0] - 1) if shape[0] > 1 and int(size) != last * shape[0] else 0
+    return PlanTensor(name, kind, shape, memory, int(offset), pitch=pitch)
 
 
 def _parse_op(words: list[str]) -> PlanOp:
     _, symbol, layer, schedule, _, items, _, macs, _, reads, _, writes, _, calls = words[:14]
     read, written, called = (tuple(field.split(",")) if field else () for field in (reads, writes, calls))
-    launch = Launch.parse(words[14:]) if words[14:] else None
-    return PlanOp(symbol, layer, schedule, int(items), int(macs), read, written, called, launch)
+    rest, frames = words[14:], 1
+    if rest and rest[-2] == "frames":
+        *rest, _, count = rest
+        frames = int(count)
+    launch = Launch.parse(rest) if rest else None
+    return PlanOp(symbol, layer, schedule, int(items), int(macs), read, written, called, launch, frames)
 
 
 def lifetimes(ops: list[tuple[tuple[str, ...], tuple[str, ...]]], output: str) -> dict[str, tuple[int, int]]:

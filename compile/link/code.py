@@ -44,3 +44,4 @@ class PlanContext:
     scores: str
     decision: DecisionRule
     target: EdgeTarget
+    window_stride: int = 1  # frames from one run of a network that takes whole clips to the next

@@ -50,7 +50,7 @@ def plan_c(planned: Planned, about: PlanContext) -> str:
             *tables(planned, about),
             "",
             "const tsm_plan tsm_the_plan = {",
-            *fields(planned, about),
+            *fields(planned, about, len(plan.ops)),
             "};",
             "",
         ]
@@ -71,20 +71,20 @@ def tables(planned: Planned, about: PlanContext) -> list[str]:
     ]
 
 
-def fields(planned: Planned, about: PlanContext) -> list[str]:
-    """The fields that both kinds of plan have."""
+def fields(planned: Planned, about: PlanContext, rows: int) -> list[str]:
+    """The fields that both kinds of plan have; rows: of the table of operations."""
     plan, signature = planned.plan, about.signature
     return [
-        *info(planned, about),
+        *info(planned, about, rows),
         f"    .input = {tensor(signature.inputs[0], plan.tensor(plan.input))},",
         f"    .output = {tensor(signature.outputs[0], plan.tensor(plan.output))},",
         "    .states = states, .ops = ops, .weights = tsm_weights,",
         f"    .cpu_requires = requires, .cpu_requires_count = {len(about.target.cpu.requires)},",
-        f"    {pictures(about.preprocess)}",
+        f"    {pictures(about.preprocess)} .window_stride = {about.window_stride},",
     ]
 
 
-def info(planned: Planned, about: PlanContext) -> list[str]:
+def info(planned: Planned, about: PlanContext, rows: int) -> list[str]:
     """`tsm_model_info`, which `tsm_info` gives out as it is."""
     plan, signature = planned.plan, about.signature
     frame = signature.inputs[0].shape
@@ -99,7 +99,7 @@ def info(planned: Planned, about: PlanContext) -> list[str]:
         f"        .input_height = {height}, .input_width = {width}, .input_channels = {channels},",
         f"        .arena_bytes = {plan.arena_bytes}, .state_bytes = {plan.state_bytes},",
         f"        .weights_bytes = {plan.weights_bytes}, .scratch_bytes = {plan.scratch_bytes},",
-        f"        .state_count = {len(signature.states)}, .op_count = {len(plan.ops)}, .rate_fps = {rate!r},",
+        f"        .state_count = {len(signature.states)}, .op_count = {rows}, .rate_fps = {rate!r},",
         f"        .scores = {SCORES.index(about.scores)}, .decision = {decision(about.decision)},",
         "    },",
     ]
@@ -120,11 +120,20 @@ def declarations(planned: Planned) -> list[str]:
 
 
 def call(planned: Planned, index: int, op: PlanOp) -> str:
-    """The function that places one kernel's arguments."""
+    """The function that places one kernel's arguments; in a clip it runs the kernel on each frame's items."""
     arguments = []
     for name in op.calls:
         place = planned.plan.tensor(name)
-        arguments.append(f"(void *)({MEMORY[place.memory]} + {place.offset})")
+        apart = f" + frame * {place.pitch}" if op.frames > 1 and place.pitch else ""
+        arguments.append(f"(void *)({MEMORY[place.memory]} + {place.offset}{apart})")
+    if op.frames > 1:
+        return (
+            f"static void op_{index}(const tsm_memory *m, int32_t begin, int32_t end) {{\n"
+            f"    for (int32_t frame = begin / {op.items}; frame * {op.items} < end; frame++) {{\n"
+            f"        const int32_t first = frame * {op.items}, last = first + {op.items};\n"
+            f"        {op.symbol}({', '.join(arguments)},\n"
+            f"            begin > first ? begin - first : 0, (end < last ? end : last) - first);\n    }}\n}}"
+        )
     return (
         f"static void op_{index}(const tsm_memory *m, int32_t begin, int32_t end) {{\n"
         f"    {op.symbol}({', '.join(arguments)}, begin, end);\n}}"
@@ -133,13 +142,13 @@ def call(planned: Planned, index: int, op: PlanOp) -> str:
 
 def row(planned: Planned, index: int, op: PlanOp) -> str:
     """One row of the table of operations."""
-    return f"    {{op_{index}, {op.items}, {op_info(planned, op)}}},"
+    return f"    {{op_{index}, {op.items * op.frames}, {op_info(planned, op)}}},"
 
 
-def op_info(planned: Planned, op: PlanOp) -> str:
-    """`tsm_op_info`, which `tsm_op` gives out as it is."""
+def op_info(planned: Planned, op: PlanOp, rows: int = 1) -> str:
+    """`tsm_op_info`, which `tsm_op` gives out as it is; rows: among which an operation is divided."""
     words = ", ".join(text(word) for word in (op.symbol, op.layer, op.schedule))
-    return f"{{{words}, {op.macs}, {planned.plan.traffic(op)}}}"
+    return f"{{{words}, {op.macs // rows}, {planned.plan.traffic(op) // rows}}}"
 
 
 def tensor(spec: TensorSpec, place: PlanTensor) -> str:

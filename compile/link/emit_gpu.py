@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from tsm_edge.bundle.manifest import DeviceInfo
 
-from ..ir.plan import ARENA, STATE_IN, STATE_OUT, WEIGHTS, PlanOp
+from ..ir.plan import ARENA, STATE_IN, STATE_OUT, WEIGHTS, PlanOp, PlanTensor
 from ..lowering.planner import Planned
 from .code import PlanContext
 from .emit import fields, op_info, tables, text
@@ -27,15 +27,23 @@ def plan_c(planned: Planned, about: PlanContext, device: DeviceInfo, program: by
             "",
             "extern TSM_HIDDEN const unsigned char tsm_weights[], tsm_program[];",
             "",
-            *(arguments(planned, index, op) for index, op in enumerate(plan.ops)),
+            *(
+                arguments(planned, index, op, frame)
+                for index, op in enumerate(plan.ops)
+                for frame in range(op.frames)
+            ),
             "",
             "static const tsm_gpu_op ops[] = {",
-            *(row(planned, index, op) for index, op in enumerate(plan.ops)),
+            *(
+                row(planned, index, op, frame)
+                for index, op in enumerate(plan.ops)
+                for frame in range(op.frames)
+            ),
             "};",
             *tables(planned, about),
             "",
             "const tsm_gpu_plan tsm_the_gpu_plan = {",
-            *fields(planned, about),
+            *fields(planned, about, plan.launches),
             f"    .program = tsm_program, .program_bytes = {len(program)},",
             f"    .program_sha256 = {text(sha256(program).hexdigest())},",
             f"    .build_options = {text(options)},",
@@ -49,18 +57,30 @@ def plan_c(planned: Planned, about: PlanContext, device: DeviceInfo, program: by
     )
 
 
-def arguments(planned: Planned, index: int, op: PlanOp) -> str:
-    """The table of one launch's pointers."""
-    places = [planned.plan.tensor(name) for name in op.calls]
-    rows = ", ".join(f"{{{MEMORY[place.memory]}, {place.offset}, {place.nbytes}}}" for place in places)
-    return f"static const tsm_gpu_argument arguments_{index}[] = {{{rows}}};"
+def arguments(planned: Planned, index: int, op: PlanOp, frame: int) -> str:
+    """The table of one launch's pointers; an operation on the frames of a clip has a launch for each."""
+    rows = ", ".join(pointer(planned.plan.tensor(name), op, frame) for name in op.calls)
+    return f"static const tsm_gpu_argument {table_of(index, op, frame)}[] = {{{rows}}};"
 
 
-def row(planned: Planned, index: int, op: PlanOp) -> str:
+def pointer(place: PlanTensor, op: PlanOp, frame: int) -> str:
+    """Where a tensor of a launch begins, and its bytes."""
+    if op.frames == 1 or not place.pitch:
+        return f"{{{MEMORY[place.memory]}, {place.offset}, {place.nbytes}}}"
+    size = place.nbytes - (place.shape[0] - 1) * place.pitch
+    return f"{{{MEMORY[place.memory]}, {place.offset + frame * place.pitch}, {size}}}"
+
+
+def table_of(index: int, op: PlanOp, frame: int) -> str:
+    """The C name of a launch's pointers."""
+    return f"arguments_{index}" + (f"_{frame}" if op.frames > 1 else "")
+
+
+def row(planned: Planned, index: int, op: PlanOp, frame: int) -> str:
     """One row of the table of launches."""
     assert op.launch is not None, "every operation of a GPU has a launch"
     grid = ", ".join(map(str, op.launch.grid))
     return (
-        f"    {{{op_info(planned, op)}, {{{grid}}}, {{{op.launch.threads}, 1, 1}}, "
-        f"{op.launch.shared_bytes}, arguments_{index}, {len(op.calls)}}},"
+        f"    {{{op_info(planned, op, op.frames)}, {{{grid}}}, {{{op.launch.threads}, 1, 1}}, "
+        f"{op.launch.shared_bytes}, {table_of(index, op, frame)}, {len(op.calls)}}},"
     )

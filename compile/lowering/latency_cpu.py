@@ -125,7 +125,8 @@ def works(steps: Sequence[Step], plan: Plan) -> list[Work]:
         tensors = [index[name] for name in op.calls if index[name].memory != SCRATCH]
         weights = sum(tensor.nbytes for tensor in tensors if tensor.memory == WEIGHTS)
         others = sum(tensor.nbytes for tensor in tensors) - weights
-        found.append(Work(op.layer, op.schedule, step_cycles(step, others), op.items, weights, others))
+        cycles, items = step_cycles(step, others) * step.frames, op.items * op.frames
+        found.append(Work(op.layer, op.schedule, cycles, items, weights, others))
     return found
 
 

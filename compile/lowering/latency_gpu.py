@@ -97,7 +97,7 @@ def step(
 ) -> Modelled:
     """Model one step. resources: what the assembler gave each kernel, empty where there is no assembler."""
     ops = tuple(_op(plan, op, work[op.symbol], machine, resources.get(op.symbol)) for op in plan.ops)
-    return Modelled(ops, len(ops) * launch_us / 1e3)
+    return Modelled(ops, plan.launches * launch_us / 1e3)
 
 
 def _op(plan: Plan, op: PlanOp, work: Work | Cycles, machine: Machine, found: Resources | None) -> ModelledOp:
@@ -113,6 +113,6 @@ def _op(plan: Plan, op: PlanOp, work: Work | Cycles, machine: Machine, found: Re
         op.symbol,
         op.macs / peak,
         plan.traffic(op) / (machine.dram_gb_s * 1e3 * MEMORY_EFFICIENCY),
-        cycles / machine.clock_ghz / 1e3,
+        op.frames * cycles / machine.clock_ghz / 1e3,
         min(1.0, resident * launch.threads / machine.unit_threads),
     )

@@ -14,9 +14,9 @@ from tsm_edge.errors import CompileError
 
 from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph, Node
-from ..ir.ops import Alias, GlobalPool, Op, QOp, Role, text
-from ..ir.plan import Cycles, Launch, Work, aligned
-from ..passes import block_channels, fuse_block, storage
+from ..ir.ops import Alias, GlobalPool, Op, OverFrames, QOp, Role, text
+from ..ir.plan import ALIGN, Cycles, Launch, Work, aligned
+from ..passes import block_channels, fuse_block, pitch, storage
 from ..schedules import registry
 from ..schedules.rule import Machine
 from . import generic
@@ -43,6 +43,7 @@ class Step:
     build: Callable[[], tirx.PrimFunc]
     launch: Launch | None = None
     work: Work | Cycles | None = None
+    frames: int = 1  # how often it runs, each time on the next frame of every value
     reason: str = "no schedule takes it"
 
     @property
@@ -61,13 +62,14 @@ class Lowered:
     scratch: int = 0  # bytes each thread needs
 
 
-def prepare(graph: Graph, family: str, machine: Machine) -> None:
+def prepare(graph: Graph, family: str, machine: Machine, align: int = ALIGN) -> None:
     """The passes that ask what a machine has: how values are stored, which blocks run as one, which lie in blocks.
 
-    machine: what the schedules of a family ask of the target.
+    machine: what the schedules of a family ask of the target. align: bytes that tensors begin at multiples of.
     """
     plain = plain_values(graph, family, machine) if machine.storage is not FLOAT32 else []
     storage.run(graph, machine.storage, machine.biases, plain)
+    pitch.run(graph, align)
     fuse_block.run(graph, lambda block: registry.find(family, block, machine) is not None)
     if machine.blocks_channels:
         block_channels.run(graph, machine.lanes)
@@ -107,11 +109,12 @@ def lower(graph: Graph, family: str, machine: Machine, tuned: Mapping[str, str] 
         choice = (tuned or {}).get(text(op), "") if op else ""
         selection = None if op is None else registry.select(schedules_of(family, op), op, machine, choice)
         if op is None or selection is None:
-            if not machine.plain_loops:
-                refuse(node)
+            if not machine.plain_loops or graph.clip:
+                refuse(node, machine)
             lower_generic(graph, node, lowered)
             continue
         kernel = selection.kernel(op, machine, *node.weights)
+        frames = frames_of(graph, node)
         names = tensors_of(node)
         if SCRATCH in kernel.pointers:
             lowered.scratch = max(lowered.scratch, aligned(kernel.pointers[SCRATCH].bytes))
@@ -132,23 +135,31 @@ def lower(graph: Graph, family: str, machine: Machine, tuned: Mapping[str, str] 
                 kernel.rule,
                 kernel.note,
                 kernel.items,
-                kernel.op.macs,
+                kernel.op.macs * frames,
                 reads,
                 writes,
                 arguments,
                 kernel.build,
                 kernel.launch,
                 kernel.work,
+                frames,
                 selection.reason,
             )
         )
     return lowered
 
 
-def refuse(node: Node) -> NoReturn:
-    """An operator without a schedule on a machine that has no plain loops for it."""
+def frames_of(graph: Graph, node: Node) -> int:
+    """How often a kernel runs in a step: once a frame, but for those that take all frames at once."""
+    op = node.op
+    at_once = isinstance(op, OverFrames) or (isinstance(op, GlobalPool) and op.frames > 1)
+    return 1 if at_once else graph.frames(node.output)
+
+
+def refuse(node: Node, machine: Machine) -> NoReturn:
+    """An operator without a schedule, in a clip or on a machine that has no plain loops for it."""
     raise CompileError(
-        f"No GPU schedule takes layer '{node.layer or node.output}'.",
+        f"No {'' if machine.plain_loops else 'GPU '}schedule takes layer '{node.layer or node.output}'.",
         found=node.operator or node.kind,
         allowed="convolutions, pools, shifts, adds and clamps that fuse into them",
         hint="compile for the device's processor: --backend cpu",

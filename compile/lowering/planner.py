@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 from tvm import tirx
@@ -29,7 +28,9 @@ from ..ir.plan import (
     aligned,
     allocate,
     lifetimes,
+    tensor_bytes,
 )
+from ..passes.pitch import pitch_of
 from .lower import SCRATCH as SCRATCH_NAME
 from .lower import Lowered, Step
 
@@ -74,10 +75,11 @@ def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
             hint="export the network so that its scores are computed from the frame",
         )
     values = {name: describe(graph, lowered, name) for name in spans if name not in tensors}
-    sizes = {name: prod(shape) * dtype.bytes for name, (shape, dtype) in values.items()}
+    pitches = {name: pitch_of(graph, name) if name in graph.values else 0 for name in values}
+    sizes = {name: tensor_bytes(shape, dtype, pitches[name]) for name, (shape, dtype) in values.items()}
     arena, arena_bytes = allocate(sizes, spans, align)
     for name, (shape, dtype) in values.items():
-        tensors[name] = PlanTensor(name, dtype, shape, ARENA, arena[name])
+        tensors[name] = PlanTensor(name, dtype, shape, ARENA, arena[name], pitch=pitches[name])
     if lowered.scratch:
         words = lowered.scratch // FLOAT32.bytes  # kernels of any type share it
         tensors[SCRATCH_NAME] = PlanTensor(SCRATCH_NAME, FLOAT32, (words,), SCRATCH, 0)
@@ -92,6 +94,7 @@ def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
             step.writes,
             step.arguments,
             step.launch,
+            step.frames,
         )
         for symbol, step in zip(symbols, steps, strict=True)
     )

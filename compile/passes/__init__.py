@@ -1,15 +1,25 @@
 """Graph passes, one per file, each a function `run(graph)` that rewrites in place. `ORDER` is the compiler's order.
 
-`storage`, `fuse_block` and `block_channels` are not among them: they ask what a target has, so lowering calls them.
+`storage`, `pitch`, `fuse_block` and `block_channels` are not among them: they ask what a target has, so lowering calls
+them.
 """
 
 from __future__ import annotations
 
 from ..ir.graph import Graph
-from . import fold_batchnorm, fuse_epilogue, fuse_lagged, fuse_shift, layout, own_results
+from . import fold_batchnorm, fuse_epilogue, fuse_frames, fuse_lagged, fuse_shift, layout, own_results
 
 #: epilogues twice: a bias must be in its convolution before the batch norm, a clamp comes after it
-ORDER = (fuse_epilogue, fold_batchnorm, fuse_epilogue, fuse_lagged, fuse_shift, layout, own_results)
+ORDER = (
+    fuse_epilogue,
+    fold_batchnorm,
+    fuse_epilogue,
+    fuse_frames,
+    fuse_lagged,
+    fuse_shift,
+    layout,
+    own_results,
+)
 
 
 def run(graph: Graph) -> None:

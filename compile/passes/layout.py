@@ -7,9 +7,9 @@ inputs transposed before and its outputs after. Two transposes that meet cancel.
 from __future__ import annotations
 
 from ..ir.graph import Graph, Node
-from ..ir.ops import Alias, Conv, Copy, GlobalPool, Join, MaxPool, Transpose
+from ..ir.ops import Alias, Conv, Copy, FrameMax, FrameShift, GlobalPool, Join, MaxPool, Transpose
 
-SCHEDULED = (Conv, GlobalPool, MaxPool, Copy, Join, Transpose, Alias)
+SCHEDULED = (Conv, GlobalPool, MaxPool, Copy, Join, Transpose, FrameShift, FrameMax, Alias)
 ELEMENTWISE = {
     f"relax.{name}"
     for name in (

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from ..ir.dtype import FLOAT32, DType, Types
 from ..ir.graph import Graph, Node
-from ..ir.ops import Alias, Conv, Copy, GlobalPool, Join, MaxPool, Transpose
+from ..ir.ops import Alias, Conv, Copy, FrameMax, FrameShift, GlobalPool, Join, MaxPool, Transpose
 
-TYPED = (Conv, GlobalPool, MaxPool, Copy, Join, Transpose)
+TYPED = (Conv, GlobalPool, MaxPool, Copy, Join, Transpose, FrameShift, FrameMax)
 
 
 def run(graph: Graph, dtype: DType, biases: DType, plain: Iterable[str] = ()) -> None:

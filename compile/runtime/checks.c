@@ -18,7 +18,7 @@ static int fits(const tsm_plan_preprocess *p, const tsm_plan_tensor *in) {
         if (p->crop[axis] < 1 || p->resize[axis] < p->crop[axis] || p->resize[axis] > TSM_MAX_IMAGE_SIDE ||
             in->shape[2 + axis] != p->crop[axis])
             return 0;
-    return in->ndim == 4 && in->channels_last && in->shape[0] == 1 &&
+    return in->ndim == 4 && in->channels_last && in->shape[0] >= 1 &&
            in->shape[1] == (p->color == TSM_MODEL_GREY ? 1 : 3);
 }
 

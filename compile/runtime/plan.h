@@ -78,6 +78,7 @@ typedef struct {
     size_t cpu_requires_count;
     tsm_plan_preprocess preprocess; /* used when has_image_input is 1 */
     int32_t has_image_input;
+    int32_t window_stride; /* of an input of several frames: new ones from one run to the next */
 } tsm_plan;
 
 extern TSM_HIDDEN const tsm_plan tsm_the_plan;

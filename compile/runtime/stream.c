@@ -55,7 +55,8 @@ tsm_status tsm_stream_new(const tsm_model *model, int32_t threads, tsm_stream **
     s->weights = model->weights;
     const tsm_status status =
         tsm_feed_open(&s->feed, s->plan->info.model, &s->plan->input,
-                      s->plan->has_image_input ? &s->plan->preprocess : NULL, threads, error, error_size);
+                      s->plan->has_image_input ? &s->plan->preprocess : NULL, s->plan->window_stride, threads, error,
+                      error_size);
     if (status != TSM_OK) {
         tsm_stream_free(s);
         return status;
@@ -109,6 +110,7 @@ static void run_plan(tsm_stream *s) {
     s->state[1] = s->state[0];
     s->state[0] = written;
     point_at_states(s);
+    s->answers++;
 }
 
 static float *input_of(const tsm_stream *s) { return (float *)(void *)(s->arena + s->plan->input.offset); }
@@ -117,9 +119,10 @@ tsm_status tsm_step_frame(tsm_stream *s, const tsm_frame *frame) {
     if (s == NULL) return TSM_E_ARGUMENT;
     tsm_status status = tsm_guard_enter(&s->guard, s->error);
     if (status != TSM_OK) return status;
+    int due = 0;
     tsm_pool_hold(s->feed.pool, 1);
-    status = tsm_feed_frame(&s->feed, frame, input_of(s), s->error);
-    if (status == TSM_OK) run_plan(s);
+    status = tsm_feed_frame(&s->feed, frame, input_of(s), &due, s->error);
+    if (status == TSM_OK && due) run_plan(s);
     tsm_pool_hold(s->feed.pool, 0);
     tsm_guard_leave(&s->guard);
     return status;
@@ -146,6 +149,8 @@ tsm_status tsm_reset(tsm_stream *s) {
     memset(s->state[0], 0, s->plan->info.state_bytes);
     memset(s->state[1], 0, s->plan->info.state_bytes);
     for (int i = 0; i < 2; i++) tsm_integers_start(s->plan, s->state[i]);
+    tsm_feed_reset(&s->feed);
+    s->answers = 0;
     tsm_guard_leave(&s->guard);
     return TSM_OK;
 }
@@ -154,6 +159,8 @@ const float *tsm_scores(const tsm_stream *s, size_t *count) {
     if (count != NULL) *count = s == NULL ? 0 : s->plan->output.bytes / sizeof(float);
     return s == NULL ? NULL : (const float *)(const void *)(s->arena + s->plan->output.offset);
 }
+
+uint64_t tsm_answers(const tsm_stream *s) { return s == NULL ? 0 : s->answers; }
 
 tsm_status tsm_profile(tsm_stream *s, int on) {
     if (s == NULL) return TSM_E_ARGUMENT;

@@ -26,6 +26,7 @@ struct tsm_stream {
     tsm_feed feed;
     uint64_t *op_ns;
     int profiling;
+    uint64_t answers; /* runs since the start or the reset */
     char error[TSM_ERROR_SIZE];
 };
 

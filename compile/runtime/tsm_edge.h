@@ -181,6 +181,11 @@ TSM_API tsm_status tsm_info(const tsm_model *model, tsm_model_info *info);
 /* What the model runs on, in words: the device and its driver that were found. Valid until tsm_close, never NULL. */
 TSM_API const char *tsm_device(const tsm_model *model);
 
+/* How many frames the network takes at once, and after how many new ones it runs; 1 and 1 of a network that runs frame by
+ * frame. A stream of one that takes more keeps the last *frames: tsm_step_image and tsm_step_frame add one, and run the
+ * network first when there are *frames of them, then after every *stride. tsm_step_tensor takes a whole window. */
+TSM_API tsm_status tsm_window(const tsm_model *model, int32_t *frames, int32_t *stride);
+
 /* Describes operation `index` of a step, 0 to op_count - 1, in running order. */
 TSM_API tsm_status tsm_op(const tsm_model *model, size_t index, tsm_op_info *info);
 
@@ -216,19 +221,24 @@ TSM_API tsm_status tsm_step_frame(tsm_stream *stream, const tsm_frame *frame);
 TSM_API size_t tsm_frame_packed(tsm_frame *frame, tsm_format format, int32_t width, int32_t height, size_t stride,
                                 const uint8_t *bytes);
 
-/* One step from a preprocessed frame: `count` = channels * height * width float32 in NCHW order. Never
+/* One step from a preprocessed frame: `count` = channels * height * width float32 in NCHW order, times the frames of
+ * tsm_window. Never
  * allocates. NaN and infinities are computed with, not refused. NaN passes through every clamp, ReLU and maximum: all
  * that depends on it is NaN, the scores too. An infinity is clamped as any number, or becomes NaN, where a schedule
  * multiplies it with zeros or takes differences (Winograd's transforms, tiles on a GPU). States keep NaN until
  * tsm_reset. */
 TSM_API tsm_status tsm_step_tensor(tsm_stream *stream, const float *nchw, size_t count);
 
-/* Sets every state to zero, as in a new stream. The scores keep their values. */
+/* Sets every state to zero and forgets the frames of a window, as in a new stream. The scores keep their values. */
 TSM_API tsm_status tsm_reset(tsm_stream *stream);
 
 /* The scores (logits) of the last step, *count of them (count may be NULL); zeros before the first step. Valid until
  * the next step of this stream begins. */
 TSM_API const float *tsm_scores(const tsm_stream *stream, size_t *count);
+
+/* How often the network has run since the stream was made or reset. It rises by one with every step, but for a network
+ * that takes several frames at once (tsm_window): there a step that leaves it as it was has left the scores, too. */
+TSM_API uint64_t tsm_answers(const tsm_stream *stream);
 
 /* Copies state `index` out or in, in NCHW order; `count` is its number of floats. A bundle may hold states as float16:
  * what is set is rounded to it. */

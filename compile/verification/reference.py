@@ -7,7 +7,7 @@ evaluator, which is slow and not right in every form (it ignores MaxPool's SAME_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,13 +95,19 @@ def _onnx_runner(path: Path) -> tuple[str, Runner]:
 
 
 def moving_frames(spec: TensorSpec, count: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """`count` float32 inputs of a texture that moves by a pixel or two each frame: motion, and no two frames alike."""
+    """`count` float32 inputs, frames or clips, of a texture that moves by a pixel or two: no two frames alike."""
     rng = np.random.default_rng(seed)
     if len(spec.shape) != 4:
         for _ in range(count):
             yield rng.standard_normal(spec.shape).astype(np.float32)
         return
     batch, channels, height, width = spec.shape
+    if batch > 1:  # a clip: each next one a frame further
+        frame = replace(spec, shape=(1, channels, height, width))
+        clip = list(moving_frames(frame, count + batch - 1, seed))
+        for t in range(count):
+            yield np.concatenate(clip[t : t + batch])
+        return
     texture = rng.standard_normal((batch, channels, height + 2 * count, width + count)).astype(np.float32)
     texture += np.roll(texture, 1, axis=3) + np.roll(texture, 1, axis=2)
     for t in range(count):

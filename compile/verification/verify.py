@@ -62,11 +62,14 @@ def compare(folder: Path, manifest: Manifest, step: Step, frames: int) -> Outcom
 def differing_on_pictures(command: list[str], manifest: Manifest, step: Step, how: Preprocess) -> Difference:
     """The difference of the scores over a few pictures of another size and ratio than the network's."""
     size = (how.resize[0] * 3 // 2 + 1, how.resize[1] * 5 // 4 + 3)
-    pictures = list(moving_pictures(size, PICTURES))
+    info = manifest.model
+    pictures = list(moving_pictures(size, info.clip_frames + (PICTURES - 1) * info.window_stride))
     words = ("--raw", f"{size[1]}x{size[0]}", "--format", "rgb")
     left = run(command, words, pictures, manifest)
     inputs = [pixels.preprocess(picture, how, format="rgb") for picture in pictures]
-    scores = differing(manifest, step, inputs, left)[0][0]
+    answers = range(info.clip_frames - 1, len(pictures), info.window_stride)
+    windows = [np.concatenate(inputs[at + 1 - info.clip_frames : at + 1]) for at in answers]
+    scores = differing(manifest, step, windows, left[list(answers)])[0][0]
     return replace(scores, name=f"{scores.name}, of pictures")
 
 

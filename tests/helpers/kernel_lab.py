@@ -18,6 +18,8 @@ from tsm_edge.compile.ir.dtype import FLOAT16, FLOAT32, DType, Types
 from tsm_edge.compile.ir.ops import (
     Conv,
     Copy,
+    FrameMax,
+    FrameShift,
     GlobalPool,
     InvertedResidual,
     Join,
@@ -263,7 +265,11 @@ def expected(
     if isinstance(op, InvertedResidual):
         return block(op, straight(op.convs[0], op.project, values, lanes), weights)
     if isinstance(op, GlobalPool):
-        return x.reshape(-1, op.channels).mean(axis=0)
+        here = op.height * op.width * op.channels
+        frames = [x[frame * op.pitch :][:here] for frame in range(op.frames)]
+        return np.stack(frames).reshape(-1, op.channels).mean(axis=0)
+    if isinstance(op, (FrameShift, FrameMax)):
+        return over_frames(op, x)
     if isinstance(op, Copy):
         return x.reshape(op.pixels, op.channels)[:, : op.fold]
     if isinstance(op, Join):
@@ -309,6 +315,30 @@ def volume(op: VolumeConv, values: dict[str, np.ndarray], weight: np.ndarray, bi
         low, high = (-np.inf if one.low is None else one.low), (np.inf if one.high is None else one.high)
         results.append(np.clip(total, low, high))
     return np.stack(results)
+
+
+def over_frames(op: FrameShift | FrameMax, x: np.ndarray) -> np.ndarray:
+    """What an operator on the frames of a clip computes; NaN between the frames, which nobody writes."""
+    if isinstance(op, FrameMax):
+        clip = [x[frame * op.pitch :][: op.size] for frame in range(op.frames)]
+        rows = [np.max([clip[at] for at in op.window(frame)], axis=0) for frame in range(op.out_frames)]
+    else:
+        size = op.pixels * op.channels
+        clip = [x[t * op.pitch :][:size].reshape(op.pixels, op.channels) for t in range(op.frames)]
+        rows = []
+        for t in range(op.frames):
+            row = clip[t].copy()
+            for begin, count, at in ((0, op.future, t + 1), (op.future, op.past, t - 1)):
+                where = slice(begin, begin + count)
+                if 0 <= at < op.frames or op.padding == "circulant":
+                    row[:, where] = clip[at % op.frames][:, where]
+                elif op.padding == "zero":
+                    row[:, where] = 0
+            rows.append(row[:, : op.width].ravel())
+    y = np.full((len(rows) - 1) * op.out_pitch + rows[0].size, np.nan)
+    for t, row in enumerate(rows):
+        y[t * op.out_pitch :][: row.size] = row
+    return y
 
 
 def block(op: InvertedResidual, values: dict[str, np.ndarray], weights: tuple[np.ndarray, ...]) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 
 from tsm_edge import target
 from tsm_edge.compile.backends import cpu
-from tsm_edge.compile.ir.ops import Join, Op, Transpose
+from tsm_edge.compile.ir.ops import FrameMax, FrameShift, Join, Op, Transpose
 from tsm_edge.compile.schedules import registry
 
 #: multiply-accumulates, or numbers moved by what multiplies nothing; a few microseconds of a core
@@ -81,6 +81,10 @@ def work(op: Op) -> int:
         return op.macs
     if isinstance(op, Transpose):
         return op.rows * op.columns
+    if isinstance(op, FrameShift):
+        return op.frames * op.pixels * op.width
+    if isinstance(op, FrameMax):
+        return op.kernel * op.out_frames * op.size
     if isinstance(op, Join):
         return op.pixels * (op.count + op.r_count)
     pixels = op.pixels if hasattr(op, "fold") else op.height * op.width  # type: ignore[union-attr]

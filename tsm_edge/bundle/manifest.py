@@ -60,14 +60,34 @@ class ModelInfo:
 
     def __post_init__(self) -> None:
         _one_of("model.source", self.source, ("zoo", "onnx"))
-        late = self.parameters.get("delay_frames", 0)
-        if isinstance(late, bool) or not isinstance(late, int) or not 0 <= late <= 1000:
-            malformed("model.parameters.delay_frames", late, "an integer from 0 to 1000")
+        for name, least in (("delay_frames", 0), ("clip_frames", 1), ("window_stride", 1)):
+            value = self.parameters.get(name, least)
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1000:
+                malformed(f"model.parameters.{name}", value, f"an integer from {least} to 1000")
 
     @property
     def delay_frames(self) -> int:
-        """Frames by which an answer is behind the newest frame: those of a network that looks into the future."""
+        """Frames by which an answer is behind the newest frame: those of a network that looks into the future, or of a
+        clip before its last one. To the first so many frames there is no answer.
+        """
         return int(self.parameters.get("delay_frames", 0))
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames that the network takes at once: 1 where it runs frame by frame."""
+        return int(self.parameters.get("clip_frames", 1))
+
+    @property
+    def window_stride(self) -> int:
+        """New frames from one run of the network to the next."""
+        return int(self.parameters.get("window_stride", 1))
+
+    @property
+    def form(self) -> str:
+        """How it runs: "stream", "lagged" (a stream with a delay) or "clip" (a sliding window)."""
+        if self.clip_frames > 1:
+            return "clip"
+        return "lagged" if self.delay_frames else "stream"
 
 
 @dataclass(frozen=True)

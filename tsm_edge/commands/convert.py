@@ -12,7 +12,8 @@ from ..errors import VerificationError
 from ..models import DIRECTIONS, read_labels
 from ..options import FiniteRange, NamedPath
 from ..report import kib, print_facts, print_json, print_next
-from .model_options import averaged_option, usage_errors
+from .form_options import usage_errors
+from .model_options import averaged_option
 
 if TYPE_CHECKING:
     from ..weights.convert import Agreement, Converted

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import models
-from ..errors import ModelError, UsageError
+from ..errors import UsageError
 from ..models import DIRECTIONS
 from ..terminal import say
 from ..weights.meta import WeightsMeta, read_meta
+from .form_options import NOTHING, UNSHIFTED, Asked, in_form, usage_errors
 
 _FILE = click.Path(path_type=Path)
 
@@ -57,15 +57,6 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
-
-
-@contextmanager
-def usage_errors() -> Iterator[None]:
-    """Parameters of a model that come from the command line: a bad one is an error of usage."""
-    try:
-        yield
-    except ModelError as error:
-        raise UsageError(error.what, found=error.found, allowed=error.allowed, hint=error.hint) from error
 
 
 def check_averaged(averaged: bool | None, weights: Path | None) -> None:
@@ -148,16 +139,24 @@ def check_direction(
     averaged: bool | None,
     direction: str | None,
     as_online: bool,
+    asked: Asked = NOTHING,
 ) -> tuple[models.Model, bool]:
     """The model with the shift of its weights, and whether these must be re-ordered for the online shift.
 
-    What is known of their shift is told, and what running them otherwise would lose.
+    What is known of their shift is told, and what running them otherwise would lose. asked: the form that it is to run
+    in, by default the one that its shift allows and that answers most often.
 
     Raises:
         DirectionUnknown: nothing says how the network of the file shifts.
         UsageError: no stream can do its shift; or there is no file.
     """
+    if weights is None and asked.form is not None and model.name not in models.shipped():
+        shift = {"uni": models.ONLINE, "bi": models.OFFLINE, "none": UNSHIFTED, None: models.ONLINE}[
+            direction
+        ]
+        return in_form(model, shift, asked), False
     if weights is None:
+        asked.refuse("the trained models of tsm-edge run frame by frame")
         if direction is not None or as_online:
             raise UsageError(
                 f"{'--direction' if direction else '--as-online'} says something of a checkpoint.",
@@ -171,29 +170,24 @@ def check_direction(
     if shift.online:
         say(f"the network shifts from the past only, by {why}", err=True)
         if as_online:
-            raise UsageError("--as-online is for networks that were trained otherwise.", found=f"online, by {why}")
-        return model, False
+            raise UsageError(
+                "--as-online is for networks that were trained otherwise.", found=f"online, by {why}"
+            )
+        return in_form(model, shift, asked), False
     if not as_online:
         say(f"the network shifts: {words_of(shift)}, by {why}", err=True)
-        with usage_errors():
-            streaming = model.streaming(shift)
-        if streaming.delay:
-            late = streaming.delay / model.preprocess.rate_fps
-            say(
-                f"it looks into the future, so its stream lags: an answer is for the frame {streaming.delay} frames "
-                f"({late:.1f} s at {model.preprocess.rate_fps:g} frames a second) before the newest",
-                err=True,
-            )
-        return streaming, False
-    if shift not in (models.OFFLINE, _UNSHIFTED):
+        return in_form(model, shift, asked), False
+    asked.refuse("--as-online runs a network frame by frame")
+    if shift not in (models.OFFLINE, UNSHIFTED):
         raise no_online_order(shift)
-    lost = "what came from the future is the present" if shift == models.OFFLINE else "it was trained without a shift"
+    lost = (
+        "what came from the future is the present"
+        if shift == models.OFFLINE
+        else "it was trained without a shift"
+    )
     say(
         f"warning: run online, this is not the network that was trained: {lost}. Expect wrong answers where movement "
         f"decides, measure it (tsm-edge eval), and train it on: tsm-edge train --init {weights}",
         err=True,
     )
     return model, shift == models.OFFLINE
-
-
-_UNSHIFTED = models.TemporalShift("none")

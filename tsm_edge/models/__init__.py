@@ -16,6 +16,7 @@ from ..errors import ModelError, UnknownName
 from ..signature import Preprocess
 from ..weights.meta import WeightsMeta
 from . import _shipped
+from ._clip import Window
 from ._labels import JESTER, JESTER_OFFICIAL, checked_labels, is_label, read_labels
 from ._lagged import check_streams, delay, lagged_states
 from ._model import Model, Recipe, Width, make_model
@@ -34,6 +35,7 @@ __all__ = [
     "Recipe",
     "TemporalShift",
     "Width",
+    "Window",
     "check_streams",
     "checked_labels",
     "delay",
@@ -86,6 +88,10 @@ def load(
     direction: str | None = None,
     share: float | None = None,
     place: str | None = None,
+    padding: str | None = None,
+    clip_frames: int | None = None,
+    window_stride: int | None = None,
+    temporal_pool: bool = False,
     delay_frames: int | None = None,
 ) -> Model:
     """Return a model with its parameters set; needs no torch.
@@ -95,8 +101,9 @@ def load(
     classes: number of classes; when left out, the number of labels, else 27 (Jester).
     labels: one name a class; when left out, the Jester names for 27 classes, else "class 0" and on.
     preprocess: how its pictures are prepared; ImageNet's way when left out.
-    direction, share, place: of the shift (:class:`TemporalShift`), where it is not the online one. delay_frames: what
-    follows from them, as a manifest has it.
+    direction, share, place, padding: of the shift (:class:`TemporalShift`), where it is not the online one.
+    clip_frames, window_stride, temporal_pool: of the clip form (:class:`Window`). delay_frames: what follows from all
+    of them, as a manifest has it.
 
     A model that comes trained (:func:`shipped`) has its own width, size and labels;
     :func:`tsm_edge.weights.checkpoints.prepare` takes its weights as long as none of them is changed.
@@ -117,8 +124,14 @@ def load(
         raise UnknownName.of("model", name, [*names(), *shipped()])
     recipe = importlib.import_module(f"{__name__}.{network.replace('-', '_')}").MODEL
     model = make_model(name, recipe, width=width, size=size, classes=classes, labels=labels)
+    model = model.pooling() if temporal_pool else model
+    shift = ONLINE
     if direction is not None:
-        shift = TemporalShift(direction, ONLINE.proportion if share is None else share, place or "residual")
+        share = ONLINE.proportion if share is None else share
+        shift = TemporalShift(direction, share, place or "residual", padding or "zero")
+    if clip_frames is not None:
+        model = model.clips(shift, Window.of(clip_frames, window_stride))
+    elif direction is not None:
         model = model.streaming(shift)
     if delay_frames not in (None, model.delay):
         raise ModelError(f"{name}: another delay follows from its shift.", found=delay_frames, allowed=model.delay)

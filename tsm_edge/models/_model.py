@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import ModelError
 from ..signature import Preprocess, Signature, StatePair, TensorSpec
 from . import description
+from ._clip import Window, pooled
 from ._labels import JESTER, checked_labels, default_labels
 from ._lagged import check_streams, delay, lagged_states
 from ._shift import ONLINE, TemporalShift
@@ -53,7 +54,8 @@ class Model:
     labels: one name for every class. layers: the description that everything else is derived from.
     our_keys: from :class:`Recipe`. pictures: how they are prepared, where it is another way than ImageNet's.
     shift: what its weights were trained with; where that is not the online shift, "direction", "share", "place" and
-    "delay_frames" are parameters too.
+    "delay_frames" are parameters too. window: of the clip form, whose parameters are also "padding", "clip_frames" and
+    "window_stride", and "temporal_pool" where frames are pooled.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Model:
     our_keys: Callable[[Sequence[str]], list[str]]
     pictures: Preprocess | None = None
     shift: TemporalShift = ONLINE
+    window: Window | None = None
 
     @property
     def size(self) -> int:
@@ -82,18 +85,28 @@ class Model:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates a frame: convolutions and head."""
+        """Multiply-accumulates of a step, which is a frame, or a clip: convolutions and head."""
+        if self.window is not None:
+            return description.clip_macs(self.layers, self.size, self.window.frames)
         return description.macs(self.layers, self.size)
 
     @property
     def signature(self) -> Signature:
-        """Input "frame", output "logits", states "cache0" and on with outputs "cache0_out" and on; all float32."""
-        if self.shift.online:
+        """Input "frame", output "logits", states "cache0" and on with outputs "cache0_out" and on; all float32.
+
+        The clip form takes all frames of a clip as "frame" and has no states.
+        """
+        shapes: tuple[tuple[int, ...], ...]
+        if self.window is not None:
+            shapes = ()
+        elif self.shift.online:
             shapes = description.states(self.layers, self.size)
         else:
             shapes = lagged_states(self.layers, self.size, self.shift)
         return Signature(
-            inputs=(TensorSpec("frame", (1, 3, self.size, self.size)),),
+            inputs=(
+                TensorSpec("frame", (self.window.frames if self.window else 1, 3, self.size, self.size)),
+            ),
             states=tuple(
                 StatePair(TensorSpec(f"cache{index}", shape), f"cache{index}_out")
                 for index, shape in enumerate(shapes)
@@ -118,7 +131,11 @@ class Model:
 
     @property
     def delay(self) -> int:
-        """Frames by which an answer is behind the newest frame: one for each shift from the future."""
+        """Frames by which an answer is behind the newest frame: one for each shift from the future; in the clip form
+        those after the first, before which there is no answer.
+        """
+        if self.window is not None:
+            return self.window.frames - 1
         return 0 if self.shift.online else delay(self.layers, self.shift)
 
     def streaming(self, shift: TemporalShift) -> Model:
@@ -127,12 +144,48 @@ class Model:
         Raises:
             ModelError: no stream can do that shift.
         """
+        if self.pools:
+            raise ModelError(
+                "A stream has one answer a frame, so it cannot pool frames.",
+                found="temporal_pool",
+                allowed="a clip",
+            )
         check_streams(shift)
         facts = {"direction": shift.direction, "share": shift.proportion, "place": shift.place}
         if shift.online:
             return replace(self, shift=shift)
         late = {"delay_frames": delay(self.layers, shift)}
         return replace(self, shift=shift, parameters={**self.parameters, **facts, **late})
+
+    @property
+    def pools(self) -> bool:
+        """Whether it pools frames, which no stream can do."""
+        return "temporal_pool" in self.parameters
+
+    def pooling(self) -> Model:
+        """The same network with temporal pooling (:func:`._clip.pooled`); ModelError where it cannot pool."""
+        return replace(
+            self, layers=pooled(self.layers), parameters={**self.parameters, "temporal_pool": True}
+        )
+
+    def clips(self, shift: TemporalShift, window: Window) -> Model:
+        """The same network in the clip form, with the shift that its weights were trained with."""
+        facts: dict[str, Any] = {
+            "direction": shift.direction,
+            "share": shift.proportion,
+            "place": shift.place,
+            "padding": shift.padding,
+            "clip_frames": window.frames,
+            "window_stride": window.stride,
+            "delay_frames": window.frames - 1,
+        }
+        return replace(self, shift=shift, window=window, parameters={**self.parameters, **facts})
+
+    def net(self) -> Any:
+        """The torch network in eval mode, with torch's own initial values."""
+        from ._net import make_net
+
+        return make_net(self.layers, self.shift, clip=self.window is not None)
 
     def build(self, seed: int = 0) -> Any:
         """Return the torch network in eval mode with seeded weights; the same seed gives the same bytes.
@@ -143,10 +196,9 @@ class Model:
         Raises:
             UsageError: the seed is no integer of 0..2**32-1.
         """
-        from ._net import make_net
         from ._seeded import seed_net
 
-        net = make_net(self.layers, self.shift)
+        net = self.net()
         seed_net(net, self.layers, self.size, seed)
         return net
 

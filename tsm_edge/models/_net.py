@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ._clip import frame_pool, run_window
 from ._lagged import Delayed
 from ._shift import ONLINE, TemporalShift, shift_clip, shift_frames, shift_step
-from .description import EPSILON, Block, Conv, Head, Layer, Pool, convs, head
+from .description import EPSILON, Block, Conv, FramePool, Head, Layer, Pool, convs, head
 
 if TYPE_CHECKING:
     import torch
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
 Shift = Callable[["torch.Tensor", int], "torch.Tensor"]
 
 
-def make_net(layers: tuple[Layer, ...], kind: TemporalShift = ONLINE) -> Any:
-    """Build the network, in eval mode, with torch's own initial values. kind: of the shift in both faces.
+def make_net(layers: tuple[Layer, ...], kind: TemporalShift = ONLINE, clip: bool = False) -> Any:
+    """Build the network, in eval mode, with torch's own initial values. kind: of the shift in both faces; clip: a step
+    takes all frames of a clip, [T, 3, H, W], and has no states.
 
     Returns a ``torch.nn.Module`` whose state_dict keys are the names in the description. (The class is made here
     so that importing this file does not import torch.)
     """
     import torch
+
+    clip_form = clip
 
     class Net(torch.nn.Module):
         def __init__(self) -> None:
@@ -40,7 +44,7 @@ def make_net(layers: tuple[Layer, ...], kind: TemporalShift = ONLINE) -> Any:
 
         def forward(self, clip: torch.Tensor) -> torch.Tensor:
             """[N, T, 3, H, W] -> logits [N, T, classes]; online, frame t sees frames 0..t, never the future."""
-            if not kind.online:
+            if clip_form or not kind.online:
                 return run_clip(self, layers, clip, kind)
             count, frames = clip.shape[:2]
             logits = run_layers(self, layers, clip.flatten(0, 1), lambda x, fold: shift_clip(x, frames, fold))
@@ -50,6 +54,8 @@ def make_net(layers: tuple[Layer, ...], kind: TemporalShift = ONLINE) -> Any:
             self, frame: torch.Tensor, states: tuple[torch.Tensor, ...]
         ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
             """[N, 3, H, W] and the states -> logits [N, classes] and the next states."""
+            if clip_form:
+                return run_windowed(self, layers, frame, kind), ()
             if not kind.online:
                 return run_lagged(self, layers, frame, kind, states)
             waiting, after = list(states), []
@@ -118,16 +124,39 @@ def run_lagged(
 def run_clip(
     net: torch.nn.Module, layers: tuple[Layer, ...], clip: torch.Tensor, kind: TemporalShift
 ) -> torch.Tensor:
-    """[N, T, 3, H, W] -> logits [N, T, classes] of a network with any kind of shift."""
+    """[N, T, 3, H, W] -> logits [N, T, classes] of a network with any kind of shift; of fewer frames where it pools
+    them.
+    """
+    import torch
+
     count, frames = clip.shape[:2]
     x = clip.flatten(0, 1)
     for layer in layers:
-        if isinstance(layer, Block) and layer.shifted:
+        if isinstance(layer, FramePool):
+            x = torch.cat([frame_pool(one) for one in x.unflatten(0, (count, frames))])
+            frames = layer.frames(frames)
+        elif isinstance(layer, Block) and layer.shifted:
             read = shift_frames(x, frames, kind)
             x = _block(net, layer, read if kind.place == "inplace" else x, read)
         else:
             x = run_layers(net, (layer,), x, _unshifted)
     return x.unflatten(0, (count, frames))
+
+
+def run_windowed(
+    net: torch.nn.Module, layers: tuple[Layer, ...], clip: torch.Tensor, kind: TemporalShift
+) -> torch.Tensor:
+    """[T, 3, H, W] -> logits [1, classes]: the mean of those of its frames."""
+    x = run_window(
+        layers,
+        clip,
+        kind,
+        lambda layer, x: run_layers(net, (layer,), x, _unshifted),
+        lambda block, raw, read: _block(net, block, raw, read),
+    )
+    features: torch.Tensor = x.mean((2, 3)).mean(0, keepdim=True)
+    logits: torch.Tensor = net.get_submodule(head(layers).name)(features)
+    return logits
 
 
 def _unshifted(x: torch.Tensor, fold: int) -> torch.Tensor:

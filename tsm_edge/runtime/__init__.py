@@ -261,14 +261,34 @@ class Stream(AbstractContextManager["Stream"]):
         del kept  # only now may copies of planes go
         return scores
 
+    @property
+    def answers(self) -> int:
+        """How often the network has run since the beginning or the reset.
+
+        One that looks at several frames at once (`manifest.model.clip_frames`) does not run on each: :meth:`step` then
+        returns the scores of its last run, zeros before the first.
+
+        Raises:
+            RuntimeFailure: the bundle is of a version that does not count.
+        """
+        if not hasattr(self._library, "tsm_answers"):
+            raise RuntimeFailure("This bundle does not count its answers.", hint="compile the bundle again")
+        self._enter()
+        try:
+            return int(self._library.tsm_answers(self._handle))
+        finally:
+            self._guard.leave()
+
     def step_tensor(self, tensor: Floats) -> Floats:
-        """Take one preprocessed frame, float32 of the signature's input shape; return as :meth:`step` does."""
+        """Take one preprocessed frame, or a whole clip of a network that looks at several frames at once: float32 of
+        the signature's input shape; return as :meth:`step` does.
+        """
         check_array(self._input.name, tensor, FLOAT, self._input.shape)
         tensor = np.ascontiguousarray(tensor)
         return self._step(self._library.tsm_step_tensor, address(tensor), tensor.size)
 
     def reset(self) -> None:
-        """Set all states to zero, as in a new stream."""
+        """Set all states to zero and forget the frames of a clip, as in a new stream."""
         self._call(RuntimeFailure, self._library.tsm_reset)
 
     def states(self) -> dict[str, Floats]:

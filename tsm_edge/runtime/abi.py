@@ -137,6 +137,7 @@ _PROTOTYPES = {
     "tsm_step_tensor": (c.c_int, [_handle, c.c_void_p, _size]),
     "tsm_reset": (c.c_int, [_handle]),
     "tsm_scores": (_floats, [_handle, c.POINTER(_size)]),
+    "tsm_answers": (c.c_uint64, [_handle]),
     "tsm_state_get": (c.c_int, [_handle, _size, c.c_void_p, _size]),
     "tsm_state_set": (c.c_int, [_handle, _size, c.c_void_p, _size]),
     "tsm_profile": (c.c_int, [_handle, c.c_int]),
@@ -157,6 +158,10 @@ _PROTOTYPES = {
 }
 
 
+#: functions that bundles of earlier versions do not have
+_SINCE = ("tsm_answers",)
+
+
 def check_threads(value: int) -> int:
     """Return a stream's number of threads, 1 to 64; UsageError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_THREADS:
@@ -172,7 +177,9 @@ def load(path: Path) -> c.CDLL:
     try:
         library = c.CDLL(str(path))
         for name, (result, arguments) in _PROTOTYPES.items():
-            function = getattr(library, name)
+            function = getattr(library, name, None) if name in _SINCE else getattr(library, name)
+            if function is None:
+                continue
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
         raise RuntimeFailure(

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from .. import models, report
-from ..commands.model_options import averaged_option, usage_errors
+from ..commands.form_options import usage_errors
+from ..commands.model_options import averaged_option
 from ..errors import DeviceError, DirectionUnknown, OutputError, UsageError
 from ..files import atomic
 from ..models import OFFLINE, ONLINE, PADDINGS, PLACES, Model, TemporalShift, read_labels

@@ -13,7 +13,8 @@ import click
 
 from .. import models
 from ..bundle.manifest import Manifest
-from ..commands.model_options import averaged_option, network_of, usage_errors
+from ..commands.form_options import usage_errors
+from ..commands.model_options import averaged_option, network_of
 from ..decision import DecisionRule
 from ..errors import AccuracyError, CheckpointError, DataError, UsageError
 from ..files.temporaries import scratch
@@ -214,7 +215,8 @@ def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, An
             loaded.stream() as stream,
             progress("bundle", len(store)) as done,
         ):
-            rows = measure.stream_scores(stream, store, look, done, manifest.model.delay_frames)
+            late, clip = manifest.model.delay_frames, manifest.model.clip_frames
+            rows = measure.stream_scores(stream, store, look, done, late, clip)
     else:
         command, where = native.runner(subject, manifest)
         say(f"'{subject}' runs under {where}", err=True)

@@ -174,16 +174,17 @@ def step_scores(net: Any, model: Model, seen: Sequence[Pixels], done: Done | Non
 
 
 def stream_scores(
-    stream: Any, store: Store, look: Look, done: Done | None = None, late: int = 0
+    stream: Any, store: Store, look: Look, done: Done | None = None, late: int = 0, clip: int = 1
 ) -> list[Floats]:
     """The same on an opened bundle: its stream takes the stored pictures as they are and does its own preprocessing.
 
-    late: frames by which its answers are behind; the last frame of a clip stands for as long.
+    late: frames by which its answers are behind; the last frame of a clip stands for as long, or until there are `clip`
+    frames, which the network looks at at once.
     """
     rows = []
     for index in range(len(store)):
         stream.reset()
-        frames = standing(look.at(store.clip(index)), late)
+        frames = standing(look.at(store.clip(index)), late, clip)
         scores = [stream.step(np.ascontiguousarray(frame), format="rgb") for frame in frames]
         rows.append(np.stack(scores[late:]))
         if done:
@@ -200,15 +201,18 @@ def command_scores(
     words = ("--threads", "1", "--raw", f"{store.side}x{store.side}", "--format", "rgb")
     rows = []
     for index in range(len(store)):
-        left = native.dump(command, words, standing(look.at(store.clip(index)), late), floats)
+        left = native.dump(
+            command, words, standing(look.at(store.clip(index)), late, signature.clip_frames), floats
+        )
         rows.append(left[late:, :classes].astype(np.float64))
         if done:
             done(1)
     return rows
 
 
-def standing(clip: Pixels, late: int) -> Pixels:
-    """A clip whose last frame stands for so many frames more."""
+def standing(clip: Pixels, late: int, frames: int = 1) -> Pixels:
+    """A clip whose last frame stands for so many frames more; of a window, until it has as many `frames`."""
+    late = max(0, frames - len(clip)) if frames > 1 else late
     return np.concatenate([clip, np.repeat(clip[-1:], late, axis=0)]) if late else clip
 
 

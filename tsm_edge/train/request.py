@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import models
-from ..commands.model_options import network_of, usage_errors
+from ..commands.form_options import usage_errors
+from ..commands.model_options import network_of
 from ..errors import CheckpointError, UsageError
 from ..models import TemporalShift
 from ..weights.meta import WeightsMeta, read_meta

@@ -21,7 +21,6 @@ from .. import models
 from ..bundle import sha256_of
 from ..bundle.manifest import WeightsInfo
 from ..errors import CheckpointError, UsageError
-from ..models import make_net
 from ..models.description import convs, head
 from ..weights.meta import read_meta
 from ._checks import check_classes, check_shifts, check_tensors, choose, misfit
@@ -72,13 +71,13 @@ def prepare(
         UsageError: bad seed, or parameters or labels that the shipped weights are not for.
     """
     if path is not None:
-        net = make_net(model.layers, model.shift)
+        net = model.net()
         return net, load_into(net, path, model, averaged, reorder).weights
     if model.name in models.shipped() and seed == 0:
         shipped = default_file(model)
         if shipped is None:
             raise _not_as_shipped(model)
-        net, meta = make_net(model.layers), models.shipped_meta(model.name)
+        net, meta = model.net(), models.shipped_meta(model.name)
         note = meta.note if meta.labels == model.labels else f"{meta.note}; labels renamed"
         return net, WeightsInfo("default", note, load_into(net, shipped, model).sha256)
     return model.build(seed), WeightsInfo("seeded", f"untrained, seed {seed}: the scores mean nothing", "")

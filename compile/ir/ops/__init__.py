@@ -13,6 +13,7 @@ from typing import ClassVar
 from ..dtype import Types
 from .convolution import Conv, InvertedResidual
 from .elementwise import Add, BatchNorm, Clip
+from .frames import FrameMax, FrameShift
 from .int8 import QConv, QMaxPool, QMean, Quantise
 from .moves import Alias, Concat, Copy, Join, Slice, Transpose
 from .pooling import GlobalPool, MaxPool
@@ -27,6 +28,8 @@ __all__ = [
     "Concat",
     "Conv",
     "Copy",
+    "FrameMax",
+    "FrameShift",
     "GlobalPool",
     "InvertedResidual",
     "Join",
@@ -34,6 +37,7 @@ __all__ = [
     "Op",
     "Opaque",
     "Operator",
+    "OverFrames",
     "QConv",
     "QMaxPool",
     "QMean",
@@ -56,7 +60,8 @@ class Opaque:
 
 
 QOp = QConv | QMaxPool | Quantise | QMean
-Op = Conv | VolumeConv | InvertedResidual | GlobalPool | MaxPool | Copy | Join | Transpose | QOp
+OverFrames = VolumeConv | FrameShift | FrameMax
+Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Join | Transpose | OverFrames | QOp
 Operator = Op | BatchNorm | Clip | Add | Slice | Concat | Alias | Opaque
 
 

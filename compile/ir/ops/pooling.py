@@ -11,7 +11,7 @@ from .convolution import Conv
 
 @dataclass(frozen=True)
 class GlobalPool:
-    """Global average pooling: [height, width, channels] -> [channels]."""
+    """Global average pooling: [height, width, channels] -> [channels]; also over `frames`, `pitch` elements apart."""
 
     kind: ClassVar[str] = "global_pool"
     macs: ClassVar[int] = 0
@@ -19,11 +19,14 @@ class GlobalPool:
     height: int
     width: int
     channels: int
+    frames: int = 1
+    pitch: int = 0
     types: Types = field(default=Types(), repr=False)
 
     @property
     def label(self) -> str:
-        return f"mean_{self.height}x{self.width}x{self.channels}"
+        frames = f"{self.frames}x" if self.frames > 1 else ""
+        return f"mean_{frames}{self.height}x{self.width}x{self.channels}"
 
 
 @dataclass(frozen=True)

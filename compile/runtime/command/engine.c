@@ -82,7 +82,13 @@ int engine_threads(const engine *e, int threads) {
     return threads > 0 ? threads : (int)bundle_value(e->bundle, "", "threads")->number;
 }
 
+int engine_window(const engine *e, int32_t *frames, int32_t *stride) {
+    return e->tsm_window(e->model, frames, stride) == TSM_OK && *frames > 1;
+}
+
 int engine_delay(const engine *e) {
+    int32_t frames, stride;
+    if (engine_window(e, &frames, &stride)) return 0;
     const json_value *late = json_member(bundle_value(e->bundle, "model", "parameters"), "delay_frames");
     return late == NULL ? 0 : (int)late->number;
 }

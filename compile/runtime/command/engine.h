@@ -10,7 +10,7 @@
     CALL(tsm_open) CALL(tsm_close) CALL(tsm_info) CALL(tsm_device) CALL(tsm_op) CALL(tsm_state_info)                \
     CALL(tsm_stream_new) CALL(tsm_stream_free) CALL(tsm_step_image) CALL(tsm_step_frame)                           \
     CALL(tsm_frame_packed) CALL(tsm_step_tensor) CALL(tsm_reset)                                                   \
-    CALL(tsm_scores) CALL(tsm_state_get) CALL(tsm_profile) CALL(tsm_op_ns) CALL(tsm_error)       \
+    CALL(tsm_scores) CALL(tsm_window) CALL(tsm_answers) CALL(tsm_state_get) CALL(tsm_profile) CALL(tsm_op_ns) CALL(tsm_error)       \
     CALL(tsm_sampler_init) CALL(tsm_sampler_take) CALL(tsm_probabilities) CALL(tsm_decision_new)                    \
     CALL(tsm_decision_free) CALL(tsm_decision_push) CALL(tsm_decision_reset) CALL(tsm_decision_error)
 
@@ -41,7 +41,10 @@ int engine_threads(const engine *e, int threads);
 /* Frames by which an answer is behind the newest frame: those of a network that looks into the future. */
 int engine_delay(const engine *e);
 
-/* Number of floats of one preprocessed frame. */
+/* Whether the network takes several frames at once, and which window then slides over them. */
+int engine_window(const engine *e, int32_t *frames, int32_t *stride);
+
+/* Number of floats of one preprocessed frame, or of a window of them. */
 size_t engine_input_floats(const engine *e);
 
 /* Says on stderr what a step refused, and returns the exit code for it. */

@@ -72,11 +72,12 @@ static tsm_status step(const job *j, const void *bytes) {
 
 /* One step and its result. Returns an exit code, or STILL_OPEN. */
 static int step_and_print(job *j, const timed_frame *frame) {
-    const uint64_t start = clock_ns();
+    const uint64_t answers = j->e->tsm_answers(j->stream), start = clock_ns();
     const tsm_status status = step(j, frame->bytes);
     const double ms = (double)(clock_ns() - start) * 1e-6;
     int end = STILL_OPEN;
     if (status != TSM_OK) return engine_complain(j->e, status, j->stream);
+    if (!j->o->dump && j->e->tsm_answers(j->stream) == answers) return STILL_OPEN; /* the window waits for more frames */
     if (j->o->dump)
         end = dump(j->e, j->stream, j->state);
     else if (j->waiting > 0)
@@ -164,7 +165,11 @@ static int prepare(job *j) {
 
 static void tell_delay(const engine *e) {
     const int late = engine_delay(e);
+    int32_t frames, stride;
     char seconds[32] = "";
+    if (engine_window(e, &frames, &stride))
+        complain("note: the model looks at %d frames at once: the first answer comes after as many, then one every %d",
+                 (int)frames, (int)stride);
     if (late == 0) return;
     if (e->info.rate_fps > 0.0) snprintf(seconds, sizeof seconds, ", %.2f s", late / e->info.rate_fps);
     complain("note: the model looks into the future: an answer is for the frame %d steps%s before, and the first %d steps "

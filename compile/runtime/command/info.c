@@ -51,6 +51,9 @@ static void print_input(const engine *e) {
     if (p->kind == JSON_OBJECT)
         print_picture(p);
     putchar('\n');
+    int32_t frames, stride;
+    if (engine_window(e, &frames, &stride))
+        printf("window    %d frames at once, the first answer after as many, then one every %d\n", (int)frames, (int)stride);
 }
 
 static void print_time(const engine *e) {

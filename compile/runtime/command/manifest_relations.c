@@ -80,11 +80,20 @@ static int check_decision(const json_value *document, refusal *why) {
     return 1;
 }
 
-/* The parameters are free, but for the one that is read here. */
-static int check_delay(const json_value *document, refusal *why) {
-    const json_value *late = json_member(at(document, "model", "parameters"), "delay_frames");
-    return late == NULL || (late->kind == JSON_INTEGER && late->number >= 0 && late->number <= 1000) ||
-           refuse_value(why, "delay_frames", "an integer from 0 to 1000");
+/* The parameters are free, but for those that are read here. */
+static int check_parameters(const json_value *document, refusal *why) {
+    static const struct {
+        const char *name, *allowed;
+        int least;
+    } counts[] = {{"delay_frames", "an integer from 0 to 1000", 0},
+                  {"clip_frames", "an integer from 1 to 1000", 1},
+                  {"window_stride", "an integer from 1 to 1000", 1}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        const json_value *m = json_member(at(document, "model", "parameters"), counts[i].name);
+        if (m != NULL && !(m->kind == JSON_INTEGER && m->number >= counts[i].least && m->number <= 1000))
+            return refuse_value(why, counts[i].name, counts[i].allowed);
+    }
+    return 1;
 }
 
 /* Digits, a point, digits; one to four each. */
@@ -145,7 +154,7 @@ static int check_files(const json_value *document, refusal *why) {
 
 int manifest_check_relations(const json_value *document, refusal *why) {
     return check_signature(document, why) && check_preprocess(json_member(document, "preprocess"), why) &&
-           check_decision(document, why) && check_delay(document, why) &&
+           check_decision(document, why) && check_parameters(document, why) &&
            check_target(json_member(document, "target"), why) && check_device(document, why) &&
            check_files(document, why);
 }

@@ -53,6 +53,14 @@ tsm_status tsm_info(const tsm_model *model, tsm_model_info *info) {
     return TSM_OK;
 }
 
+tsm_status tsm_window(const tsm_model *model, int32_t *frames, int32_t *stride) {
+    if (model == NULL || frames == NULL || stride == NULL) return TSM_E_ARGUMENT;
+    const tsm_plan_tensor *input = &model->plan->input;
+    *frames = input->ndim == 4 ? input->shape[0] : 1;
+    *stride = model->plan->window_stride < 1 ? 1 : model->plan->window_stride;
+    return TSM_OK;
+}
+
 tsm_status tsm_op(const tsm_model *model, size_t index, tsm_op_info *info) {
     if (model == NULL || info == NULL || index >= model->plan->info.op_count) return TSM_E_ARGUMENT;
     *info = model->plan->ops[index].info;

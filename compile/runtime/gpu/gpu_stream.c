@@ -36,7 +36,8 @@ static tsm_status clear(tsm_stream *s);
 static tsm_status make(tsm_stream *s, tsm_gpu_device *device, int32_t threads, char *error) {
     const tsm_gpu_plan *plan = s->plan;
     tsm_status status = tsm_feed_open(&s->feed, plan->info.model, &plan->input,
-                                      plan->has_image_input ? &plan->preprocess : NULL, threads, error, TSM_ERROR_SIZE);
+                                      plan->has_image_input ? &plan->preprocess : NULL, plan->window_stride, threads,
+                                      error, TSM_ERROR_SIZE);
     if (status != TSM_OK) return status;
     s->op_ns = calloc(plan->info.op_count + 1, sizeof *s->op_ns);
     s->scores = calloc(tsm_tensor_count(&plan->output) + 1, sizeof *s->scores);
@@ -109,6 +110,7 @@ static tsm_status run_plan(tsm_stream *s) {
     if (status != TSM_OK) return status;
     s->step_ns = tsm_gpu_now() - start;
     s->in = !s->in;
+    s->answers++;
     memcpy(s->scores, s->queue->scores, tsm_tensor_count(&s->plan->output) * sizeof *s->scores);
     return TSM_OK;
 }
@@ -117,10 +119,11 @@ tsm_status tsm_step_frame(tsm_stream *s, const tsm_frame *frame) {
     if (s == NULL) return TSM_E_ARGUMENT;
     tsm_status status = tsm_gpu_enter(s);
     if (status != TSM_OK) return status;
+    int due = 0;
     tsm_pool_hold(s->feed.pool, 1);
-    status = tsm_feed_frame(&s->feed, frame, s->queue->frame, s->error);
+    status = tsm_feed_frame(&s->feed, frame, s->queue->frame, &due, s->error);
     tsm_pool_hold(s->feed.pool, 0);
-    return tsm_gpu_leave(s, status == TSM_OK ? run_plan(s) : status);
+    return tsm_gpu_leave(s, status == TSM_OK && due ? run_plan(s) : status);
 }
 
 tsm_status tsm_step_tensor(tsm_stream *s, const float *nchw, size_t count) {
@@ -138,13 +141,18 @@ static tsm_status clear(tsm_stream *s) { return finish(s, tsm_queue_clear(s->que
 tsm_status tsm_reset(tsm_stream *s) {
     if (s == NULL) return TSM_E_ARGUMENT;
     const tsm_status status = tsm_gpu_enter(s);
-    return status == TSM_OK ? tsm_gpu_leave(s, clear(s)) : status;
+    if (status != TSM_OK) return status;
+    tsm_feed_reset(&s->feed);
+    s->answers = 0;
+    return tsm_gpu_leave(s, clear(s));
 }
 
 const float *tsm_scores(const tsm_stream *s, size_t *count) {
     if (count != NULL) *count = s == NULL ? 0 : tsm_tensor_count(&s->plan->output);
     return s == NULL ? NULL : s->scores;
 }
+
+uint64_t tsm_answers(const tsm_stream *s) { return s == NULL ? 0 : s->answers; }
 
 tsm_status tsm_profile(tsm_stream *s, int on) {
     if (s == NULL) return TSM_E_ARGUMENT;

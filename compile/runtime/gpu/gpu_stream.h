@@ -21,6 +21,7 @@ struct tsm_stream {
     tsm_gpu_queue *queue;
     int in; /* the state blob that the next step reads, 0 or 1 */
     int profiling;
+    uint64_t answers; /* runs since the start or the reset */
     uint64_t step_ns; /* how long the last step was waited for */
     uint64_t *op_ns;
     float *scores; /* of the last step that ended well */

@@ -54,6 +54,7 @@ typedef struct {
     uint32_t shared_limit;                         /* largest shared_bytes of any launch */
     const char *fallback;                          /* CPU target to compile for when the device cannot, or "" */
     tsm_plan_preprocess preprocess; int32_t has_image_input;
+    int32_t window_stride;                         /* as in plan.h */
     const char *const *cpu_requires; size_t cpu_requires_count; /* names of cpu.h */
 } tsm_gpu_plan;
 

@@ -71,8 +71,8 @@ namespace detail {
 // The functions of one library, by the names of tsm_edge.h.
 #define TSM_EDGE_CALLS(X)                                                                                              \
     X(tsm_open) X(tsm_close) X(tsm_info) X(tsm_device) X(tsm_stream_new) X(tsm_stream_free) X(tsm_step_image)          \
-    X(tsm_step_frame) X(tsm_step_tensor) X(tsm_reset) X(tsm_scores) X(tsm_error) X(tsm_sampler_init)                   \
-    X(tsm_sampler_take) X(tsm_decision_new) X(tsm_decision_free) X(tsm_decision_push) X(tsm_decision_reset)            \
+    X(tsm_step_frame) X(tsm_step_tensor) X(tsm_reset) X(tsm_scores) X(tsm_answers) X(tsm_error)                        \
+    X(tsm_sampler_init) X(tsm_sampler_take) X(tsm_decision_new) X(tsm_decision_free) X(tsm_decision_push) X(tsm_decision_reset)            \
     X(tsm_decision_error)
 
 struct Calls {
@@ -145,6 +145,10 @@ public:
         return after(of_->calls.tsm_step_tensor(stream_, nchw, count));
     }
     Scores step_tensor(const std::vector<float> &nchw) { return step_tensor(nchw.data(), nchw.size()); }
+
+    // How often the network has run since the beginning or the reset; a bundle that looks at several frames at once does
+    // not run on each of them, and its scores stay as they are.
+    std::uint64_t answers() const { return of_->calls.tsm_answers(stream_); }
 
     void reset() { after(of_->calls.tsm_reset(stream_)); }
 

@@ -1,4 +1,4 @@
-"""Global average pooling on a CPU: vectors along the channels, one accumulator vector per work item.
+"""Global average pooling, also over the frames of a clip, on a CPU: one accumulator vector per work item.
 
 A work item is one vector of channels; it walks the pixels once. The last, narrower vectors are items of their own.
 """
@@ -16,7 +16,13 @@ from ...kernels.cpu.tiling import Machine
 from ..rule import Schedule
 from ._rule import Kernel, typed
 
-CASES = (GlobalPool(7, 7, 1280), GlobalPool(3, 5, 19), GlobalPool(1, 1, 4))
+CASES = (
+    GlobalPool(7, 7, 1280),
+    GlobalPool(3, 5, 19),
+    GlobalPool(1, 1, 4),
+    GlobalPool(1, 1, 27, frames=8, pitch=32),
+    GlobalPool(2, 3, 19, frames=3, pitch=128),
+)
 
 
 def claims(op: Op) -> bool:
@@ -36,20 +42,29 @@ class Params:
 
 
 def schedule(op: GlobalPool, params: Params, machine: Machine) -> Kernel:
-    """x: [pixels, channels]; y: [channels]."""
+    """x: [frames, pixels, channels], the frames `pitch` apart; y: [channels]."""
     pixels = op.height * op.width
+    behind = (op.frames - 1) * op.pitch  # elements of all frames but the last
     whole = op.channels // params.lanes
     tail = tir.vectors(op.channels - whole * params.lanes, params.lanes)
-    pointers = typed({"x": pixels * op.channels, "y": op.channels}, op.types)
+    pointers = typed({"x": behind + pixels * op.channels, "y": op.channels}, op.types)
 
     def body(x: Buffer, y: Buffer, begin: Expr, end: Expr) -> None:
         def vector(channel: Expr, lanes: int) -> None:
             total = tir.local(lanes, machine.dtype)
             tir.store(total, 0, tir.constant(0.0, lanes, machine.dtype), lanes)
-            with tir.loop(0, pixels) as pixel:
-                value = tir.load(x, pixel * op.channels + channel, lanes)
-                tir.store(total, 0, tir.load(total, 0, lanes) + value, lanes)
-            share = tir.constant(1.0 / pixels, lanes, machine.dtype)
+
+            def add(start: Expr) -> None:
+                with tir.loop(0, pixels) as pixel:
+                    value = tir.load(x, start + pixel * op.channels + channel, lanes)
+                    tir.store(total, 0, tir.load(total, 0, lanes) + value, lanes)
+
+            if op.frames == 1:
+                add(0)
+            else:
+                with tir.loop(0, op.frames) as frame:
+                    add(frame * op.pitch)
+            share = tir.constant(1.0 / (op.frames * pixels), lanes, machine.dtype)
             tir.store(y, channel, tir.load(total, 0, lanes) * share, lanes)
 
         with tir.loop(begin, end) as item:
@@ -59,7 +74,7 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> Kernel:
             bounds = ([0] if whole else []) + [whole + i for i in range(len(tail))]
             tir.switch(item, bounds, cases)
 
-    work = Cycles(cost.moved(pixels * op.channels))
+    work = Cycles(cost.moved(op.frames * pixels * op.channels))
     items = whole + len(tail)
     return Kernel(op, "global_pool_cpu", pointers, items, body, work=work)
 

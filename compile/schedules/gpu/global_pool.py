@@ -1,4 +1,4 @@
-"""Mean over all pixels on a GPU.
+"""Mean over all pixels, and frames of a clip, on a GPU.
 
 A group takes `vectors` vectors of channels; its threads are `vectors` wide and `stripes` high, each adds every
 `stripes`-th pixel, and the stripes meet in shared memory.
@@ -19,7 +19,14 @@ from ...kernels.gpu.tiling import Machine
 from ..rule import Schedule
 from . import _rule
 
-CASES = (GlobalPool(7, 7, 1280), GlobalPool(3, 5, 19), GlobalPool(1, 1, 4), GlobalPool(4, 4, 512))
+CASES = (
+    GlobalPool(7, 7, 1280),
+    GlobalPool(3, 5, 19),
+    GlobalPool(1, 1, 4),
+    GlobalPool(4, 4, 512),
+    GlobalPool(1, 1, 27, frames=8, pitch=32),
+    GlobalPool(2, 3, 19, frames=3, pitch=128),
+)
 
 
 def claims(op: Op) -> bool:
@@ -39,17 +46,23 @@ class Params:
     def from_machine(cls, machine: Machine, op: GlobalPool) -> Params:
         lanes = min(2, gpu.width_of(op.channels))
         stripes = 1
-        while stripes * 4 <= op.height * op.width and stripes < 8:
+        while stripes * 4 <= op.frames * op.height * op.width and stripes < 8:
             stripes *= 2
         return cls(lanes, min(32, op.channels // lanes), stripes)
 
 
 def schedule(op: GlobalPool, params: Params, machine: Machine) -> _rule.Kernel:
-    """x: [pixels, channels]; y: [channels]."""
-    pixels, lanes, vectors = op.height * op.width, params.lanes, params.vectors
+    """x: [frames, pixels, channels], the frames `pitch` apart; y: [channels]."""
+    here = op.height * op.width
+    pixels, lanes, vectors = op.frames * here, params.lanes, params.vectors
     total = op.channels // lanes
     threads = vectors * params.stripes
     launch = Launch((gpu.ceil_div(total, vectors), 1, 1), threads, threads * lanes * FLOAT32.bytes)
+
+    def start_of(pixel: Expr) -> Expr:
+        if op.frames == 1:
+            return pixel * op.channels
+        return pixel // here * op.pitch + pixel % here * op.channels
 
     def body(memory: dict[str, Memory], thread: Expr, group: tuple[Expr, Expr, Expr]) -> None:
         sums, value, place = gpu.registers(lanes), gpu.registers(lanes), gpu.shared(threads * lanes)
@@ -60,7 +73,7 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> _rule.Kernel:
             pixel = gpu.bind(step * params.stripes + stripe)
 
             def more() -> None:
-                memory["x"].load(value, 0, pixel * op.channels + vector * lanes, lanes)
+                memory["x"].load(value, 0, start_of(pixel) + vector * lanes, lanes)
                 for lane in range(lanes):
                     gpu.assign(sums, lane, sums[lane] + value[lane])
 
@@ -79,7 +92,7 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> _rule.Kernel:
 
         gpu.branch(tirx.And(thread < vectors, group[0] * vectors + thread < total), finish)
 
-    pointers = _rule.typed({"x": pixels * op.channels, "y": op.channels}, op.types)
+    pointers = _rule.typed({"x": (op.frames - 1) * op.pitch + here * op.channels, "y": op.channels}, op.types)
     return _rule.Kernel(
         op,
         "global_pool_gpu",

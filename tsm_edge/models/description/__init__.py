@@ -6,17 +6,19 @@ the states are derived from it.
 
 from __future__ import annotations
 
-from ._layers import EPSILON, SHIFT_DIVISOR, Block, Conv, Head, Layer, Pool
-from ._walk import convs, head, macs, parameters, states, walk
+from ._layers import EPSILON, SHIFT_DIVISOR, Block, Conv, FramePool, Head, Layer, Pool
+from ._walk import clip_macs, convs, head, macs, parameters, states, walk
 
 __all__ = [
     "EPSILON",
     "SHIFT_DIVISOR",
     "Block",
     "Conv",
+    "FramePool",
     "Head",
     "Layer",
     "Pool",
+    "clip_macs",
     "convs",
     "head",
     "macs",

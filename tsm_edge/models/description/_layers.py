@@ -75,6 +75,19 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class FramePool:
+    """Maximum over three frames of a clip, around every second one: kernel 3, stride 2, padding 1 along time."""
+
+    def side(self, side: int) -> int:
+        """Side of the output, which is that of the input."""
+        return side
+
+    def frames(self, frames: int) -> int:
+        """Frames of the output."""
+        return (frames - 1) // 2 + 1
+
+
+@dataclass(frozen=True)
 class Block:
     """A chain of convolutions, perhaps with a sum at its end and a shift at its beginning.
 
@@ -154,4 +167,4 @@ class Head:
         return self.inputs * self.classes
 
 
-Layer = Conv | Pool | Block | Head
+Layer = Conv | Pool | FramePool | Block | Head

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ...errors import ModelError
-from ._layers import Block, Conv, Head, Layer
+from ._layers import Block, Conv, FramePool, Head, Layer
 
 
 def walk(layers: Iterable[Layer], side: int) -> Iterator[tuple[Layer, int]]:
@@ -46,6 +46,17 @@ def parameters(layers: tuple[Layer, ...]) -> int:
 def macs(layers: tuple[Layer, ...], side: int) -> int:
     """Count the multiply-accumulates of one frame: convolutions and head, as papers do."""
     return sum(conv.macs(at) for conv, at in convs(layers, side)) + head(layers).macs
+
+
+def clip_macs(layers: tuple[Layer, ...], side: int, frames: int) -> int:
+    """Count the multiply-accumulates of a clip of so many frames, whose scores are averaged before the head."""
+    total = head(layers).macs
+    for layer, at in walk(layers, side):
+        if isinstance(layer, FramePool):
+            frames = layer.frames(frames)
+        elif not isinstance(layer, Head):
+            total += frames * sum(conv.macs(inside) for conv, inside in convs((layer,), at))
+    return total
 
 
 def states(layers: tuple[Layer, ...], side: int) -> tuple[tuple[int, int, int, int], ...]:

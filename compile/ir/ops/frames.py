@@ -1,0 +1,86 @@
+"""The operators that look at several frames of a clip; all others compute one frame after the other.
+
+The frames of a value lie `pitch` elements apart, so that each begins where a kernel may load whole vectors. Pitches are
+0 until `passes/pitch.py` has set them, which knows the alignment of a family.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ..dtype import Types
+
+
+@dataclass(frozen=True)
+class FrameShift:
+    """The channels that a temporal shift moves, of all frames of a clip, for each of `pixels`.
+
+    y[t] = x[t + 1][:future], then x[t - 1][future:future + past]; `whole`: then x[t][future + past:] as well. Where a
+    clip has no such frame stand zeros (padding "zero"), its other end ("circulant") or x[t] itself ("hold").
+    """
+
+    kind: ClassVar[str] = "frame_shift"
+    macs: ClassVar[int] = 0
+
+    frames: int
+    pixels: int
+    channels: int
+    future: int
+    past: int
+    padding: str = "zero"
+    whole: bool = False
+    pitch: int = 0
+    out_pitch: int = 0
+    types: Types = field(default=Types(), repr=False)
+
+    @property
+    def width(self) -> int:
+        """Channels of the output."""
+        return self.channels if self.whole else self.future + self.past
+
+    def source(self, frame: int, by: int) -> int | None:
+        """The frame whose channels move into `frame`; None for zeros. by: 1 from the future, -1 from the past."""
+        at = frame + by
+        if 0 <= at < self.frames:
+            return at
+        return {"zero": None, "circulant": at % self.frames, "hold": frame}[self.padding]
+
+    @property
+    def label(self) -> str:
+        whole = "_whole" if self.whole else ""
+        return f"shift_{self.frames}x{self.pixels}x{self.channels}_{self.future}_{self.past}{whole}"
+
+
+@dataclass(frozen=True)
+class FrameMax:
+    """The maximum over windows of frames: `kernel` frames, every `stride`-th, `pad` frames that never win at each end.
+
+    size: elements of a frame.
+    """
+
+    kind: ClassVar[str] = "frame_max"
+    macs: ClassVar[int] = 0
+
+    frames: int
+    size: int
+    kernel: int = 3
+    stride: int = 2
+    pad: int = 1
+    pitch: int = 0
+    out_pitch: int = 0
+    types: Types = field(default=Types(), repr=False)
+
+    @property
+    def out_frames(self) -> int:
+        """Frames of the output."""
+        return (self.frames + 2 * self.pad - self.kernel) // self.stride + 1
+
+    def window(self, frame: int) -> range:
+        """The frames of the input under one of the output."""
+        begin = frame * self.stride - self.pad
+        return range(max(begin, 0), min(begin + self.kernel, self.frames))
+
+    @property
+    def label(self) -> str:
+        return f"framemax_{self.frames}x{self.size}_{self.kernel}s{self.stride}"

@@ -1,0 +1,37 @@
+"""Tell the operators that look at several frames of a clip how far apart the frames lie.
+
+Kernels load whole vectors from where a tensor begins, so every frame begins at a multiple of the family's alignment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+from ..ir.graph import Graph
+from ..ir.ops import FrameMax, FrameShift, GlobalPool, VolumeConv
+from ..ir.plan import aligned
+
+
+def run(graph: Graph, align: int) -> None:
+    """Set the pitches; align: bytes."""
+    graph.align = align
+    for node in graph.nodes:
+        op = node.op
+        if isinstance(op, (FrameShift, FrameMax, VolumeConv)):
+            here, there = (elements(graph, name) for name in (node.inputs[0], node.output))
+            node.op = replace(op, pitch=here, out_pitch=there)
+        elif isinstance(op, GlobalPool) and op.frames > 1:
+            node.op = replace(op, pitch=elements(graph, node.inputs[0]))
+
+
+def elements(graph: Graph, value: str) -> int:
+    """Elements from one frame of a value to the next."""
+    return pitch_of(graph, value) // graph.dtype(value).bytes
+
+
+def pitch_of(graph: Graph, value: str) -> int:
+    """Bytes from one frame of a value to the next; 0 for a value without frames."""
+    if graph.frames(value) == 1:
+        return 0
+    return aligned(prod(graph.shape(value)[1:]) * graph.dtype(value).bytes, graph.align)

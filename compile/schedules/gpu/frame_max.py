@@ -1,0 +1,75 @@
+"""The maximum over windows of frames on a GPU: what temporal pooling does.
+
+One thread computes one number; threads beside each other write numbers beside each other. NaN stays NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from ...ir.ops import FrameMax, Op
+from ...kernels.gpu import builder as gpu
+from ...kernels.gpu.builder import Expr, Launch, Memory
+from ...kernels.gpu.tiling import Machine
+from ..rule import Schedule
+from . import _rule
+
+CASES = (
+    FrameMax(8, 64, pitch=128, out_pitch=128),
+    FrameMax(5, 19, pitch=128, out_pitch=256),
+    FrameMax(1, 7, pitch=128, out_pitch=128),
+    FrameMax(4, 33, 2, 2, 0, pitch=128, out_pitch=128),
+)
+
+
+def claims(op: Op) -> bool:
+    """Windows that each hold a frame."""
+    return isinstance(op, FrameMax) and all(op.window(frame) for frame in range(op.out_frames))
+
+
+@dataclass(frozen=True)
+class Params:
+    """Threads of a group."""
+
+    threads: int
+
+    @classmethod
+    def from_machine(cls, machine: Machine, op: Op) -> Params:
+        return cls(min(64, machine.group_threads))
+
+
+def schedule(op: FrameMax, params: Params, machine: Machine) -> _rule.Kernel:
+    """x [frames, size] -> y [out_frames, size]; a launch has the output's frames as its second axis."""
+    sizes = {
+        "x": (op.frames - 1) * op.pitch + op.size,
+        "y": (op.out_frames - 1) * op.out_pitch + op.size,
+    }
+
+    def body(memory: dict[str, Memory], thread: Expr, group: tuple[Expr, Expr, Expr]) -> None:
+        at, frame = gpu.bind(group[0] * params.threads + thread), group[1]
+        best, value = gpu.registers(1), gpu.registers(1)
+
+        def window() -> None:
+            gpu.assign(best, 0, gpu.lowest())
+            for tap in range(op.kernel):
+                source = gpu.bind(frame * op.stride + (tap - op.pad))
+
+                def take(source: Expr = source) -> None:
+                    memory["x"].load(value, 0, source * op.pitch + at, 1)
+                    gpu.assign(best, 0, gpu.larger(best[0], value[0]))
+
+                gpu.branch(tirx.And(source >= 0, source < op.frames), take)
+            memory["y"].store(frame * op.out_pitch + at, best, 0, 1)
+
+        gpu.branch(op.size % params.threads == 0 or at < op.size, window)
+
+    launch = Launch((gpu.ceil_div(op.size, params.threads), op.out_frames, 1), params.threads)
+    types = _rule.typed(sizes, op.types)
+    return _rule.Kernel(
+        op, "frame_max_gpu", types, launch, body, instructions=20 + 12 * op.kernel, parallel=0.25
+    )
+
+
+SCHEDULE = Schedule("frame_max_gpu", claims, Params.from_machine, schedule, CASES)
