@@ -7,6 +7,8 @@ from typing import Any
 import tvm
 from tvm import tirx
 
+from ._lower import lower
+
 WIDTHS = (1, 2, 4, 8)
 
 
@@ -20,22 +22,7 @@ def source(functions: dict[str, tirx.PrimFunc], tvm_target: Any, prelude: str, f
         name: function.with_attr("global_symbol", name).with_attr("calling_conv", 2)
         for name, function in functions.items()
     }
-    module = lower(tvm.IRModule(named), tvm_target)
+    module = lower(tvm.IRModule(named), tvm_target, vectors=False)
     built = tvm.get_global_func(f"target.build.{tvm_target.kind.name}")(module, tvm_target)
     text = str(built.inspect_source())
     return prelude + text[text.index(first) :]
-
-
-def lower(module: tvm.IRModule, target: Any) -> tvm.IRModule:
-    """The TIR passes between a constructed kernel and source; common subexpressions are the next compiler's work."""
-    passes = tirx.transform
-    return tvm.ir.transform.Sequential(
-        [
-            passes.BindTarget(target),
-            passes.StmtSimplify(),
-            passes.FlattenBuffer(),
-            passes.UnrollLoop(),
-            passes.StmtSimplify(),
-            passes.LowerIntrin(),
-        ]
-    )(module)

@@ -17,6 +17,7 @@ from ..link.code import Code, PlanContext
 from ..lowering import latency_cpu
 from ..lowering.latency_cpu import FrameTime
 from ..lowering.planner import Planned
+from ._lower import lower
 
 STREAM = 8.0  # bytes per cycle from memory where a detected machine tells neither clock nor bandwidth
 
@@ -112,26 +113,9 @@ def build_object(functions: dict[str, tirx.PrimFunc], target: EdgeTarget) -> byt
     undefined symbol of TVM's runtime.
     """
     with_names = {name: function.with_attr("global_symbol", name) for name, function in functions.items()}
-    module = lower(tvm.IRModule(with_names), tvm_target(target))
+    module = lower(tvm.IRModule(with_names), tvm_target(target), vectors=True)
     built = tvm.get_global_func("target.build.llvm")(module, tvm_target(target))
     # LLVM ends the process where it cannot write a file, so it gets one in memory.
     with open(os.memfd_create("kernels.o"), "rb") as file:
         built.write_to_file(f"/proc/self/fd/{file.fileno()}", "o")
         return file.read()
-
-
-def lower(module: tvm.IRModule, target: Any) -> tvm.IRModule:
-    """The TIR passes between a constructed kernel and LLVM."""
-    passes = tirx.transform
-    return tvm.ir.transform.Sequential(
-        [
-            passes.BindTarget(target),
-            passes.StmtSimplify(),
-            passes.FlattenBuffer(),
-            passes.VectorizeLoop(True),
-            passes.UnrollLoop(),
-            passes.StmtSimplify(),
-            passes.CommonSubexprElim(),
-            passes.LowerIntrin(),
-        ]
-    )(module)

@@ -83,8 +83,18 @@ class Kernel(Protocol):
 
 
 def no_variants(machine: Machine, op: Op) -> Sequence[object]:
-    """Nothing to search among."""
+    """No parameters to tune over."""
     return ()
+
+
+@dataclass(frozen=True)
+class NoParams:
+    """The parameters of a schedule that has nothing to choose."""
+
+    @classmethod
+    def from_machine(cls, machine: Machine, op: Op) -> NoParams:
+        """The only ones."""
+        return cls()
 
 
 @dataclass(frozen=True)

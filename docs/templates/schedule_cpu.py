@@ -1,4 +1,4 @@
-"""Mean over all pixels on a CPU: an example of a schedule, to copy to `compile/schedules/cpu/NAME.py`.
+"""Global average pooling on a CPU: an example of a schedule, to copy to `compile/schedules/cpu/NAME.py`.
 
 Pattern: the global mean before a classifier.
 
@@ -18,11 +18,12 @@ from ...ir.ops import GlobalPool, Op
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
+from ..pointers import typed
 from ..rule import Schedule
-from ._rule import Kernel, typed
+from ._rule import Kernel
 
-#: compared with numpy on every instruction set and timed by `kernel_lab.py --perf`: a size that is no multiple of a
-#: vector, the smallest that there is, and one that takes long enough for a clock
+#: compared with numpy on every instruction set and timed by `kernel_lab.py --perf`: channels that are no multiple of a
+#: vector, the smallest size, and one that is large enough to be timed. Cases that families share: `schedules/cases.py`
 CASES = (GlobalPool(3, 5, 19), GlobalPool(1, 1, 4), GlobalPool(7, 7, 1280))
 
 
@@ -33,7 +34,7 @@ def claims(op: Op) -> bool:
 
 @dataclass(frozen=True)
 class Params:
-    """What the model chooses and a search may vary: the channels of one work item."""
+    """What the cost model chooses and tuning may vary: the channels of one work item."""
 
     lanes: int
 
@@ -58,10 +59,9 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> Kernel:
             tir.store(y, channel, tir.load(total, 0, lanes) * share, lanes)
 
         with tir.loop(begin, end) as item:
-            vector = (0, lambda: mean(item * params.lanes, params.lanes))
-            single = (whole, lambda: mean(whole * (params.lanes - 1) + item, 1))
-            parts = [part for part, items in ((vector, whole), (single, rest)) if items]
-            tir.switch(item, [first for first, _ in parts], [emit for _, emit in parts])
+            vectors = (whole, lambda at: mean(at * params.lanes, params.lanes))
+            single = (rest, lambda at: mean(whole * params.lanes + at, 1))
+            tir.switch_runs(item, [vectors, single])
 
     return Kernel(op, "example_cpu", pointers, whole + rest, body)
 

@@ -11,7 +11,7 @@ float16 and compute float32, or the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -224,6 +224,19 @@ def switch(index: Expr, bounds: list[int], cases: list[Callable[[], None]]) -> N
         cases[0]()
     else:
         branch(index < bounds[1], cases[0], lambda: switch(index, bounds[1:], cases[1:]))
+
+
+def switch_runs(index: Expr, runs: Iterable[tuple[int, Callable[[Expr], None]]]) -> None:
+    """Emit one case per run: `emit(index - start of the run)` for runs of (length, emit) one after the other."""
+    bounds: list[int] = []
+    cases: list[Callable[[], None]] = []
+    start = 0
+    for length, emit in runs:
+        if length:
+            bounds.append(start)
+            cases.append(lambda emit=emit, start=start: emit(index - start))  # type: ignore[misc]
+            start += length
+    switch(index, bounds, cases)
 
 
 def vectors(width: int, lanes: int) -> list[tuple[int, int]]:

@@ -1,5 +1,5 @@
 """Schedules of the CPU family."""
 
-from ._rule import Kernel
+from ._rule import Kernel, each_height
 
-__all__ = ["Kernel"]
+__all__ = ["Kernel", "each_height"]

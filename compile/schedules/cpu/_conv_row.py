@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ...ir.ops import Conv
 from ...kernels.cpu import builder as tir
@@ -39,19 +40,11 @@ class Row:
 
     def case(self, x_tiles: tuple[XTile, ...], index: Expr, panel: Panel) -> None:
         """Tile number `index` of the row; one case per cut."""
-        bounds: list[int] = []
-        cases: list[Callable[[], None]] = []
-        first = 0
-        for cut in x_tiles:
 
-            def case(cut: XTile = cut, first: int = first) -> None:
-                column = cut.start if cut.count == 1 else tir.bind((index - first) * cut.rows + cut.start)
-                self.tile(cut, column, panel)
+        def run(cut: XTile, at: Expr) -> None:
+            self.tile(cut, cut.start if cut.count == 1 else tir.bind(at * cut.rows + cut.start), panel)
 
-            bounds.append(first)
-            cases.append(case)
-            first += cut.count
-        tir.switch(index, bounds, cases)
+        tir.switch_runs(index, ((cut.count, partial(run, cut)) for cut in x_tiles))
 
     def tile(self, cut: XTile, column: Expr, panel: Panel) -> None:
         """One register tile: kernel rows inside the image, each as one run (inner) or tap by tap (border, shift)."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import gcd
 
 import numpy as np
 from tvm import tirx
 
-from ...ir.dtype import FLOAT32, DType, Pointer, Types
+from ...ir.dtype import FLOAT32, DType, Pointer
 from ...ir.ops import Conv, Op
 from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
@@ -51,26 +51,6 @@ class Kernel:
     def build(self) -> tirx.PrimFunc:
         """Emit the TIR."""
         return tir.build_kernel(self.pointers, self.body, self.index, self.dtype)
-
-
-def typed(sizes: Mapping[str, int], types: Types) -> dict[str, Pointer]:
-    """Pointers in calling order from their numbers of elements, typed by operand; those of size 0 are left out."""
-    return {name: Pointer(size, types.of(name)) for name, size in sizes.items() if size}
-
-
-def conv_pointers(op: Conv, weights: int, bias: int = 0) -> dict[str, Pointer]:
-    """The arguments of a convolution kernel. weights, bias: packed elements; bias 0: one per output channel."""
-    pixels_in = op.height * op.width
-    sizes = {
-        "x": pixels_in * op.channels,
-        "state": pixels_in * op.fold_in,
-        "w": weights,
-        "b": bias or op.out_channels,
-        "r": op.pixels * op.out_channels if op.residual else 0,
-        "y": op.pixels * op.out_channels,
-        "next": op.pixels * op.fold_out,
-    }
-    return typed(sizes, op.types)
 
 
 def tile_of(machine: tiling.Machine, rows: int, width: int) -> Tile:
@@ -192,6 +172,19 @@ def for_items(
             emit(tir.bind(tile), tir.bind(panel))
 
 
+def each_height(tiles: Sequence[tuple[int, int]], tile: Expr, emit: Callable[[Expr, int], None]) -> None:
+    """Call `emit(first pixel, height)` for tile number `tile` of (count, height) runs, one case per height."""
+    runs, start = [], 0
+    for count, height in tiles:
+
+        def run(at: Expr, height: int = height, start: int = start) -> None:
+            emit(tir.bind(at * height + start), height)
+
+        runs.append((count, run))
+        start += count * height
+    tir.switch_runs(tile, runs)
+
+
 @dataclass(frozen=True)
 class Operands:
     """The buffers of a dense convolution, which may be part of a kernel."""
@@ -233,15 +226,12 @@ class Panel:
 
 def for_panel(panels: tiling.Panels, length: int, panel: Expr, emit: Callable[[Panel], None]) -> None:
     """Call `emit` for panel number `panel`, one case per distinct width."""
-    cases: list[Callable[[], None]] = []
-    bounds: list[int] = []
-    if panels.full:
-        bounds.append(0)
-        cases.append(lambda: emit(Panel(panels.width, panel * panels.width, panel * (panels.width * length))))
-    for index, last in enumerate(last_panels(panels, length)):
-        bounds.append(panels.full + index)
-        cases.append(lambda last=last: emit(last))  # type: ignore[misc]
-    tir.switch(panel, bounds, cases)
+
+    def full(at: Expr) -> None:
+        emit(Panel(panels.width, at * panels.width, at * (panels.width * length)))
+
+    rest = [(1, lambda at, last=last: emit(last)) for last in last_panels(panels, length)]
+    tir.switch_runs(panel, [(panels.full, full), *rest])
 
 
 def each_panel(panels: tiling.Panels, length: int, emit: Callable[[Panel], None]) -> None:

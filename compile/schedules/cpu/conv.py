@@ -24,6 +24,8 @@ from ...kernels.cpu import builder as tir
 from ...kernels.cpu import cost, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine, Order, Panels
+from .. import cases
+from ..pointers import conv_pointers
 from ..rule import Schedule
 from . import _rule
 from ._conv_row import Row, Walk
@@ -31,14 +33,8 @@ from ._rule import Kernel, Operands
 from ._windows import XTile, cut_row, matrix
 
 CASES = (
-    Conv(9, 11, 3, 32, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0),
-    Conv(20, 18, 3, 64, (7, 7), (2, 2), (3, 3, 3, 3), low=0.0),
-    Conv(7, 7, 16, 24, (3, 3), (1, 1), (1, 1, 1, 1), fold_in=2, residual=True, low=0.0, fold_out=3),
+    *cases.CONV,
     Conv(14, 14, 16, 40, (3, 3), (2, 2), (1, 1, 1, 1), fold_in=2, low=0.0),
-    Conv(13, 15, 8, 20, (1, 1), (2, 2)),
-    Conv(1, 1, 8, 8, (3, 3), (1, 1), (1, 1, 1, 1)),
-    Conv(2, 3, 5, 9, (3, 3), (1, 1), (1, 1, 1, 1)),
-    Conv(6, 17, 4, 8, (1, 3), (1, 1), (0, 1, 0, 1)),
     Conv(8, 8, 8, 16, (2, 2), (2, 2), (0, 0, 0, 0), blocked_out=True),
 )
 
@@ -103,7 +99,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     packed = _rule.pack_panels(matrix(op, weight), params.panels, op.types.w)
     bias_repeats = _rule.bias_repeats_for(machine, params.rows, op.pixels)
     packed_bias = _rule.pack_bias(bias, params.panels, machine.lanes, bias_repeats, op.types.b)
-    pointers = _rule.conv_pointers(op, packed.size, packed_bias.size)
+    pointers = conv_pointers(op, packed.size, packed_bias.size)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments

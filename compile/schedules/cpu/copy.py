@@ -5,8 +5,6 @@ The shipped models use neither; networks from ONNX files do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...ir.dtype import FLOAT16, FLOAT32, INT8
 from ...ir.ops import Copy, Op, Transpose
 from ...ir.plan import Cycles
@@ -14,17 +12,12 @@ from ...kernels.cpu import builder as tir
 from ...kernels.cpu import cost
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
-from ..rule import Schedule
-from ._rule import Kernel, typed
+from .. import cases
+from ..pointers import typed
+from ..rule import NoParams, Schedule
+from ._rule import Kernel
 
-CASES = (
-    Copy(15, 24, 3),
-    Copy(4, 16, 16),
-    Copy(784, 64, 8),
-    Transpose(15, 7),
-    Transpose(160, 320),
-    Transpose(3, 64),
-)
+CASES = cases.COPY
 
 
 def claims(op: Op) -> bool:
@@ -32,16 +25,7 @@ def claims(op: Op) -> bool:
     return isinstance(op, (Copy, Transpose))
 
 
-@dataclass(frozen=True)
-class Params:
-    """Nothing to choose."""
-
-    @classmethod
-    def from_machine(cls, machine: Machine, op: Op) -> Params:
-        return cls()
-
-
-def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> Kernel:
+def schedule(op: Copy | Transpose, params: NoParams, machine: Machine) -> Kernel:
     """Copy: x [pixels, channels] -> y [pixels, fold]. Transpose: x [rows, columns] -> y [columns, rows]."""
     outer, inner, pitch = (
         (op.pixels, op.fold, op.channels) if isinstance(op, Copy) else (op.columns, op.rows, op.columns)
@@ -65,4 +49,4 @@ def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> Kernel:
 
 
 DTYPES = frozenset({FLOAT32, FLOAT16, INT8})
-SCHEDULE = Schedule("copy_cpu", claims, Params.from_machine, schedule, CASES, dtypes=DTYPES)
+SCHEDULE = Schedule("copy_cpu", claims, NoParams.from_machine, schedule, CASES, dtypes=DTYPES)

@@ -5,8 +5,6 @@ A vector of an output frame is the unit of work; it reads the same place in each
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tvm import tirx
 
 from ...ir.ops import FrameMax, Op
@@ -15,8 +13,9 @@ from ...kernels.cpu import builder as tir
 from ...kernels.cpu import cost
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
-from ..rule import Schedule
-from ._rule import Kernel, typed
+from ..pointers import typed
+from ..rule import NoParams, Schedule
+from ._rule import Kernel
 
 CASES = (
     FrameMax(8, 64, pitch=64, out_pitch=64),
@@ -31,15 +30,6 @@ def claims(op: Op) -> bool:
     return isinstance(op, FrameMax) and all(op.window(frame) for frame in range(op.out_frames))
 
 
-@dataclass(frozen=True)
-class Params:
-    """Nothing to choose."""
-
-    @classmethod
-    def from_machine(cls, machine: Machine, op: Op) -> Params:
-        return cls()
-
-
 def pointers(op: FrameMax) -> dict[str, int]:
     """Elements of x and y, from the first of all frames to the last."""
     return {
@@ -48,7 +38,7 @@ def pointers(op: FrameMax) -> dict[str, int]:
     }
 
 
-def schedule(op: FrameMax, params: Params, machine: Machine) -> Kernel:
+def schedule(op: FrameMax, params: NoParams, machine: Machine) -> Kernel:
     """x [frames, size] -> y [out_frames, size]."""
     whole = op.size // machine.lanes
     tail = tir.vectors(op.size - whole * machine.lanes, machine.lanes)
@@ -87,4 +77,4 @@ def schedule(op: FrameMax, params: Params, machine: Machine) -> Kernel:
     return Kernel(op, "frame_max_cpu", typed(pointers(op), op.types), op.out_frames * pieces, body, work=work)
 
 
-SCHEDULE = Schedule("frame_max_cpu", claims, Params.from_machine, schedule, CASES)
+SCHEDULE = Schedule("frame_max_cpu", claims, NoParams.from_machine, schedule, CASES)

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from tvm import tirx
@@ -20,8 +19,9 @@ from ...kernels.cpu import builder as tir
 from ...kernels.cpu import cost
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
-from ..rule import Schedule
-from ._rule import Kernel, typed
+from ..pointers import typed
+from ..rule import NoParams, Schedule
+from ._rule import Kernel
 
 UNROLLED = 64
 CASES = (
@@ -35,17 +35,8 @@ CASES = (
 
 
 def claims(op: Op) -> bool:
-    """All of them."""
+    """Every frame shift."""
     return isinstance(op, FrameShift)
-
-
-@dataclass(frozen=True)
-class Params:
-    """Nothing to choose."""
-
-    @classmethod
-    def from_machine(cls, machine: Machine, op: Op) -> Params:
-        return cls()
 
 
 def pointers(op: FrameShift) -> dict[str, int]:
@@ -57,7 +48,7 @@ def pointers(op: FrameShift) -> dict[str, int]:
     }
 
 
-def schedule(op: FrameShift, params: Params, machine: Machine) -> Kernel:
+def schedule(op: FrameShift, params: NoParams, machine: Machine) -> Kernel:
     """x [frames, pixels, channels] -> y [frames, pixels, width]."""
     rest = op.channels - op.future - op.past if op.whole else 0
     parts = [(count, by) for count, by in ((op.future, 1), (op.past, -1), (rest, 0)) if count]
@@ -98,4 +89,4 @@ def schedule(op: FrameShift, params: Params, machine: Machine) -> Kernel:
     )
 
 
-SCHEDULE = Schedule("frame_shift_cpu", claims, Params.from_machine, schedule, CASES)
+SCHEDULE = Schedule("frame_shift_cpu", claims, NoParams.from_machine, schedule, CASES)

@@ -13,16 +13,12 @@ from ...kernels.cpu import builder as tir
 from ...kernels.cpu import cost
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
+from .. import cases
+from ..pointers import typed
 from ..rule import Schedule
-from ._rule import Kernel, typed
+from ._rule import Kernel
 
-CASES = (
-    GlobalPool(7, 7, 1280),
-    GlobalPool(3, 5, 19),
-    GlobalPool(1, 1, 4),
-    GlobalPool(1, 1, 27, frames=8, pitch=32),
-    GlobalPool(2, 3, 19, frames=3, pitch=128),
-)
+CASES = cases.GLOBAL_POOL
 
 
 def claims(op: Op) -> bool:
@@ -69,10 +65,8 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> Kernel:
 
         with tir.loop(begin, end) as item:
             first = whole * params.lanes
-            cases = [lambda: vector(item * params.lanes, params.lanes)] if whole else []
-            cases += [lambda o=offset, n=lanes: vector(first + o, n) for offset, lanes in tail]  # type: ignore[misc]
-            bounds = ([0] if whole else []) + [whole + i for i in range(len(tail))]
-            tir.switch(item, bounds, cases)
+            rest = [(1, lambda at, o=o, n=n: vector(first + o, n)) for o, n in tail]
+            tir.switch_runs(item, [(whole, lambda at: vector(at * params.lanes, params.lanes)), *rest])
 
     work = Cycles(cost.moved(op.frames * pixels * op.channels))
     items = whole + len(tail)

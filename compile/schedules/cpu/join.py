@@ -6,25 +6,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...ir.ops import Join, Op
 from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import cost
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
-from ..rule import Schedule
-from ._rule import Kernel, typed
+from .. import cases
+from ..pointers import typed
+from ..rule import NoParams, Schedule
+from ._rule import Kernel
 
 UNROLLED = 64
-CASES = (
-    Join(15, 24, 3, 3, 3, 0, 3),
-    Join(4, 16, 2, 5),
-    Join(6, 160, 0, 80, 96, 5, 70),
-    Join(1, 8, 0, 1, 2, 1, 1),
-    Join(784, 96, 12, 60, 144, 3, 24),
-)
+CASES = cases.JOIN
 
 
 def claims(op: Op) -> bool:
@@ -32,16 +26,7 @@ def claims(op: Op) -> bool:
     return isinstance(op, Join)
 
 
-@dataclass(frozen=True)
-class Params:
-    """Nothing to choose."""
-
-    @classmethod
-    def from_machine(cls, machine: Machine, op: Op) -> Params:
-        return cls()
-
-
-def schedule(op: Join, params: Params, machine: Machine) -> Kernel:
+def schedule(op: Join, params: NoParams, machine: Machine) -> Kernel:
     """x [pixels, channels], r [pixels, r_channels] -> y [pixels, count + r_count]."""
     width = op.count + op.r_count
     other = {"r": op.pixels * op.r_channels} if op.r_count else {}
@@ -68,4 +53,4 @@ def schedule(op: Join, params: Params, machine: Machine) -> Kernel:
     return Kernel(op, "join_cpu", typed(sizes, op.types), op.pixels, two if op.r_count else one, work=work)
 
 
-SCHEDULE = Schedule("join_cpu", claims, Params.from_machine, schedule, CASES)
+SCHEDULE = Schedule("join_cpu", claims, NoParams.from_machine, schedule, CASES)

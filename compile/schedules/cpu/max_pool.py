@@ -16,17 +16,14 @@ from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.epilogue import Epilogue, keep, write
 from ...kernels.cpu.layout import Layout
 from ...kernels.cpu.tiling import Machine
+from .. import cases
+from ..pointers import max_pool_pointers
 from ..rule import Schedule
-from ._rule import Kernel, typed
+from ._rule import Kernel
 from ._windows import XTile, cut_row, valid, vertical_taps
 
 LOWEST = float("-inf")  # the identity of the maximum, exact in every float type
-CASES = (
-    MaxPool(14, 12, 16, (3, 3), (2, 2), (1, 1, 1, 1), fold_out=2),
-    MaxPool(7, 5, 19, (3, 3), (2, 2), (0, 0, 1, 1)),
-    MaxPool(6, 6, 8, (2, 2), (2, 2), (0, 0, 0, 0)),
-    MaxPool(28, 28, 64, (3, 3), (2, 2), (1, 1, 1, 1)),
-)
+CASES = cases.MAX_POOL
 
 
 def claims(op: Op) -> bool:
@@ -47,13 +44,7 @@ class Params:
 
 def schedule(op: MaxPool, params: Params, machine: Machine) -> Kernel:
     """x: [height, width, channels]; y: [out_height, out_width, channels]; next: [pixels, fold_out]."""
-    conv = op.windows
-    sizes = {
-        "x": op.height * op.width * op.channels,
-        "y": conv.pixels * op.channels,
-        "next": conv.pixels * op.fold_out,
-    }
-    pointers = typed(sizes, op.types)
+    conv, pointers = op.windows, max_pool_pointers(op)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments

@@ -21,7 +21,7 @@ On AArch64 (docs/decisions/011-neon.md has the instruction counts):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,18 +33,18 @@ from ...kernels.cpu import cost, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.prefetch import Prefetch
 from ...kernels.cpu.tiling import Machine, Order, Panels
+from .. import cases
+from ..pointers import conv_pointers
 from ..rule import Schedule
 from . import _prefetch, _rule
 from ._prefetch import Place
 from ._rule import Kernel, Operands, Panel
 
 CASES = (
+    *cases.POINTWISE,
     Conv(7, 7, 160, 960, low=0.0, high=6.0, fold_in=20),
-    Conv(7, 7, 24, 24, residual=True, fold_out=3),
-    Conv(5, 3, 19, 27),
     Conv(1, 1, 1280, 27),
     Conv(1, 1, 7, 1),
-    Conv(14, 14, 33, 65, residual=True, low=0.0, fold_in=4, fold_out=8),
     Conv(15, 13, 8, 200, low=0.0, fold_in=3),
     Conv(5, 5, 16, 48, low=0.0, high=6.0, fold_in=2, blocked_out=True),
     Conv(6, 5, 48, 48, low=0.0, fold_in=3, blocked_in=True, blocked_out=True),
@@ -119,7 +119,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     packed = _rule.pack_panels(padded, params.panels, op.types.w)
     bias_repeats = _rule.bias_repeats_for(machine, params.rows, op.pixels)
     packed_bias = _rule.pack_bias(np.pad(bias, (0, extra)), params.panels, machine.lanes, bias_repeats, op.types.b)
-    pointers = _rule.conv_pointers(op, packed.size, packed_bias.size)
+    pointers = conv_pointers(op, packed.size, packed_bias.size)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
@@ -151,21 +151,13 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
 
 def _tiles(op: Conv, params: Params, machine: Machine, operands: Operands, tile: Expr, panel: Panel) -> None:
     """Register tile number `tile`; one case per tile height."""
-    bounds: list[int] = []
-    cases: list[Callable[[], None]] = []
-    first_tile = first_pixel = 0
-    for count, height in params.tiles:
 
-        def case(height: int = height, tile0: int = first_tile, pixel0: int = first_pixel) -> None:
-            pixel = tir.bind((tile - tile0) * height + pixel0)
-            place = Place.of(pixel, height, panel, params.panels)
-            prefetches = prefetches_for(op, params, machine, operands, tile, place)
-            emit_tile(op, machine, operands, height, panel, (pixel, pixel, pixel), prefetches)
+    def emit(pixel: Expr, height: int) -> None:
+        place = Place.of(pixel, height, panel, params.panels)
+        prefetches = prefetches_for(op, params, machine, operands, tile, place)
+        emit_tile(op, machine, operands, height, panel, (pixel, pixel, pixel), prefetches)
 
-        bounds.append(first_tile)
-        cases.append(case)
-        first_tile, first_pixel = first_tile + count, first_pixel + count * height
-    tir.switch(tile, bounds, cases)
+    _rule.each_height(params.tiles, tile, emit)
 
 
 def prefetches_for(

@@ -24,6 +24,7 @@ from ...kernels.cpu import cost, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.layout import Layout
 from ...kernels.cpu.tiling import Machine, Order, Panels
+from ..pointers import typed
 from ..rule import Schedule
 from . import _rule
 from ._conv_row import Row
@@ -163,7 +164,7 @@ def schedule(op: VolumeConv, params: Params, machine: Machine, weight: np.ndarra
         "r": last if conv.residual else 0,
         "y": last,
     }
-    pointers = _rule.typed(sizes, op.types)
+    pointers = typed(sizes, op.types)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments

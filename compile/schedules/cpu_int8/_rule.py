@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -59,6 +60,20 @@ def tile_cost(rows: int, width: int, length: int, dot: bool) -> float:
         return inner + rows * (width * 0.9 + 1) + 12
     inner = steps * (3 * rows * width + rows + width / 2)
     return inner + rows * width * 1.7 + 12
+
+
+@dataclass(frozen=True)
+class Params:
+    """The register tile of a dense convolution: height, panels, and whether the core has sdot."""
+
+    rows: int
+    panels: tiling.Panels
+    dot: bool
+
+    @classmethod
+    def of(cls, pixels: int, channels: int, length: int, dot: bool) -> Params:
+        """The tile with the fewest instructions for a run of `pixels` over a reduction of `length`."""
+        return cls(*choose(pixels, channels, length, dot), dot)
 
 
 def choose(pixels: int, channels: int, length: int, dot: bool) -> tuple[int, tiling.Panels]:

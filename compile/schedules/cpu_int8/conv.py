@@ -24,6 +24,7 @@ from ...kernels.cpu.int8 import ByteTile
 from ..cpu import Kernel
 from ..rule import Schedule
 from . import _rule
+from ._rule import Params
 
 CASES = (
     QConv(Conv(9, 11, 3, 32, (3, 3), (2, 2), (1, 1, 1, 1)), -14),
@@ -42,19 +43,11 @@ def claims(op: Op) -> bool:
     return isinstance(op, QConv) and op.conv.groups == 1 and not op.conv.pointwise
 
 
-@dataclass(frozen=True)
-class Params:
-    """Tile height, panels, and whether there is sdot."""
-
-    rows: int
-    panels: tiling.Panels
-    dot: bool
-
-    @classmethod
-    def from_machine(cls, machine: tiling.Machine, op: QConv) -> Params:
-        conv, dot = op.conv, machine.dotprod
-        length = conv.kernel[0] * _rule.steps_of(conv.kernel[1] * conv.channels, dot)
-        return cls(*_rule.choose(conv.out_width, conv.out_channels, length, dot), dot)
+def best(machine: tiling.Machine, op: QConv) -> Params:
+    """The parameters for output rows as runs of pixels."""
+    conv, dot = op.conv, machine.dotprod
+    length = conv.kernel[0] * _rule.steps_of(conv.kernel[1] * conv.channels, dot)
+    return Params.of(conv.out_width, conv.out_channels, length, dot)
 
 
 @dataclass(frozen=True)
@@ -188,4 +181,4 @@ def _row(op: QConv, params: Params, window: Window, buffers: dict[str, Buffer], 
             epilogue.keep(tir.bind(start + x))
 
 
-SCHEDULE = Schedule("conv_cpu_int8", claims, Params.from_machine, schedule, CASES, dtypes=_rule.DTYPES)
+SCHEDULE = Schedule("conv_cpu_int8", claims, best, schedule, CASES, dtypes=_rule.DTYPES)

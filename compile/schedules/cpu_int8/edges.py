@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from tvm import tirx
 
@@ -18,7 +16,7 @@ from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import intrinsic, shuffled, widened
 from ..cpu import Kernel
-from ..rule import Schedule
+from ..rule import NoParams, Schedule
 from . import _rule
 
 CHUNK = 1024  # numbers of a work item
@@ -39,16 +37,7 @@ def claims(op: Op) -> bool:
     return isinstance(op, (Quantise, QMean))
 
 
-@dataclass(frozen=True)
-class Params:
-    """Nothing to choose."""
-
-    @classmethod
-    def from_machine(cls, machine: tiling.Machine, op: Quantise | QMean) -> Params:
-        return cls()
-
-
-def schedule(op: Quantise | QMean, params: Params, machine: tiling.Machine) -> Kernel:
+def schedule(op: Quantise | QMean, params: NoParams, machine: tiling.Machine) -> Kernel:
     """Quantise: x [size] float32 -> y int8. QMean: x [pixels, channels] int8 -> y [channels] float32."""
     return quantise(op) if isinstance(op, Quantise) else mean(op)
 
@@ -115,13 +104,11 @@ def mean(op: QMean) -> Kernel:
 
     def body(x: Buffer, y: Buffer, begin: Expr, end: Expr) -> None:
         with tir.loop(begin, end) as item:
-            cases = [lambda: vector(x, y, tir.bind(item * 8), 8)] if whole else []
-            cases += [lambda o=offset, n=lanes: vector(x, y, 8 * whole + o, n) for offset, lanes in tail]  # type: ignore[misc]
-            bounds = ([0] if whole else []) + [whole + i for i in range(len(tail))]
-            tir.switch(item, bounds, cases)
+            rest = [(1, lambda at, o=o, n=n: vector(x, y, 8 * whole + o, n)) for o, n in tail]
+            tir.switch_runs(item, [(whole, lambda at: vector(x, y, tir.bind(at * 8), 8)), *rest])
 
     pointers = {"x": Pointer(op.pixels * op.channels, INT8), "y": Pointer(op.channels, FLOAT32)}
     return Kernel(op, "edges_cpu_int8", pointers, whole + len(tail), body)
 
 
-SCHEDULE = Schedule("edges_cpu_int8", claims, Params.from_machine, schedule, CASES, dtypes=_rule.DTYPES)
+SCHEDULE = Schedule("edges_cpu_int8", claims, NoParams.from_machine, schedule, CASES, dtypes=_rule.DTYPES)

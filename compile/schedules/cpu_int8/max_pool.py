@@ -6,7 +6,6 @@ Vectors of 16 channels, the taps of a row that exist found when it runs, those o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tvm import tirx
 
@@ -16,7 +15,7 @@ from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ..cpu import Kernel
-from ..rule import Schedule
+from ..rule import NoParams, Schedule
 from . import _rule
 from .depthwise import Borders, column_runs, runs_of
 
@@ -32,16 +31,7 @@ def claims(op: Op) -> bool:
     return isinstance(op, QMaxPool)
 
 
-@dataclass(frozen=True)
-class Params:
-    """Nothing to choose."""
-
-    @classmethod
-    def from_machine(cls, machine: tiling.Machine, op: QMaxPool) -> Params:
-        return cls()
-
-
-def schedule(op: QMaxPool, params: Params, machine: tiling.Machine) -> Kernel:
+def schedule(op: QMaxPool, params: NoParams, machine: tiling.Machine) -> Kernel:
     """x: [pixels, channels] int8; y, next likewise."""
     pool = op.pool
     pixels = pool.out_height * pool.out_width
@@ -88,4 +78,4 @@ def _row(pool: MaxPool, buffers: dict[str, Buffer], borders: Borders, y: Expr, r
                 tir.store(buffers["next"], pixel * pool.fold_out + offset, kept, lanes)
 
 
-SCHEDULE = Schedule("max_pool_cpu_int8", claims, Params.from_machine, schedule, CASES, dtypes=_rule.DTYPES)
+SCHEDULE = Schedule("max_pool_cpu_int8", claims, NoParams.from_machine, schedule, CASES, dtypes=_rule.DTYPES)

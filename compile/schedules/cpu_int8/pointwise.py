@@ -12,9 +12,6 @@ Pattern: 1x1, stride 1, dense; every expand and project layer of MobileNetV2, co
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 
 from ...ir.ops import Conv, Op, QConv
@@ -22,9 +19,10 @@ from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import ByteTile
-from ..cpu import Kernel
+from ..cpu import Kernel, each_height
 from ..rule import Schedule
 from . import _rule
+from ._rule import Params
 
 CASES = (
     QConv(Conv(7, 7, 160, 960, fold_in=20), -128),
@@ -42,18 +40,9 @@ def claims(op: Op) -> bool:
     return isinstance(op, QConv) and op.conv.pointwise
 
 
-@dataclass(frozen=True)
-class Params:
-    """Tile height, panels, and whether there is sdot."""
-
-    rows: int
-    panels: tiling.Panels
-    dot: bool
-
-    @classmethod
-    def from_machine(cls, machine: tiling.Machine, op: QConv) -> Params:
-        conv = op.conv
-        return cls(*_rule.choose(conv.pixels, conv.out_channels, conv.channels, machine.dotprod), machine.dotprod)
+def best(machine: tiling.Machine, op: QConv) -> Params:
+    """The parameters for the image as one run of pixels."""
+    return Params.of(op.conv.pixels, op.conv.out_channels, op.conv.channels, machine.dotprod)
 
 
 def parts(op: Conv, dot: bool) -> tuple[int, int, int]:
@@ -93,22 +82,6 @@ def schedule(
     return Kernel(op, "pointwise_cpu_int8", pointers, items, body, constants, note)
 
 
-def each_height(tiles: tuple[tuple[int, int], ...], tile: Expr, emit: Callable[[Expr, int], None]) -> None:
-    """Call emit(first pixel, height) for a tile's number, one case per height."""
-    bounds: list[int] = []
-    cases: list[Callable[[], None]] = []
-    first_tile = first_pixel = 0
-    for count, height in tiles:
-
-        def case(height: int = height, tile0: int = first_tile, pixel0: int = first_pixel) -> None:
-            emit(tir.bind((tile - tile0) * height + pixel0), height)
-
-        bounds.append(first_tile)
-        cases.append(case)
-        first_tile, first_pixel = first_tile + count, first_pixel + count * height
-    tir.switch(tile, bounds, cases)
-
-
 def _tile(op: QConv, params: Params, buffers: dict[str, Buffer], pixel: Expr, height: int) -> None:
     """`height` pixels, panel by panel."""
     conv, dot = op.conv, params.dot
@@ -134,4 +107,4 @@ def _tile(op: QConv, params: Params, buffers: dict[str, Buffer], pixel: Expr, he
         epilogue.keep(each)
 
 
-SCHEDULE = Schedule("pointwise_cpu_int8", claims, Params.from_machine, schedule, CASES, dtypes=_rule.DTYPES)
+SCHEDULE = Schedule("pointwise_cpu_int8", claims, best, schedule, CASES, dtypes=_rule.DTYPES)

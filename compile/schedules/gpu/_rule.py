@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from tvm import tirx
 
-from ...ir.dtype import Pointer, Types
+from ...ir.dtype import Pointer
 from ...ir.ops import Conv, Op
 from ...ir.plan import Work
 from ...kernels.gpu import builder, matmul, operands, tiling
 from ...kernels.gpu.builder import Expr, Launch, Memory
 from ...kernels.gpu.operands import Epilogue, Product, Source
 from ...kernels.gpu.tiling import Gemm, Machine
+from ..pointers import conv_pointers
 
 
 @dataclass(frozen=True)
@@ -56,24 +57,24 @@ class Kernel:
         return builder.build_kernel(self.pointers, self.launch, self.body)
 
 
-def typed(sizes: Mapping[str, int], types: Types) -> dict[str, Pointer]:
-    """Pointers of so many elements in calling order, each of its operand's type; without those of none."""
-    return {name: Pointer(size, types.of(name)) for name, size in sizes.items() if size}
+@dataclass(frozen=True)
+class Params:
+    """Threads of a group, for kernels whose threads move one element each."""
 
+    threads: int
 
-def conv_pointers(op: Conv, weights: int, bias: int) -> dict[str, Pointer]:
-    """The arguments of a convolution kernel."""
-    pixels_in = op.height * op.width
-    sizes = {
-        "x": pixels_in * op.channels,
-        "state": pixels_in * op.fold_in,
-        "w": weights,
-        "b": bias,
-        "r": op.pixels * op.out_channels if op.residual else 0,
-        "y": op.pixels * op.out_channels,
-        "next": op.pixels * op.fold_out,
-    }
-    return typed(sizes, op.types)
+    @classmethod
+    def from_machine(cls, machine: Machine, op: Op) -> Params:
+        return cls(min(64, machine.group_threads))
+
+    def launch(self, count: int, frames: int = 1) -> Launch:
+        """The launch of `count` threads for each frame, the second axis of the grid."""
+        return Launch((builder.ceil_div(count, self.threads), frames, 1), self.threads)
+
+    def each(self, count: int, thread: Expr, group: Expr, emit: Callable[[Expr], None]) -> None:
+        """Call `emit(element)` in the threads that have one of `count` elements."""
+        item = builder.bind(group * self.threads + thread)
+        builder.branch(count % self.threads == 0 or item < count, lambda: emit(item))
 
 
 def epilogue(op: Conv, memory: dict[str, Memory]) -> Epilogue:

@@ -20,6 +20,7 @@ from ...kernels.gpu import builder as gpu
 from ...kernels.gpu import tiling
 from ...kernels.gpu.builder import Expr, Launch, Memory
 from ...kernels.gpu.tiling import Machine
+from ..pointers import conv_pointers
 from ..rule import Schedule
 from . import _rule
 
@@ -96,7 +97,7 @@ def schedule(
     return _rule.Kernel(
         op,
         "classifier_gpu",
-        _rule.conv_pointers(op, packed.size, bias.size),
+        conv_pointers(op, packed.size, bias.size),
         Launch((groups, 1, 1), params.threads, shared * FLOAT32.bytes),
         body,
         constants=constants,

@@ -22,19 +22,14 @@ from ...kernels.gpu import tiling
 from ...kernels.gpu.builder import Buffer, Expr
 from ...kernels.gpu.operands import Product, Source
 from ...kernels.gpu.tiling import Gemm, Machine
+from .. import cases
 from ..rule import Schedule
 from . import _rule, pointwise
 
 WINDOW_REGISTERS = 16
 CASES = (
-    Conv(9, 11, 3, 32, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0),
-    Conv(20, 18, 3, 64, (7, 7), (2, 2), (3, 3, 3, 3), low=0.0),
-    Conv(7, 7, 16, 24, (3, 3), (1, 1), (1, 1, 1, 1), fold_in=2, residual=True, low=0.0, fold_out=3),
+    *cases.CONV,
     Conv(14, 14, 16, 40, (3, 3), (2, 2), (1, 1, 1, 1), fold_in=4, low=0.0),
-    Conv(13, 15, 8, 20, (1, 1), (2, 2)),
-    Conv(1, 1, 8, 8, (3, 3), (1, 1), (1, 1, 1, 1)),
-    Conv(2, 3, 5, 9, (3, 3), (1, 1), (1, 1, 1, 1)),
-    Conv(6, 17, 4, 8, (1, 3), (1, 1), (0, 1, 0, 1)),
     Conv(8, 8, 8, 16, (2, 2), (2, 2), (0, 0, 0, 0)),
     Conv(7, 7, 64, 64, (3, 3), (1, 1), (1, 1, 1, 1), low=0.0, fold_in=8, fold_out=8),
     Conv(4, 4, 20, 12, (3, 3), (1, 1), (1, 1, 1, 1)),

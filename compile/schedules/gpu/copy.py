@@ -1,27 +1,20 @@
-"""Copies on a GPU: the first channels of each pixel (a state without a producer of its own) and 2-D transposes.
+"""Copies on a GPU: the first channels of each pixel (a next state without a producer), and 2-D transposes.
 
-Neither is on the path of the shipped models; they serve foreign networks. One thread moves one number.
+The shipped models use neither; networks from ONNX files do. One thread moves one element.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...ir.ops import Copy, Op, Transpose
 from ...kernels.gpu import builder as gpu
-from ...kernels.gpu.builder import Expr, Launch, Memory
+from ...kernels.gpu.builder import Expr, Memory
 from ...kernels.gpu.tiling import Machine
+from .. import cases
+from ..pointers import typed
 from ..rule import Schedule
 from . import _rule
 
-CASES = (
-    Copy(15, 24, 3),
-    Copy(4, 16, 16),
-    Copy(784, 64, 8),
-    Transpose(15, 7),
-    Transpose(160, 320),
-    Transpose(3, 64),
-)
+CASES = cases.COPY
 
 
 def claims(op: Op) -> bool:
@@ -29,18 +22,7 @@ def claims(op: Op) -> bool:
     return isinstance(op, (Copy, Transpose))
 
 
-@dataclass(frozen=True)
-class Params:
-    """Threads of a group."""
-
-    threads: int
-
-    @classmethod
-    def from_machine(cls, machine: Machine, op: Op) -> Params:
-        return cls(min(64, machine.group_threads))
-
-
-def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> _rule.Kernel:
+def schedule(op: Copy | Transpose, params: _rule.Params, machine: Machine) -> _rule.Kernel:
     """Copy: x [pixels, channels] -> y [pixels, fold]. Transpose: x [rows, columns] -> y [columns, rows]."""
     count, inner, size = (
         (op.pixels * op.fold, op.fold, op.pixels * op.channels)
@@ -49,19 +31,18 @@ def schedule(op: Copy | Transpose, params: Params, machine: Machine) -> _rule.Ke
     )
 
     def body(memory: dict[str, Memory], thread: Expr, group: tuple[Expr, Expr, Expr]) -> None:
-        item, value = gpu.bind(group[0] * params.threads + thread), gpu.registers(1)
-        outer, place = item // inner, item % inner
+        value = gpu.registers(1)
 
-        def move() -> None:
+        def move(item: Expr) -> None:
+            outer, place = item // inner, item % inner
             start = outer * op.channels + place if isinstance(op, Copy) else place * op.columns + outer
             memory["x"].load(value, 0, start, 1)
             memory["y"].store(item, value, 0, 1)
 
-        gpu.branch(count % params.threads == 0 or item < count, move)
+        params.each(count, thread, group[0], move)
 
-    launch = Launch((gpu.ceil_div(count, params.threads), 1, 1), params.threads)
-    pointers = _rule.typed({"x": size, "y": count}, op.types)
-    return _rule.Kernel(op, "copy_gpu", pointers, launch, body, instructions=25, parallel=0.25)
+    pointers = typed({"x": size, "y": count}, op.types)
+    return _rule.Kernel(op, "copy_gpu", pointers, params.launch(count), body, instructions=25, parallel=0.25)
 
 
-SCHEDULE = Schedule("copy_gpu", claims, Params.from_machine, schedule, CASES)
+SCHEDULE = Schedule("copy_gpu", claims, _rule.Params.from_machine, schedule, CASES)

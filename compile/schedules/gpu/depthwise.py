@@ -22,18 +22,12 @@ from ...kernels.gpu import builder as gpu
 from ...kernels.gpu import tiling
 from ...kernels.gpu.builder import Buffer, Expr, Launch, Memory
 from ...kernels.gpu.tiling import Machine, Window
+from .. import cases
+from ..pointers import conv_pointers
 from ..rule import Schedule
 from . import _rule
 
-CASES = (
-    Conv(9, 11, 32, 32, (3, 3), (1, 1), (1, 1, 1, 1), 32, low=0.0, high=6.0),
-    Conv(14, 14, 24, 24, (3, 3), (2, 2), (1, 1, 1, 1), 24, low=0.0, high=6.0),
-    Conv(7, 7, 19, 19, (3, 3), (1, 1), (1, 1, 1, 1), 19),
-    Conv(5, 6, 8, 8, (5, 5), (1, 1), (2, 2, 2, 2), 8, residual=True, low=0.0),
-    Conv(1, 1, 4, 4, (3, 3), (1, 1), (1, 1, 1, 1), 4),
-    Conv(2, 2, 12, 12, (3, 3), (2, 2), (0, 0, 1, 1), 12, fold_out=2),
-    Conv(28, 28, 64, 64, (3, 3), (2, 2), (1, 1, 1, 1), 64),
-)
+CASES = cases.DEPTHWISE
 
 
 def claims(op: Op) -> bool:
@@ -68,7 +62,7 @@ def schedule(
     return _rule.Kernel(
         op,
         "depthwise_gpu",
-        _rule.conv_pointers(op, packed.size, op.channels),
+        conv_pointers(op, packed.size, op.channels),
         launch_of(op, window),
         body,
         constants={"w": np.ascontiguousarray(packed), "b": bias.astype(np.float32)},

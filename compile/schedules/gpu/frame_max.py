@@ -5,14 +5,13 @@ One thread computes one number; threads beside each other write numbers beside e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tvm import tirx
 
 from ...ir.ops import FrameMax, Op
 from ...kernels.gpu import builder as gpu
-from ...kernels.gpu.builder import Expr, Launch, Memory
+from ...kernels.gpu.builder import Expr, Memory
 from ...kernels.gpu.tiling import Machine
+from ..pointers import typed
 from ..rule import Schedule
 from . import _rule
 
@@ -29,18 +28,7 @@ def claims(op: Op) -> bool:
     return isinstance(op, FrameMax) and all(op.window(frame) for frame in range(op.out_frames))
 
 
-@dataclass(frozen=True)
-class Params:
-    """Threads of a group."""
-
-    threads: int
-
-    @classmethod
-    def from_machine(cls, machine: Machine, op: Op) -> Params:
-        return cls(min(64, machine.group_threads))
-
-
-def schedule(op: FrameMax, params: Params, machine: Machine) -> _rule.Kernel:
+def schedule(op: FrameMax, params: _rule.Params, machine: Machine) -> _rule.Kernel:
     """x [frames, size] -> y [out_frames, size]; a launch has the output's frames as its second axis."""
     sizes = {
         "x": (op.frames - 1) * op.pitch + op.size,
@@ -48,10 +36,9 @@ def schedule(op: FrameMax, params: Params, machine: Machine) -> _rule.Kernel:
     }
 
     def body(memory: dict[str, Memory], thread: Expr, group: tuple[Expr, Expr, Expr]) -> None:
-        at, frame = gpu.bind(group[0] * params.threads + thread), group[1]
-        best, value = gpu.registers(1), gpu.registers(1)
+        frame, best, value = group[1], gpu.registers(1), gpu.registers(1)
 
-        def window() -> None:
+        def window(at: Expr) -> None:
             gpu.assign(best, 0, gpu.lowest())
             for tap in range(op.kernel):
                 source = gpu.bind(frame * op.stride + (tap - op.pad))
@@ -63,13 +50,12 @@ def schedule(op: FrameMax, params: Params, machine: Machine) -> _rule.Kernel:
                 gpu.branch(tirx.And(source >= 0, source < op.frames), take)
             memory["y"].store(frame * op.out_pitch + at, best, 0, 1)
 
-        gpu.branch(op.size % params.threads == 0 or at < op.size, window)
+        params.each(op.size, thread, group[0], window)
 
-    launch = Launch((gpu.ceil_div(op.size, params.threads), op.out_frames, 1), params.threads)
-    types = _rule.typed(sizes, op.types)
+    launch, types = params.launch(op.size, op.out_frames), typed(sizes, op.types)
     return _rule.Kernel(
         op, "frame_max_gpu", types, launch, body, instructions=20 + 12 * op.kernel, parallel=0.25
     )
 
 
-SCHEDULE = Schedule("frame_max_gpu", claims, Params.from_machine, schedule, CASES)
+SCHEDULE = Schedule("frame_max_gpu", claims, _rule.Params.from_machine, schedule, CASES)

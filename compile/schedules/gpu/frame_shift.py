@@ -1,18 +1,17 @@
 """The channels that a temporal shift moves, of all frames of a clip, on a GPU.
 
-One thread moves one number; threads beside each other write numbers beside each other.
+One thread moves one element; adjacent threads write adjacent elements.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from tvm import tirx
 
 from ...ir.ops import FrameShift, Op
 from ...kernels.gpu import builder as gpu
-from ...kernels.gpu.builder import Expr, Launch, Memory
+from ...kernels.gpu.builder import Expr, Memory
 from ...kernels.gpu.tiling import Machine
+from ..pointers import typed
 from ..rule import Schedule
 from . import _rule
 
@@ -26,31 +25,20 @@ CASES = (
 
 
 def claims(op: Op) -> bool:
-    """All of them."""
+    """Every frame shift."""
     return isinstance(op, FrameShift)
 
 
-@dataclass(frozen=True)
-class Params:
-    """Threads of a group."""
-
-    threads: int
-
-    @classmethod
-    def from_machine(cls, machine: Machine, op: Op) -> Params:
-        return cls(min(64, machine.group_threads))
-
-
-def schedule(op: FrameShift, params: Params, machine: Machine) -> _rule.Kernel:
+def schedule(op: FrameShift, params: _rule.Params, machine: Machine) -> _rule.Kernel:
     """x [frames, pixels, channels] -> y [frames, pixels, width]; a launch has the frames as its second axis."""
     behind, count = op.frames - 1, op.pixels * op.width
     sizes = {"x": behind * op.pitch + op.pixels * op.channels, "y": behind * op.out_pitch + count}
 
     def body(memory: dict[str, Memory], thread: Expr, group: tuple[Expr, Expr, Expr]) -> None:
-        item, frame, value = gpu.bind(group[0] * params.threads + thread), group[1], gpu.registers(1)
-        pixel, channel = item // op.width, item % op.width
+        frame, value = group[1], gpu.registers(1)
 
-        def move() -> None:
+        def move(item: Expr) -> None:
+            pixel, channel = item // op.width, item % op.width
             by = tirx.Select(channel < op.future, 1, tirx.Select(channel < op.future + op.past, -1, 0))
             source = gpu.bind(frame + by)
             outside = tirx.Or(source < 0, source >= op.frames)
@@ -66,11 +54,10 @@ def schedule(op: FrameShift, params: Params, machine: Machine) -> _rule.Kernel:
             gpu.branch(tirx.Not(outside) if op.padding == "zero" else True, take)
             memory["y"].store(frame * op.out_pitch + item, value, 0, 1)
 
-        gpu.branch(count % params.threads == 0 or item < count, move)
+        params.each(count, thread, group[0], move)
 
-    launch = Launch((gpu.ceil_div(count, params.threads), op.frames, 1), params.threads)
-    types = _rule.typed(sizes, op.types)
+    launch, types = params.launch(count, op.frames), typed(sizes, op.types)
     return _rule.Kernel(op, "frame_shift_gpu", types, launch, body, instructions=40, parallel=0.25)
 
 
-SCHEDULE = Schedule("frame_shift_gpu", claims, Params.from_machine, schedule, CASES)
+SCHEDULE = Schedule("frame_shift_gpu", claims, _rule.Params.from_machine, schedule, CASES)

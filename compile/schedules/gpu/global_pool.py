@@ -1,7 +1,7 @@
-"""Mean over all pixels, and frames of a clip, on a GPU.
+"""Global average pooling, also over the frames of a clip, on a GPU.
 
-A group takes `vectors` vectors of channels; its threads are `vectors` wide and `stripes` high, each adds every
-`stripes`-th pixel, and the stripes meet in shared memory.
+A group computes `vectors` vectors of channels with `vectors` x `stripes` threads; each sums every `stripes`-th pixel,
+and the partial sums are added in shared memory.
 """
 
 from __future__ import annotations
@@ -16,17 +16,12 @@ from ...kernels.gpu import builder as gpu
 from ...kernels.gpu import tiling
 from ...kernels.gpu.builder import Expr, Launch, Memory
 from ...kernels.gpu.tiling import Machine
+from .. import cases
+from ..pointers import typed
 from ..rule import Schedule
 from . import _rule
 
-CASES = (
-    GlobalPool(7, 7, 1280),
-    GlobalPool(3, 5, 19),
-    GlobalPool(1, 1, 4),
-    GlobalPool(4, 4, 512),
-    GlobalPool(1, 1, 27, frames=8, pitch=32),
-    GlobalPool(2, 3, 19, frames=3, pitch=128),
-)
+CASES = cases.GLOBAL_POOL
 
 
 def claims(op: Op) -> bool:
@@ -92,7 +87,7 @@ def schedule(op: GlobalPool, params: Params, machine: Machine) -> _rule.Kernel:
 
         gpu.branch(tirx.And(thread < vectors, group[0] * vectors + thread < total), finish)
 
-    pointers = _rule.typed({"x": (op.frames - 1) * op.pitch + here * op.channels, "y": op.channels}, op.types)
+    pointers = typed({"x": (op.frames - 1) * op.pitch + here * op.channels, "y": op.channels}, op.types)
     return _rule.Kernel(
         op,
         "global_pool_gpu",

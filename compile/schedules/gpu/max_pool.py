@@ -13,17 +13,13 @@ from ...kernels.gpu import builder as gpu
 from ...kernels.gpu import operands, tiling
 from ...kernels.gpu.builder import Expr, Memory
 from ...kernels.gpu.tiling import Machine, Window
+from .. import cases
+from ..pointers import max_pool_pointers
 from ..rule import Schedule
 from . import _rule
 from .depthwise import each_input, each_item, each_output, launch_of
 
-CASES = (
-    MaxPool(14, 12, 16, (3, 3), (2, 2), (1, 1, 1, 1), fold_out=2),
-    MaxPool(7, 5, 19, (3, 3), (2, 2), (0, 0, 1, 1)),
-    MaxPool(6, 6, 8, (2, 2), (2, 2), (0, 0, 0, 0)),
-    MaxPool(28, 28, 64, (3, 3), (2, 2), (1, 1, 1, 1)),
-    MaxPool(28, 28, 64, (3, 3), (2, 2), (1, 1, 1, 1), fold_out=8),
-)
+CASES = cases.MAX_POOL
 
 
 def claims(op: Op) -> bool:
@@ -45,13 +41,7 @@ class Params:
 def schedule(op: MaxPool, params: Params, machine: Machine) -> _rule.Kernel:
     """x: [height, width, channels]; y: [out_height, out_width, channels]; next: [pixels, fold_out]."""
     conv, window = op.windows, params.window
-    sizes = {
-        "x": op.height * op.width * op.channels,
-        "y": conv.pixels * op.channels,
-        "next": conv.pixels * op.fold_out,
-    }
-    pointers = _rule.typed(sizes, op.types)
-    lanes = window.lanes
+    pointers, lanes = max_pool_pointers(op), window.lanes
 
     def body(memory: dict[str, Memory], thread: Expr, group: tuple[Expr, Expr, Expr]) -> None:
         def work(y: Expr, x: Expr, channel: Expr) -> None:

@@ -21,17 +21,16 @@ from ...kernels.gpu import tiling
 from ...kernels.gpu.builder import Buffer, Expr
 from ...kernels.gpu.operands import Product, Source
 from ...kernels.gpu.tiling import Gemm, Machine
+from .. import cases
 from ..rule import Schedule
 from . import _rule
 from .classifier import claims as is_classifier
 
 CASES = (
+    *cases.POINTWISE,
     Conv(7, 7, 160, 320, low=0.0, high=6.0, fold_in=20),
-    Conv(7, 7, 24, 24, residual=True, fold_out=3),
-    Conv(5, 3, 19, 27),
     Conv(14, 14, 32, 64, residual=True, low=0.0, fold_in=4, fold_out=8),
     Conv(9, 11, 24, 144, low=0.0, high=6.0, fold_in=3),
-    Conv(14, 14, 33, 65, residual=True, low=0.0, fold_in=4, fold_out=8),
     Conv(3, 1, 6, 2, fold_in=1, fold_out=1),
 )
 

@@ -19,6 +19,7 @@ from ...kernels.gpu import matmul, operands, tiling
 from ...kernels.gpu.builder import Buffer, Expr, Launch, Memory
 from ...kernels.gpu.operands import ClipEpilogue, Product
 from ...kernels.gpu.tiling import Gemm, Machine
+from ..pointers import typed
 from ..rule import Schedule
 from . import _rule
 from .conv import WINDOW_REGISTERS, corner_of, inside
@@ -89,7 +90,7 @@ def schedule(
     return _rule.Kernel(
         op,
         "volume_conv_gpu",
-        _rule.typed(sizes, op.types),
+        typed(sizes, op.types),
         Launch((columns, rows, 1), gemm.threads, gemm.shared_bytes),
         body,
         constants={"w": packed, "b": padded},

@@ -16,8 +16,8 @@ Pattern: groups == channels, any kernel, stride and padding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from ....kernels.cpu import builder as tir
 from ....kernels.cpu import cost
 from ....kernels.cpu.builder import Buffer, Expr
 from ....kernels.cpu.tiling import Machine
+from ... import cases
+from ...pointers import conv_pointers
 from ...rule import Schedule
 from .. import _rule
 from .._rule import Kernel
@@ -36,13 +38,7 @@ from .params import Params, bias_repeats_for, transposed
 from .row import Emit, Rows, emit_row
 
 CASES = (
-    Conv(9, 11, 32, 32, (3, 3), (1, 1), (1, 1, 1, 1), 32, low=0.0, high=6.0),
-    Conv(14, 14, 24, 24, (3, 3), (2, 2), (1, 1, 1, 1), 24, low=0.0, high=6.0),
-    Conv(7, 7, 19, 19, (3, 3), (1, 1), (1, 1, 1, 1), 19),
-    Conv(5, 6, 8, 8, (5, 5), (1, 1), (2, 2, 2, 2), 8, residual=True, low=0.0),
-    Conv(1, 1, 4, 4, (3, 3), (1, 1), (1, 1, 1, 1), 4),
-    Conv(2, 2, 12, 12, (3, 3), (2, 2), (0, 0, 1, 1), 12, fold_out=2),
-    Conv(28, 28, 64, 64, (3, 3), (2, 2), (1, 1, 1, 1), 64),
+    *cases.DEPTHWISE,
     *(
         Conv(size, 7, 16, 16, (3, 3), (stride, stride), (1, 1, 1, 1), 16, blocked_in=True, blocked_out=True)
         for stride in (1, 2)
@@ -70,7 +66,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     """weight: [C, 1, KH, KW]; bias: [C]."""
     packed = pack(weight, machine, op.blocked_in, op.types.w)
     packed_bias = pack_bias(op, params, machine, bias)
-    pointers = _rule.conv_pointers(op, packed.size, packed_bias.size)
+    pointers = conv_pointers(op, packed.size, packed_bias.size)
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
@@ -123,25 +119,18 @@ def _blocked_rows(op: Conv, params: Params, machine: Machine, buffers: dict[str,
         source = replace(source, layout=into, first_pixel=lambda row: row * width)
         epilogue = replace(epilogue, layout=replace(out, channel_step=tir.opaque(out.channel_step)))
     bias_repeats = bias_repeats_for(op, params, machine)
-    bounds: list[int] = []
-    cases: list[Callable[[], None]] = []
-    first = 0
-    for cut in params.y_tiles:
 
-        def case(cut: XTile = cut, first: int = first) -> None:
-            y = cut.start if cut.count == 1 else tir.bind((item - first) * cut.rows + cut.start)
-            top = y * op.stride[0] - op.pad[0]
-            taps = [
-                [not cut.border or valid(transposed(op), cut.start + row, ky) for ky in range(op.kernel[0])]
-                for row in range(cut.rows)
-            ]
-            emit = Emit(op, machine, source, buffers, epilogue, y * op.out_width, top, bias_repeats, taps)
-            emit.run(params.x_tiles)
+    def run(cut: XTile, at: Expr) -> None:
+        y = cut.start if cut.count == 1 else tir.bind(at * cut.rows + cut.start)
+        top = y * op.stride[0] - op.pad[0]
+        taps = [
+            [not cut.border or valid(transposed(op), cut.start + row, ky) for ky in range(op.kernel[0])]
+            for row in range(cut.rows)
+        ]
+        emit = Emit(op, machine, source, buffers, epilogue, y * op.out_width, top, bias_repeats, taps)
+        emit.run(params.x_tiles)
 
-        bounds.append(first)
-        cases.append(case)
-        first += cut.count
-    tir.switch(item, bounds, cases)
+    tir.switch_runs(item, ((cut.count, partial(run, cut)) for cut in params.y_tiles))
 
 
 SCHEDULE = Schedule("depthwise_cpu", claims, Params.from_machine, schedule, CASES, variants=variants)

@@ -19,7 +19,6 @@ Pattern: ResNet's 3x3 layers, where the products saved outweigh the transforms a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import gcd, inf
 
@@ -35,6 +34,7 @@ from ....kernels.cpu.builder import Buffer, Expr
 from ....kernels.cpu.epilogue import write
 from ....kernels.cpu.prefetch import Prefetch
 from ....kernels.cpu.tiling import Machine
+from ...pointers import conv_pointers
 from ...rule import Schedule
 from .. import _rule
 from .. import conv as conv_schedule
@@ -76,7 +76,7 @@ def schedule(op: Conv, params: Params, machine: Machine, weight: np.ndarray, bia
     """weight: [CO, CI, 3, 3]; bias: [CO]."""
     layout = Layout.of(op, params, machine)
     packed = pack(winograd_math.transforms(params.m).weights(weight), params.panels, op.types.w)
-    pointers = {**_rule.conv_pointers(op, packed.size), "scratch": Pointer(layout.size, machine.dtype)}
+    pointers = {**conv_pointers(op, packed.size), "scratch": Pointer(layout.size, machine.dtype)}
 
     def body(*arguments: Buffer) -> None:
         *tensors, begin, end = arguments
@@ -108,25 +108,15 @@ class _Work:
 
     def block(self, item: Expr) -> None:
         """Input transform, products, output transform; one case per block size."""
-        bounds: list[int] = []
-        cases: list[Callable[[], None]] = []
-        first_item = first_tile = 0
-        for count, tiles in self.params.blocks:
 
-            def case(tiles: int = tiles, item0: int = first_item, tile0: int = first_tile) -> None:
-                first = tir.bind((item - item0) * tiles + tile0)
-                with tir.loop(0, tiles) as t:
-                    if self.machine.prefetch:
-                        prefetch_states(self.op, self.params.m, self.buffers, self.place, first + t)
-                    self.input(t, *self.place(first + t))
-                _rule.each_panel(
-                    self.params.panels, self.op.channels, lambda panel: self.panel(first, tiles, panel)
-                )
+        def emit(first: Expr, tiles: int) -> None:
+            with tir.loop(0, tiles) as t:
+                if self.machine.prefetch:
+                    prefetch_states(self.op, self.params.m, self.buffers, self.place, first + t)
+                self.input(t, *self.place(first + t))
+            _rule.each_panel(self.params.panels, self.op.channels, lambda panel: self.panel(first, tiles, panel))
 
-            bounds.append(first_item)
-            cases.append(case)
-            first_item, first_tile = first_item + count, first_tile + count * tiles
-        tir.switch(item, bounds, cases)
+        _rule.each_height(self.params.blocks, item, emit)
 
     @property
     def across(self) -> int:
