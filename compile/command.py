@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,23 @@ from typing import Any
 import click
 
 from tsm_edge import bundle, models, report, target
-from tsm_edge.commands.form_options import NAMES, Asked, form_options
-from tsm_edge.commands.model_options import check_direction, model_from, model_options
+from tsm_edge.commands.form_options import form_options
+from tsm_edge.commands.model_options import model_options
 from tsm_edge.errors import UsageError
 from tsm_edge.files import atomic, temporaries
-from tsm_edge.models import read_labels
 from tsm_edge.terminal import say
 
 from .frontend import calibration_options, picture_options
+from .frontend.source import Source
 
-#: of the weights in the folder for temporary files: as they are, as an object, in the library, in the program
+#: copies of the weights in the folder for temporary files: the blob, an object, the library, the program
 _COPIES = 4
 _LEAST_BYTES = 4 << 20  # of a bundle without its weights, roughly
 
 
-def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def state_pair(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
     """Parse INPUT:OUTPUT."""
     pairs = []
     for value in values:
@@ -96,12 +98,6 @@ def state_pair(context: Any, parameter: Any, values: tuple[str, ...]) -> tuple[t
 def compile(
     model: str | None,
     target_name: str,
-    weights: Path | None,
-    averaged: bool | None,
-    direction: str | None,
-    as_online: bool,
-    seed: int,
-    states: tuple[tuple[str, str], ...],
     backend: str | None,
     precision: str | None,
     cc: str | None,
@@ -111,7 +107,7 @@ def compile(
     autotune: Path | None,
     records: Path | None,
     as_json: bool,
-    **parameters: Any,
+    **options: Any,
 ) -> None:
     """Build a bundle from MODEL for a target.
 
@@ -121,42 +117,29 @@ def compile(
     if model is None:
         raise no_model(target_name)
     device = device_of(target_name, backend)
-    pictures = {name: parameters.pop(name) for name in picture_options.NAMES}
-    calibration = {name: parameters.pop(name) for name in calibration_options.NAMES}
-    form = {name: parameters.pop(name) for name in NAMES}
-    of_weights = {"ema": averaged, "direction": direction, "as-online": as_online or None}
-    refuse_strangers(model, weights, states, {**parameters, **of_weights, **form, "seed": seed}, pictures)
-    is_file = model.endswith(".onnx")
-    if not is_file:
-        described = model_from(model, weights=weights, averaged=averaged, **parameters)
-        described, reorder = check_direction(
-            described, weights, averaged, direction, as_online, Asked(**form)
-        )
+    calibration = {name: options.pop(name) for name in calibration_options.NAMES}
+    source = Source.of(model, options)
+    source.check()
+    described = None if source.is_file else source.described()
     compiler = words(cc)
-    folder = output or Path(f"{Path(model).stem if is_file else described.name}-{device.name}")
-    check_surroundings(folder, dump, device, compiler, Path(model) if is_file else weights)
+    folder = output or Path(f"{described[0].name if described else Path(model).stem}-{device.name}")
+    check_surroundings(folder, dump, device, compiler, source.file)
     # torch and TVM load here, after the cheap checks
     from . import pipeline, summary
-    from .frontend import calibration_data, networks, preprocessing
+    from .frontend import calibration_data
     from .tune.autotune import Tuning
 
     pipeline.precision_of(device, precision)
     given = calibration_data.Given(**calibration)
     given.check(precision)
-    pipeline.check_ranges(precision, given.source)
-    if is_file:
-        labels = parameters["labels"] and read_labels(parameters["labels"])
-        network = networks.onnx_file(Path(model), states, labels, preprocessing.Given(**pictures))
-    else:
-        network = networks.zoo(described, weights, seed, averaged, reorder)
+    network = source.network(described)
     for note in network.notes:
         say(note, err=True)
-    folder = output or Path(f"{network.info.name}-{device.name}")  # a file may say its name itself
     with progress(len(pipeline.PHASES) + given.source) as advance:
         compiled = pipeline.compile(
             network,
             device,
-            folder,
+            output or Path(f"{network.info.name}-{device.name}"),  # a file may say its name itself
             precision=precision,
             threads=threads,
             cc=compiler,
@@ -168,11 +151,11 @@ def compile(
     if as_json:
         report.print_json(summary.document(compiled))
     else:
-        summary.show(compiled, Path(model) if is_file else weights)
+        summary.show(compiled, source.file)
 
 
 def device_of(name: str, backend: str | None) -> target.EdgeTarget:
-    """The target, or the processor of a GPU target where that is asked for."""
+    """The target; with --backend cpu the processor of a GPU target."""
     device = target.load(name)
     return target.load(device.fallback) if backend == "cpu" and device.fallback else device
 
@@ -191,7 +174,7 @@ def no_model(target_name: str) -> UsageError:
 def check_surroundings(
     output: Path, dump: Path | None, device: target.EdgeTarget, cc: list[str], weights: Path | None
 ) -> None:
-    """Find a place that cannot be written, or a compiler that does not work, before the minute of work.
+    """Check before the minute of work that folders can be written and that the C compiler works.
 
     Raises:
         OutputError: of the bundle's folder, the one of --dump, or the one for temporary files.
@@ -218,37 +201,8 @@ def words(command: str | None) -> list[str]:
         ) from error
 
 
-def refuse_strangers(
-    model: str,
-    weights: Path | None,
-    states: tuple[tuple[str, str], ...],
-    parameters: dict[str, Any],
-    pictures: dict[str, Any],
-) -> None:
-    """Options that the kind of model does not have; nothing is ignored in silence."""
-    if parameters.pop("seed") and (weights is not None or model.endswith(".onnx")):
-        raise UsageError("--seed is for untrained weights.", found=weights or model, allowed="one of both")
-    if not model.endswith(".onnx"):
-        if states:
-            raise UsageError("--state is for ONNX files; a model of the zoo knows its states.", found=model)
-        for option in (name for name, value in pictures.items() if value is not None):
-            raise UsageError(
-                f"--{option} is for ONNX files; a model of the zoo knows how its pictures are prepared.",
-                found=model,
-            )
-        return
-    for option in ("width", "size", "classes", "ema", "direction", "as-online", *NAMES):
-        if parameters[option] is not None:
-            raise UsageError(
-                f"--{option.replace('_', '-')} is for models of the zoo; an ONNX file has its own.",
-                found=model,
-            )
-    if weights is not None:
-        raise UsageError("--weights is for models of the zoo; an ONNX file holds its own.", found=model)
-
-
 @contextmanager
-def progress(phases: int) -> Iterator[Any]:
+def progress(phases: int) -> Iterator[Callable[[str, float], None]]:
     """A callback (phase, seconds): a bar on a terminal, a line a phase elsewhere; both on stderr."""
     stream = sys.stderr
     if not stream.isatty():

@@ -13,7 +13,7 @@ from tsm_edge.files import temporaries
 from tsm_edge.signature import Preprocess
 
 from ..ir.graph import Graph
-from ..pipeline import Network
+from ..pipeline import Network, check_ranges
 from ..quantize import QuantisedGraph, Ranges, calibrate, float_step, integer, quantise
 from ..quantize.calibration import Clips
 
@@ -32,7 +32,7 @@ class Given:
     max_drop: float | None = None
 
     def check(self, precision: str | None) -> None:
-        """Refuse what does not go together, and a file that holds no ranges."""
+        """Refuse options that exclude or need each other, and a file that holds no ranges."""
         given = {"--calibrate": self.calibrate, "--ranges": self.ranges, "--max-drop": self.max_drop}
         named = [option for option, value in given.items() if value is not None]
         if named and precision != "int8":
@@ -44,6 +44,7 @@ class Given:
             raise UsageError("--max-drop measures on the clips of --calibrate.", found="no --calibrate")
         if self.ranges is not None:
             Ranges.load(self.ranges)
+        check_ranges(precision, self.source)
 
     def of(self, network: Network, say: Say) -> Callable[[Graph], Ranges] | None:
         """What makes the ranges of a network's fused graph; None without a source."""

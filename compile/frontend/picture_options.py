@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import click
 
@@ -15,10 +15,11 @@ from tsm_edge.errors import UsageError
 RANGES = ("0..1", "0..255", "-1..1")
 COLORS = ("rgb", "bgr", "grey")
 FITS = ("cover", "stretch")
+Command = TypeVar("Command", bound=Callable[..., object])
 NAMES = ("mean", "std", "range", "color", "rate", "resize", "crop", "fit")
 
 
-def numbers(context: Any, parameter: Any, value: str | None) -> tuple[float, ...] | None:
+def numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
     """Parse N or N,N,N."""
     if value is None:
         return None
@@ -33,7 +34,7 @@ def numbers(context: Any, parameter: Any, value: str | None) -> tuple[float, ...
     return found
 
 
-def sides(context: Any, parameter: Any, value: str | None) -> tuple[int, ...] | None:
+def sides(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
     """Parse N or HEIGHTxWIDTH."""
     if value is None:
         return None
@@ -46,7 +47,7 @@ def sides(context: Any, parameter: Any, value: str | None) -> tuple[int, ...] | 
     return found
 
 
-def rate(context: Any, parameter: Any, value: str | None) -> float | None:
+def rate(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     """Parse frames a second."""
     if value is None:
         return None
@@ -59,7 +60,7 @@ def rate(context: Any, parameter: Any, value: str | None) -> float | None:
     return found
 
 
-def add(command: Callable[..., Any]) -> Callable[..., Any]:
+def add(command: Command) -> Command:
     """Add --mean, --std, --range, --color, --rate, --resize, --crop and --fit to a click command."""
     options = (
         click.option(

@@ -83,26 +83,11 @@ def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
     if lowered.scratch:
         words = lowered.scratch // FLOAT32.bytes  # kernels of any type share it
         tensors[SCRATCH_NAME] = PlanTensor(SCRATCH_NAME, FLOAT32, (words,), SCRATCH, 0)
-    ops = tuple(
-        PlanOp(
-            symbol,
-            word(step.layer),
-            word(f"{step.schedule}:{step.note}".rstrip(":")),
-            step.items,
-            step.macs,
-            step.reads,
-            step.writes,
-            step.arguments,
-            step.launch,
-            step.frames,
-        )
-        for symbol, step in zip(symbols, steps, strict=True)
-    )
     placed = Plan(
         graph.frame,
         output,
         tuple(tensors.values()),
-        ops,
+        tuple(operation(symbol, step) for symbol, step in zip(symbols, steps, strict=True)),
         arena_bytes,
         state_bytes,
         len(blob),
@@ -110,6 +95,22 @@ def plan(graph: Graph, lowered: Lowered, align: int = ALIGN) -> Planned:
     )
     work = {symbol: step.work for symbol, step in zip(symbols, steps, strict=True) if step.work is not None}
     return Planned(placed, kernels, blob, tuple(graph.states), tuple(steps), work)
+
+
+def operation(symbol: str, step: Step) -> PlanOp:
+    """The plan's record of a step that calls kernel `symbol`."""
+    return PlanOp(
+        symbol,
+        word(step.layer),
+        word(f"{step.schedule}:{step.note}".rstrip(":")),
+        step.items,
+        step.macs,
+        step.reads,
+        step.writes,
+        step.arguments,
+        step.launch,
+        step.frames,
+    )
 
 
 def storage_aliases(graph: Graph) -> dict[str, str]:
