@@ -8,7 +8,6 @@ from collections import Counter
 from ctypes.util import find_library
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from tsm_edge import report
 from tsm_edge.bundle.manifest import Manifest
@@ -21,7 +20,7 @@ from .pipeline import Compiled
 DRIVERS = {"cuda": "cuda", "opencl": "OpenCL"}
 
 
-def document(compiled: Compiled) -> dict[str, Any]:
+def document(compiled: Compiled) -> dict[str, object]:
     """The summary as data."""
     plan = compiled.planned.plan
     return {

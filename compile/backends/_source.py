@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tvm
 from tvm import tirx
 
@@ -12,7 +10,7 @@ from ._lower import lower
 WIDTHS = (1, 2, 4, 8)
 
 
-def source(functions: dict[str, tirx.PrimFunc], tvm_target: Any, prelude: str, first: str) -> str:
+def source(functions: dict[str, tirx.PrimFunc], tvm_target: tvm.target.Target, prelude: str, first: str) -> str:
     """The kernels of a module below our own prelude.
 
     TVM's preamble is dropped: it includes headers and defines 16-bit arithmetic that our kernels do not use. first: the

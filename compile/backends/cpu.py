@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import tvm
 from tvm import tirx
@@ -69,9 +68,9 @@ def precisions(target: EdgeTarget) -> tuple[str, ...]:
     return ("fp32", *half, *(("int8",) if target.arch == "aarch64" else ()))
 
 
-def tvm_target(target: EdgeTarget) -> Any:
+def tvm_target(target: EdgeTarget) -> tvm.target.Target:
     """The TVM target of a device."""
-    config: dict[str, Any] = {"kind": "llvm", "mtriple": llvm_triple(target), "mcpu": target.cpu.llvm_cpu}
+    config: dict[str, object] = {"kind": "llvm", "mtriple": llvm_triple(target), "mcpu": target.cpu.llvm_cpu}
     if target.cpu.llvm_features:
         config["mattr"] = list(target.cpu.llvm_features)
     if target.arch == "armv7l":

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tsm_edge.target import CpuFacts
 
@@ -85,7 +84,7 @@ class FrameTime:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return f"{self.ms:.1f} ms per frame at {threads}, {self.bound}-bound"
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """As data, milliseconds."""
         return {
             "threads": self.threads,

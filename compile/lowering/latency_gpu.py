@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 from ..ir.plan import Cycles, Plan, PlanOp, Resources, Work
 from ..kernels.gpu.tiling import Machine, occupancy, unit_cycles
@@ -70,7 +69,7 @@ class Modelled:
             f"{self.floor_ms:.2f} ms (a model of the target's facts, not a measurement)"
         )
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """As data."""
         return {
             "ms": round(self.ms, 4),

@@ -1,9 +1,8 @@
-"""Search by measurement: the best of every operator's few dozen candidates on this machine, kept as records.
+"""Autotuning: the fastest of each operator's few dozen candidates on this machine, kept as records (JSON).
 
-The static model chooses well enough to need no search; this finds what it misses. A record names operators and
-schedules by their text, so a record of one network serves another that shares its shapes, and one of another version
-is passed over where its names are unknown. What was measured on one machine says nothing about another: a record
-carries the target's name and facts and is refused elsewhere.
+The cost models need no search; tuning finds what they miss. A record maps the text of an operator to a schedule with
+parameters, so records serve every network that shares the shapes; names that this version does not have are ignored.
+Records carry the target's name and facts and are refused on another machine.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -34,18 +32,16 @@ from ..schedules.rule import Kernel
 
 FORMAT = 1
 MAX_BYTES = 16 << 20  # of a file of records
-ROUNDS = 7  # of all candidates of one operator, in turns
-CLEARED = (
-    4 << 20
-)  # bytes that are written between two runs: in a frame, an operator finds its weights in no L2
+ROUNDS = 7  # runs of every candidate, interleaved
+CLEARED = 4 << 20  # bytes written between two runs, which evict the weights from L2 as a frame does
 
 
 @dataclass(frozen=True)
 class Records:
-    """What a search found. facts: of the target it ran on; choices: operator -> name of `registry.choices`."""
+    """The result of tuning. facts: of the target it ran on; choices: operator -> name of `registry.choices`."""
 
     target: str
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
     choices: Mapping[str, str]
 
     @classmethod
@@ -66,7 +62,7 @@ class Records:
         return records
 
     @classmethod
-    def parse(cls, document: Any) -> Records:
+    def parse(cls, document: object) -> Records:
         """Read what `save` wrote; ValueError says what is wrong with it."""
         if not isinstance(document, dict):
             raise ValueError("no JSON object")
@@ -87,14 +83,14 @@ class Records:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a build does about records. follow: a file to read; write: a file for what a search finds, on top of it."""
+    """Where a build reads and writes records. follow: a file to read; write: a file for those and new ones."""
 
     follow: Path | None = None
     write: Path | None = None
     report: Callable[[str], None] = lambda text: None
 
     def check(self, target: EdgeTarget) -> None:
-        """Refuse what cannot end well before a network is read and minutes are spent on measuring."""
+        """Refuse an unusable file or target before minutes are spent on measuring."""
         if self.follow is not None:
             Records.load(self.follow, target)
         if self.write is None:
@@ -105,7 +101,7 @@ class Tuning:
     def choices(
         self, graph: Graph, target: EdgeTarget, backend: ModuleType, precision: str = "fp32"
     ) -> Mapping[str, str]:
-        """Operator -> name of `registry.choices`; searches and writes where that was asked for."""
+        """Operator -> name of `registry.choices`; with `write` set, measures and writes the file."""
         known = Records.load(self.follow, target).choices if self.follow else {}
         if self.write is None:
             return known
@@ -118,9 +114,9 @@ class Tuning:
 NO_TUNING = Tuning()
 
 
-def facts_of(target: EdgeTarget) -> dict[str, Any]:
+def facts_of(target: EdgeTarget) -> dict[str, object]:
     """The facts of a target as JSON would give them back."""
-    facts: dict[str, Any] = json.loads(json.dumps(asdict(target.cpu)))
+    facts: dict[str, object] = json.loads(json.dumps(asdict(target.cpu)))
     return facts
 
 
@@ -162,7 +158,7 @@ def search(
 
 
 def describe(op: Op, kernels: list[Kernel], times: list[float], best: int) -> str:
-    """One operator's result in a line; the model's own choice is the first candidate."""
+    """One operator's result as a line of text; candidate 0 is the cost model's choice."""
     ratio = times[best] / times[0]
     return (
         f"{op.label}: {kernels[best].rule} {kernels[best].note}, {times[best] * 1e6:.0f} us, "
@@ -171,13 +167,13 @@ def describe(op: Op, kernels: list[Kernel], times: list[float], best: int) -> st
 
 
 def measure(kernels: list[Kernel], target: EdgeTarget, backend: ModuleType) -> list[float]:
-    """Median seconds of each kernel; they run in turns, and the second-level cache is cleared before each run."""
+    """Median seconds of each kernel, runs interleaved, the L2 cache cleared before each."""
     functions = {f"k{index}": kernel.build() for index, kernel in enumerate(kernels)}
     with temporaries.scratch() as folder:
         (folder / "kernels.o").write_bytes(backend.build_object(functions, target))
         Compiler(target, folder).run("-shared", "-o", "kernels.so", "kernels.o", "-lm")
         library = ctypes.CDLL(str(folder / "kernels.so"))
-        calls = [_call(getattr(library, f"k{index}"), kernel) for index, kernel in enumerate(kernels)]
+        calls = [_call(library[f"k{index}"], kernel) for index, kernel in enumerate(kernels)]
         dirt = np.zeros(CLEARED, np.uint8)
         seconds: list[list[float]] = [[] for _ in kernels]
         for _ in range(ROUNDS):
@@ -189,8 +185,8 @@ def measure(kernels: list[Kernel], target: EdgeTarget, backend: ModuleType) -> l
     return [statistics.median(own) for own in seconds]
 
 
-def _call(function: Any, kernel: Kernel) -> Callable[[], None]:
-    """The kernel over all its items, on aligned arguments of its own."""
+def _call(function: ctypes._NamedFuncPointer, kernel: Kernel) -> Callable[[], None]:
+    """A call of the compiled kernel over all its items, on aligned random arguments of its own."""
     rng = np.random.default_rng(0)
     arrays = []
     for name, pointer in kernel.pointers.items():
@@ -203,7 +199,7 @@ def _call(function: Any, kernel: Kernel) -> Callable[[], None]:
     function.restype = None
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
 
-    def call(_keep: Any = arrays) -> None:
+    def call(_keep: list[np.ndarray] = arrays) -> None:
         function(*pointers, ctypes.c_int32(0), ctypes.c_int32(kernel.items))
 
     return call

@@ -1,16 +1,15 @@
-"""A few verbs for writing a GPU kernel as TIR by construction; the same TIR becomes CUDA C and OpenCL C.
+"""Building a GPU kernel as TIR, statement by statement; the same TIR becomes CUDA C and OpenCL C.
 
 A kernel has one pointer per tensor and a fixed launch: a grid of groups, each with the same number of threads.
-Memory and registers are kept apart: arithmetic works on single floats of register arrays whose indices are constants,
-and every access to memory is a call of a small helper that moves 1, 2, 4 or 8 numbers at once. Each family defines
-the helpers in the prelude of its source (`backends/cuda.py`, `backends/opencl.py`):
+Arithmetic is scalar float32 on register arrays with constant indices. Memory is accessed by calls of helpers that move
+1, 2, 4 or 8 elements; each family defines them in the prelude of its source (`backends/cuda.py`, `opencl.py`):
 
     tsm_load<n><t>(registers, global)    tsm_store<n><t>(global, registers)    t: h is IEEE binary16, f is binary32
     tsm_take<n>(registers, shared)       tsm_put<n>(shared, registers)
     tsm_at_least(value, bound)  tsm_at_most(value, bound)  tsm_larger(a, b)     these keep NaN
     tsm_lowest()                         minus infinity
 
-so that 16-bit storage needs no 16-bit type, which OpenCL 1.2 devices may lack.
+so that float16 storage needs no 16-bit type, which OpenCL 1.2 devices may lack.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from ...ir.plan import Launch
 from ..cpu.builder import Buffer, Expr, bind, branch
 
 FLOAT = str(FLOAT32)  # of registers and shared memory
-WORDS = {FLOAT16: "uint16"}  # what a pointer leads to where the type is not in every device's language
+WORDS = {FLOAT16: "uint16"}  # pointer types in place of those that not every device's language has
 WIDTHS = (8, 4, 2, 1)
 
 
@@ -53,7 +52,7 @@ class Memory:
 
 
 def build_kernel(pointers: Mapping[str, Pointer], launch: Launch, body: Callable[..., None]) -> tirx.PrimFunc:
-    """Return the PrimFunc of a kernel.
+    """The PrimFunc of a kernel.
 
     pointers: argument name -> the elements behind it, float16 or float32, in calling order.
     body: called with {name: Memory}, the thread's number in its group and the group's numbers (x, y, z).
@@ -84,17 +83,17 @@ def _launched(launch: Launch) -> Iterator[tuple[Expr, tuple[Expr, Expr, Expr]]]:
 
 
 def registers(size: int) -> Buffer:
-    """`size` floats of one thread; every index must be a constant after unrolling."""
+    """`size` floats in registers of one thread; every index must be a constant after unrolling."""
     return T.alloc_buffer((size,), FLOAT, scope="local")
 
 
 def shared(size: int) -> Buffer:
-    """`size` floats of the group."""
+    """`size` floats in shared memory of the group."""
     return T.alloc_buffer((size,), FLOAT, scope="shared")
 
 
 def barrier() -> None:
-    """Wait for all threads of the group; every thread must come here."""
+    """A barrier of the group, which every thread must reach."""
     T.evaluate(tirx.call_intrin("void", "tirx.tvm_storage_sync", "shared"))
 
 
@@ -145,7 +144,7 @@ def larger(first: Expr, second: Expr) -> Expr:
 
 
 def lowest() -> Expr:
-    """Minus infinity, which TVM spells with headers that our sources do not include."""
+    """Minus infinity; TVM's own literal needs headers that our sources do not include."""
     return _pure("tsm_lowest")
 
 

@@ -1,18 +1,17 @@
-"""The matrix product that every dense convolution on a GPU is: tiles through shared memory, sums in registers.
+"""Implicit GEMM, the matrix product of every dense convolution on a GPU: tiles in shared memory, sums in registers.
 
-M rows are output pixels, N columns output channels, and the reduction runs over the input channels of every tap. A
-group computes one tile; `Gemm` says how its threads share it. For every `depth` of the reduction
+M: output pixels, N: output channels, K: input channels of every tap. A group computes one tile of M x N; `Gemm` says
+how its threads share it. For every stage of `depth` along K
 
-1. each thread takes its share of both tiles from device memory into registers, converted to float32: activations in
-   vectors along the channels, weights from a panel that was packed in this order when the bundle was compiled,
-2. a barrier, and the tiles are written to shared memory, the activations transposed so that a row of the reduction is
-   contiguous, and another barrier,
-3. the loads of the next step are started, and each thread multiplies its rows with its columns from shared memory.
+1. each thread loads its share of both tiles from device memory to registers, converted to float32: activations in
+   vectors along the channels, weights from a panel packed in this order at compile time,
+2. barrier; the tiles are stored to shared memory, activations transposed so that a row of K is contiguous; barrier,
+3. the loads of the next stage are issued (software pipelining), and each thread multiplies from shared memory.
 
-Rows past the last pixel repeat it and are never stored; a reduction that is no multiple of `depth` meets zero weights.
-The slices of a group take every `slices`-th step and add their sums at the end through shared memory.
+Rows past the last pixel repeat it and are not stored; K is padded to whole stages with zero weights. Split K: a
+slice of a group takes every `slices`-th stage, and the slices' sums are added at the end through shared memory.
 
-`operands.py` has what a schedule says of its product and the epilogue, `staging.py` the way into shared memory.
+`operands.py` describes the product and the epilogue, `staging.py` the way into shared memory.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from .tiling import PAD, Gemm
 def emit(
     product: Product, weights: Memory, epilogue: Epilogue, thread: Expr, tile: tuple[Expr, Expr]
 ) -> None:
-    """The kernel's statements. tile: its number along N and along M."""
+    """Emit the kernel. tile: its index along N and along M."""
     gemm = product.gemm
     memory = gpu.shared(gemm.shared_floats)
     lane = gpu.bind(thread % gemm.slice_threads) if gemm.slices > 1 else thread
@@ -70,9 +69,9 @@ def emit(
 
 
 def pieces(each: int, across: int) -> list[tuple[int, int, int]]:
-    """A thread's rows or columns as (register, offset in the tile, lanes); its own place is added times the lanes.
+    """A thread's rows or columns as (register, offset in the tile, lanes), to which its index times lanes is added.
 
-    Vectors of up to four; two vectors of a thread lie half a tile apart, so that neighbours read neighbouring banks.
+    Vectors of up to four; two vectors of a thread lie half a tile apart, so that adjacent threads read adjacent banks.
     """
     lanes = min(4, each)
     return [(piece * lanes, piece * lanes * across, lanes) for piece in range(each // lanes)]
@@ -97,7 +96,7 @@ def _multiply(gemm: Gemm, memory: Buffer, lane: Expr, part: Expr, sums: Buffer) 
 
 
 def _join(gemm: Gemm, memory: Buffer, lane: Expr, part: Expr, sums: Buffer) -> None:
-    """Add the sums of all slices into those of the first, halving their number each time."""
+    """Tree reduction of the sums of all slices into those of the first."""
     size = gemm.row_each * gemm.column_each
     other = gpu.registers(1)
     width = gemm.slices // 2
@@ -123,10 +122,10 @@ def _join(gemm: Gemm, memory: Buffer, lane: Expr, part: Expr, sums: Buffer) -> N
 def _finish(
     product: Product, sums: Buffer, epilogue: Epilogue, lane: Expr, first_row: Expr, tile: Expr
 ) -> None:
-    """Write every finished sum of this thread."""
+    """Apply the epilogue to this thread's sums."""
     gemm = product.gemm
     row_of, column_of = lane // gemm.columns, lane % gemm.columns
-    wide = epilogue.lanes
+    widest = epilogue.lanes
     for row_register, row_offset, row_lanes in pieces(gemm.row_each, gemm.rows):
         for row in range(row_lanes):
             pixel = gpu.bind(first_row + row_offset + row_of * row_lanes + row)
@@ -134,7 +133,7 @@ def _finish(
             def channels(pixel: Expr = pixel, first: int = (row_register + row) * gemm.column_each) -> None:
                 for register, offset, lanes in pieces(gemm.column_each, gemm.columns):
                     channel = gpu.bind(tile * gemm.tile_columns + offset + column_of * lanes)
-                    step = min(lanes, wide)
+                    step = min(lanes, widest)
                     for part in range(0, lanes, step):
                         inside = product.n % gemm.tile_columns == 0 or channel + part < product.n
                         gpu.branch(

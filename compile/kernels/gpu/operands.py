@@ -1,6 +1,6 @@
-"""The operands of a dense convolution on a GPU: activations, packed weights, and what its epilogue reads and writes.
+"""Operands of a dense convolution on a GPU: activations, packed weights, and the epilogue's reads and writes.
 
-On both sides the shift's state is part of it: `Source` reads that of the last frame, `Epilogue` writes the next.
+`Source` also reads the state of the last frame, `Epilogue` also writes that for the next.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .tiling import Gemm
 
 @dataclass(frozen=True)
 class Source:
-    """Where the activations are: x, and for its first `fold` channels the state of the last frame."""
+    """The activations: x, whose first `fold` channels come from the state of the last frame."""
 
     x: Memory
     channels: int
@@ -55,7 +55,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Epilogue:
-    """What happens to finished sums: + bias, + residual, clamp, store, and the copy into the next state."""
+    """Operands of the epilogue: clip(sum + bias [+ residual], low, high) -> out, first `fold` channels -> state."""
 
     out: Memory
     bias: Memory
@@ -64,11 +64,11 @@ class Epilogue:
     low: float | None = None
     high: float | None = None
     state: Memory | None = None
-    fold: int = 0  # first `fold` channels of each pixel are the next state; its row pitch too
+    fold: int = 0  # channels of a pixel in `state`
 
     @property
     def lanes(self) -> int:
-        """Widest vector that starts at every multiple of itself in a row."""
+        """Widest vector to which every row is aligned."""
         return gpu.width_of(self.channels)
 
     def place(self, pixel: Expr) -> Expr:
@@ -76,7 +76,7 @@ class Epilogue:
         return pixel * self.channels
 
     def write(self, sums: Buffer, at: int, pixel: Expr, channel: Expr, lanes: int) -> None:
-        """Finish sums[at : at + lanes], channels from `channel` of `pixel`."""
+        """Apply it to sums[at : at + lanes], channels from `channel` of `pixel`."""
         place = gpu.bind(self.place(pixel) + channel)
         extra = gpu.registers(lanes)
         self.bias.load(extra, 0, channel, lanes)
@@ -110,7 +110,7 @@ class ClipEpilogue(Epilogue):
 def write_state(
     state: Memory, fold: int, sums: Buffer, at: int, pixel: Expr, channel: Expr, lanes: int
 ) -> None:
-    """Store the channels below `fold` once more, as the next state."""
+    """Store the channels below `fold` to the next state."""
     base = pixel * fold + channel
     if fold % lanes == 0:
         gpu.branch(channel < fold, lambda: state.store(base, sums, at, lanes))
@@ -130,10 +130,10 @@ def add(sums: Buffer, at: int, values: Buffer, lanes: int) -> None:
 
 @dataclass(frozen=True)
 class Product:
-    """One matrix product. m, n: its size; steps: stages of `depth`; lanes: of one load of activations.
+    """A matrix product [m, k] x [k, n]. steps: stages of `depth` along k; lanes: of one load of activations.
 
-    prepare(row): what a pixel's number becomes before the loop over stages. fetch(registers, at, prepared, step, k):
-    load `lanes` activations of that pixel, from place `k` of stage `step`.
+    prepare(pixel): computed once before the loop over stages. fetch(registers, at, prepared, step, k): load `lanes`
+    activations of that pixel from index `k` of stage `step`.
     """
 
     gemm: Gemm

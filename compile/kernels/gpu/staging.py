@@ -1,7 +1,7 @@
-"""One stage of a matrix product on a GPU: both tiles from device memory through registers to shared memory.
+"""Staging of a matrix product on a GPU: both tiles from device memory through registers to shared memory.
 
-A stage is `depth` numbers of the reduction. A thread's loads stay in its registers until the group has multiplied the
-stage before (`matmul.py`).
+A stage is `depth` elements of the reduction. A thread's loads stay in registers until the group has multiplied the
+previous stage (`matmul.py`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from .tiling import PAD, Gemm
 
 
 def layout(gemm: Gemm, part: Expr) -> tuple[Expr, Expr]:
-    """Where the activations and the weights of a slice begin in shared memory."""
+    """First element of the activations and of the weights of a slice in shared memory."""
     start = part * (gemm.staged_rows + gemm.depth * gemm.tile_columns)
     return start, start + gemm.staged_rows
 
 
 class Stage:
-    """The way of one stage from device memory through registers to shared memory."""
+    """One thread's part of a stage, and the registers that hold it."""
 
     def __init__(self, product: Product, memory: Buffer, lane: Expr, part: Expr) -> None:
         gemm = product.gemm
@@ -44,12 +44,12 @@ class Stage:
         self.origins: list[Any] = []
 
     def place(self, index: int) -> tuple[Expr, Expr]:
-        """Tile row and place along the reduction of this thread's vector `index`."""
+        """Tile row and index along the reduction of this thread's vector `index`."""
         vector = self.lane + index * self.gemm.slice_threads
         return vector // self.across, vector % self.across * self.product.lanes
 
     def start(self, first_row: Expr) -> None:
-        """Compute what stays the same over all stages; rows past the end repeat the last pixel."""
+        """Compute what is invariant over the stages; rows past the end repeat the last pixel."""
         gemm, m = self.gemm, self.product.m
         for index in range(self.each):
             row = first_row + self.place(index)[0]

@@ -1,7 +1,7 @@
-"""Choosing tile sizes on a GPU from a target's facts and a layer's shape; pure arithmetic, no TVM.
+"""Tile sizes of GPU kernels from a target's facts and a layer's shape; arithmetic only, no TVM.
 
-The model counts the instructions of one wave and asks how many waves a compute unit keeps busy. It is coarse on
-purpose: it orders candidates, and `lowering/latency_gpu.py` turns the same counts into a modelled latency.
+The cost model counts the instructions of one wave and the waves that keep a compute unit busy. It only has to rank
+candidates; `lowering/latency_gpu.py` turns the same counts into a modelled latency.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from tsm_edge.errors import CompileError
 from ...ir.dtype import FLOAT32, DType
 from ...ir.ops import Conv, Op
 
-#: waves that a unit needs to hide its latencies, for every 32 lanes: each thread has independent sums of its own
+#: waves per 32 lanes that hide a unit's latencies, for threads with independent accumulators
 WAVES_WANTED = 3.0
-PAD = 4  # floats added to a row of the activation tile in shared memory: fewer bank conflicts, still 16-byte aligned
+PAD = 4  # floats of padding per row of the activation tile: fewer bank conflicts, 16-byte aligned
 TILE_OVERHEAD = 24  # instructions of a wave around one k tile: addresses, loop, two barriers
 WINDOW_PARALLEL = 0.5  # independent instructions of a window's thread, relative to a register tile's
-WAVES_AT_ONCE = 4  # registers go to that many waves of a group at a time, one for each scheduler of a unit
-SPARE_REGISTERS = 12  # of a thread: the assembler's count is up to this much above the estimate
-GROUP_OVERHEAD = 250  # instructions' worth of time before the first product and after the last
+WAVES_AT_ONCE = 4  # allocation granularity of registers in waves, one per scheduler of a unit
+SPARE_REGISTERS = 12  # per thread: the assembler's count exceeds the estimate by at most this
+GROUP_OVERHEAD = 250  # cycles before the first product and after the last
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the schedules ask of a GPU."""
+    """What GPU schedules read of a target."""
 
     wave: int
     units: int
@@ -43,24 +43,24 @@ class Machine:
     unit_threads: int
     unit_groups: int
     group_threads: int  # most threads of a group
-    convert: float  # issue slots of a number's way from storage to float32
-    storage: DType  # of activations, states and weights; what is computed is float32
+    convert: float  # issue slots to convert one stored element to float32
+    storage: DType  # of activations, states and weights; arithmetic is float32
 
     biases: DType = FLOAT32
     plain_loops: bool = False
     blocks_channels: bool = False
 
     def of(self, op: Op) -> Machine:
-        """The machine of one operator: all are computed in float32."""
+        """The machine of one operator: itself, as all compute in float32."""
         return self
 
 
 @dataclass(frozen=True)
 class Gemm:
-    """How a matrix product of M pixels, N channels and a reduction of K is cut.
+    """The tiling of a matrix product of M pixels, N channels and a reduction of K.
 
-    A thread keeps row_each x column_each sums; a slice of rows x columns threads covers a tile; `slices` slices share
-    the reduction of one tile. Every step stages `depth` of K in shared memory.
+    A thread keeps row_each x column_each accumulators; a slice of rows x columns threads covers a tile; `slices` slices
+    split the reduction of one tile (split K). Every stage has `depth` of K in shared memory.
     """
 
     row_each: int
@@ -93,7 +93,7 @@ class Gemm:
 
     @property
     def shared_floats(self) -> int:
-        """Staged tiles of all slices; the sums of the other slices reuse the place."""
+        """Staged tiles of all slices; the reduction of the slices' sums reuses them."""
         staged = self.slices * (self.staged_rows + self.depth * self.tile_columns)
         sums = self.tile_rows * self.tile_columns * (self.slices // 2)
         return max(staged, sums)
@@ -116,7 +116,7 @@ class Gemm:
 
 
 def occupancy(machine: Machine, threads: int, registers: int, shared_bytes: int) -> int:
-    """Groups that a unit holds at once."""
+    """Groups resident on a unit at once."""
     waves = ceil(threads / machine.wave)
     limits = [
         machine.unit_groups,
@@ -131,7 +131,7 @@ def occupancy(machine: Machine, threads: int, registers: int, shared_bytes: int)
 def unit_cycles(
     machine: Machine, groups: int, threads: int, instructions: float, resident: int, parallel: float = 1.0
 ) -> float:
-    """Cycles until the busiest unit is done. instructions: of one thread; resident: groups a unit holds at once.
+    """Cycles until the busiest unit is done. instructions: of one thread; resident: groups on a unit (occupancy).
 
     parallel: independent instructions of a thread, relative to a register tile's; fewer need more waves.
     """
@@ -164,7 +164,7 @@ def gemm_cycles(machine: Machine, gemm: Gemm, m: int, n: int, k: int) -> float:
     compute = unit_cycles(machine, groups, gemm.threads, instructions, resident)
     item = machine.storage.bytes
     traffic = (m * k * ceil(n / gemm.tile_columns) + n * k * ceil(m / gemm.tile_rows)) * item
-    from_l2 = traffic / (64 * machine.units)  # bytes a cycle that a unit gets from the second cache
+    from_l2 = traffic / (64 * machine.units)  # 64 bytes per cycle and unit from the L2 cache
     from_dram = (m * k + n * k + m * n) * item / (machine.dram_gb_s / machine.clock_ghz)
     return max(compute, from_l2, from_dram)
 
@@ -187,13 +187,13 @@ def candidates(machine: Machine, m: int, n: int, k: int, depths: tuple[int, ...]
 
 
 def fits(machine: Machine, gemm: Gemm, k: int) -> bool:
-    """Whether a tile keeps to the limits of the machine and wastes no slice."""
+    """Whether a tile is within the limits of the machine and gives every slice work."""
     staged = max(gemm.tile_rows, gemm.tile_columns) * gemm.depth / gemm.slice_threads
     handed = WAVES_AT_ONCE * machine.wave
     return (
         machine.wave <= gemm.threads <= min(256, machine.group_threads)
         and gemm.registers() <= machine.thread_registers
-        # two groups, so that one computes while the other waits; it is also all that a group may have on some GPUs
+        # two groups, so that one computes while the other waits; half is also the most a group may have on some GPUs
         and (gemm.registers() + SPARE_REGISTERS) * ceil(gemm.threads / handed) * handed
         <= machine.registers // 2
         and gemm.shared_bytes <= machine.group_shared_bytes
@@ -218,7 +218,7 @@ def choose_gemm(machine: Machine, m: int, n: int, k: int, depths: tuple[int, ...
 
 @dataclass(frozen=True)
 class Window:
-    """How a windowed operator is cut: channels of a thread, output columns and rows of a thread, threads of a group."""
+    """The tiling of a windowed operator: channels, output columns and rows of a thread, threads of a group."""
 
     lanes: int
     columns: int
@@ -257,7 +257,7 @@ def choose_window(machine: Machine, op: Conv, lanes: int) -> Window:
 
 
 def window_registers(op: Conv, window: Window) -> int:
-    """Registers of a thread, estimated: sums, a kernel row of weights for each output row, inputs in flight."""
+    """Registers of a thread, estimated: accumulators, a kernel row of weights per output row, loads in flight."""
     return (
         window.lanes * (window.columns * window.rows + op.kernel[1] * min(window.rows, op.kernel[0]) + 6) + 24
     )

@@ -1,4 +1,4 @@
-"""What a GPU schedule returns, and what the dense convolutions share."""
+"""The kernel that a GPU schedule returns, and the parts that several GPU schedules share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from ..pointers import conv_pointers
 
 @dataclass(frozen=True)
 class Kernel:
-    """One scheduled operator with its launch.
+    """One scheduled operator with its launch; `schedules/rule.py` says what its members are.
 
-    pointers: argument name -> the elements behind it, in calling order, under the names of `schedules.cpu.Kernel`.
-    constants: packed arrays for `w` and `b`, as stored. instructions: modelled issue slots of one thread,
-    and parallel: how many of them are independent, relative to a register tile's (`tiling.unit_cycles`).
+    Pointers have the names of `schedules.cpu.Kernel`. instructions: modelled issue slots of one thread. parallel:
+    independent instructions of a thread, relative to a register tile's (`tiling.unit_cycles`).
     """
 
     op: Op
@@ -38,7 +37,7 @@ class Kernel:
     parallel: float = 1.0
 
     def on(self, machine: Machine) -> Kernel:
-        """Itself: it was made for its machine."""
+        """Itself: a GPU kernel is built for its machine."""
         return self
 
     @property
@@ -49,7 +48,7 @@ class Kernel:
 
     @property
     def work(self) -> Work:
-        """What the latency model takes from the schedule."""
+        """Input of the latency model."""
         return Work(self.instructions, self.parallel)
 
     def build(self) -> tirx.PrimFunc:
@@ -92,7 +91,7 @@ def epilogue(op: Conv, memory: dict[str, Memory]) -> Epilogue:
 
 
 def source(op: Conv, memory: dict[str, Memory]) -> Source:
-    """Where a convolution's activations are."""
+    """The activations of a convolution over its arguments."""
     return Source(memory["x"], op.channels, memory.get("state"), op.fold_in)
 
 

@@ -1,10 +1,10 @@
-"""The classifier on a GPU: one pixel, so a matrix times a vector, bound by reading the weights once.
+"""The classifier on a GPU: a matrix-vector product (one pixel), bound by reading the weights once.
 
 Pattern: pointwise, one pixel, no shift and no residual.
 
-1. A group computes `OUTPUTS` channels; its threads walk the reduction in vectors, next to each other, over weights
-   packed as [CO][CI], so that every load of the weights is coalesced.
-2. Each thread keeps one sum per channel; they meet in shared memory, halving the number of threads each time.
+1. A group computes `Params.outputs` channels; its threads walk the reduction in adjacent vectors over weights packed as
+   [CO][CI], so that every load of the weights is coalesced.
+2. Each thread keeps one sum per channel; a tree reduction in shared memory adds them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Params:
         threads = 32
         while threads * lanes * 2 < op.channels and threads < min(128, machine.group_threads):
             threads *= 2
-        # many channels: more of them in a group, so that the vector is read less often
+        # with many channels, more of them per group, so that the vector is read less often
         many = op.out_channels // (machine.units * 16)
         return cls(threads, next(n for n in (4, 2, 1) if n <= max(1, many)), lanes)
 

@@ -2,10 +2,10 @@
 
 Pattern: any dense kernel, stride and padding: the stem (3x3 or 7x7 on 3 channels), ResNet's 3x3, strided 1x1 shortcuts.
 
-1. It is the product of `matmul` with M the output pixels and the reduction over taps and channels.
+1. Implicit GEMM (`kernels/gpu/matmul.py`) with M the output pixels and K the taps and channels.
 2. Many channels: every tap is a whole number of stages, so a stage belongs to one tap and the address of a row costs
-   two multiplications a stage. Taps outside the image load zeros.
-3. Few channels (the stem): the reduction is one flat run over (ky, kx, c) and each number is fetched by itself.
+   two multiplications per stage. Taps outside the image load zeros.
+3. Few channels (the stem): K is one flat run over (ky, kx, c), loaded element by element.
 4. A strided 1x1 is the pointwise product over the pixels it keeps.
 """
 
@@ -26,7 +26,7 @@ from .. import cases
 from ..rule import Schedule
 from . import _rule, pointwise
 
-WINDOW_REGISTERS = 16
+WINDOW_REGISTERS = 16  # of a thread, for the corners and bounds of windows
 CASES = (
     *cases.CONV,
     Conv(14, 14, 16, 40, (3, 3), (2, 2), (1, 1, 1, 1), fold_in=4, low=0.0),
@@ -51,7 +51,7 @@ class Params:
     @classmethod
     def from_machine(cls, machine: Machine, op: Conv) -> Params:
         flat = op.channels < 8
-        # corners and bounds of the window live beside the tile
+        # corners and bounds of the window take registers, too
         roomy = replace(machine, thread_registers=machine.thread_registers - WINDOW_REGISTERS)
         depths = tuple(depth for depth in (8, 16, 32) if flat or depth <= max(8, op.channels))
         if flat:  # whole rows of the window, where they are short enough to be a stage

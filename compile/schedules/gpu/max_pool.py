@@ -1,7 +1,7 @@
-"""Windowed maximum on a GPU: the depthwise schedule's walk with a maximum in place of products.
+"""Max pooling on a GPU: the walk of the depthwise schedule with a maximum in place of products.
 
-Taps outside the image are left out; every window has at least one tap inside. The epilogue writes the next state where
-the shift asks for it.
+Taps outside the image are skipped; every window has at least one tap inside. Also writes the next state of a shifted
+output.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .. import cases
 from ..pointers import max_pool_pointers
 from ..rule import Schedule
 from . import _rule
-from .depthwise import each_input, each_item, each_output, launch_of
+from ._windows import each_input, each_item, each_output, launch_of
 
 CASES = cases.MAX_POOL
 

@@ -2,10 +2,10 @@
 
 Pattern: 1x1, stride 1, dense, more than one pixel. Every expand and project layer of MobileNetV2.
 
-1. The product is cut into tiles that go through shared memory (`kernels/gpu/matmul.py`); a small model picks tile,
-   register tile, depth and slices from the target's facts (`tiling.choose_gemm`).
-2. The shift is in the loads: a channel below `fold_in` comes from the state of the last frame, the others from x.
-3. The epilogue adds bias and residual, clamps, stores, and stores the first `fold_out` channels once more.
+1. A tiled matrix product through shared memory (`kernels/gpu/matmul.py`); a cost model picks tile, register tile, depth
+   and slices from the target's facts (`tiling.choose_gemm`).
+2. Shift in the loads: channels below `fold_in` come from the state of the last frame, the others from x.
+3. Epilogue: bias, residual, clamp, store; the first `fold_out` channels are also stored to the next state.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def product(op: Conv, gemm: Gemm, source: Source) -> Product:
 
     def fetch(registers: Buffer, at: int, pixel: Expr, step: Expr, k: Expr) -> None:
         channel = step * gemm.depth + k
-        # beyond the last channel the weights are zero, and any number of the same pixel will do
+        # beyond the last channel the weights are zero, so any element of the same pixel will do
         channel = channel if op.channels % gemm.depth == 0 else tirx.min(channel, last)
         source.load(registers, at, pixel, gpu.bind(channel), lanes)
 
