@@ -251,7 +251,7 @@ def backend_of(target: EdgeTarget) -> ModuleType:
 
 
 def precision_of(target: EdgeTarget, precision: str | None) -> str:
-    """The precision asked for, or the target's first; UsageError for one that it does not have."""
+    """The requested precision, or the target's default; UsageError for one that it does not have."""
     allowed = backend_of(target).precisions(target)
     if precision is not None and precision not in allowed:
         raise UsageError(

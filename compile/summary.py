@@ -125,7 +125,7 @@ def precision_fact(manifest: Manifest) -> str:
 
 
 def delay_facts(manifest: Manifest) -> dict[str, str]:
-    """How far the answers of a network that looks into the future are behind."""
+    """The lag of a network that reads future frames."""
     late, how = manifest.model.delay_frames, manifest.preprocess
     if not late or how is None:
         return {}
@@ -140,7 +140,7 @@ def delay_facts(manifest: Manifest) -> dict[str, str]:
 
 
 def device_facts(compiled: Compiled) -> dict[str, str]:
-    """What concerns a GPU: precision, what the bundle asks of a device, assembled kernels."""
+    """Facts of a GPU bundle: precision, requirements of a device, resources of the assembled kernels."""
     device, resources = compiled.manifest.device, compiled.code.resources
     facts = {}
     if device is not None:

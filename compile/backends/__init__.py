@@ -2,14 +2,14 @@
 
 A family offers
 
-    SCHEDULES, ALIGN                      family of its schedules, bytes
-    precisions(target)                    what a target can store numbers in, its default first
-    COMPILERS                             packages besides TVM whose version decides its kernels
-    machine(target, precision)            the facts its schedules read
+    SCHEDULES, ALIGN                      folder of its schedules; alignment of tensors in bytes
+    precisions(target)                    storage types that a target offers, its default first
+    COMPILERS                             packages besides TVM whose version changes its kernels
+    machine(target, precision)            the facts that its schedules read
     build(planned, functions, target, precision) -> Code
     plan_c(planned, code, about)          the plan as C, for its runtime
     modelled(planned, code, target, precision, threads)
-                                          a step's modelled latency, None where the target's facts do not do
+                                          a step's modelled latency, None where the target lacks facts for it
 """
 
 from __future__ import annotations

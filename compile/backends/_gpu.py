@@ -1,4 +1,4 @@
-"""What both GPU families share: the machine of their schedules, what a bundle asks of a device, the plan as C."""
+"""Shared by the GPU families: the machine of their schedules, a bundle's requirements of a device, the plan as C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..lowering.planner import Planned
 
 SCHEDULES = "gpu"
 STORED = {"fp16": FLOAT16, "fp32": FLOAT32}
-#: the largest CL_DEVICE_MEM_BASE_ADDR_ALIGN of the devices we know, 4096 bits; more than CUDA asks for
+#: the largest CL_DEVICE_MEM_BASE_ADDR_ALIGN of the devices we know, 4096 bits; more than CUDA requires
 ALIGN = 512
 LIBRARIES = ("m", "dl", "pthread")
 SHARED = (
@@ -42,19 +42,19 @@ def machine(target: EdgeTarget, precision: str) -> Machine:
         unit_threads=gpu.unit_threads,
         unit_groups=gpu.unit_groups,
         group_threads=gpu.group_threads,
-        # an instruction of the 16-bit units, which do two numbers each: half as many lanes at a rate of 1
+        # one instruction of the 16-bit units converts two elements; they have half as many lanes at a rate of 1
         convert=2 / gpu.fp16_rate if precision == "fp16" else 0.0,
         storage=STORED[precision],
     )
 
 
 def precisions(target: EdgeTarget) -> tuple[str, ...]:
-    """What a target can store numbers in, its default first; every GPU computes in float32."""
+    """Storage types of a target, its default first; every GPU computes in float32."""
     return ("fp16", "fp32")
 
 
 def device(planned: Planned, target: EdgeTarget) -> DeviceInfo:
-    """What the launches of a plan ask of a device."""
+    """The requirements of a plan's launches on a device."""
     gpu = target.gpu
     assert gpu is not None
     launches = [op.launch for op in planned.plan.ops if op.launch is not None]

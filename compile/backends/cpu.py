@@ -18,16 +18,16 @@ from ..lowering.latency_cpu import FrameTime
 from ..lowering.planner import Planned
 from ._lower import lower
 
-STREAM = 8.0  # bytes per cycle from memory where a detected machine tells neither clock nor bandwidth
+STREAM = 8.0  # bytes per cycle from memory, where a detected machine reports neither clock nor bandwidth
 
-#: the maximum and minimum that keep NaN; of compare-and-select LLVM makes three instructions on ARM, one on x86
+#: LLVM intrinsics of maximum and minimum that keep NaN; compare and select is three instructions on ARM, one on x86
 CLAMP = {
     "armv7l": ("llvm.arm.neon.vmaxs", "llvm.arm.neon.vmins"),
     "aarch64": ("llvm.aarch64.neon.fmax", "llvm.aarch64.neon.fmin"),
 }
 
 SCHEDULES = "cpu"
-#: a precision, and the numbers it stores and computes; of int8, what stays of the network in floats
+#: precision -> type that is stored and computed with; for int8 that of the layers which stay in floats
 NUMBERS = {"fp32": FLOAT32, "fp16": FLOAT16, "int8": FLOAT32}
 ALIGN = 64
 COMPILERS: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
 
 
 def precisions(target: EdgeTarget) -> tuple[str, ...]:
-    """What a target can compute with, its default first.
+    """Precisions that a target offers, its default first.
 
     Half precision takes Armv8.2's arithmetic (FEAT_FP16), 8 bits the byte products of any 64-bit ARM processor.
     """
@@ -98,7 +98,7 @@ def plan_c(planned: Planned, code: Code, about: PlanContext) -> str:
 def modelled(
     planned: Planned, code: Code | None, target: EdgeTarget, precision: str, threads: int
 ) -> FrameTime | None:
-    """Modelled time of a frame; None where the target does not tell its clock, and in 8 bits, which has no model."""
+    """Modelled time of a frame; None without a clock in the target's facts, and for int8, which has no cost model."""
     if precision == "int8":
         return None
     works = latency_cpu.works(planned.steps, planned.plan)

@@ -1,1 +1,1 @@
-"""The three data structures between the phases: the graph, its operators, the plan. They import nothing else of it."""
+"""The intermediate representations: graph, operators, plan. They import nothing else of the compiler."""

@@ -1,4 +1,4 @@
-"""Element types of tensors: what the importer, the graph, the plan and the kernels' pointers agree on."""
+"""Element types of tensors, from the importer over the graph and the plan to the kernels' pointers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import numpy as np
 
 
 class DType(str, Enum):
-    """An element type, by the name that TVM, numpy and the plan's text give it.
+    """An element type by its name in TVM, numpy and the plan's text.
 
-    Kernels of ours compute in float32, float16 and the 8-bit integers, with int32 for sums; the others are those of
-    operators in plain loops.
+    Schedules compute in float32, float16 and int8 with int32 sums; the others occur in generic operators only.
     """
 
     FLOAT32 = "float32"
@@ -66,7 +65,7 @@ class Types:
 
     @classmethod
     def stored(cls, dtype: DType) -> Types:
-        """Everything in one type but the bias, which is added to float32 sums."""
+        """All operands in one type except the bias, which is added to float32 sums."""
         return cls(dtype, dtype, dtype, FLOAT32, dtype, dtype, dtype)
 
     @property
@@ -75,19 +74,19 @@ class Types:
         return frozenset(getattr(self, field.name) for field in fields(self))
 
     def of(self, pointer: str) -> DType:
-        """The type behind a pointer of that name."""
+        """The element type of the pointer called `pointer`."""
         found: DType = getattr(self, pointer)
         return found
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """What one pointer of a kernel leads to: so many elements of a type."""
+    """A kernel's pointer argument: `size` elements of a type."""
 
     size: int
     dtype: DType = FLOAT32
 
     @property
     def bytes(self) -> int:
-        """Bytes behind it."""
+        """Size in bytes."""
         return self.size * self.dtype.bytes

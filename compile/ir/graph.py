@@ -41,11 +41,11 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """What it is, in a word."""
+        """The operator's kind."""
         return self.op.kind
 
     def copy(self) -> Node:
-        """Another node of the same operator."""
+        """A copy with operand lists of its own."""
         return replace(self, inputs=[*self.inputs], outputs=[*self.outputs], roles={**self.roles})
 
     @property
@@ -55,13 +55,13 @@ class Node:
 
     @property
     def output(self) -> str:
-        """The value it is known for; a second output is the next state."""
+        """The first output; a second one is the next state."""
         return self.outputs[0]
 
 
 @dataclass(frozen=True)
 class Value:
-    """What a name stands for: its logical shape, its element type in memory, and whether it is stored NHWC."""
+    """A tensor: its logical shape, its element type in memory, and whether it is stored NHWC."""
 
     shape: tuple[int, ...]
     dtype: DType = FLOAT32
@@ -154,7 +154,7 @@ class Graph:
         }
 
     def drop_dead(self) -> None:
-        """Remove nodes whose outputs nobody reads."""
+        """Dead code elimination: remove nodes whose outputs are never read."""
         live = set(self.results())
         kept: list[Node] = []
         for node in reversed(self.nodes):

@@ -1,8 +1,7 @@
 """The plan: a static list of kernel calls over one static arena. Pure data.
 
-`Plan.text()` prints it, `Plan.parse()` reads that text back, `Plan.check()` proves it: every range inside its
-memory, no two live tensors overlapping, every value written before it is read, every state written exactly once a
-step.
+`Plan.text()` prints it, `Plan.parse()` reads that text back, `Plan.check()` verifies it: every range inside its memory,
+no two live tensors overlapping, every value written before it is read, every state written exactly once per step.
 
 Text form, one record a line; fields are separated by one space and contain none::
 
@@ -77,7 +76,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Work:
-    """What a schedule of a GPU says of a kernel: issue slots of one thread, and how many of them are independent."""
+    """The cost of a GPU kernel: issue slots of one thread, and its independent ones relative to a register tile's."""
 
     instructions: float
     parallel: float
@@ -85,14 +84,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Cycles:
-    """What a schedule of a CPU says of a kernel: cycles of one core for all its items."""
+    """The cost of a CPU kernel: cycles of one core for all its items."""
 
     cycles: float
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What an assembler gave one kernel; bytes for everything but the registers of a thread."""
+    """Resources of one kernel as its assembler reports them: registers per thread, the rest in bytes."""
 
     registers: int
     shared_bytes: int
@@ -141,7 +140,7 @@ class Plan:
         return {tensor.name: tensor for tensor in self.tensors}
 
     def traffic(self, op: PlanOp) -> int:
-        """Bytes of every argument of an operation: the least it can move."""
+        """Bytes of all arguments of an operation: the minimum memory traffic."""
         index = self._index()
         return sum(index[name].nbytes for name in op.calls if index[name].memory != SCRATCH)
 

@@ -1,4 +1,4 @@
-"""What a family's code generator leaves for the linker and for the summary."""
+"""The output of a family's code generator, for the linker and for the summary."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..ir.plan import Resources
 
 @dataclass(frozen=True)
 class Code:
-    """Kernels in the form a bundle carries.
+    """Compiled kernels as a bundle contains them.
 
     objects: file name -> object file to link. blobs: C symbol -> bytes to include. sources: patterns of the runtime's C
-    files, below `runtime/`. libraries: what the bundle's library needs besides libc. device: what the bundle asks of a
-    device, None for a processor. resources: per kernel, where an assembler was run. text: source to dump, name and
+    files, below `runtime/`. libraries: what the bundle's library needs besides libc. device: what the bundle requires
+    of a device, None for a CPU. resources: per kernel, where an assembler was run. text: source to dump, name and
     content.
     """
 
@@ -34,7 +34,7 @@ class Code:
 
 @dataclass(frozen=True)
 class PlanContext:
-    """What a plan says of itself besides its operations."""
+    """The metadata of a plan: model, labels, signature, preprocessing, decision, target."""
 
     model: str
     note: str

@@ -1,4 +1,4 @@
-"""The plan as C: tables and one tiny function per kernel call, in the terms of runtime/plan.h."""
+"""The plan as C (runtime/plan.h): tables, and one function per kernel call."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ DTYPES = {
     UINT8: "TSM_UINT8",
     INT32: "TSM_INT32",
 }
-#: the names of plan.h for what a network expects
+#: the names of plan.h for the channel order of a network's input
 CHANNELS = {"bgr": "TSM_MODEL_BGR", "rgb": "TSM_MODEL_RGB", "grey": "TSM_MODEL_GREY"}
 
 
 def plan_c(planned: Planned, about: PlanContext) -> str:
-    """Return plan.c, which defines `tsm_the_plan`."""
+    """The text of plan.c, which defines `tsm_the_plan`."""
     plan = planned.plan
     return "\n".join(
         [
@@ -85,7 +85,7 @@ def fields(planned: Planned, about: PlanContext, rows: int) -> list[str]:
 
 
 def info(planned: Planned, about: PlanContext, rows: int) -> list[str]:
-    """`tsm_model_info`, which `tsm_info` gives out as it is."""
+    """The initialiser of `tsm_model_info`, which `tsm_info` returns."""
     plan, signature = planned.plan, about.signature
     frame = signature.inputs[0].shape
     channels, height, width = frame[1:] if len(frame) == 4 else (0, 0, 0)
@@ -120,7 +120,7 @@ def declarations(planned: Planned) -> list[str]:
 
 
 def call(planned: Planned, index: int, op: PlanOp) -> str:
-    """The function that places one kernel's arguments; in a clip it runs the kernel on each frame's items."""
+    """The function that calls one kernel with its arguments; in a clip on the items of each frame."""
     arguments = []
     for name in op.calls:
         place = planned.plan.tensor(name)
@@ -146,7 +146,7 @@ def row(planned: Planned, index: int, op: PlanOp) -> str:
 
 
 def op_info(planned: Planned, op: PlanOp, rows: int = 1) -> str:
-    """`tsm_op_info`, which `tsm_op` gives out as it is; rows: among which an operation is divided."""
+    """The initialiser of `tsm_op_info`, which `tsm_op` returns; rows: among which an operation is divided."""
     words = ", ".join(text(word) for word in (op.symbol, op.layer, op.schedule))
     return f"{{{words}, {op.macs // rows}, {planned.plan.traffic(op) // rows}}}"
 

@@ -1,4 +1,4 @@
-"""The plan of a GPU bundle as C: a table of launches in the terms of runtime/gpu/plan_gpu.h."""
+"""The plan of a GPU bundle as C (runtime/gpu/plan_gpu.h): a table of launches."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MEMORY = {ARENA: "TSM_ARENA", STATE_IN: "TSM_STATE_IN", STATE_OUT: "TSM_STATE_OU
 
 
 def plan_c(planned: Planned, about: PlanContext, device: DeviceInfo, program: bytes, options: str) -> str:
-    """Return plan.c, which defines `tsm_the_gpu_plan`.
+    """The text of plan.c, which defines `tsm_the_gpu_plan`.
 
-    program: as it is included, its NUL at the end; options: for the device's compiler.
+    program: the included program with its terminating NUL; options: for the device's compiler.
     """
     plan = planned.plan
     return "\n".join(

@@ -1,4 +1,4 @@
-"""Objects and the C runtime to the files of a bundle, with the C cross-compiler of the `ziglang` wheel."""
+"""Compiling the C runtime and linking a bundle's files, with the C cross-compiler of the `ziglang` wheel."""
 
 from __future__ import annotations
 
@@ -37,12 +37,11 @@ BLOB_S = """.section .rodata.{symbol},"a",%progbits
 {symbol}:
 .incbin "{symbol}.bin"
 """
-#: what a library offers: the names of tsm_edge.h, and none of those that a code generator adds
+#: exported symbols of a library: the names of tsm_edge.h, and none that a code generator adds
 EXPORTS = "{ global: tsm_*; local: *; };\n"
 STACK_S = '.section .note.GNU-stack,"",%progbits\n'
 VERSION = f'-DTSM_VERSION="{__version__}"'
-#: at a time; zig takes 60 to 200 MB for each
-MOST_COMPILERS = 4
+MOST_COMPILERS = 4  # parallel processes; zig takes 60 to 200 MB each
 #: sources that run only after the CPU check and gain from the target's own instructions
 TUNED = ("image.c", "pixels.c", "resample.c")
 
@@ -92,7 +91,7 @@ def _link(code: Code, weights: bytes, plan_c: str, target: EdgeTarget, cc: Seque
 
 
 def for_programs(runtime: Path) -> dict[str, bytes]:
-    """What a program is built with: the headers, the package files of pkg-config and CMake, an example."""
+    """Files to build programs with: headers, package files of pkg-config and CMake, an example."""
     files = {path.name: path.read_bytes() for path in sorted((runtime / "package").iterdir()) if path.is_file()}
     for name in ("tsm_edge.pc", "tsm_edge-config.cmake"):
         files[name] = files[name].replace(b"@VERSION@", __version__.encode())
@@ -108,7 +107,7 @@ def _shared(compiler: Compiler, library: list[str], command: list[str], code: Co
         *objects,
         *code.objects,
         "-Wl,-soname,libtsm.so",
-        # A call of a public function from within is this library's, whatever other bundle the process has loaded first.
+        # Calls between public functions bind to this library, also where the process has loaded another bundle before.
         "-Wl,-Bsymbolic",
         "-Wl,--version-script=exports.map",
         "-Wl,--gc-sections",
@@ -164,7 +163,7 @@ class Compiler:
         self._environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", **_zig_cache(folder)}
 
     def objects(self, sources: Sequence[str], *flags: str) -> list[str]:
-        """Compile files side by side; return the objects' names in the same order."""
+        """Compile files in parallel; the objects' names in the same order."""
         with ThreadPoolExecutor(MOST_COMPILERS) as pool:
             try:
                 return list(pool.map(lambda source: self.object(source, *flags), sources))
@@ -188,7 +187,7 @@ class Compiler:
         return name.replace("-", "_") if "ziglang" in self.cc else name
 
     def libraries(self, names: Sequence[str]) -> list[str]:
-        """Linker flags; Android's C library holds the threads."""
+        """Linker flags of libraries; Android's C library contains pthread."""
         return [f"-l{name}" for name in names if not (self.target.libc == "bionic" and name == "pthread")]
 
     def pages(self) -> list[str]:
@@ -223,7 +222,7 @@ class Compiler:
 
 
 def _zig_cache(folder: Path) -> dict[str, str]:
-    """Where zig keeps what it built: its own place in the user's cache, or `folder` where that cannot be written."""
+    """Environment of zig's cache: the user's, or `folder` where that cannot be written."""
     if os.environ.get("ZIG_GLOBAL_CACHE_DIR"):
         return {}
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ.get("HOME", ""), ".cache")
@@ -237,7 +236,7 @@ def _zig_cache(folder: Path) -> dict[str, str]:
 
 
 def try_compiler(target: EdgeTarget, cc: Sequence[str] = ()) -> None:
-    """Compile one line of C, to find now what would fail after a minute: the compiler, its folders, its cache."""
+    """Compile one line of C, so that a broken compiler, folder or cache fails before the minute of work."""
     try:
         with temporaries.scratch() as folder:
             (folder / "try.c").write_text("int tsm_try(void) { return 0; }\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Modelled time of a frame on a device that is not here: arithmetic over the plan's operations and the target's facts.
+"""Latency model of a frame on a CPU: a roofline over the plan's operations and the target's facts.
 
 Each operation takes the longer of two times, and says which it was:
 
@@ -32,7 +32,7 @@ COMPUTE, MEMORY = "compute", "memory"
 
 @dataclass(frozen=True)
 class Work:
-    """What the model asks of an operation. cycles: of one core; weights and activations in bytes."""
+    """The inputs of the model for one operation. cycles: of one core; weights and activations in bytes."""
 
     layer: str
     schedule: str
@@ -95,7 +95,7 @@ class FrameTime:
 
 
 def frame(works: Sequence[Work], cpu: CpuFacts, threads: int) -> FrameTime | None:
-    """Model a frame; None where the target does not tell its clock."""
+    """Model a frame; None without a clock in the target's facts."""
     if not cpu.clock_ghz:
         return None
     cache = cpu.l2_kib * 1024 * cpu.cores

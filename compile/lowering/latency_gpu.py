@@ -1,4 +1,4 @@
-"""Modelled latency of a GPU bundle: what the plan's launches would take on the target's facts. Nothing was measured.
+"""Latency model of a GPU bundle: a roofline over the plan's launches and the target's facts. Nothing is measured.
 
 A launch takes the longest of three times, plus the queue's time between launches:
 

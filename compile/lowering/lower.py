@@ -1,4 +1,4 @@
-"""Graph nodes to kernels: a schedule claims the record of a node, or TVM's generic loops take it."""
+"""Lowering of graph nodes to kernels, by a schedule that claims the node's operator or by TVM's generic loops."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ class Lowered:
 
 
 def prepare(graph: Graph, family: str, machine: Machine, align: int = ALIGN) -> None:
-    """The passes that ask what a machine has: how values are stored, which blocks run as one, which lie in blocks.
+    """The target-dependent passes: element types, frame pitches, fused blocks, blocked layouts.
 
-    machine: what the schedules of a family ask of the target. align: bytes that tensors begin at multiples of.
+    machine: the target's facts for the schedules of a family. align: alignment of tensors in bytes.
     """
     plain = plain_values(graph, family, machine) if machine.storage is not FLOAT32 else []
     storage.run(graph, machine.storage, machine.biases, plain)
@@ -98,7 +98,7 @@ def operators(graph: Graph) -> Iterator[tuple[Node, Op | None]]:
 
 
 def schedules_of(family: str, op: Op | None) -> str:
-    """The folder of the schedules that an operator is offered to."""
+    """The family whose schedules an operator is offered to."""
     return BYTES_OF.get(family, family) if isinstance(op, QOp) else family
 
 
@@ -167,7 +167,7 @@ def refuse(node: Node, machine: Machine) -> NoReturn:
 
 
 def tensors_of(node: Node) -> dict[str, str]:
-    """Every pointer that a kernel of this node may ask for, and the value behind it."""
+    """The value behind every pointer that a kernel of this node may have."""
     roles = {role.value: name for role, name in node.roles.items()}
     return {Role.X.value: node.inputs[0], Role.Y.value: node.output, SCRATCH: SCRATCH, **roles}
 

@@ -1,7 +1,6 @@
 """Graph passes, one per file, each a function `run(graph)` that rewrites in place. `ORDER` is the compiler's order.
 
-`storage`, `pitch`, `fuse_block` and `block_channels` are not among them: they ask what a target has, so lowering calls
-them.
+`storage`, `pitch`, `fuse_block` and `block_channels` depend on the target; `lowering.lower.prepare` calls them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Keep values in blocks of channels where only convolutions look at them and the target's vectors gain by it.
+"""Layout assignment: NCHWc (blocks of channels) for values between convolutions, on targets whose vectors gain.
 
-In blocks of channels neighbouring pixels are neighbours in memory, and NEON loads or stores two vectors with one
-instruction. A value qualifies when every reader can take it so: a pointwise or depthwise layer, or a residual that is
-added to a value in the same order. The next state is a tensor of its own and stays as it is.
+In blocks, adjacent pixels are adjacent in memory, and NEON loads or stores two vectors with one instruction. A value
+qualifies when every reader takes that layout: a pointwise or depthwise layer, or a residual added to a value in the
+same layout. The next state is a tensor of its own and stays NHWC.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def run(graph: Graph, lanes: int) -> None:
 
 
 def makes(graph: Graph, node: Node, lanes: int) -> bool:
-    """Whether one of our kernels computes the value and whole vectors of pixels and channels come of it."""
+    """Whether a schedule computes the node's output, its channels are whole vectors, and it has several pixels."""
     if not isinstance(node.op, (Conv, InvertedResidual)) or node.output in graph.results():
         return False
     last = ends(node.op)[1]
@@ -35,7 +35,7 @@ def makes(graph: Graph, node: Node, lanes: int) -> bool:
 
 
 def agrees(graph: Graph, value: str, blocked: set[str]) -> bool:
-    """Whether the producer and every reader of a value can have it in blocks."""
+    """Whether the producer and every reader of a value accept it in blocks."""
     producer = graph.producer(value)
     assert producer is not None
     if producer.roles.get(Role.RESIDUAL, value) not in (value, *blocked):
@@ -58,7 +58,7 @@ def ends(op: Conv | InvertedResidual) -> tuple[Conv, Conv]:
 
 
 def mark(node: Node, blocked_in: bool, blocked_out: bool) -> None:
-    """Tell a convolution or a block how its input and its output lie."""
+    """Record the layouts of input and output in a convolution or block."""
     op = node.op
     if isinstance(op, Conv):
         node.op = replace(op, blocked_in=blocked_in, blocked_out=blocked_out)

@@ -1,6 +1,6 @@
-"""Join expand, depthwise and project into one node where the target's caches make that pay.
+"""Fuse expand, depthwise and project into one inverted residual where the target's caches make that pay.
 
-The only pass that needs a target: the schedule that would compute the block says whether it is worthwhile.
+The schedule that would compute the block decides (`Schedule.worthwhile`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..ir.ops import Conv, InvertedResidual, Role
 
 
 def run(graph: Graph, worthwhile: Callable[[InvertedResidual], bool]) -> None:
-    """Fuse every [expand,] depthwise, project chain that is worthwhile."""
+    """Fuse every chain [expand,] depthwise, project for which `worthwhile` is true."""
     for node in list(graph.nodes):
         depthwise, project = node.op, graph.sole_user(node.output)
         if not isinstance(depthwise, Conv) or not depthwise.depthwise or node.roles:

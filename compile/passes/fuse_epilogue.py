@@ -1,4 +1,4 @@
-"""Fuse what follows a convolution into its epilogue: bias, one residual add, one clamp, in this order."""
+"""Fuse operators after a convolution into its epilogue: bias, one residual add, one clamp, in this order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Bounds = tuple["float | None", "float | None"]
 
 
 def run(graph: Graph) -> None:
-    """Rewrite until nothing follows a convolution that its epilogue could do."""
+    """Rewrite to a fixed point."""
     changed = True
     while changed:
         changed = any(fuse(graph, node) for node in list(graph.nodes) if isinstance(node.op, (Add, Clip)))
@@ -66,7 +66,7 @@ def epilogue_of(graph: Graph, value: str, user: Node) -> Node | None:
 
 
 def conv_of(node: Node) -> Conv:
-    """The record of what `epilogue_of` found."""
+    """The convolution of a node that `epilogue_of` returned."""
     assert isinstance(node.op, Conv)
     return node.op
 

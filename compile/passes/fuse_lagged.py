@@ -1,9 +1,8 @@
-"""Let the shifts of a lagged stream read the frames where they lie.
+"""Fuse the shifts of a lagged stream into its convolutions, so that a quarter of the channels is copied, not all.
 
-conv(concat(next[:, :f], past, here[:, f + p:])), with what the next frame brings and what was kept of the one before,
-becomes a convolution of `here` that takes its first f + p channels from join(next[:, :f], past), as it does from a
-state online: a quarter of the channels is copied instead of all. Where the sum reads the shifted tensor as well (in
-place), that is joined as a whole.
+conv(concat(next[:, :f], past, here[:, f + p:])), with `next` the next frame's activation and `past` kept from the frame
+before, becomes a convolution of `here` that reads its first f + p channels from join(next[:, :f], past), as from the
+state of an online shift. A shifted tensor that a residual sum reads as well (in-place shift) is joined as a whole.
 """
 
 from __future__ import annotations
@@ -101,6 +100,6 @@ def kept(graph: Graph, cut: Node, state: str) -> None:
 
 
 def by_pixel(graph: Graph, value: str) -> bool:
-    """Whether the channels of a pixel lie beside each other: one frame of float32, stored NHWC."""
+    """Whether the channels of a pixel are contiguous: one frame of float32, stored NHWC."""
     shape = graph.shape(value)
     return len(shape) == 4 and shape[0] == 1 and value not in graph.constants and graph.dtype(value) is FLOAT32

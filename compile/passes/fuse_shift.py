@@ -1,4 +1,4 @@
-"""Fuse the temporal shift into its neighbours, so that it costs no kernel and no copy.
+"""Fuse the temporal shift (Lin, Gan and Han, "TSM", 2019) into its neighbours: no kernel and no copy of its own.
 
 Reading side: conv(concat(state, x[:, fold:])) becomes a convolution that reads its first `fold` channels from the
 state.
@@ -14,7 +14,7 @@ from ..ir.ops import Concat, Conv, Copy, MaxPool, Role, Slice
 
 
 def run(graph: Graph) -> None:
-    """Rewrite both sides; what does not match stays as it is and is computed by plain operators."""
+    """Rewrite both sides; a shift that does not match is computed by generic operators."""
     for node in list(graph.nodes):
         if isinstance(node.op, Concat):
             read_side(graph, node, node.op.axis)
@@ -47,7 +47,7 @@ def read_side(graph: Graph, concat: Node, axis: int) -> None:
 
 
 def reads_once(node: Node, value: str) -> bool:
-    """A dense convolution of `value` that does not need it whole elsewhere, as its residual."""
+    """Whether `node` is a dense convolution that reads `value` as its input only, not as residual."""
     dense = isinstance(node.op, Conv) and node.op.groups == 1 and Role.STATE not in node.roles
     return dense and node.inputs[0] == value and node.inputs.count(value) == 1
 
@@ -62,7 +62,7 @@ def write_side(graph: Graph, state: str, value: str) -> None:
     if graph.users(value):
         return
     if writer is not None and isinstance(writer.op, (Conv, MaxPool)) and Role.NEXT not in writer.roles:
-        # their schedules can store the first channels once more
+        # their epilogues can also store the first channels to the next state
         writer.op = replace(writer.op, fold_out=fold)
         writer.roles[Role.NEXT] = value
         writer.outputs.append(value)

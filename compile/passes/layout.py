@@ -1,7 +1,7 @@
-"""Give operators without a schedule the NCHW view they were written for.
+"""Layout: transposes between NHWC values and operators without a schedule, which are defined on NCHW.
 
-4-D values live in NHWC. An operator that works element by element does not care; any other opaque operator gets its
-inputs transposed before and its outputs after. Two transposes that meet cancel.
+4-D values are stored NHWC. Elementwise operators accept either layout; any other opaque operator gets transposes before
+its inputs and after its outputs. Adjacent inverse transposes cancel.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def run(graph: Graph) -> None:
 
 
 def free(graph: Graph, node: Node) -> bool:
-    """Whether the operator gives the same bytes in either layout."""
+    """Whether the operator computes the same bytes in either layout."""
     tensors = [*node.inputs, *node.outputs]
     if not any(map(graph.nhwc, tensors)):
         return True
@@ -93,7 +93,7 @@ def surround(graph: Graph, node: Node) -> None:
 
 
 def cancel(graph: Graph) -> None:
-    """NCHW -> NHWC -> NCHW is nothing."""
+    """Remove transposes NCHW -> NHWC -> NCHW."""
     for node in list(graph.nodes):
         before = graph.producer(node.inputs[0]) if isinstance(node.op, Transpose) else None
         if before is None or not isinstance(before.op, Transpose) or not isinstance(node.op, Transpose):

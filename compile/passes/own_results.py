@@ -1,4 +1,4 @@
-"""Give every result storage of its own: the scores in the arena, each next state in its place of the state blob.
+"""Give every result storage of its own: the scores in the arena, each next state in the state blob.
 
 A result that is an input, another result, or another value's bytes under a new shape is copied at the end of the step.
 """
@@ -22,7 +22,7 @@ def run(graph: Graph) -> None:
 
 
 def owned(graph: Graph, value: str, taken: set[str]) -> bool:
-    """Whether a kernel computes exactly this value and no other result shares it; remembers it."""
+    """Whether a kernel computes this value and no other result shares it; adds it to `taken`."""
     node = graph.producer(value)
     while node is not None and isinstance(node.op, Alias):
         value = node.inputs[0]

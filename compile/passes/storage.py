@@ -1,6 +1,6 @@
-"""Store what the network computes in another element type than float32, but for the frame and the scores.
+"""Element types: store values and states in another type than float32, except the frame and the scores.
 
-The caller writes the one and reads the other, and both are float32 in any precision.
+Frame and scores belong to the caller and are float32 in every precision.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ TYPED = (Conv, GlobalPool, MaxPool, Copy, Join, Transpose, FrameShift, FrameMax)
 
 
 def run(graph: Graph, dtype: DType, biases: DType, plain: Iterable[str] = ()) -> None:
-    """Give every float32 value that is computed, and every state, the type; tell the operators. biases: theirs.
+    """Set the type of every computed float32 value and state, and of the operators' operands. biases: their type.
 
-    plain: values that stay float32, for what reads or writes them knows nothing else.
+    plain: values that stay float32, since their readers or writers know nothing else.
     """
     graph.storage, graph.biases = dtype, biases
     kept = outside(graph, plain)

@@ -1,12 +1,11 @@
 """Quantisation to 8 bits: ranges from calibration, the integer network they give, and its exact reference in numpy.
 
-    ranges = calibrate(graph, clips)            # what every value holds while sequences run, states as they occur
+    ranges = calibrate(graph, clips)            # observes every value while sequences run
     network = quantise(graph, ranges)           # scales, integer weights, biases and multipliers of every layer
     scores, states = step(network, frame, states)
 
-Order of the modules: float_step computes a graph in float32 and shows its values · ranges keeps what was seen and
-chooses a range · scheme defines the integers · integer computes with them · calibration puts them in this order ·
-table says what each layer lost.
+Modules: float_step computes a graph in float32 and returns its values · ranges observes them and estimates ranges ·
+scheme defines the integers · integer computes with them · calibration runs these three · table has each layer's loss.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Calibration: run sequences in float32, watch every value, and choose how ranges are made of it by a figure.
+"""Calibration: observe every value of float32 runs, and choose the range estimator by the scores' SQNR.
 
-Sequences and not frames: a state holds what the frame before left in it, and at a sequence's start it is zero.
+It runs sequences, not single frames: a state holds values of the frame before, and zeros at a sequence's start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,8 @@ from .integer import step, zero_states
 from .ranges import Ranges, Seen
 from .scheme import identity, quantise, stored_values
 
-#: how a range is made of what was seen
-METHODS = {
+#: the estimators of a range from the observed values
+METHODS: dict[str, Callable[[Seen], tuple[float, float]]] = {
     "min-max": lambda seen: (min(0.0, seen.low), max(0.0, seen.high)),
     "percentile 99.99": lambda seen: seen.percentile(0.9999),
     "mean squared error": lambda seen: seen.least_squares(),
@@ -30,9 +31,7 @@ Clips = Sequence[Sequence[Floats]]
 
 @dataclass(frozen=True)
 class Calibration:
-    """The chosen ranges, those of every method that was tried, what was seen, and the scores' signal over their error.
-
-    decibels: by method.
+    """The chosen ranges, those of every method tried, the observed values, and the scores' SQNR in dB by method.
     """
 
     ranges: Ranges
@@ -44,8 +43,7 @@ class Calibration:
 def calibrate(graph: Graph, clips: Clips, method: str | None = None) -> Calibration:
     """Calibrate a fused graph on clips of frames, float32 [1, 3, H, W] each.
 
-    method: one of METHODS; without one the method whose integer network's scores are nearest to float32's on these
-    clips is taken.
+    method: one of METHODS; None takes the one with the best SQNR of the integer network's scores on these clips.
     """
     float_step.check(graph)
     if method is not None and method not in METHODS:
@@ -87,7 +85,7 @@ def _run(graph: Graph, clips: Clips) -> Iterable[dict[str, Floats]]:
 
 
 def _decibels(graph: Graph, ranges: Ranges, clips: Clips, expected: list[Floats]) -> float:
-    """The scores' power over that of their error."""
+    """SQNR of the scores of the integer network, in dB."""
     network = quantise(graph, ranges)
     found: list[Floats] = []
     for clip in clips:
@@ -99,7 +97,7 @@ def _decibels(graph: Graph, ranges: Ranges, clips: Clips, expected: list[Floats]
 
 
 def decibels(expected: Floats, found: Floats) -> float:
-    """10 log10 of a signal's power over its error's."""
+    """The signal-to-quantisation-noise ratio (SQNR) in dB."""
     error = float(np.square(expected.astype(np.float64) - found).sum())
     power = float(np.square(expected.astype(np.float64)).sum())
-    return round(10 * np.log10(max(power, 1e-300) / max(error, 1e-300)), 2)
+    return round(10 * math.log10(max(power, 1e-300) / max(error, 1e-300)), 2)

@@ -1,4 +1,4 @@
-"""One step of a fused graph in float32 with numpy, with every value on view: what calibration watches."""
+"""One step of a fused graph in float32 with numpy that returns every value; calibration observes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KNOWN = (Conv, MaxPool, GlobalPool, Copy, Alias)
 
 
 def check(graph: Graph) -> None:
-    """Refuse a network with a layer that the 8-bit kernels do not know; CompileError names it."""
+    """CompileError naming a layer that has no 8-bit form."""
     for node in graph.nodes:
         wrong = node.operator or node.kind
         if isinstance(node.op, KNOWN):

@@ -1,4 +1,4 @@
-"""One step of a quantised network in numpy, to the bit: what every 8-bit kernel must compute."""
+"""One step of a quantised network in numpy, bit-exact: the reference of every 8-bit kernel."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def convolution(
 
 
 def requantise(layer: Layer, total: NDArray[np.int64], residual: Bytes | None = None) -> Bytes:
-    """Sums to 8 bits; `scheme` says how."""
+    """Requantise 32-bit sums to int8; `scheme.py` has the formula."""
     if total.size and np.abs(total).max() >= 2**31:
         raise AssertionError("a sum leaves 32 bits")
     value = (total * layer.multiplier + (1 << (Q - 1))) >> Q
     if residual is not None:
         value = value + (residual.astype(np.int64) - layer.r_zero) * layer.share
         value = (value + (1 << (POINT - 1))) >> POINT
-    return np.clip(value, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(value, -128, 127), np.int8)
 
 
 def mean(scale: Scale, image: Bytes) -> Floats:
-    """The mean over the pixels of integers, as float32."""
+    """The mean over the pixels of int8 [H, W, C], dequantised: float32 [C]."""
     pixels = image.shape[0] * image.shape[1]
     total = image.astype(np.int64).sum((0, 1)) - pixels * scale.zero
-    return (total.astype(np.float32) * (np.float32(scale.step) / np.float32(pixels))).astype(np.float32)
+    return np.asarray(total.astype(np.float32) * (np.float32(scale.step) / np.float32(pixels)), np.float32)
 
 
 def integer_step(
@@ -77,7 +77,7 @@ def integer_step(
 def evaluate_integer(
     network: QuantisedGraph, node: Node, values: Mapping[str, NDArray[np.generic]]
 ) -> dict[str, NDArray[np.generic]]:
-    """What an 8-bit node writes."""
+    """The values that an 8-bit node writes, by name."""
     op, x = node.op, values[node.inputs[0]].astype(np.int8)
     if isinstance(op, Conv):
         layer = network.layers[node.output]
@@ -99,7 +99,7 @@ def evaluate_integer(
 
 
 def zero_states(network: QuantisedGraph) -> dict[str, Bytes]:
-    """The states of a stream's start: zero, as each of them stores it."""
+    """The states at a stream's start: the zero point of each."""
     graph = network.graph
     return {name: np.full(graph.shape(name), network.scales[name].zero, np.int8) for name in graph.states}
 

@@ -1,4 +1,4 @@
-"""What values held while calibration ran, and the ranges that are made of it; `ranges.json` keeps them."""
+"""Observed values of a calibration run (extremes and histogram), and the ranges estimated from them (ranges.json)."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ LEVELS = 255
 
 @dataclass
 class Seen:
-    """The smallest and largest number of a value, and a histogram between the two."""
+    """Minimum, maximum and histogram of one value over all frames."""
 
     low: float = np.inf
     high: float = -np.inf
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
 
     def widen(self, array: NDArray[np.float32]) -> None:
-        """Take in an array's extremes."""
+        """Include an array in the extremes."""
         self.low, self.high = min(self.low, float(array.min())), max(self.high, float(array.max()))
 
     def count(self, array: NDArray[np.float32]) -> None:
-        """Take in an array's numbers; its extremes are known by then."""
+        """Include an array in the histogram, after `widen` has seen all of them."""
         self.counts += np.histogram(array, BINS, (self.low, max(self.high, self.low + 1e-30)))[0]
 
     @property
     def edges(self) -> NDArray[np.float64]:
-        """The bounds of the bins."""
+        """The edges of the bins."""
         return np.linspace(self.low, max(self.high, self.low + 1e-30), BINS + 1)
 
     def percentile(self, share: float) -> tuple[float, float]:
-        """The range that holds this share of the numbers, as many left out on each side; zero stays inside."""
+        """The central range that holds this share of the numbers, extended to contain zero."""
         total = np.cumsum(self.counts) / max(1, self.counts.sum())
         low = self.edges[int(np.searchsorted(total, (1 - share) / 2, side="right"))]
         high = self.edges[min(BINS, int(np.searchsorted(total, 1 - (1 - share) / 2)) + 1)]
         return min(0.0, float(low)), max(0.0, float(high))
 
     def least_squares(self) -> tuple[float, float]:
-        """The range within the extremes whose rounding and saturation lose least, by mean squared error."""
+        """The range with the least mean squared error of rounding and saturation, by search over shrunk extremes."""
         centres = (self.edges[:-1] + self.edges[1:]) / 2
         best, found = np.inf, (min(0.0, self.low), max(0.0, self.high))
         for part in map(float, np.linspace(0.3, 1.0, 36)):
@@ -63,7 +63,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Ranges:
-    """The range of every value that is stored in 8 bits. network: tells another network's ranges; method: as chosen."""
+    """The range of every value stored in 8 bits. network: fingerprint of its weights; method: the estimator."""
 
     network: str
     method: str
@@ -71,7 +71,7 @@ class Ranges:
     values: dict[str, tuple[float, float]]
 
     def save(self, path: Path) -> None:
-        """Write the file whole or not at all."""
+        """Write the file atomically."""
         atomic.write_text(path, self.text())
 
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""Put the integers of a quantised network into its graph, so that lowering finds 8-bit operators.
+"""Rewrite the graph of a quantised network with 8-bit operators and integer constants, for lowering.
 
 Every 8-bit layer gets the record of its 8-bit form (`ir/ops/int8.py`) and integer constants; a node of its own
 quantises the frame, and the mean dequantises to float32. Values and states are stored in 8 bits; `Graph.scales` holds
@@ -35,7 +35,7 @@ def rewrite(network: QuantisedGraph) -> None:
 
 
 def rewrite_layer(network: QuantisedGraph, node: Node) -> None:
-    """A layer that reads and writes 8 bits; copies and other views of bytes stay as they are."""
+    """A layer with 8-bit input and output; copies and views of bytes stay as they are."""
     if isinstance(node.op, Conv):
         layer = network.layers[node.output]
         plain = replace(node.op, low=None, high=None)
@@ -46,12 +46,12 @@ def rewrite_layer(network: QuantisedGraph, node: Node) -> None:
 
 
 def become(node: Node, op: QOp, weights: tuple[np.ndarray, ...] = ()) -> None:
-    """Give a node its 8-bit record; what it reads and writes stays."""
+    """Give a node its 8-bit record; its operands stay."""
     node.op, node.weights, node.call = op, weights, None
 
 
 def quantise_frame(network: QuantisedGraph) -> None:
-    """Round the frame; whoever read it reads the integers."""
+    """Insert the quantisation of the frame before its readers."""
     graph = network.graph
     scale, name = network.scales[graph.frame], f"{graph.frame}_int8"
     graph.replace_value(graph.frame, name)

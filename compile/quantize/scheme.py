@@ -1,19 +1,19 @@
-"""The integers of a network: how each value and weight is rounded, and the constants of every layer.
+"""The quantisation scheme: scales and zero points of values and weights, and the integer constants of every layer.
 
-A value v is stored as q with v = (q - zero) * scale, q in [-128, 127]; zero is an integer, so 0.0 is exact. A state has
-the scale of the value that it was cut from. Weights are symmetric per output channel, in [-127, 127].
+Activations are affine per tensor: v = (q - zero) * scale, q in [-128, 127]; zero is an integer, so 0.0 is exact. A
+state has the scale of the value that it is a slice of. Weights are symmetric per output channel, in [-127, 127]
+(Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", 2018).
 
-A layer of 32-bit sums: total = sum(q_x * q_w) + bias, where bias holds the layer's own bias, -zero_x * sum(q_w) and
-zero_y / multiplier. What lies outside the image counts as zero_x. Then, with multiplier = scale_x * scale_w / scale_y
-in Q31 and rounding halves up::
+A layer sums in 32 bits: total = sum(q_x * q_w) + bias, where bias holds the layer's own bias, -zero_x * sum(q_w) and
+zero_y / multiplier. Padding is zero_x. Then, with multiplier = scale_x * scale_w / scale_y in Q31, rounding half up::
 
     y = saturate((total * multiplier + 2^30) >> 31)                                          without a residual
     y = saturate((((total * multiplier * 256 + 2^30) >> 31) + (q_r - zero_r) * share + 128) >> 8)    with one
 
-share = round(256 * scale_r / scale_y): the residual is added with 8 bits behind the point, before the one rounding.
-A clamp is the saturation: the range of a clamped value ends at its clamp.
+share = round(256 * scale_r / scale_y): the residual is added with 8 fractional bits, before the only rounding.
+The saturation is the clamp: the range of a clamped value ends at its clamp.
 
-The mean and the classifier behind it stay in float32: they are a hundredth of the arithmetic.
+The mean and the classifier after it stay in float32: they are a hundredth of the arithmetic.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ..ir.ops import Conv, Role
 from . import float_step
 from .ranges import Ranges, fingerprint
 
-POINT = 8  # bits behind the point of a sum with a residual
+POINT = 8  # fractional bits of a sum with a residual
 Q = 31
 SMALLEST = 2.0**-20  # multiplier: keeps zero_y / multiplier inside the 32 bits of a bias
 BIAS = 2.0**30
@@ -45,7 +45,7 @@ class Scale:
 
     @classmethod
     def of(cls, low: float, high: float) -> Scale:
-        """The scale of a range that holds zero."""
+        """The scale of a range that contains zero."""
         step = float(max(high - low, 1e-12)) / 255
         return cls(step, int(np.clip(round(-128 - low / step), -128, 127)))
 
@@ -55,15 +55,15 @@ class Scale:
         return np.asarray(np.clip(np.rint(steps) + self.zero, -128, 127), np.int8)
 
     def real(self, array: NDArray[np.integer]) -> NDArray[np.float32]:
-        """The numbers that integers stand for."""
-        return ((array.astype(np.int32) - self.zero) * np.float32(self.step)).astype(np.float32)
+        """Dequantised numbers, float32."""
+        return np.asarray((array.astype(np.int32) - self.zero) * np.float32(self.step), np.float32)
 
 
 @dataclass(frozen=True)
 class Layer:
     """The constants of a convolution: weight [O, I / groups, KH, KW] int8, bias and multiplier [O] int32 (Q31).
 
-    share: of the residual, 0 without one; then `multiplier` holds 256 times as much.
+    share: the residual's multiplier (8 fractional bits), 0 without one; with one, `multiplier` is 256 times as large.
     """
 
     weight: NDArray[np.int8]
@@ -84,12 +84,12 @@ class QuantisedGraph:
     floats: frozenset[str] = field(default_factory=frozenset)  # outputs of nodes that stay in float32
 
     def weight_bytes(self) -> int:
-        """Of all constants of the 8-bit layers."""
+        """Bytes of all constants of the 8-bit layers."""
         return sum(x.weight.nbytes + x.bias.nbytes + x.multiplier.nbytes for x in self.layers.values())
 
 
 def float_nodes(graph: Graph) -> frozenset[str]:
-    """Outputs of the nodes behind a mean over the image, which stay in float32."""
+    """Outputs of the global pool and of the nodes after it, which stay in float32."""
     found: set[str] = set()
     for node in graph.nodes:
         if node.kind == "global_pool" or found.intersection(node.inputs):
@@ -110,7 +110,7 @@ def stored_values(graph: Graph) -> list[str]:
 
 
 def identity(graph: Graph) -> str:
-    """What tells one network's ranges from another's."""
+    """The fingerprint by which ranges belong to a network."""
     return fingerprint([array for node in graph.nodes for array in node.weights])
 
 
@@ -162,9 +162,9 @@ def clamped(op: Conv, low: float, high: float) -> tuple[float, float]:
 
 
 def layer_of(node: Node, x: Scale, r: Scale | None, y: Scale) -> tuple[Layer, Scale]:
-    """A layer's constants and the scale of its output, a little wider than asked where a multiplier would be 1 or more.
+    """A layer's constants and the scale of its output, which is widened where its multiplier would be 1 or more.
 
-    A narrow range behind a large sum would need a multiplier that Q31 does not hold.
+    Q31 holds multipliers below 1 only.
     """
     weight, bias = (array.astype(np.float64) for array in node.weights)
     axes = (1, 2, 3)

@@ -1,4 +1,4 @@
-"""What each 8-bit layer loses: its output's error against float32, its range, and how much of it saturates."""
+"""The loss of each 8-bit layer: SQNR of its output against float32, its range, and its share of saturation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .scheme import QuantisedGraph
 
 @dataclass(frozen=True)
 class LayerLoss:
-    """One layer. decibels: of the output after all layers before it were rounded, too. saturated: share of numbers."""
+    """One layer. decibels: SQNR of the output with all layers before it quantised. saturated: share of numbers."""
 
     layer: str
     decibels: float
@@ -59,6 +59,6 @@ def layer_table(network: QuantisedGraph, clips: Clips) -> list[LayerLoss]:
 
 
 def bounds(network: QuantisedGraph, name: str) -> tuple[float, float]:
-    """The ends of a value's range, and half a step beyond: what rounds into it."""
+    """The interval that rounds into a value's range: its ends and half a step beyond."""
     scale = network.scales[name]
     return (-128.5 - scale.zero) * scale.step, (127.5 - scale.zero) * scale.step

@@ -1,7 +1,7 @@
-"""Finds the schedules of a family, selects the one that takes an operator, and says why.
+"""The registry: finds the schedules of a family, selects one for an operator, and gives the reason.
 
-A schedule is a module or a package in the folder of its family, found by existing; a name with an underscore is none.
-The registry owns types, the uniqueness of a claim and who goes first; a schedule only answers for shapes.
+Every module or package in a family's folder without a leading underscore is a schedule. The registry checks types,
+the uniqueness of a claim and precedence; a schedule only checks shapes.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ def rules(family: str) -> tuple[Schedule, ...]:
 
 
 def find(family: str, op: Op, machine: Machine) -> Schedule | None:
-    """The schedule of an operator on a machine; None when nobody takes it."""
+    """The schedule of an operator on a machine; None if there is none."""
     return claim(family, op, machine)[0]
 
 
 def claim(family: str, op: Op, machine: Machine) -> tuple[Schedule | None, str]:
-    """The schedule of an operator, and why: a special one where it takes the operator and pays, else the general one.
+    """The schedule of an operator and the reason: a special one that claims it and pays, else the general one.
 
-    Raises CompileError where two of a kind take it.
+    Raises CompileError where two of a kind claim it.
     """
     machine = machine.of(op)
     taking = [rule for rule in rules(family) if rule.takes(op)]
@@ -85,7 +85,7 @@ def variants(rule: Schedule, op: Op, machine: Machine) -> list[object]:
 
 
 def choices(family: str, op: Op, machine: Machine) -> dict[str, Selection]:
-    """Every way to schedule an operator, by its name in records; the model's own way first."""
+    """Every way to schedule an operator, by its name in tuning records; the cost model's choice first."""
     own = find(family, op, machine)
     others = [rule for rule in rules(family) if rule.takes(op) and rule is not own]
     found = [
@@ -97,10 +97,10 @@ def choices(family: str, op: Op, machine: Machine) -> dict[str, Selection]:
 
 
 def select(family: str, op: Op, machine: Machine, choice: str = "") -> Selection | None:
-    """How an operator is scheduled; None when nobody takes it.
+    """The schedule and parameters of an operator; None if no schedule claims it.
 
-    choice: a name of `choices`. Without one the model chooses, and in place of one that this version does not know: it
-    comes from a record of another version.
+    choice: a name of `choices`. Without one, or with one that this version does not know (records of another version),
+    the cost model chooses.
     """
     machine = machine.of(op)
     chosen = choices(family, op, machine).get(choice) if choice else None
@@ -111,7 +111,7 @@ def select(family: str, op: Op, machine: Machine, choice: str = "") -> Selection
 
 
 def apply(family: str, op: Op, machine: Machine, *weights: np.ndarray, choice: str = "") -> Kernel | None:
-    """The kernel of an operator, None when nobody takes it; weights as its schedule takes them."""
+    """The kernel of an operator, None if no schedule claims it; weights as its schedule expects them."""
     selection = select(family, op, machine, choice)
     return None if selection is None else selection.kernel(op, machine, *weights)
 

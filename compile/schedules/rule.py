@@ -1,4 +1,4 @@
-"""What a schedule is, and what the registry and lowering ask of a kernel and of a machine."""
+"""The contracts of a schedule, of a kernel and of a machine, which the registry and lowering rely on."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ..ir.plan import Cycles, Launch, Work
 
 
 class Machine(Protocol):
-    """What lowering asks of a target; the schedules of a family read more facts of their own machine."""
+    """The facts of a target that lowering reads; a family's schedules read more from their own machine."""
 
     @property
     def storage(self) -> DType:
-        """How activations, states and weights are stored."""
+        """Element type of activations, states and weights in memory."""
 
     @property
     def biases(self) -> DType:
-        """How biases are stored."""
+        """Element type of biases in memory."""
 
     def of(self, op: Op) -> Machine:
-        """The machine that computes an operator, in the type that suits it."""
+        """The machine with the type of arithmetic for an operator."""
 
     @property
     def lanes(self) -> int:
@@ -34,11 +34,11 @@ class Machine(Protocol):
 
     @property
     def plain_loops(self) -> bool:
-        """Whether an operator without a schedule becomes TVM's own loops; else it is refused."""
+        """Whether an operator without a schedule is lowered to TVM's own loops; else it is refused."""
 
     @property
     def blocks_channels(self) -> bool:
-        """Whether values in blocks of channels gain."""
+        """Whether layouts with blocks of channels (NCHWc) gain."""
 
 
 class Kernel(Protocol):
@@ -53,19 +53,19 @@ class Kernel(Protocol):
 
     @property
     def pointers(self) -> Mapping[str, Pointer]:
-        """The elements behind each argument, by its role's name or a name of the schedule's own, in calling order."""
+        """Each argument's size and type, by its role's name or a name of the schedule's own, in calling order."""
 
     @property
     def constants(self) -> Mapping[str, np.ndarray]:
-        """Packed weights and biases behind some of the pointers."""
+        """Packed weights and biases, by the name of their pointer."""
 
     @property
     def items(self) -> int:
-        """Work items that threads may divide."""
+        """Number of work items, which threads divide."""
 
     @property
     def note(self) -> str:
-        """The parameters in a few words, for reports."""
+        """The parameters as short text, for reports."""
 
     @property
     def launch(self) -> Launch | None:
@@ -73,10 +73,10 @@ class Kernel(Protocol):
 
     @property
     def work(self) -> Work | Cycles | None:
-        """What the schedule models of it with the parameters it has; None: nothing."""
+        """The modelled cost with its parameters; None without a model."""
 
     def on(self, machine: Any) -> Kernel:
-        """The kernel for the pointers and the arithmetic of its family's machine."""
+        """The kernel with the pointer and arithmetic types of its family's machine."""
 
     def build(self) -> tirx.PrimFunc:
         """Emit the TIR."""
@@ -99,23 +99,23 @@ class NoParams:
 
 @dataclass(frozen=True)
 class Schedule:
-    """One way to compute a pattern of operators; every file of a family's folder has one, called SCHEDULE.
+    """One way to compute a pattern of operators; every file of a family's folder defines one as SCHEDULE.
 
-    The functions take the machine of their family and the operators that they claim. Parameters are a frozen record,
-    whose text names them in tuning records.
+    The functions take their family's machine and operators that they claim. Parameters are a frozen record; its repr
+    names them in tuning records.
     """
 
     name: str  # the file and the family, such as pointwise_cpu: what plans and records call it
-    claims: Callable[[Op], bool]  # whether shapes and layout are its pattern's
-    best: Callable[..., object]  # (machine, op) -> the parameters that the model chooses
+    claims: Callable[[Op], bool]  # whether an operator has the pattern's shapes and layout
+    best: Callable[..., object]  # (machine, op) -> the parameters chosen by the cost model
     build: Callable[..., Kernel]  # (op, parameters, machine, *plain weights and biases)
-    cases: tuple[Op, ...]  # operators that are tested, with every border of the pattern
+    cases: tuple[Op, ...]  # operators to test and time, with every border of the pattern
     # optional
     variants: Callable[..., Sequence[object]] = no_variants  # (machine, op) -> parameters worth measuring
-    #: (machine, op) -> whether it is faster than the general schedule, before which it then goes; None: it is general
+    #: (machine, op) -> whether it is faster than the general schedule, which it then precedes; None: it is general
     worthwhile: Callable[..., bool] | None = None
-    dtypes: frozenset[DType] = frozenset({FLOAT32, FLOAT16})  # of operands that it reads and writes
+    dtypes: frozenset[DType] = frozenset({FLOAT32, FLOAT16})  # element types of operands that it supports
 
     def takes(self, op: Op) -> bool:
-        """Whether it computes an operator with operands of these types."""
+        """Whether it claims an operator and supports its operands' types."""
         return self.claims(op) and all(part.types.all <= self.dtypes for part in parts(op))

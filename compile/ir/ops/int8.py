@@ -14,9 +14,9 @@ BYTES = Types(INT8, INT8, INT8, INT32, INT8, INT8, INT8)
 
 @dataclass(frozen=True)
 class QConv:
-    """A convolution in 8 bits: the shapes of `conv`, whose clamp is the saturation, and the constants of its layer.
+    """A convolution in 8 bits with the shapes of `conv`; saturation is its clamp (`quantize/scheme.py`).
 
-    x_zero: what lies outside the image. share, r_zero: of the residual.
+    x_zero: zero point of x and value of the padding. share, r_zero: multiplier and zero point of the residual.
     """
 
     kind: ClassVar[str] = "qconv"
@@ -39,7 +39,7 @@ class QConv:
 
 @dataclass(frozen=True)
 class QMaxPool:
-    """A maximum in 8 bits."""
+    """Max pooling in 8 bits; padding never wins."""
 
     kind: ClassVar[str] = "qmax_pool"
 
@@ -55,7 +55,7 @@ class QMaxPool:
 
 @dataclass(frozen=True)
 class Quantise:
-    """float32 numbers to 8 bits: q = nearest(v * (1 / step)) + zero."""
+    """float32 -> int8, elementwise: q = saturate(round_half_even(v * (1 / step)) + zero)."""
 
     kind: ClassVar[str] = "quantise"
 
@@ -73,7 +73,7 @@ class Quantise:
 
 @dataclass(frozen=True)
 class QMean:
-    """The mean over the pixels of [pixels, channels] in 8 bits, as float32."""
+    """Global average pooling of int8 [pixels, channels], dequantised to float32 [channels]."""
 
     kind: ClassVar[str] = "qmean"
 

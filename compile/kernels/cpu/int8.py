@@ -1,7 +1,7 @@
 """Arithmetic of 8-bit kernels on NEON: dot products of bytes, and the requantising epilogue.
 
-`compile/quantize/scheme.py` defines the numbers. A sum becomes a byte by one sqrdmulh (Q31 multiplier, halves up) and
-saturating narrowings; a residual is added before the last of them, with 8 bits behind the point.
+`compile/quantize/scheme.py` defines the results. A sum is requantised by one sqrdmulh (Q31 multiplier, rounding half
+up) and saturating narrowings; a residual is added before the last of them, with 8 fractional bits.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def smull(a: Expr, b: Expr) -> Expr:
 
 
 def sadalp(total: Expr, products: Expr) -> Expr:
-    """int32x4 + the sums of neighbouring int16."""
+    """int32x4 + the sums of adjacent int16."""
     return total + intrinsic("int32x4", "saddlp.v4i32.v8i16", products)
 
 
 def addp(a: Expr, b: Expr) -> Expr:
-    """Sums of neighbours of two int32x4."""
+    """Pairwise sums of two int32x4."""
     return intrinsic("int32x4", "addp.v4i32", a, b)
 
 
@@ -83,7 +83,7 @@ class Requantise:
             place += size
 
     def added(self, value: Expr, at: Expr) -> Expr:
-        """A value with 8 bits behind the point, and the residual's."""
+        """A value with 8 fractional bits plus the residual."""
         r = tirx.Cast("int16x4", tir.load(self.residual, at, 4))
         share = tirx.Broadcast(tirx.const(self.share, "int16"), 4)
         value = value + intrinsic("int32x4", "smull.v4i32", r, share)

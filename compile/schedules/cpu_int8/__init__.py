@@ -1,3 +1,1 @@
-"""The schedules of 8-bit operators (`ir/ops/int8.py`) for CPUs with NEON. Their numbers are those of
-`compile/quantize/scheme.py`, to the bit.
-"""
+"""Schedules of 8-bit operators (`ir/ops/int8.py`) for CPUs with NEON, bit-exact to `compile/quantize/integer.py`."""

@@ -1,4 +1,4 @@
-"""What the 8-bit schedules share: packing, panels, and the choice of a register tile by counted instructions."""
+"""Parts of the 8-bit schedules: packing, panels, and the choice of a register tile by instruction counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...kernels.cpu.int8 import Requantise
 
 DTYPES = frozenset({FLOAT32, INT8, INT32})  # of operands that the schedules read and write
 REGISTERS = 32
-TAIL = 16  # bytes behind every tensor that a kernel may read, and does not use
+TAIL = 16  # bytes past the end of a tensor that a kernel may read without using them
 
 
 def pointers(op: Conv, weights: int, channels: int, scratch: int = 0) -> dict[str, Pointer]:
@@ -77,7 +77,7 @@ class Params:
 
 
 def choose(pixels: int, channels: int, length: int, dot: bool) -> tuple[int, tiling.Panels]:
-    """The register tile and the panels that need the fewest instructions for so many neighbouring pixels."""
+    """The register tile and panels with the fewest instructions for a run of `pixels`."""
     padded = -(-channels // 4) * 4
     best: tuple[float, int, tiling.Panels] | None = None
     for width in (4, 8, 12, 16, 20, 24) if dot else (4, 8):
@@ -129,18 +129,18 @@ def part_of(part: np.ndarray, dot: bool) -> np.ndarray:
 
 
 def padded(array: np.ndarray, channels: int) -> np.ndarray:
-    """Biases or multipliers with zeros for channels that do not exist."""
+    """Biases or multipliers, zero-padded to `channels`."""
     return np.ascontiguousarray(np.pad(array, (0, channels - array.size)).astype(np.int32))
 
 
 def steps_of(length: int, dot: bool) -> int:
-    """A part of k with its padding."""
+    """`length` of k padded to whole steps."""
     step = 4 if dot else 8
     return -(-length // step) * step
 
 
 def for_panels(panels: tiling.Panels, length: int, emit: Callable[[int, Expr, Expr], None]) -> None:
-    """Call emit(width, first channel, place of the weights) for all panels; length: k with its padding."""
+    """Call emit(width, first channel, first weight) for all panels. length: padded k."""
     if panels.full:
         with tir.loop(0, panels.full) as index:
             emit(panels.width, tir.bind(index * panels.width), tir.bind(index * (panels.width * length)))
@@ -151,7 +151,7 @@ def for_panels(panels: tiling.Panels, length: int, emit: Callable[[int, Expr, Ex
 
 
 def exact(panels: tiling.Panels, channels: int) -> tiling.Panels:
-    """Panels whose last one has a known place if it holds channels that do not exist, so that they are not stored."""
+    """The panels, with a padded last one in the rest, where its channel is a constant and the padding is not stored."""
     if sum(panels.widths) > channels and not panels.rest:
         return tiling.Panels(panels.width, panels.full - 1, (panels.width,))
     return panels

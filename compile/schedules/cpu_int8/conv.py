@@ -1,10 +1,10 @@
-"""Dense k x k convolution in 8 bits on NEON, over a window of padded rows in the thread's own memory.
+"""Dense k x k convolution in 8 bits on NEON, over a window of padded rows in the thread's scratch.
 
 Pattern: the stem (3x3 or 7x7 on 3 channels), ResNet's 3x3, strided 1x1 shortcuts.
 
-1. For an output row its input rows are copied into the thread's window: zero_x outside the image, the state's channels
-   over the first ones. A copy costs two instructions for 16 bytes; the tiles then have no borders and one source.
-2. Taps and channels of a kernel row are neighbours there, so a tile reduces over `kernel width x CI` bytes, padded with
+1. For an output row its input rows are copied into the window: zero_x outside the image, the state's channels over the
+   first ones. A copy costs two instructions for 16 bytes; the tiles then have no borders and one source.
+2. Taps and channels of a kernel row are contiguous there, so a tile reduces over `kernel width x CI` bytes, padded with
    zero weights, for each kernel row: the stem's 9 bytes are 3 groups of four.
 3. Tiles, panels and epilogue as in the pointwise schedule.
 """
@@ -66,7 +66,7 @@ class Window:
 
     @property
     def size(self) -> int:
-        """Bytes, and what tails read behind them."""
+        """Bytes, including those that tails read past the end."""
         return self.op.kernel[0] * self.pitch + _rule.TAIL
 
     def fill(self, y: Expr, zero: int, buffers: dict[str, Buffer]) -> None:
@@ -83,7 +83,7 @@ class Window:
             )
 
     def row(self, row: Expr, place: Expr, zero: int, buffers: dict[str, Buffer]) -> None:
-        """One row that exists, and what lies left and right of it."""
+        """One input row with its padding left and right."""
         op, scratch = self.op, buffers["scratch"]
         left = op.pad[1]
         copied = min(op.width, self.columns - left)

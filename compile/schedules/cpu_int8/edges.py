@@ -1,7 +1,7 @@
-"""Where 8-bit numbers begin and end: the frame is rounded, the mean over an image becomes float32 again.
+"""The edges of an 8-bit network on NEON: quantisation of the frame, and the mean that dequantises.
 
-1. The frame: v / step to the nearest integer, halves to even (fcvtns), plus zero, saturated; 16 numbers at a time.
-2. The mean: a 32-bit sum over all pixels, minus pixels * zero, times step / pixels; what follows is float32.
+1. Quantise: v / step rounded half to even (fcvtns), plus zero, saturated; 16 elements at a time.
+2. Mean: a 32-bit sum over all pixels, minus pixels * zero, times step / pixels; the operators after it are float32.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CASES = (
 
 
 def claims(op: Op) -> bool:
-    """Both edges."""
+    """Both operators."""
     return isinstance(op, (Quantise, QMean))
 
 

@@ -1,6 +1,6 @@
-"""Windowed maximum in 8 bits: rounding keeps order, so it is the maximum of the integers; what is outside never wins.
+"""Max pooling in 8 bits: quantisation is monotonic, so it is the maximum of the integers; padding never wins.
 
-Vectors of 16 channels, the taps of a row that exist found when it runs, those of a column when the code is made.
+Vectors of 16 channels; taps inside the image are selected at run time for rows, at compile time for columns.
 """
 
 from __future__ import annotations

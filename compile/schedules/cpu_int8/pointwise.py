@@ -2,11 +2,11 @@
 
 Pattern: 1x1, stride 1, dense; every expand and project layer of MobileNetV2, conv1 and conv3 of a ResNet bottleneck.
 
-1. Pixels are cut into register tiles of two neighbouring heights, output channels into panels (`_rule.choose` counts
+1. Pixels are cut into register tiles of two adjacent heights, output channels into panels (`_rule.choose` counts
    instructions); weights are packed for sdot, or for smull, smlal2 and sadalp where a core has no sdot.
 2. A shift that ends inside a group of four bytes costs one group more: the state's part is padded with zero weights,
    and x is read from the group's beginning, with zero weights for the channels that come from the state.
-3. The epilogue is one sqrdmulh and the narrowings; the residual is added with 8 bits behind the point.
+3. The epilogue is one sqrdmulh and the narrowings; the residual is added with 8 fractional bits.
 4. The first channels of a finished pixel are copied into the next state.
 """
 
