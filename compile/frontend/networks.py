@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tsm_edge import models
 from tsm_edge.bundle.manifest import ModelInfo, WeightsInfo
@@ -20,6 +20,9 @@ from ..ir.graph import Graph
 from ..pipeline import Network
 from . import importer, onnx_import, preprocessing, tails
 from .onnx_import import frontend
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, ValueInfoProto
 
 
 def zoo(
@@ -105,7 +108,7 @@ def read_onnx(path: Path) -> onnx_import.Prepared:
     return onnx_import.prepare(file)
 
 
-def onnx_signature(file: Any, pairs: Sequence[tuple[str, str]]) -> Signature:
+def onnx_signature(file: ModelProto, pairs: Sequence[tuple[str, str]]) -> Signature:
     """The step's signature: pairs are states; one input and one output must be left."""
     constants = {tensor.name for tensor in file.graph.initializer}
     inputs = {value.name: spec_of(value) for value in file.graph.input if value.name not in constants}
@@ -154,7 +157,7 @@ def scores_of(result: TensorSpec) -> TensorSpec:
     return TensorSpec(result.name, (1, result.size))
 
 
-def spec_of(value: Any) -> TensorSpec:
+def spec_of(value: ValueInfoProto) -> TensorSpec:
     """Name and static shape of an ONNX value."""
     import onnx
 

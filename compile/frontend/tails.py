@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 Shape = Callable[[str], "tuple[int, ...] | None"]  # the shape of a value, None where it is not known
 
@@ -26,7 +29,7 @@ PASSING = {
 }  # fmt: skip
 
 
-def scores_kind(model: Any, output: str, shape: Shape) -> str:
+def scores_kind(model: ModelProto, output: str, shape: Shape) -> str:
     """Return which of `tsm_edge.decision.SCORES` the value `output` of a ModelProto is.
 
     A Softmax counts only over the classes: along the one extent above 1, alone.
@@ -50,7 +53,7 @@ def scores_kind(model: Any, output: str, shape: Shape) -> str:
     return "logits"
 
 
-def maker(makers: dict[str, Any], name: str, shape: Shape) -> Any:
+def maker(makers: dict[str, NodeProto], name: str, shape: Shape) -> NodeProto | None:
     """The node that computes a list, behind those that only give it another form; None for an input."""
     while True:
         node = makers.get(name)
@@ -67,7 +70,7 @@ def maker(makers: dict[str, Any], name: str, shape: Shape) -> Any:
         name = node.input[0]
 
 
-def over_classes(node: Any, shape: tuple[int, ...] | None, opset: int) -> bool:
+def over_classes(node: NodeProto, shape: tuple[int, ...] | None, opset: int) -> bool:
     """Whether a Softmax or LogSoftmax takes its sum over all values of its input, which are the classes."""
     if not shape:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -16,6 +17,8 @@ from tsm_edge.errors import ImportFailed
 
 from ..ir.dtype import DType
 from ..ir.graph import Graph, Node
+
+Names = dict[relax.Var, Any]  # of a variable: its value's name, or those of a tuple's fields
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def kernels_of(graph: Graph, node: Node) -> list[GenericCall]:
     module = relax.transform.LegalizeOps()(one_call(graph, node))
     main = module["main"]
     inputs = [name for name in unique(node.inputs) if name not in graph.constants]
-    names: dict[Any, Any] = dict(zip(main.params, inputs, strict=True))  # Relax variable -> name or names
+    names: Names = dict(zip(main.params, inputs, strict=True))
     calls: list[GenericCall] = []
     for index, binding in enumerate(b for block in main.body.blocks for b in block.bindings):
         value = binding.value
@@ -87,7 +90,7 @@ def kernels_of(graph: Graph, node: Node) -> list[GenericCall]:
     return [call.renamed(final) for call in calls]
 
 
-def _unsupported(node: Node, value: Any) -> NoReturn:
+def _unsupported(node: Node, value: relax.Expr) -> NoReturn:
     operator = getattr(getattr(value, "op", None), "name", str(value)[:60])
     raise ImportFailed(
         f"Operator '{operator}' of node '{node.output}' is not supported.",
@@ -104,7 +107,7 @@ def unique(names: list[str]) -> list[str]:
 def one_call(graph: Graph, node: Node) -> tvm.IRModule:
     """A Relax module whose main is this node alone."""
     builder = relax.BlockBuilder()
-    variables: dict[str, Any] = {
+    variables: dict[str, relax.Var] = {
         name: relax.Var(name, relax.TensorType(graph.shape(name), str(graph.dtype(name))))
         for name in unique(node.inputs)
         if name not in graph.constants
@@ -123,12 +126,12 @@ def one_call(graph: Graph, node: Node) -> tvm.IRModule:
     return builder.get()
 
 
-def constant(array: np.ndarray) -> Any:
+def constant(array: np.ndarray) -> relax.Constant:
     """A literal of the array's own dtype: without one, Relax makes int64 to int32 and float64 to float32."""
     return relax.const(array, str(array.dtype))
 
 
-def _rebuilt(argument: Any, values: Any) -> Any:
+def _rebuilt(argument: relax.Expr, values: Iterator[relax.Expr]) -> relax.Expr:
     """An argument of the original call with its tensors replaced by `values`, in order."""
     kind = getattr(argument, "ty", None)
     if isinstance(kind, relax.TensorType):
@@ -138,7 +141,7 @@ def _rebuilt(argument: Any, values: Any) -> Any:
     return argument
 
 
-def _call(module: Any, binding: Any, names: dict[Any, Any], prefix: str) -> GenericCall:
+def _call(module: tvm.IRModule, binding: relax.VarBinding, names: Names, prefix: str) -> GenericCall:
     """One call_tir binding; registers the names of its outputs."""
     function, arguments = binding.value.args[0], binding.value.args[1].fields
     tensors: list[Tensor] = []
@@ -165,7 +168,7 @@ def _call(module: Any, binding: Any, names: dict[Any, Any], prefix: str) -> Gene
 def keep_nan(function: tirx.PrimFunc) -> tirx.PrimFunc:
     """Make every maximum and minimum NaN where an operand is, as their operators say; TVM's own may drop it."""
 
-    def rewritten(node: Any) -> Any:
+    def rewritten(node: tirx.Max | tirx.Min) -> tirx.PrimExpr:
         if not str(node.ty.dtype).startswith("float"):
             return node
         beats = operator.gt if isinstance(node, tirx.Max) else operator.lt
@@ -177,11 +180,11 @@ def keep_nan(function: tirx.PrimFunc) -> tirx.PrimFunc:
     return structural_map(function, ((tirx.Max, tirx.Min), rewritten))
 
 
-def extents(values: Any) -> tuple[int, ...]:
+def extents(values: Iterable[tirx.IntImm]) -> tuple[int, ...]:
     return tuple(int(extent) for extent in values)
 
 
-def hoist_workspaces(function: tirx.PrimFunc) -> tuple[tirx.PrimFunc, list[Any]]:
+def hoist_workspaces(function: tirx.PrimFunc) -> tuple[tirx.PrimFunc, list[tirx.Buffer]]:
     """Make a kernel's own buffers parameters, so that the arena holds them and nothing is allocated."""
     realize = function.body
     block = realize.block

@@ -8,23 +8,27 @@ computes is compared with ONNX's own inference (frontend).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from . import batch, limits, opset, walk
 from .values import Values
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 
 @dataclass(frozen=True)
 class Prepared:
     """An ONNX file as the frontend takes it: the ModelProto, its values' types and constants, the file's metadata."""
 
-    model: Any
+    model: ModelProto
     values: Values
     metadata: dict[str, str]
 
 
-def prepare(model: Any) -> Prepared:
+def prepare(model: ModelProto) -> Prepared:
     """Prepare a ModelProto that ONNX's checker accepts.
 
     Raises ImportFailed: a node that cannot be had, a value that is too large, a set of operators that is too old.
@@ -33,7 +37,7 @@ def prepare(model: Any) -> Prepared:
     return Prepared(prepared, values, {entry.key: entry.value for entry in model.metadata_props})
 
 
-def inlined(model: Any) -> Any:
+def inlined(model: ModelProto) -> ModelProto:
     """The model with its own functions put in the place of their calls, as PyTorch's exporter writes them."""
     from onnx import inliner
 
@@ -41,12 +45,12 @@ def inlined(model: Any) -> Any:
     return inliner.inline_local_functions(model) if model.functions else model
 
 
-def inlined_nodes(model: Any) -> int:
+def inlined_nodes(model: ModelProto) -> int:
     """How many nodes a model has when all calls of its functions are put in their place: they may call each other."""
     bodies = {(function.domain, function.name): function.node for function in model.functions}
     counts: dict[tuple[str, str], int] = {}
 
-    def count(nodes: Any, depth: int) -> int:
+    def count(nodes: Iterable[NodeProto], depth: int) -> int:
         total = 0
         for node in nodes:
             key = (node.domain, node.op_type)

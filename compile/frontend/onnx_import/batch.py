@@ -6,12 +6,15 @@ extent is a size that the file leaves open, which only its author knows.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tsm_edge.errors import ImportFailed
 
+if TYPE_CHECKING:
+    from onnx import ModelProto, ValueInfoProto
 
-def bind(model: Any) -> Any:
+
+def bind(model: ModelProto) -> ModelProto:
     """Return a ModelProto whose symbolic first extents are 1, wherever their names occur.
 
     Inputs of one dimension keep theirs: `[classes]` is no batch. Extents without any name are bound in inputs alone.
@@ -42,7 +45,7 @@ def bind(model: Any) -> Any:
     return bound
 
 
-def dimensions(value: Any) -> Any:
+def dimensions(value: ValueInfoProto) -> Any:
     """The dimensions of a tensor value; empty for a scalar, another type or an unknown rank."""
     return value.type.tensor_type.shape.dim
 
@@ -52,7 +55,7 @@ def is_open(dim: Any) -> bool:
     return not dim.HasField("dim_value") or dim.dim_value <= 0
 
 
-def static_shape(value: Any) -> tuple[int, ...]:
+def static_shape(value: ValueInfoProto) -> tuple[int, ...]:
     """The shape of an input or output; ImportFailed shows the names of extents that the file leaves open."""
     dims = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dimensions(value)]
     shape = tuple(dim for dim in dims if isinstance(dim, int) and dim > 0)

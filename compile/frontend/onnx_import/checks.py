@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tsm_edge.errors import ImportFailed
 
@@ -16,7 +16,10 @@ from .forms import drops
 from .nodes import attributes
 from .values import Values, label, refusal
 
-Finder = Callable[[Any, Values], "object | None"]  # what was found, or None where the form is fine
+if TYPE_CHECKING:
+    from onnx import NodeProto
+
+Finder = Callable[["NodeProto", Values], "object | None"]  # what was found, or None where the form is fine
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Check:
     finds: Finder
 
 
-def check(node: Any, values: Values) -> None:
+def check(node: NodeProto, values: Values) -> None:
     """Raise ImportFailed for a node that cannot be had."""
     if node.domain not in ("", "ai.onnx") or node.op_type not in frontend_operators():
         raise ImportFailed(
@@ -45,32 +48,32 @@ def check(node: Any, values: Values) -> None:
             raise refusal(node, f"cannot be had: {entry.form}", found, entry.allowed, entry.cure)
 
 
-def always(node: Any, values: Values) -> object | None:
+def always(node: NodeProto, values: Values) -> object | None:
     return str(node.op_type)
 
 
 def attribute(name: str, wrong: object, default: object = None) -> Finder:
     """Finds one value of an attribute."""
 
-    def finds(node: Any, values: Values) -> object | None:
+    def finds(node: NodeProto, values: Values) -> object | None:
         return f"{name}={wrong}" if attributes(node).get(name, default) == wrong else None
 
     return finds
 
 
-def training_dropout(node: Any, values: Values) -> object | None:
+def training_dropout(node: NodeProto, values: Values) -> object | None:
     return "training_mode=1" if drops(node, values) else None
 
 
-def second_output(node: Any, values: Values) -> object | None:
+def second_output(node: NodeProto, values: Values) -> object | None:
     return "a second output" if len([name for name in node.output if name]) > 1 else None
 
 
-def integer_power(node: Any, values: Values) -> object | None:
+def integer_power(node: NodeProto, values: Values) -> object | None:
     return "an integer base" if values.dtype(node.input[0]) not in (1, 10, 11) else None
 
 
-def quantised(node: Any, values: Values) -> object | None:
+def quantised(node: NodeProto, values: Values) -> object | None:
     """Another storage type than 8 bits, or scales for blocks."""
     from onnx import TensorProto
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .nodes import Builder, attributes, inputs
 from .values import Values
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 
 def bound_of(name: str, values: Values) -> float | None:
@@ -19,7 +22,7 @@ def bound_of(name: str, values: Values) -> float | None:
     return float(first) if bool((array == first).all()) else None
 
 
-def max_or_min(node: Any, values: Values) -> list[Any] | None:
+def max_or_min(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """Max or Min of one value and constants of one number each, which leave its shape as it is."""
     computed = [name for name in node.input if not values.is_constant(name)]
     if len(node.input) == 1:
@@ -45,7 +48,7 @@ def widens(constant: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return np.broadcast_shapes(shape, constant) != shape
 
 
-def clip(node: Any, values: Values) -> list[Any] | None:
+def clip(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """Clip whose bounds are constants of another shape than a scalar."""
     names = inputs(node, 3)
     odd = [name for name in names[1:] if name and values.is_constant(name) and values.shape(name) != ()]
@@ -60,7 +63,7 @@ def clip(node: Any, values: Values) -> list[Any] | None:
     return build.nodes
 
 
-def without_slope(node: Any, values: Values) -> list[Any] | None:
+def without_slope(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """LeakyRelu of slope 0: Relu."""
     if attributes(node).get("alpha", 0.01) != 0:
         return None

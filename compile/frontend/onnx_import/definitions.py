@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .nodes import attributes, with_attributes
 from .values import Values
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 
 def frontend_operators() -> frozenset[str]:
@@ -16,14 +19,14 @@ def frontend_operators() -> frozenset[str]:
     return frozenset(onnx_frontend._get_convert_map())
 
 
-def normalises_all(node: Any, values: Values) -> bool:
+def normalises_all(node: NodeProto, values: Values) -> bool:
     """Whether a normalisation starts at the first axis."""
     axis = attributes(node).get("axis", -1)
     return bool(axis % max(1, len(values.shape(node.input[0]))) == 0)
 
 
 #: in the frontend, but read as another operator of that name, or wrong where the condition holds
-EXPANDED: dict[str, tuple[str, Callable[[Any, Values], bool]]] = {
+EXPANDED: dict[str, tuple[str, Callable[[NodeProto, Values], bool]]] = {
     "Attention": (
         "but for one with a causal mask that shows its products: programs differ in what hides them",
         lambda node, values: len(node.output) < 4 or not attributes(node).get("is_causal", 0),
@@ -36,14 +39,14 @@ EXPANDED: dict[str, tuple[str, Callable[[Any, Values], bool]]] = {
 }
 
 
-def wants_definition(node: Any, values: Values) -> bool:
+def wants_definition(node: NodeProto, values: Values) -> bool:
     """Whether a node is replaced by ONNX's own definition of its operator."""
     if node.op_type in EXPANDED:
         return EXPANDED[node.op_type][1](node, values)
     return node.op_type not in frontend_operators()
 
 
-def expand(node: Any, values: Values) -> list[Any] | None:
+def expand(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """The nodes of ONNX's definition; None for an operator that is not defined by others."""
     from onnx import inliner
 
@@ -68,7 +71,7 @@ def expand(node: Any, values: Values) -> list[Any] | None:
     return list(inlined.graph.node)
 
 
-def with_defaults(node: Any, values: Values) -> Any:
+def with_defaults(node: NodeProto, values: Values) -> NodeProto:
     """A node with every attribute that has a default, as a definition may read it; inputs left out at the end go."""
     import onnx
 

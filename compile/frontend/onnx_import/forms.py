@@ -6,7 +6,7 @@ Each takes a node and what is known of its values, and returns the nodes in its 
 from __future__ import annotations
 
 from math import ceil, prod
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +14,11 @@ from . import limits
 from .nodes import Builder, attributes
 from .values import Values, refusal
 
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
-def dropout(node: Any, values: Values) -> list[Any] | None:
+
+def dropout(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """Dropout outside of training repeats its input; its mask keeps everything."""
     if drops(node, values):
         return None
@@ -26,7 +29,7 @@ def dropout(node: Any, values: Values) -> list[Any] | None:
     return build.end(node.input[0])
 
 
-def drops(node: Any, values: Values) -> bool:
+def drops(node: NodeProto, values: Values) -> bool:
     """Whether a Dropout is one: in training, or perhaps, with a ratio above 0."""
     if len(node.input) < 3 or not node.input[2]:
         return False
@@ -35,7 +38,7 @@ def drops(node: Any, values: Values) -> bool:
     return trains and (ratio is None or bool(ratio.reshape(()) != 0))
 
 
-def float_remainder(node: Any, values: Values) -> list[Any] | None:
+def float_remainder(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """Mod of floats with the divisor's sign: the remainder with the dividend's sign, moved by one divisor."""
     if values.dtype(node.input[0]) != 1 or attributes(node).get("fmod", 0):
         return None
@@ -49,7 +52,7 @@ def float_remainder(node: Any, values: Values) -> list[Any] | None:
     return build.nodes
 
 
-def chosen(node: Any, values: Values) -> list[Any] | None:
+def chosen(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """Compress by a constant condition: Gather."""
     condition = values.array(node.input[1])
     if condition is None:
@@ -63,7 +66,7 @@ def chosen(node: Any, values: Values) -> list[Any] | None:
     return build.nodes
 
 
-def counted(node: Any, values: Values) -> list[Any] | None:
+def counted(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """Range of constants: a constant, whose length is checked first."""
     parts = [values.array(name) for name in node.input]
     if any(part is None or part.size != 1 for part in parts):
@@ -77,7 +80,7 @@ def counted(node: Any, values: Values) -> list[Any] | None:
     return []
 
 
-def one_hot(node: Any, values: Values) -> list[Any] | None:
+def one_hot(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """OneHot of a constant depth: an index compared with all places."""
     indices, depth, pair = node.input
     count, integer = values.array(depth), values.dtype(indices) in (6, 7)
@@ -97,7 +100,7 @@ def one_hot(node: Any, values: Values) -> list[Any] | None:
     return build.nodes
 
 
-def one_sign(node: Any, values: Values) -> list[Any] | None:
+def one_sign(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """IsInf of one sign: equal to that infinity."""
     attrs = attributes(node)
     up, down = attrs.get("detect_positive", 1), attrs.get("detect_negative", 1)
@@ -111,7 +114,7 @@ def one_sign(node: Any, values: Values) -> list[Any] | None:
     return build.nodes
 
 
-def space_to_depth(node: Any, values: Values) -> list[Any] | None:
+def space_to_depth(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """SpaceToDepth with the channels outside of the block (CRD)."""
     attrs = attributes(node)
     if attrs.get("mode", "DCR") != "CRD":
@@ -125,7 +128,7 @@ def space_to_depth(node: Any, values: Values) -> list[Any] | None:
     return build.end(build.reshape(value, shape))
 
 
-def float_exponent(node: Any, values: Values) -> list[Any] | None:
+def float_exponent(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """Pow whose exponent has another type than its base."""
     base, exponent = node.input
     if values.dtype(base) == values.dtype(exponent):
@@ -136,7 +139,7 @@ def float_exponent(node: Any, values: Values) -> list[Any] | None:
     return build.nodes
 
 
-def lp_normalization(node: Any, values: Values) -> list[Any] | None:
+def lp_normalization(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """LpNormalization: divided by the norm, 0 where that is 0."""
     attrs = attributes(node)
     p = attrs.get("p", 2)
@@ -152,7 +155,7 @@ def lp_normalization(node: Any, values: Values) -> list[Any] | None:
     return build.nodes
 
 
-def axes_as_list(node: Any, values: Values) -> list[Any] | None:
+def axes_as_list(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """Squeeze and Unsqueeze whose axes are one number without a dimension."""
     axes = values.array(node.input[1]) if len(node.input) > 1 and node.input[1] else None
     if axes is None or axes.ndim:
@@ -162,12 +165,12 @@ def axes_as_list(node: Any, values: Values) -> list[Any] | None:
     return build.nodes
 
 
-def single(node: Any, values: Values) -> list[Any] | None:
+def single(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """Sum or Mean of one value."""
     return Builder(node, values).end(node.input[0]) if len(node.input) == 1 else None
 
 
-def running_sum(node: Any, values: Values) -> list[Any] | None:
+def running_sum(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """CumSum along one axis: a product with a triangle of ones."""
     axis_value = values.array(node.input[1])
     shape = values.shape(node.input[0])

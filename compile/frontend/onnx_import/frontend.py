@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tsm_edge.errors import ImportFailed
 
 from .values import Values, label
 
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
-def import_model(model: Any, values: Values) -> Any:
+
+def import_model(model: ModelProto, values: Values) -> Any:
     """Return a Relax module of a prepared model; its parameters are the graph's inputs, in order.
 
     Raises ImportFailed with the node that the frontend could not read, or read as something of another shape.
@@ -25,7 +28,7 @@ def import_model(model: Any, values: Values) -> Any:
 
     from .opset import version_of
 
-    current: list[Any] = []
+    current: list[NodeProto] = []
 
     class Importer(ONNXGraphImporter):  # type: ignore[misc]  # TVM has no types
         """Remembers the node that is being read."""
@@ -48,7 +51,7 @@ def import_model(model: Any, values: Values) -> Any:
     return module
 
 
-def unreadable(current: list[Any], error: Exception) -> ImportFailed:
+def unreadable(current: list[NodeProto], error: Exception) -> ImportFailed:
     """What the frontend raised, with the node it was at."""
     name, operator = current or ["?", "?"]
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
@@ -60,7 +63,7 @@ def unreadable(current: list[Any], error: Exception) -> ImportFailed:
     )
 
 
-def compare(model: Any, values: Values, expressions: dict[str, Any]) -> None:
+def compare(model: ModelProto, values: Values, expressions: dict[str, Any]) -> None:
     """Every value must have the shape that ONNX infers for it."""
     for node in model.graph.node:
         for name in node.output:

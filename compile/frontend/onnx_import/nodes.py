@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .values import Values, label
 
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
-def attributes(node: Any) -> dict[str, Any]:
+Attributes = dict[str, Any]  # an attribute is a number, a text, a tensor, a graph, or a list of one of them
+
+
+def attributes(node: NodeProto) -> Attributes:
     """Attributes by name; texts as str."""
     from onnx import helper
 
@@ -17,12 +22,12 @@ def attributes(node: Any) -> dict[str, Any]:
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in found.items()}
 
 
-def inputs(node: Any, count: int) -> list[str]:
+def inputs(node: NodeProto, count: int) -> list[str]:
     """The first `count` inputs; empty for those that are left out."""
     return [*node.input, *[""] * count][:count]
 
 
-def without(node: Any, *names: str) -> Any:
+def without(node: NodeProto, *names: str) -> NodeProto:
     """A copy of a node without some attributes."""
     import onnx
 
@@ -33,7 +38,7 @@ def without(node: Any, *names: str) -> Any:
     return copy
 
 
-def with_attributes(node: Any, **values: Any) -> Any:
+def with_attributes(node: NodeProto, **values: Any) -> NodeProto:
     """A copy of a node with some attributes set."""
     from onnx import helper
 
@@ -42,7 +47,7 @@ def with_attributes(node: Any, **values: Any) -> Any:
     return copy
 
 
-def with_inputs(node: Any, names: list[str]) -> Any:
+def with_inputs(node: NodeProto, names: list[str]) -> NodeProto:
     """A copy of a node with other inputs."""
     copy = without(node)
     copy.input[:] = names
@@ -52,10 +57,10 @@ def with_inputs(node: Any, names: list[str]) -> Any:
 class Builder:
     """Nodes in the place of one: they bear its name with a number, so that messages still point to it."""
 
-    def __init__(self, node: Any, values: Values) -> None:
+    def __init__(self, node: NodeProto, values: Values) -> None:
         self.node = node
         self.values = values
-        self.nodes: list[Any] = []
+        self.nodes: list[NodeProto] = []
 
     def constant(self, array: Any, dtype: Any = np.float32) -> str:
         """A constant of the given dtype."""
@@ -74,7 +79,7 @@ class Builder:
         """A reshape to a static shape."""
         return self.add("Reshape", value, self.constant(shape, np.int64), output=output)
 
-    def end(self, value: str) -> list[Any]:
+    def end(self, value: str) -> list[NodeProto]:
         """The nodes; the node's first output is `value`."""
         self.add("Identity", value, output=self.node.output[0])
         return self.nodes

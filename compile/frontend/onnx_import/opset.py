@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tsm_edge.errors import ImportFailed
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 OLDEST, READ = 7, 13  # the oldest set that the converter takes well, and the oldest that is read as it is
 
 
-def version_of(model: Any) -> int:
+def version_of(model: ModelProto) -> int:
     """The version of ONNX's operators that a model uses."""
     return max(
         (int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1
     )
 
 
-def raised(model: Any) -> Any:
+def raised(model: ModelProto) -> ModelProto:
     """Return a ModelProto of operator set READ or newer.
 
     Raises ImportFailed where the converter cannot; it names the operator in its own words.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .nodes import attributes, with_attributes, without
 from .values import Values, refusal
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 
 def same_pads(
@@ -25,7 +28,7 @@ def same_pads(
     return begins + ends
 
 
-def explicit_pads(node: Any, values: Values) -> list[Any] | None:
+def explicit_pads(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """MaxPool, AveragePool, LpPool and Conv with auto_pad: the same with pads."""
     attrs = attributes(node)
     mode = attrs.get("auto_pad", "NOTSET")
@@ -49,7 +52,7 @@ def explicit_pads(node: Any, values: Values) -> list[Any] | None:
     return [with_attributes(without(node, "auto_pad"), pads=pads, kernel_shape=kernel)]
 
 
-def transposed_pads(node: Any, values: Values) -> list[Any] | None:
+def transposed_pads(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """ConvTranspose with auto_pad or output_shape: pads and output_padding by the operator's definition.
 
     total = stride (size - 1) + output_padding + (k - 1) dilation + 1 - output; a negative one is output_padding.

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor, prod
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .nodes import Builder, attributes, inputs, with_inputs
+from .nodes import Attributes, Builder, attributes, inputs, with_inputs
 from .values import Values, refusal
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 HANDLED = {
     "half_pixel",
@@ -59,7 +62,7 @@ class Axis:
         return np.asarray((x + half) / scale - half)
 
 
-def sizes_of(node: Any, values: Values) -> list[Axis] | None:
+def sizes_of(node: NodeProto, values: Values) -> list[Axis] | None:
     """The axes that a Resize names, all of them for one without `axes`; None where a size is not constant."""
     x, roi, scales, sizes = inputs(node, 4)
     attrs, shape = attributes(node), values.shape(x)
@@ -85,7 +88,7 @@ def sizes_of(node: Any, values: Values) -> list[Axis] | None:
     return table
 
 
-def rewrite(node: Any, values: Values) -> list[Any] | None:
+def rewrite(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """A Resize that the frontend reads as ONNX means it stays; any other becomes matrices, nearest becomes Gather."""
     empty = [bool(name) and values.is_constant(name) and 0 in values.shape(name) for name in node.input]
     if any(empty):  # how operator set 11 leaves an input out
@@ -135,7 +138,7 @@ def rewrite(node: Any, values: Values) -> list[Any] | None:
     return build.end(value)
 
 
-def refuse_doubtful(node: Any, mode: str, table: list[Axis]) -> None:
+def refuse_doubtful(node: NodeProto, mode: str, table: list[Axis]) -> None:
     """ImportFailed for the form that ONNX Runtime scales to the rounded size, and ONNX's evaluator to the exact one."""
     whole = is_sized(node) or all(axis.before * axis.scale == axis.after for axis in table)
     if mode == "align_corners" and not whole:
@@ -148,17 +151,17 @@ def refuse_doubtful(node: Any, mode: str, table: list[Axis]) -> None:
         )
 
 
-def is_sized(node: Any) -> bool:
+def is_sized(node: NodeProto) -> bool:
     """Whether a Resize gives sizes in the place of scales."""
     return bool(inputs(node, 4)[3])
 
 
-def crops(attrs: dict[str, Any]) -> bool:
+def crops(attrs: Attributes) -> bool:
     """Whether the mode takes a region of interest."""
     return bool(attrs.get("coordinate_transformation_mode") == "tf_crop_and_resize")
 
 
-def taken_as_is(node: Any, attrs: dict[str, Any], table: list[Axis]) -> bool:
+def taken_as_is(node: NodeProto, attrs: Attributes, table: list[Axis]) -> bool:
     """Whether the frontend's kernel does what ONNX says.
 
     It resizes the axes behind the first two of an image, by the ratio of the sizes: that is ONNX's scale only where
@@ -186,7 +189,7 @@ def nearest(axis: Axis, mode: str, rounding: str) -> np.ndarray:
     return np.asarray(np.clip(rounded, 0, axis.before - 1), np.int64)
 
 
-def matrix(axis: Axis, mode: str, attrs: dict[str, Any]) -> np.ndarray:
+def matrix(axis: Axis, mode: str, attrs: Attributes) -> np.ndarray:
     """The weights of linear or cubic interpolation, float64 [after, before]; rows outside a crop are filled later."""
     cubic = attrs.get("mode") == "cubic"
     reach = 2 if cubic else 1
@@ -212,7 +215,7 @@ def cubic_weights(distance: np.ndarray, alpha: float) -> np.ndarray:
     return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
 
-def fill_outside(build: Builder, value: str, table: list[Axis], attrs: dict[str, Any]) -> str:
+def fill_outside(build: Builder, value: str, table: list[Axis], attrs: Attributes) -> str:
     """Outputs whose place lies outside of the input get the extrapolation value."""
     inside = np.ones([1] * len(table), bool)
     for index, axis in enumerate(table):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from . import clamps, forms, pools, resize
 from .definitions import expand, wants_definition
 from .values import Values
 
-Rule = Callable[[Any, Values], "list[Any] | None"]
+if TYPE_CHECKING:
+    from onnx import NodeProto
+
+Rule = Callable[["NodeProto", Values], "list[NodeProto] | None"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Rewrite:
     rule: Rule
 
 
-def rewrite(node: Any, values: Values) -> list[Any] | None:
+def rewrite(node: NodeProto, values: Values) -> list[NodeProto] | None:
     """The nodes in the place of one, or None when it may stay."""
     if node.domain not in ("", "ai.onnx"):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,23 +11,26 @@ from tsm_edge.errors import ImportFailed
 
 from . import limits
 
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TypeProto
+
 INFERRED = 4096  # elements of a constant whose contents shape inference may need: axes, sizes, pads
 
 
 class Values:
     """Types of all values and arrays of the constants; `types` are ONNX TypeProtos of tensors with static shapes."""
 
-    def __init__(self, opsets: Iterable[Any], ir_version: int) -> None:
+    def __init__(self, opsets: Iterable[OperatorSetIdProto], ir_version: int) -> None:
         self.opsets = list(opsets)
         self.ir_version = ir_version
-        self.types: dict[str, Any] = {}
-        self.tensors: dict[str, Any] = {}  # constants as TensorProtos
+        self.types: dict[str, TypeProto] = {}
+        self.tensors: dict[str, TensorProto] = {}  # constants as TensorProtos
         self.arrays: dict[str, np.ndarray] = {}  # those that were decoded
         self.in_file = 0  # bytes of the file's own constants
         self.folded = 0  # bytes of those that are computed
         self.count = 0
 
-    def add_tensor(self, tensor: Any) -> None:
+    def add_tensor(self, tensor: TensorProto) -> None:
         """Register an initializer of the file."""
         from onnx import helper
 
@@ -87,7 +90,7 @@ class Values:
         """The element type of a value, an ONNX enumerator."""
         return int(self.types[name].tensor_type.elem_type)
 
-    def infer(self, node: Any) -> dict[str, Any]:
+    def infer(self, node: NodeProto) -> dict[str, TypeProto]:
         """Types of a node's outputs, by ONNX's shape inference over this node alone.
 
         Raises ImportFailed where an output has no static shape, or a larger one than limits.py allows.
@@ -101,7 +104,7 @@ class Values:
             self.check(node, name, kind)
         return found
 
-    def alone(self, node: Any, outputs: list[str], limit: int = INFERRED) -> Any:
+    def alone(self, node: NodeProto, outputs: list[str], limit: int = INFERRED) -> ModelProto:
         """A model of one node; constants of up to `limit` elements are given as such, all others by their types."""
         from onnx import helper
 
@@ -117,7 +120,7 @@ class Values:
         graph = helper.make_graph([node], "node", inputs, results, small)
         return helper.make_model(graph, opset_imports=self.opsets, ir_version=self.ir_version)
 
-    def check(self, node: Any, name: str, kind: Any) -> None:
+    def check(self, node: NodeProto, name: str, kind: TypeProto) -> None:
         """One output must be a tensor of a known, allowed size."""
         from onnx import helper
 
@@ -143,7 +146,7 @@ class Values:
         )
 
 
-def infer_shapes(model: Any, node: Any) -> Any:
+def infer_shapes(model: ModelProto, node: NodeProto) -> ModelProto:
     """ONNX's shape inference over one node; ImportFailed in its words."""
     from onnx import shape_inference
 
@@ -156,12 +159,12 @@ def infer_shapes(model: Any, node: Any) -> Any:
         ) from error
 
 
-def label(node: Any) -> str:
+def label(node: NodeProto) -> str:
     """The name of a node in messages and reports."""
     return str(node.name or next(filter(None, node.output), node.op_type))
 
 
-def refusal(node: Any, why: str, found: object, allowed: str, hint: str | None = None) -> ImportFailed:
+def refusal(node: NodeProto, why: str, found: object, allowed: str, hint: str | None = None) -> ImportFailed:
     """An error about one node."""
     return ImportFailed(
         f"Node '{label(node)}' ({node.op_type}) {why}.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +18,14 @@ from tsm_edge.errors import ImportFailed
 from . import batch, checks, limits, rewrites
 from .values import Values, label, refusal
 
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+
 #: operators whose further outputs may be left out when nobody reads them
 OPTIONAL_OUTPUTS = {"BatchNormalization", "Dropout", "LayerNormalization", "MaxPool"}
 
 
-def run(model: Any) -> tuple[Any, Values]:
+def run(model: ModelProto) -> tuple[ModelProto, Values]:
     """Return the prepared ModelProto and what is known of its values.
 
     Raises ImportFailed with the node, what it holds, what is allowed and the cure.
@@ -41,7 +44,7 @@ def run(model: Any) -> tuple[Any, Values]:
     return prepared, walk.values
 
 
-def names_read(graph: Any) -> Iterator[str]:
+def names_read(graph: GraphProto) -> Iterator[str]:
     """The names that the nodes of a graph read, those of branches among them."""
     for node in graph.node:
         yield from node.input
@@ -51,7 +54,7 @@ def names_read(graph: Any) -> Iterator[str]:
                 yield from (value.name for value in attribute.g.output)
 
 
-def settle(output: Any, values: Values) -> None:
+def settle(output: ValueInfoProto, values: Values) -> None:
     """Give an output of the network the shape that was inferred; ImportFailed where it declares another one."""
     declared = output.type.tensor_type
     if output.name not in values.types:
@@ -78,11 +81,11 @@ def settle(output: Any, values: Values) -> None:
 class _Walk:
     """The state of one walk."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: ModelProto) -> None:
         import onnx
 
         self.values = Values(model.opset_import, model.ir_version)
-        self.kept: list[Any] = []
+        self.kept: list[NodeProto] = []
         self.count = 0
         self.renamed: dict[str, str] = {}  # results of Identity and the like -> what they repeat
         self.results = {value.name for value in model.graph.output}
@@ -100,12 +103,12 @@ class _Walk:
         self.shell.graph.input.extend(inputs)
         self.shell.graph.output.extend(graph.output)
 
-    def nodes(self, nodes: Iterable[Any]) -> None:
+    def nodes(self, nodes: Iterable[NodeProto]) -> None:
         """Walk a list of nodes in execution order."""
         for node in nodes:
             self.node(node)
 
-    def node(self, node: Any) -> None:
+    def node(self, node: NodeProto) -> None:
         """One node of the file, or one that a rewrite made."""
         import onnx
 
@@ -138,11 +141,11 @@ class _Walk:
             self.values.types.update(self.values.infer(node))
             self.kept.append(node)
 
-    def repeats(self, node: Any) -> bool:
+    def repeats(self, node: NodeProto) -> bool:
         """An Identity whose name is no result: its readers read its input."""
         return node.op_type == "Identity" and node.output[0] not in self.results
 
-    def branch(self, node: Any) -> Any:
+    def branch(self, node: NodeProto) -> GraphProto | None:
         """The branch that an If with a constant condition takes; None for any other node."""
         if node.op_type != "If":
             return None
@@ -158,7 +161,7 @@ class _Walk:
         wanted = "then_branch" if bool(condition.reshape(())) else "else_branch"
         return next(attribute.g for attribute in node.attribute if attribute.name == wanted)
 
-    def inline(self, node: Any, branch: Any) -> None:
+    def inline(self, node: NodeProto, branch: GraphProto) -> None:
         """Put the nodes of a branch in the place of its If; ONNX keeps its names apart from all others."""
         from onnx import helper
 
@@ -168,7 +171,7 @@ class _Walk:
         for value, name in zip(branch.output, node.output, strict=True):
             self.node(helper.make_node("Identity", [value.name], [name]))
 
-    def fold(self, node: Any) -> bool:
+    def fold(self, node: NodeProto) -> bool:
         """Compute a node whose inputs are all constant, or whose result is a shape."""
         arrays = shape_of(node, self.values)
         if arrays is None:
@@ -182,7 +185,7 @@ class _Walk:
                 self.values.add_constant(name, np.asarray(array))
         return True
 
-    def evaluate(self, node: Any) -> list[Any]:
+    def evaluate(self, node: NodeProto) -> list[NodeProto]:
         """The outputs of a node of constants; their sizes are inferred and checked before anything is computed."""
         from onnx import helper
         from onnx.reference import ReferenceEvaluator
@@ -204,7 +207,7 @@ class _Walk:
         return [next(found) if name else None for name in node.output]
 
 
-def shape_of(node: Any, values: Values) -> list[np.ndarray] | None:
+def shape_of(node: NodeProto, values: Values) -> list[np.ndarray] | None:
     """The result of Shape and Size, which are constant where shapes are static; None for other nodes."""
     if node.op_type not in ("Shape", "Size"):
         return None

@@ -20,13 +20,13 @@ from tvm import tirx
 
 from . import builder as gpu
 from .builder import Buffer, Expr, Memory
-from .operands import Epilogue, Product
+from .operands import Epilogue, Prepared, Product
 from .staging import Stage, layout
 from .tiling import PAD, Gemm
 
 
 def emit(
-    product: Product, weights: Memory, epilogue: Epilogue, thread: Expr, tile: tuple[Expr, Expr]
+    product: Product[Prepared], weights: Memory, epilogue: Epilogue, thread: Expr, tile: tuple[Expr, Expr]
 ) -> None:
     """Emit the kernel. tile: its index along N and along M."""
     gemm = product.gemm
@@ -120,7 +120,7 @@ def _join(gemm: Gemm, memory: Buffer, lane: Expr, part: Expr, sums: Buffer) -> N
 
 
 def _finish(
-    product: Product, sums: Buffer, epilogue: Epilogue, lane: Expr, first_row: Expr, tile: Expr
+    product: Product[Prepared], sums: Buffer, epilogue: Epilogue, lane: Expr, first_row: Expr, tile: Expr
 ) -> None:
     """Apply the epilogue to this thread's sums."""
     gemm = product.gemm

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from ...ir.dtype import DType
 from . import builder as gpu
 from .builder import Buffer, Expr, Memory, ceil_div
 from .tiling import Gemm
+
+Prepared = TypeVar("Prepared")  # what a pixel's index becomes before the loop over stages
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def add(sums: Buffer, at: int, values: Buffer, lanes: int) -> None:
 
 
 @dataclass(frozen=True)
-class Product:
+class Product(Generic[Prepared]):
     """A matrix product [m, k] x [k, n]. steps: stages of `depth` along k; lanes: of one load of activations.
 
     prepare(pixel): computed once before the loop over stages. fetch(registers, at, prepared, step, k): load `lanes`
@@ -141,8 +143,8 @@ class Product:
     n: int
     steps: int
     lanes: int
-    prepare: Callable[[Expr], Any]
-    fetch: Callable[[Buffer, int, Any, Expr, Expr], None]
+    prepare: Callable[[Expr], Prepared]
+    fetch: Callable[[Buffer, int, Prepared, Expr, Expr], None]
 
 
 def pack(matrix: np.ndarray, gemm: Gemm, dtype: DType) -> np.ndarray:

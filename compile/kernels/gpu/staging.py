@@ -7,13 +7,13 @@ previous stage (`matmul.py`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Generic
 
 from tvm import tirx
 
 from . import builder as gpu
 from .builder import Buffer, Expr, Memory
-from .operands import Product
+from .operands import Prepared, Product
 from .tiling import PAD, Gemm
 
 
@@ -23,10 +23,10 @@ def layout(gemm: Gemm, part: Expr) -> tuple[Expr, Expr]:
     return start, start + gemm.staged_rows
 
 
-class Stage:
+class Stage(Generic[Prepared]):
     """One thread's part of a stage, and the registers that hold it."""
 
-    def __init__(self, product: Product, memory: Buffer, lane: Expr, part: Expr) -> None:
+    def __init__(self, product: Product[Prepared], memory: Buffer, lane: Expr, part: Expr) -> None:
         gemm = product.gemm
         self.product, self.gemm, self.memory, self.lane = product, gemm, memory, lane
         self.rows_at, self.columns_at = layout(gemm, part)
@@ -41,7 +41,7 @@ class Stage:
         self.weight_vectors = chunk // self.weight_lanes
         self.weight_each = gpu.ceil_div(self.weight_vectors, gemm.slice_threads)
         self.weights = gpu.registers(self.weight_each * self.weight_lanes)
-        self.origins: list[Any] = []
+        self.origins: list[Prepared] = []
 
     def place(self, index: int) -> tuple[Expr, Expr]:
         """Tile row and index along the reduction of this thread's vector `index`."""

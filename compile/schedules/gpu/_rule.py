@@ -13,7 +13,7 @@ from ...ir.ops import Conv, Op
 from ...ir.plan import Work
 from ...kernels.gpu import builder, matmul, operands, tiling
 from ...kernels.gpu.builder import Expr, Launch, Memory
-from ...kernels.gpu.operands import Epilogue, Product, Source
+from ...kernels.gpu.operands import Epilogue, Prepared, Product, Source
 from ...kernels.gpu.tiling import Gemm, Machine
 from ..pointers import conv_pointers
 
@@ -102,7 +102,7 @@ def product_kernel(
     gemm: Gemm,
     matrix: np.ndarray,
     bias: np.ndarray,
-    product_of: Callable[[Source], Product],
+    product_of: Callable[[Source], Product[Prepared]],
 ) -> Kernel:
     """The kernel of a matrix product. matrix: weights as [k, n], k padded to whole stages of every tap."""
     packed = operands.pack(matrix, gemm, op.types.w)

@@ -70,7 +70,7 @@ def schedule(
         taps = np.pad(taps, ((0, 0), (0, 0), (0, -op.channels % params.gemm.depth), (0, 0)))
     matrix = taps.reshape(-1, op.out_channels)
 
-    def product_of(source: Source) -> Product:
+    def product_of(source: Source) -> Product[Expr]:
         if op.kernel == (1, 1) and not any(op.pad) and not params.flat:
             return pointwise.product(op, params.gemm, source)
         return (flat_product if params.flat else tap_product)(op, params.gemm, source)
@@ -97,7 +97,7 @@ def inside(op: Conv, y: Expr, x: Expr) -> Expr | bool:
     return tirx.all(*conditions) if conditions else True
 
 
-def tap_product(op: Conv, gemm: Gemm, source: Source) -> Product:
+def tap_product(op: Conv, gemm: Gemm, source: Source) -> Product[Corner]:
     """Stages that each belong to one tap."""
     per_tap = gpu.ceil_div(op.channels, gemm.depth)
     lanes = min(source.lanes, gpu.width_of(gemm.depth))
@@ -120,7 +120,7 @@ def tap_product(op: Conv, gemm: Gemm, source: Source) -> Product:
     return Product(gemm, op.pixels, op.out_channels, steps, lanes, lambda row: corner_of(op, row), fetch)
 
 
-def flat_product(op: Conv, gemm: Gemm, source: Source) -> Product:
+def flat_product(op: Conv, gemm: Gemm, source: Source) -> Product[Corner]:
     """One run over (ky, kx, c), a number at a time; past its end the weights are zero."""
     row_length = op.kernel[1] * op.channels
 

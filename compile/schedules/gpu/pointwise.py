@@ -57,13 +57,13 @@ def schedule(
     """weight: [CO, CI, 1, 1]; bias: [CO]."""
     matrix = weight.reshape(op.out_channels, op.channels).T
 
-    def product_of(source: Source) -> Product:
+    def product_of(source: Source) -> Product[Expr]:
         return product(op, params.gemm, source)
 
     return _rule.product_kernel(op, "pointwise_gpu", machine, params.gemm, matrix, bias, product_of)
 
 
-def product(op: Conv, gemm: Gemm, source: Source) -> Product:
+def product(op: Conv, gemm: Gemm, source: Source) -> Product[Expr]:
     """The product of a 1x1 convolution; with a stride, of the pixels it keeps."""
     steps = gpu.ceil_div(op.channels, gemm.depth)
     lanes = min(source.lanes, gpu.width_of(gemm.depth))

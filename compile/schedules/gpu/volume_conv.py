@@ -138,7 +138,7 @@ def exists(op: VolumeConv, frame: Expr, y: Expr, x: Expr) -> Expr | bool:
     return tirx.all(*conditions, *([] if isinstance(pixel, bool) else [pixel]))
 
 
-def tap_product(op: VolumeConv, gemm: Gemm, x_memory: Memory) -> Product:
+def tap_product(op: VolumeConv, gemm: Gemm, x_memory: Memory) -> Product[Window]:
     """Stages that each belong to one tap."""
     conv = op.conv
     per_tap = gpu.ceil_div(conv.channels, gemm.depth)
@@ -164,7 +164,7 @@ def tap_product(op: VolumeConv, gemm: Gemm, x_memory: Memory) -> Product:
     return Product(gemm, m, conv.out_channels, steps, lanes, lambda row: window_of(op, row), fetch)
 
 
-def flat_product(op: VolumeConv, gemm: Gemm, x_memory: Memory) -> Product:
+def flat_product(op: VolumeConv, gemm: Gemm, x_memory: Memory) -> Product[Window]:
     """One run over (kt, ky, kx, c), a number at a time; past its end the weights are zero."""
     conv = op.conv
     line = conv.kernel[1] * conv.channels
