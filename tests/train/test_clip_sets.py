@@ -140,6 +140,7 @@ def test_labels_in_another_order_get_a_head_of_their_own():
         (("--model", "tsm-resnet18", "--init", "gestures"), 2, "trained for another network"),
         (("--init", "nothing.pth"), 1, "a trained model: gestures"),
         (("--ema",), 2, "--init"),
+        (("--rested", 0.5), 2, "--warm-start 0.5"),
     ],
 )
 def test_bad_options_are_errors_of_usage(noise, tmp_path, words, code, part):

@@ -28,6 +28,12 @@ _FOLDER, _FILE = click.Path(path_type=Path, file_okay=False), click.Path(path_ty
 _QUIET_S = 30  # between two lines of progress where there is no terminal
 
 
+def renamed_option(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Refuse the old name of --warm-start; UsageError names the new one."""
+    if value is not None:
+        raise UsageError("--rested has a new name.", found=f"--rested {value}", hint=f"--warm-start {value}")
+
+
 @click.command()
 @click.option(
     "--data",
@@ -94,12 +100,14 @@ _QUIET_S = 30  # between two lines of progress where there is no terminal
     help="Of the changes to what clips look like: 0 none, 2 all there are.",
 )
 @click.option(
-    "--rested",
+    "--warm-start",
+    "warm_start_share",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Share of the steps that begin after a long rest, not with empty states.",
+    help="Share of the steps whose states start warm, as if the first frame had been seen for ever, not empty.",
 )
+@click.option("--rested", hidden=True, expose_value=False, callback=renamed_option)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed.")
 @click.option(
     "--threads", type=click.IntRange(1, 64), help="Threads; 1 repeats bit for bit.  [default: all cores]"

@@ -174,7 +174,7 @@ class Trainer:
         """The shift of a step. "hold" leaves in every state what its first frame would have left there for ever."""
         chance = np.random.default_rng([self.settings.seed, epoch, step]).random()
         kind = self.settings.variant
-        return replace(kind, padding="hold") if chance < self.settings.rested else kind
+        return replace(kind, padding="hold") if chance < self.settings.warm_start_share else kind
 
     def _step(
         self, clips: torch.Tensor, wanted: Sequence[torch.Tensor], variant: TemporalShift

@@ -48,7 +48,7 @@ class Request:
     mirrored: str
     reverse: bool
     strength: float
-    rested: float
+    warm_start_share: float
     seed: int
     threads: int | None
     device: str
@@ -128,7 +128,7 @@ class Request:
             strength=self.strength,
             mirrored=mirrored,
             reversed_=tuple(reversal(names)) if self.reverse else (),
-            rested=self.rested,
+            warm_start_share=self.warm_start_share,
             variant=self.variant,
             seed=self.seed,
             rate_fps=model.preprocess.rate_fps,

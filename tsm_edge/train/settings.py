@@ -10,6 +10,9 @@ from ..errors import UsageError
 from ..models import TemporalShift
 from .sampling import WAYS
 
+#: fields of older checkpoints -> their names now
+RENAMED = {"rested": "warm_start_share"}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -18,8 +21,8 @@ class Settings:
     frames: of a clip that the network sees. take_frames: of a take. way: how those of a clip are picked
     (:mod:`.sampling`). batch: clips a step. lr: the highest learning rate. average: share of the old weights that the
     averaged ones keep each step; 0 for no averaging. consensus: weight of the loss of the clip's answer against that of
-    the single frames. mirrored, reversed_, strength: see :mod:`.augment`. rested: share of the steps whose clips begin
-    after a long rest, as gestures before a running camera do, instead of with empty states.
+    the single frames. mirrored, reversed_, strength: see :mod:`.augment`. warm_start_share: share of the steps
+    whose states start as if the first frame had been seen for ever, as before a running camera, and not empty.
     """
 
     model: str
@@ -39,7 +42,7 @@ class Settings:
     take_frames: int = 24
     mirrored: tuple[int, ...] = ()
     reversed_: tuple[int, ...] = ()
-    rested: float = 0.0
+    warm_start_share: float = 0.0
     variant: TemporalShift = TemporalShift()
     seed: int = 0
     rate_fps: float = 12.0
@@ -48,8 +51,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.way not in WAYS:
             raise UsageError("Unknown way to pick frames.", found=self.way, allowed=", ".join(WAYS))
-        if not 0 <= self.rested <= 1:
-            raise UsageError("Bad share of rested steps.", found=self.rested, allowed="0..1")
+        if not 0 <= self.warm_start_share <= 1:
+            raise UsageError("Bad share of warm starts.", found=self.warm_start_share, allowed="0..1")
         if not 0 <= self.strength <= 2:
             raise UsageError("Bad strength of augmentation.", found=self.strength, allowed="0..2")
 
@@ -61,6 +64,7 @@ class Settings:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Settings:
         """Read what :meth:`to_json` wrote."""
+        facts = {RENAMED.get(key, key): value for key, value in facts.items()}
         tuples = {key: tuple(facts[key]) for key in ("labels", "mirrored", "reversed_")}
         return cls(**{**facts, **tuples, "variant": TemporalShift(**facts["variant"])})
 
