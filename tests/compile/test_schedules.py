@@ -109,7 +109,7 @@ def test_two_claims_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         registry.find("cpu", twice.cases[0], cpu.machine(target.load("x86-64")))
 
 
-@pytest.mark.parametrize("family", ["cpu", "gpu"])
+@pytest.mark.parametrize("family", ["cpu", "cpu_int8", "gpu"])
 def test_every_schedule_has_a_case_to_time(family: str) -> None:
     """The same cases that are compared with numpy; one at least is large enough for a clock."""
     assert not [rule_of(rule) for rule in registry.rules(family) if not kernel_perf.timing_cases(rule)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import gpu_lab
+import kernel_perf
 import numpy as np
 import opencl_lab
 import pytest
@@ -51,6 +52,11 @@ def test_each_case_is_claimed_by_its_own_schedule() -> None:
 def test_kernels_equal_numpy(device: opencl_lab.Device, precision: str) -> None:
     facts = opencl.machine(target.load("opencl"), precision)
     gpu_lab.run(device, gpu_lab.stored(CASES + AWKWARD, facts), facts, 1)
+
+
+def test_a_case_is_timed(device: opencl_lab.Device) -> None:
+    (found,) = kernel_perf.gpu_times(device, kernel_perf.chosen("copy_784x64_8", "gpu"))
+    assert found.kernel.rule == "copy_gpu" and 0 < found.least_ns <= found.median_ns
 
 
 def test_kernels_with_the_tiles_of_another_device(device: opencl_lab.Device) -> None:

@@ -1,28 +1,35 @@
-"""Time the kernels of every CPU schedule on this machine, over the cases that the tests compare with numpy.
+"""Time the kernels of every CPU and GPU schedule on this machine, over the cases that the tests compare with numpy.
 
     python tests/helpers/kernel_lab.py --perf [WORD]      schedules and cases whose name holds WORD
 
-One program holds all kernels and calls each over all of its items on one thread, its arguments warm in the cache, until
-it has run for a while; the median of several rounds counts. A case of less than `LEAST` work is not timed: a call of it
-is over before the clock can tell.
+CPU: one program holds all kernels and calls each over all of its items on one thread, its arguments warm in the cache.
+GPU: each kernel is launched in batches on the first OpenCL device; PoCL, which runs them on the CPU, only compares
+versions of a kernel with each other. Both repeat until the clock resolves a round; the median of the rounds counts. A
+case of less than `LEAST` work is not timed.
 """
 
 from __future__ import annotations
 
 import subprocess
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gpu_lab
+import kernel_lab
 import numpy as np
+import opencl_lab
 
 from tsm_edge import target
-from tsm_edge.compile.backends import cpu
-from tsm_edge.compile.ir.ops import FrameMax, FrameShift, Join, Op, Transpose
+from tsm_edge.compile.backends import cpu, opencl
+from tsm_edge.compile.ir.ops import FrameMax, FrameShift, Join, Op, QMaxPool, Quantise, Transpose
 from tsm_edge.compile.schedules import registry
 
 #: multiply-accumulates, or numbers moved by what multiplies nothing; a few microseconds of a core
 LEAST = 50_000
+ROUNDS, LEAST_NS = 9, 5_000_000  # of a GPU kernel; PROGRAM has the same for a CPU
 PROGRAM = """
 #include <stdint.h>
 #include <stdio.h>
@@ -87,7 +94,10 @@ def work(op: Op) -> int:
         return op.kernel * op.out_frames * op.size
     if isinstance(op, Join):
         return op.pixels * (op.count + op.r_count)
-    pixels = op.pixels if hasattr(op, "fold") else op.height * op.width  # type: ignore[union-attr]
+    if isinstance(op, Quantise):
+        return op.size
+    op = op.pool if isinstance(op, QMaxPool) else op
+    pixels = op.pixels if hasattr(op, "pixels") else op.height * op.width  # type: ignore[union-attr]
     return int(pixels * op.channels)  # type: ignore[union-attr]
 
 
@@ -96,16 +106,14 @@ def timing_cases(rule: Any) -> list[Op]:
     return [case for case in rule.cases if work(case) >= LEAST]
 
 
-def chosen(word: str) -> list[tuple[Any, Op]]:
-    """Schedules and cases whose names hold a word."""
-    pairs = [(rule, case) for rule in registry.rules("cpu") for case in timing_cases(rule)]
+def chosen(word: str, family: str = "cpu") -> list[tuple[Any, Op]]:
+    """Schedules and cases of a family whose names hold a word."""
+    pairs = [(rule, case) for rule in registry.rules(family) for case in timing_cases(rule)]
     return [(rule, case) for rule, case in pairs if word in f"{rule.name} {case.label}"]
 
 
 def times(cases: list[tuple[Any, Op]], folder: Path) -> list[Timed]:
     """Build the kernels with the model's own parameters for this machine, and time them."""
-    import kernel_lab
-
     device = target.load("local")
     machine, rng = cpu.machine(device), np.random.default_rng(0)
     kernels, arguments = [], []
@@ -133,14 +141,65 @@ def times(cases: list[tuple[Any, Op]], folder: Path) -> list[Timed]:
     return [Timed(kernel, *line) for kernel, line in zip(kernels, lines, strict=True)]
 
 
+def gpu_times(device: opencl_lab.Device, cases: list[tuple[Any, Op]]) -> list[Timed]:
+    """Build the kernels for an OpenCL device of the target `opencl` in its default precision, and time them."""
+    facts = target.load("opencl")
+    machine = opencl.machine(facts, opencl.precisions(facts)[0])
+    rng = np.random.default_rng(0)
+    kernels = []
+    for (rule, _), case in zip(cases, gpu_lab.stored([case for _, case in cases], machine), strict=True):
+        weights = kernel_lab.weights_for(case, rng)
+        kernels.append(registry.kernel_of(rule, case, registry.variants(rule, case, machine)[0], machine, *weights))
+    functions = {f"k{index}": kernel.build() for index, kernel in enumerate(kernels)}
+    program = device.build(opencl.program(functions), opencl.OPTIONS)
+    found = []
+    for index, kernel in enumerate(kernels):
+        arrays = list(gpu_lab.arguments_for(kernel, rng).values())
+        launch = kernel.launch
+        with device.prepared(program, f"k{index}", arrays, launch.grid, launch.threads) as (run, *_):
+            run(1)  # PoCL compiles a kernel for its group size at the first launch
+            found.append(Timed(kernel, *median_and_least(run)))
+    return found
+
+
+def median_and_least(run: Callable[[int], None]) -> tuple[float, float]:
+    """Nanoseconds of a launch: the median and the least of `ROUNDS` rounds of `LEAST_NS` or more."""
+    count, took = 1, 0
+    while took < LEAST_NS:
+        count *= 2
+        took = timed(run, count)
+    rounds = sorted(timed(run, count) / count for _ in range(ROUNDS))
+    return rounds[ROUNDS // 2], rounds[0]
+
+
+def timed(run: Callable[[int], None], count: int) -> int:
+    """Nanoseconds of so many launches."""
+    start = time.perf_counter_ns()
+    run(count)
+    return time.perf_counter_ns() - start
+
+
 def main(word: str) -> None:
-    """Print a table of the cases."""
-    cases = chosen(word)
-    if not cases:
-        names = ", ".join(rule.name for rule in registry.rules("cpu"))
+    """Print a table of the cases of each family that this machine can run."""
+    cases, gpu_cases = chosen(word), chosen(word, "gpu")
+    if not cases and not gpu_cases:
+        names = ", ".join(rule.name for family in ("cpu", "gpu") for rule in registry.rules(family))
         raise SystemExit(f"no case holds '{word}'; the schedules: {names}")
-    with tempfile.TemporaryDirectory() as folder:
-        found = times(cases, Path(folder))
+    if cases:
+        with tempfile.TemporaryDirectory() as folder:
+            show("one thread of this machine", times(cases, Path(folder)))
+    if gpu_cases:
+        try:
+            device = opencl_lab.Device()
+        except opencl_lab.OpenCLError as error:
+            print(f"GPU schedules are not timed: {error}")
+        else:
+            show(f"OpenCL: {device.name}", gpu_times(device, gpu_cases))
+
+
+def show(where: str, found: list[Timed]) -> None:
+    """Print the table of one device."""
+    print(where)
     print(
         f"{'SCHEDULE':<22} {'CASE':<30} {'MEDIAN us':>10} {'LEAST us':>9} {'GMAC/s':>7} {'Gnumber/s':>9}  PARAMETERS"
     )

@@ -6,6 +6,8 @@ Every argument lies between guard words, so a kernel that writes beside its outp
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ctypes import byref, c_char_p, c_int, c_size_t, c_uint, c_void_p
 from ctypes.util import find_library
 
@@ -14,7 +16,7 @@ import numpy as np
 GUARD = 512  # bytes before and after an argument, which is a sub-buffer between them
 MARK = 0xA5
 READ_WRITE, COPY_HOST = 1, 1 << 5
-BUILD_LOG = 0x1183
+BUILD_LOG, DEVICE_NAME = 0x1183, 0x102B
 REGION = 0x1220
 
 
@@ -80,6 +82,26 @@ class Device:
         threads: int,
     ) -> list[np.ndarray]:
         """Launch a kernel over copies of `arrays` and return what they hold afterwards."""
+        results = []
+        with self.prepared(program, kernel, arrays, grid, threads) as (launch, buffers, guarded):
+            launch(1)
+            for buffer, data, array in zip(buffers, guarded, arrays, strict=True):
+                self._read(buffer, data)
+                assert (data[:GUARD] == MARK).all(), f"{kernel} wrote before an argument"
+                assert (data[-GUARD:] == MARK).all(), f"{kernel} wrote after an argument"
+                results.append(data[GUARD:-GUARD].view(array.dtype).reshape(array.shape).copy())
+        return results
+
+    @contextmanager
+    def prepared(
+        self,
+        program: c_void_p,
+        kernel: str,
+        arrays: list[np.ndarray],
+        grid: tuple[int, int, int],
+        threads: int,
+    ) -> Iterator[tuple[Callable[[int], None], list[c_void_p], list[np.ndarray]]]:
+        """A kernel with its arguments on the device: (launch n times and wait, buffers, contents with guards)."""
         code = c_int()
         entry = c_void_p(self.cl.clCreateKernel(program, kernel.encode(), byref(code)))
         self._check(f"clCreateKernel {kernel}", code.value)
@@ -94,19 +116,24 @@ class Device:
             self._check("clSetKernelArg", self.cl.clSetKernelArg(entry, index, c_size_t(8), byref(views[-1])))
         total = (c_size_t * 3)(grid[0] * threads, grid[1], grid[2])
         group = (c_size_t * 3)(threads, 1, 1)
-        launch = self.cl.clEnqueueNDRangeKernel(self.queue, entry, 3, None, total, group, 0, None, None)
-        self._check(f"clEnqueueNDRangeKernel {kernel}", launch)
-        self._check("clFinish", self.cl.clFinish(self.queue))
-        results = []
-        for buffer, data, array in zip(buffers, guarded, arrays, strict=True):
-            self._read(buffer, data)
-            assert (data[:GUARD] == MARK).all(), f"{kernel} wrote before an argument"
-            assert (data[-GUARD:] == MARK).all(), f"{kernel} wrote after an argument"
-            results.append(data[GUARD:-GUARD].view(array.dtype).reshape(array.shape).copy())
-        for held in (*views, *buffers):
-            self.cl.clReleaseMemObject(held)
+
+        def launch(count: int) -> None:
+            for _ in range(count):
+                code = self.cl.clEnqueueNDRangeKernel(self.queue, entry, 3, None, total, group, 0, None, None)
+                self._check(f"clEnqueueNDRangeKernel {kernel}", code)
+            self._check("clFinish", self.cl.clFinish(self.queue))
+
+        yield launch, buffers, guarded
+        for memory in (*views, *buffers):
+            self.cl.clReleaseMemObject(memory)
         self.cl.clReleaseKernel(entry)
-        return results
+
+    @property
+    def name(self) -> str:
+        """The device's name, as its driver reports it."""
+        text = ctypes.create_string_buffer(256)
+        self._check("clGetDeviceInfo", self.cl.clGetDeviceInfo(self.id, DEVICE_NAME, c_size_t(256), text, None))
+        return text.value.decode(errors="replace")
 
     def _buffer(self, data: np.ndarray) -> c_void_p:
         code = c_int()

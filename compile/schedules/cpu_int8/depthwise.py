@@ -4,8 +4,8 @@ Pattern: one filter per channel, any kernel, stride and padding: the middle of e
 
 1. Two taps are multiplied and added in 16 bits (|x| <= 128, |w| <= 127, so two products fit) and widened together into
    32-bit sums: smull, smlal, saddw, saddw2 are 16 multiply-adds.
-2. Taps outside the image are left out; what they would add, zero_x * w, is in the bias. A layer has a bias for every
-   set of rows and of columns that exist: with 3x3 and padding 1 there are nine.
+2. Taps outside the image are omitted; their contribution, zero_x * w, is in the bias. A layer has one bias per set of
+   rows and columns inside the image: nine for 3x3 with padding 1.
 3. 16 channels at a time, then 8, 4 and single ones; the filter stays in registers along a row.
 4. An output row is cut into tiles of two pixels, and border pixels on their own.
 """
@@ -27,6 +27,7 @@ from ...kernels.cpu.int8 import Requantise, half, shuffled, smull
 from ..cpu import Kernel
 from ..rule import Schedule
 from . import _rule
+from ._borders import Borders, column_runs, runs_of
 
 CASES = (
     QConv(Conv(9, 8, 24, 24, (3, 3), (1, 1), (1, 1, 1, 1), 24), -128),
@@ -35,6 +36,7 @@ CASES = (
     QConv(Conv(7, 7, 20, 20, (5, 5), (1, 1), (2, 2, 2, 2), 20, fold_out=3), 17),
     QConv(Conv(6, 7, 13, 13, (3, 3), (2, 2), (0, 1, 1, 0), 13, residual=True), 0, 200, 9),
     QConv(Conv(1, 1, 16, 16, (3, 3), (1, 1), (1, 1, 1, 1), 16), 4),
+    QConv(Conv(14, 14, 48, 48, (3, 3), (1, 1), (1, 1, 1, 1), 48), -5),
 )
 COLUMNS = 2
 
@@ -55,47 +57,8 @@ class Params:
         return cls(min(COLUMNS, op.conv.out_width))
 
 
-def taps_along(size: int, kernel: int, stride: int, before: int, out: int) -> list[tuple[int, int]]:
-    """For every output position the range of taps that lie inside."""
-    found = []
-    for position in range(out):
-        first = position * stride - before
-        found.append((max(0, -first), max(0, min(kernel, size - first))))
-    return found
-
-
-@dataclass(frozen=True)
-class Borders:
-    """The sets of taps of rows and columns, each with a number, and which position has which."""
-
-    rows: list[tuple[int, int]]
-    columns: list[tuple[int, int]]
-
-    @classmethod
-    def of(cls, op: Conv) -> Borders:
-        """Those of a convolution."""
-        return cls(
-            taps_along(op.height, op.kernel[0], op.stride[0], op.pad[0], op.out_height),
-            taps_along(op.width, op.kernel[1], op.stride[1], op.pad[1], op.out_width),
-        )
-
-    @property
-    def row_sets(self) -> list[tuple[int, int]]:
-        """Distinct sets of rows."""
-        return sorted(set(self.rows))
-
-    @property
-    def column_sets(self) -> list[tuple[int, int]]:
-        """Distinct sets of columns."""
-        return sorted(set(self.columns))
-
-    def number(self, rows: tuple[int, int], columns: tuple[int, int]) -> int:
-        """The number of a bias."""
-        return self.row_sets.index(rows) * len(self.column_sets) + self.column_sets.index(columns)
-
-
 def biases(op: QConv, weight: np.ndarray, bias: np.ndarray, channels: int) -> np.ndarray:
-    """[sets][channels] int32: the bias and what absent taps would add."""
+    """[sets][channels] int32: the bias plus the contribution of the omitted taps."""
     borders, found = Borders.of(op.conv), []
     filters = weight[:, 0].astype(np.int64)
     for rows in borders.row_sets:
@@ -247,18 +210,6 @@ def sums(products: list[tuple[Expr, Expr]], starts: list[Expr], lanes: int) -> l
                     added = tirx.Cast("int32x4", shuffled(product, 4 * quarter, 4))
                     totals[at] = tir.bind(totals[at] + added)
     return totals
-
-
-def runs_of(taps: list[tuple[int, int]]) -> list[tuple[int, tuple[int, int]]]:
-    """(first position, taps) of every run of equal taps."""
-    return [(i, each) for i, each in enumerate(taps) if i == 0 or taps[i - 1] != each]
-
-
-def column_runs(taps: list[tuple[int, int]]) -> list[tuple[int, tuple[int, int], int]]:
-    """(first position, taps, length) of every run of equal taps."""
-    runs = runs_of(taps)
-    ends = [first for first, _ in runs[1:]] + [len(taps)]
-    return [(first, each, end - first) for (first, each), end in zip(runs, ends, strict=True)]
 
 
 SCHEDULE = Schedule("depthwise_cpu_int8", claims, Params.from_machine, schedule, CASES, dtypes=_rule.DTYPES)

@@ -17,12 +17,13 @@ from ...kernels.cpu.builder import Buffer, Expr
 from ..cpu import Kernel
 from ..rule import NoParams, Schedule
 from . import _rule
-from .depthwise import Borders, column_runs, runs_of
+from ._borders import Borders, column_runs, runs_of
 
 CASES = (
     QMaxPool(MaxPool(12, 14, 64, (3, 3), (2, 2), (1, 1, 1, 1), 8)),
     QMaxPool(MaxPool(7, 5, 19, (2, 3), (1, 2), (0, 1, 1, 0), 3)),
     QMaxPool(MaxPool(2, 2, 16, (3, 3), (2, 2), (1, 1, 1, 1))),
+    QMaxPool(MaxPool(28, 28, 64, (3, 3), (2, 2), (1, 1, 1, 1))),
 )
 
 
