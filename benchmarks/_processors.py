@@ -1,11 +1,11 @@
-"""Where two processors of a (virtual) machine are at the moment: in one core, under one cache, or apart.
+"""Placement of two virtual processors on the host: threads of one core, cores under one last-level cache, or apart.
 
-A virtual machine's processors are moved among the cores of its host, by the second. What tells it, on an EPYC (Zen 4):
+A hypervisor moves virtual processors among its cores within seconds. On an EPYC (Zen 4):
 
-- A cache line that one hands to the other is back after 50 to 60 ns from a core of the same last-level cache, and after
-  340 to 360 from one of another: then all that two threads share goes through memory.
-- A loop of multiply-adds that touches no memory takes as long beside its like as alone on two cores, and 1.6 to 2 times
-  as long where the two processors are two threads of one core.
+- The round trip of a cache line takes 50 to 60 ns between cores of one last-level cache, 340 to 360 ns otherwise; all
+  that two threads share then goes through memory.
+- Two copies of a loop of multiply-adds without memory accesses take as long as one on two cores, and 1.6 to 2 times as
+  long on two threads of one core.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ int main(void) {
 
 @dataclass(frozen=True)
 class Pair:
-    """handover_ns: of a cache line, there and back. slowdown: of a loop beside its like; 1 on two cores."""
+    """handover_ns: round trip of a cache line. slowdown: of two copies of a loop against one; 1 on two cores."""
 
     handover_ns: float
     slowdown: float

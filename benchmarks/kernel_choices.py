@@ -29,7 +29,7 @@ from tsm_edge.compile.frontend import networks
 
 #: name -> the fact of a machine that turns a choice off, and what the choice is
 CHOICES = {
-    "requests": ("prefetch", "a tile asks for what comes later before it is needed (schedules/cpu/_prefetch.py)"),
+    "requests": ("prefetch", "a tile prefetches operands of later tiles (schedules/cpu/_prefetch.py)"),
     "halves": ("half_width_fma", "panels of three half vectors (tiling.piece_lanes)"),
     "narrow": (
         "broadcasts",

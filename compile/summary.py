@@ -1,4 +1,4 @@
-"""What `tsm-edge compile` says when it is done."""
+"""The summary that `tsm-edge compile` prints, as text or JSON."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def can_be_run(manifest: Manifest) -> bool:
 
 
 def copies(compiled: Compiled) -> int:
-    """Calls that do nothing but shift: they fill states that no epilogue can write, or move channels between frames."""
+    """Number of kernels that only shift: copies of states that no epilogue writes, and moves between frames."""
     plan = compiled.planned.plan
     return sum(
         op.schedule.startswith(("join_", "frame_shift_"))
@@ -116,7 +116,7 @@ def copies(compiled: Compiled) -> int:
 
 
 def precision_fact(manifest: Manifest) -> str:
-    """What numbers are stored in and computed with."""
+    """The types of storage and arithmetic, as text."""
     if manifest.device is not None:
         return f"{manifest.precision}, sums in float32"
     if manifest.precision == "float16":
@@ -146,11 +146,11 @@ def device_facts(compiled: Compiled) -> dict[str, str]:
     if device is not None:
         driver = f"{device.driver_cuda // 1000}.{device.driver_cuda % 1000 // 10}"
         isa, sm = f"{device.ptx_isa / 10:.1f}", f"{device.compute_capability / 10:.1f}"
-        asked = (
+        required = (
             f"compute capability {sm}, a driver of CUDA {driver} (PTX ISA {isa})" if device.ptx_isa else "1.2"
         )
         facts["device"] = (
-            f"{device.api} {asked}, groups of {device.group_threads}, {report.kib(device.shared_bytes)} shared"
+            f"{device.api} {required}, groups of {device.group_threads}, {report.kib(device.shared_bytes)} shared"
         )
     if resources:
         spilled = {name: found.spill_loads for name, found in resources.items() if found.spill_loads}

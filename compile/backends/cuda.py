@@ -20,7 +20,7 @@ from . import _gpu, _nvidia, _source
 from ._gpu import ALIGN, SCHEDULES, machine, modelled, plan_c, precisions
 
 COMPILERS = (_nvidia.NVRTC_WHEEL,)
-TILED_BYTES = 3072  # shared memory that only a matrix product asks for
+TILED_BYTES = 3072  # shared memory from which a kernel must be a matrix product
 
 __all__ = ["ALIGN", "COMPILERS", "SCHEDULES", "build", "machine", "modelled", "plan_c", "precisions"]
 
@@ -146,6 +146,6 @@ def program(functions: dict[str, tirx.PrimFunc], compute_capability: int, tiled:
     config = {"kind": "cuda", "arch": f"sm_{compute_capability}"}
     text = _source.source(functions, tvm.target.Target(config), prelude(), 'extern "C" __global__')
     # With the number of threads alone the assembler spills a few registers to reach the next step of occupancy. A tile
-    # is chosen with its registers in mind, so one group in a unit is all that is asked for.
+    # is chosen with its registers in mind, so one group per unit is the bound given.
     kernels = "|".join(sorted(tiled))
     return re.sub(rf"__launch_bounds__\((\d+)\)(?= (?:{kernels})\()", r"__launch_bounds__(\1, 1)", text)

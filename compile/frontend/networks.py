@@ -1,4 +1,4 @@
-"""What can be compiled: a model of the zoo with its weights, or any ONNX file whose states are named pairs."""
+"""The networks that can be compiled: a zoo model with its weights, or an ONNX file whose states are named pairs."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def read_onnx(path: Path) -> onnx_import.Prepared:
 
 
 def onnx_signature(file: ModelProto, pairs: Sequence[tuple[str, str]]) -> Signature:
-    """The step's signature: pairs are states; one input and one output must be left."""
+    """The step's signature: `pairs` are the states, the one input and output left are frame and scores."""
     constants = {tensor.name for tensor in file.graph.initializer}
     inputs = {value.name: spec_of(value) for value in file.graph.input if value.name not in constants}
     outputs = {value.name: spec_of(value) for value in file.graph.output}
@@ -137,7 +137,7 @@ def onnx_signature(file: ModelProto, pairs: Sequence[tuple[str, str]]) -> Signat
     for kind, rest in (("input", left), ("output", results)):
         if len(rest) != 1:
             raise ImportFailed(
-                f"One {kind} must be left beside the states.",
+                f"One {kind} must be left that is no state.",
                 found=", ".join(spec.name for spec in rest) or "none",
                 allowed=f"one {kind}",
                 hint="name each state with --state INPUT:OUTPUT",

@@ -1,7 +1,7 @@
 """How pictures become the input of an ONNX file: what its author says in options or metadata, and what is assumed.
 
-An ONNX file does not tell. Where nobody does, a colour picture is taken as torchvision trains on ImageNet, at the 12
-frames a second of the gesture data sets; what was assumed is said.
+Without options or metadata, a colour picture is prepared as torchvision does for ImageNet, at the 12 frames a second of
+the gesture data sets; what was assumed is printed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Decided:
 
 
 def decide(frame: TensorSpec, given: Given, own: Preprocess | None) -> Decided:
-    """What holds for an input: options first, then the file's own metadata, then what is assumed.
+    """The preprocessing of an input: from the options, else the file's own metadata, else the defaults.
 
     Raises:
         UsageError: an option that does not fit the input.
@@ -101,7 +101,7 @@ def no_picture(shape: Sequence[int]) -> str | None:
 
 
 def assumed(channels: int, size: tuple[int, int], given: Given) -> Preprocess:
-    """What holds where nobody says otherwise: ImageNet's statistics for colours, plain numbers for grey."""
+    """The defaults: ImageNet's statistics for colours, plain numbers for grey."""
     color = given.color or ("grey" if channels == 1 else "rgb")
     resize = size if given.fit == "stretch" else grown(size, MARGIN)
     plain = channels == 1 or color == "grey" or given.range or given.mean or given.std
@@ -135,13 +135,13 @@ def recolored(base: Preprocess, given: Given) -> Preprocess:
     elif {color, base.color} == {"rgb", "bgr"}:
         mean, std = mean[::-1], std[::-1]
     count = 1 if color == "grey" else 3
-    mean = spread(given.mean if given.mean is not None else mean, count)
-    std = spread(given.std if given.std is not None else std, count)
+    mean = per_channel(given.mean if given.mean is not None else mean, count)
+    std = per_channel(given.std if given.std is not None else std, count)
     return replace(base, color=color, scale=scale, mean=tuple(value + offset for value in mean), std=std)
 
 
-def spread(values: tuple[float, ...], count: int) -> tuple[float, ...]:
-    """One number stands for all channels."""
+def per_channel(values: tuple[float, ...], count: int) -> tuple[float, ...]:
+    """A single number repeated for all channels."""
     return values * count if len(values) == 1 else values
 
 

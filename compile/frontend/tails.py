@@ -1,4 +1,4 @@
-"""What the scores of an ONNX file are: raw numbers, or what its last Softmax, LogSoftmax or Sigmoid makes of them.
+"""The kind of scores of an ONNX file: logits, or the output of its last Softmax, LogSoftmax or Sigmoid.
 
 A decision over time averages probabilities. It takes the softmax of raw scores; of scores that are probabilities
 already it would flatten them: of 27 classes a certain one would show as 9 %.

@@ -167,7 +167,7 @@ class Compiler:
         with ThreadPoolExecutor(MOST_COMPILERS) as pool:
             try:
                 return list(pool.map(lambda source: self.object(source, *flags), sources))
-            except BaseException:  # the first failure, or Ctrl-C: nobody needs the others any more
+            except BaseException:  # the first failure, or Ctrl-C: the others are not needed any more
                 pool.shutdown(wait=False, cancel_futures=True)
                 children.end_all()
                 raise

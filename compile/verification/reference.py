@@ -1,4 +1,4 @@
-"""What a bundle is compared with: the network it was compiled from, run by another program.
+"""The reference of a bundle: the network it was compiled from, run by PyTorch, ONNX Runtime or ONNX's evaluator.
 
 PyTorch runs a model of the zoo. An ONNX file is run by ONNX Runtime where that is installed, else by ONNX's own
 evaluator, which is slow and not right in every form (it ignores MaxPool's SAME_LOWER, for one).
@@ -83,7 +83,7 @@ def _onnx_runner(path: Path) -> tuple[str, Runner]:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # its words on what it optimises belong to nobody here
+        options.log_severity_level = 4  # its log of optimisations is not the user's concern
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         return "ONNX Runtime", lambda outputs, inputs: list(session.run(list(outputs), inputs))
     except Exception:  # not installed, or a file that it does not read: its errors have no common base

@@ -1,4 +1,4 @@
-"""ONNX files made ready for TVM's frontend: what their authors meant, or a refusal that names node, bound and cure.
+"""Preparation of ONNX files for TVM's frontend, or a refusal that names node, limit and cure.
 
 The steps, each in a file of its own: the symbolic batch is bound to one (batch), older operator sets are raised
 (opset), one walk (walk) folds constants under a memory limit (limits), rewrites forms that the frontend reads wrongly

@@ -1,4 +1,4 @@
-"""What cannot be had of an ONNX operator: where, what is allowed, the cure. `docs/onnx.md` is generated from CHECKS.
+"""Unsupported forms of ONNX operators: condition, what is allowed, the cure. `docs/onnx.md` is generated from CHECKS.
 
 Each was found by ONNX's own node cases: TVM's frontend reads the form as another one, or has no kernel for it.
 """
@@ -34,7 +34,7 @@ class Check:
 
 
 def check(node: NodeProto, values: Values) -> None:
-    """Raise ImportFailed for a node that cannot be had."""
+    """ImportFailed for a node of an unsupported form."""
     if node.domain not in ("", "ai.onnx") or node.op_type not in frontend_operators():
         raise ImportFailed(
             f"Operator '{node.op_type}' of node '{label(node)}' is not supported.",
@@ -89,7 +89,7 @@ def quantised(node: NodeProto, values: Values) -> object | None:
     return "block_size" if attributes(node).get("block_size", 0) else None
 
 
-#: operators whose result is drawn at every run
+#: operators with random results
 DRAWN = (
     "RandomNormal",
     "RandomUniform",

@@ -1,4 +1,4 @@
-"""Single forms of operators as equal ones that TVM's frontend reads: one function each, named in rewrites.py.
+"""Rewrites of single operator forms to equivalent ones that TVM's frontend reads, one function each (rewrites.py).
 
 Each takes a node and what is known of its values, and returns the nodes in its place, or None to leave it.
 """
@@ -81,7 +81,7 @@ def counted(node: NodeProto, values: Values) -> list[NodeProto] | None:
 
 
 def one_hot(node: NodeProto, values: Values) -> list[NodeProto] | None:
-    """OneHot of a constant depth: an index compared with all places."""
+    """OneHot of a constant depth: the indices compared with 0..depth - 1."""
     indices, depth, pair = node.input
     count, integer = values.array(depth), values.dtype(indices) in (6, 7)
     if count is None or not integer:

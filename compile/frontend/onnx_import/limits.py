@@ -1,6 +1,6 @@
-"""What one tensor of a network may take, asked before anything of that size is allocated.
+"""Size limits of a network's tensors, checked before anything of that size is allocated.
 
-A few hundred bytes of ONNX can ask for any amount of memory: ConstantOfShape, Expand, Tile, or a Concat of itself
+A few hundred bytes of ONNX can require any amount of memory: ConstantOfShape, Expand, Tile, or a Concat of itself
 thirty times over. No frame on an edge device needs a value of this size; the weights of a file are bounded by the
 file itself and are not counted.
 """
@@ -12,7 +12,7 @@ from math import prod
 from tsm_edge.errors import ImportFailed
 
 TENSOR_BYTES = 512 << 20  # of one value that is computed, or folded to a constant
-FOLDED_BYTES = 256 << 20  # of all folded constants together, beside twice what the file itself holds
+FOLDED_BYTES = 256 << 20  # of all folded constants together, in addition to twice the file's own
 NODES = 100_000
 
 

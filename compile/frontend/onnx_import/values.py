@@ -1,4 +1,4 @@
-"""What is known of the values of an ONNX graph: shapes, dtypes, and the contents of constants."""
+"""The values of an ONNX graph: shapes, dtypes, and the contents of constants."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Values:
         return self.add_constant(self.fresh(hint), array)
 
     def fresh(self, hint: str) -> str:
-        """A name that no value of the file has."""
+        """A fresh name, unused in the file."""
         while True:
             self.count += 1
             name = f"{hint}.{self.count}"

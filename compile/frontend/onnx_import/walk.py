@@ -1,4 +1,4 @@
-"""One walk over an ONNX graph, in order: constants are folded, known forms rewritten, wrong ones refused.
+"""One pass over an ONNX graph in execution order: constant folding, rewrites of known forms, refusals.
 
 Every node sees the static shapes of its inputs and the contents of its constants, whatever the file says of inner
 values. What shape computations leave (Shape, Gather, Slice, Concat, Cast, ConstantOfShape of older exporters) is
@@ -21,7 +21,7 @@ from .values import Values, label, refusal
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
-#: operators whose further outputs may be left out when nobody reads them
+#: operators whose further outputs may be omitted when they have no reader
 OPTIONAL_OUTPUTS = {"BatchNormalization", "Dropout", "LayerNormalization", "MaxPool"}
 
 
@@ -142,7 +142,7 @@ class _Walk:
             self.kept.append(node)
 
     def repeats(self, node: NodeProto) -> bool:
-        """An Identity whose name is no result: its readers read its input."""
+        """Whether it is an Identity that is no result: its readers then read its input."""
         return node.op_type == "Identity" and node.output[0] not in self.results
 
     def branch(self, node: NodeProto) -> GraphProto | None:
