@@ -19,6 +19,25 @@ from ._windows import Part, XTile, cut_row, parts, tap_runs, valid, vertical_tap
 
 
 @dataclass(frozen=True)
+class RowTiles:
+    """Channel panels, the tiles of an output row, and the walk over the tiles of all rows and the panels."""
+
+    panels: Panels
+    x_tiles: tuple[XTile, ...]
+    order: Order
+
+    @property
+    def rows(self) -> int:
+        """Height of the highest tile."""
+        return max(tile.rows for tile in self.x_tiles)
+
+    @property
+    def per_row(self) -> int:
+        """Tiles of one output row."""
+        return sum(tile.count for tile in self.x_tiles)
+
+
+@dataclass(frozen=True)
 class Walk:
     """An item's position in the walk over tiles and panels."""
 

@@ -23,14 +23,14 @@ from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import cost, tiling
 from ...kernels.cpu.builder import Buffer, Expr
-from ...kernels.cpu.tiling import Machine, Order, Panels
+from ...kernels.cpu.tiling import Machine, Panels
 from .. import cases
 from ..pointers import conv_pointers
 from ..rule import Schedule
 from . import _rule
-from ._conv_row import Row, Walk
+from ._conv_row import Row, RowTiles, Walk
 from ._rule import Kernel, Operands
-from ._windows import XTile, cut_row, matrix
+from ._windows import cut_row, matrix
 
 CASES = (
     *cases.CONV,
@@ -45,22 +45,8 @@ def claims(op: Op) -> bool:
 
 
 @dataclass(frozen=True)
-class Params:
-    """Channel panels, the tiles of an output row, and the walk."""
-
-    panels: Panels
-    x_tiles: tuple[XTile, ...]
-    order: Order
-
-    @property
-    def rows(self) -> int:
-        """Height of the highest tile."""
-        return max(tile.rows for tile in self.x_tiles)
-
-    @property
-    def per_row(self) -> int:
-        """Tiles of one output row."""
-        return sum(tile.count for tile in self.x_tiles)
+class Params(RowTiles):
+    """Register tiles along output rows."""
 
     @classmethod
     def from_machine(cls, machine: Machine, op: Conv) -> Params:

@@ -23,11 +23,11 @@ from ...kernels.cpu import builder as tir
 from ...kernels.cpu import cost, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.layout import Layout
-from ...kernels.cpu.tiling import Machine, Order, Panels
+from ...kernels.cpu.tiling import Machine, Panels
 from ..pointers import typed
 from ..rule import Schedule
 from . import _rule
-from ._conv_row import Row
+from ._conv_row import Row, RowTiles
 from ._rule import Kernel, Operands, Panel
 from ._windows import XTile, cut_row, parts, tap_runs, valid, vertical_taps
 
@@ -58,22 +58,8 @@ def rows_of(op: VolumeConv) -> Conv:
 
 
 @dataclass(frozen=True)
-class Params:
-    """Channel panels, the tiles of an output row, and the walk over the rows of all frames."""
-
-    panels: Panels
-    x_tiles: tuple[XTile, ...]
-    order: Order
-
-    @property
-    def rows(self) -> int:
-        """Height of the highest tile."""
-        return max(tile.rows for tile in self.x_tiles)
-
-    @property
-    def per_row(self) -> int:
-        """Tiles of one output row."""
-        return sum(tile.count for tile in self.x_tiles)
+class Params(RowTiles):
+    """Register tiles along the output rows of all frames."""
 
     @classmethod
     def from_machine(cls, machine: Machine, op: VolumeConv) -> Params:
