@@ -20,6 +20,7 @@ from tsm_edge.terminal import say
 
 from .frontend import calibration_options, picture_options
 from .frontend.source import Source
+from .ir.dtype import PRECISIONS
 
 #: copies of the weights in the folder for temporary files: the blob, an object, the library, the program
 _COPIES = 4
@@ -66,7 +67,7 @@ def state_pair(
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp16", "fp32", "int8"]),
+    type=click.Choice(sorted(PRECISIONS)),
     help="What numbers are stored in; a CPU with half-precision arithmetic computes in it, too.  "
     "[default: fp16 on a GPU, fp32 on a CPU]",
 )

@@ -21,6 +21,7 @@ from tsm_edge.signature import Preprocess
 from tsm_edge.target import EdgeTarget
 
 from . import backends, passes
+from .ir.dtype import PRECISIONS
 from .ir.graph import Graph
 from .link import toolchain
 from .link.code import Code, PlanContext
@@ -110,8 +111,6 @@ class Phases:
             atomic.write_text(self.dump / f"{len(self.seconds)}-{name}", text())
 
 
-#: a precision, and what the manifest calls its numbers
-STORED = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
 #: what a target lacks that does not have a precision
 WITHOUT = {
     "fp16": ", which takes Armv8.2's half-precision arithmetic (fp16) or a GPU",
@@ -304,7 +303,7 @@ def describe(
         signature=graph.signature,
         target=TargetInfo.of(target),
         backend=target.family,
-        precision=STORED[precision],
+        precision=PRECISIONS[precision].value,
         threads=threads,
         plan=PlanInfo(
             len(plan.ops),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tsm_edge.bundle.manifest import DeviceInfo
 from tsm_edge.target import EdgeTarget
 
-from ..ir.dtype import FLOAT16, FLOAT32
+from ..ir.dtype import PRECISIONS
 from ..kernels.gpu.tiling import Machine
 from ..link import emit_gpu
 from ..link.code import Code, PlanContext
@@ -14,7 +14,6 @@ from ..lowering.latency_gpu import Modelled
 from ..lowering.planner import Planned
 
 SCHEDULES = "gpu"
-STORED = {"fp16": FLOAT16, "fp32": FLOAT32}
 #: the largest CL_DEVICE_MEM_BASE_ADDR_ALIGN of the devices we know, 4096 bits; more than CUDA requires
 ALIGN = 512
 LIBRARIES = ("m", "dl", "pthread")
@@ -44,7 +43,7 @@ def machine(target: EdgeTarget, precision: str) -> Machine:
         group_threads=gpu.group_threads,
         # one instruction of the 16-bit units converts two elements; they have half as many lanes at a rate of 1
         convert=2 / gpu.fp16_rate if precision == "fp16" else 0.0,
-        storage=STORED[precision],
+        storage=PRECISIONS[precision],
     )
 
 

@@ -9,7 +9,7 @@ from tvm import tirx
 
 from tsm_edge.target import EdgeTarget
 
-from ..ir.dtype import FLOAT16, FLOAT32
+from ..ir.dtype import FLOAT32, PRECISIONS
 from ..kernels.cpu.tiling import Machine
 from ..link import emit
 from ..link.code import Code, PlanContext
@@ -27,15 +27,14 @@ CLAMP = {
 }
 
 SCHEDULES = "cpu"
-#: precision -> type that is stored and computed with; for int8 that of the layers which stay in floats
-NUMBERS = {"fp32": FLOAT32, "fp16": FLOAT16, "int8": FLOAT32}
 ALIGN = 64
 COMPILERS: tuple[str, ...] = ()
 
 
 def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
     """The facts of a target that the schedules read. precision: one of `precisions`."""
-    cpu, dtype = target.cpu, NUMBERS[precision]
+    cpu = target.cpu
+    dtype = FLOAT32 if precision == "int8" else PRECISIONS[precision]  # of int8 the layers that stay in floats
     lanes = cpu.simd_lanes
     return Machine(
         lanes=lanes,

@@ -45,6 +45,8 @@ class DType(str, Enum):
 
 
 FLOAT32, FLOAT16, INT8, UINT8, INT32 = DType.FLOAT32, DType.FLOAT16, DType.INT8, DType.UINT8, DType.INT32
+#: values of --precision -> element type of activations and weights
+PRECISIONS = {"fp32": FLOAT32, "fp16": FLOAT16, "int8": INT8}
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ir.graph import Node
-from ..ir.ops import Conv, Copy, MaxPool, Role
+from ..ir.ops import RESIDUAL_BITS, Conv, Copy, MaxPool, Role
 from .float_step import Floats, after, evaluate, image_of
-from .scheme import POINT, Layer, Q, QuantisedGraph, Scale
+from .scheme import Layer, Q, QuantisedGraph, Scale
 from .windows import convolve, windows
 
 Bytes = NDArray[np.int8]
@@ -39,7 +39,7 @@ def requantise(layer: Layer, total: NDArray[np.int64], residual: Bytes | None = 
     value = (total * layer.multiplier + (1 << (Q - 1))) >> Q
     if residual is not None:
         value = value + (residual.astype(np.int64) - layer.r_zero) * layer.share
-        value = (value + (1 << (POINT - 1))) >> POINT
+        value = (value + (1 << (RESIDUAL_BITS - 1))) >> RESIDUAL_BITS
     return np.asarray(np.clip(value, -128, 127), np.int8)
 
 

@@ -26,11 +26,10 @@ from numpy.typing import NDArray
 from tsm_edge.errors import UsageError
 
 from ..ir.graph import Graph, Node
-from ..ir.ops import Conv, Role
+from ..ir.ops import RESIDUAL_BITS, Conv, Role
 from . import float_step
 from .ranges import Ranges, fingerprint
 
-POINT = 8  # fractional bits of a sum with a residual
 Q = 31
 SMALLEST = 2.0**-20  # multiplier: keeps zero_y / multiplier inside the 32 bits of a bias
 BIAS = 2.0**30
@@ -169,7 +168,7 @@ def layer_of(node: Node, x: Scale, r: Scale | None, y: Scale) -> tuple[Layer, Sc
     weight, bias = (array.astype(np.float64) for array in node.weights)
     axes = (1, 2, 3)
     steps = np.abs(weight).max(axes) / 127
-    room = 2.0 ** (-POINT if r is not None else 0)
+    room = 2.0 ** (-RESIDUAL_BITS if r is not None else 0)
     widest = float(x.step * steps.max(initial=0.0)) / (room * (1 - 2.0**-20))
     if widest > y.step:
         y = Scale(widest, y.zero)
@@ -178,7 +177,7 @@ def layer_of(node: Node, x: Scale, r: Scale | None, y: Scale) -> tuple[Layer, Sc
     ratio = x.step * steps / y.step
     start = bias / (x.step * steps) - x.zero * whole.sum(axes) + y.zero / ratio
     multiplier = np.rint(ratio / room * 2.0**Q)
-    share = round(2**POINT * r.step / y.step) if r is not None else 0
+    share = round(2**RESIDUAL_BITS * r.step / y.step) if r is not None else 0
     return (
         Layer(
             whole.astype(np.int8),

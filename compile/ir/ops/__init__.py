@@ -14,13 +14,14 @@ from ..dtype import Types
 from .convolution import Conv, InvertedResidual
 from .elementwise import Add, BatchNorm, Clip
 from .frames import FrameMax, FrameShift
-from .int8 import QConv, QMaxPool, QMean, Quantise
+from .int8 import RESIDUAL_BITS, QConv, QMaxPool, QMean, Quantise
 from .moves import Alias, Concat, Copy, Join, Slice, Transpose
 from .pooling import GlobalPool, MaxPool
 from .roles import Role
 from .volumes import VolumeConv
 
 __all__ = [
+    "RESIDUAL_BITS",
     "Add",
     "Alias",
     "BatchNorm",

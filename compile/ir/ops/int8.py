@@ -9,6 +9,7 @@ from ..dtype import FLOAT32, INT8, INT32, Types
 from .convolution import Conv
 from .pooling import MaxPool
 
+RESIDUAL_BITS = 8  # fractional bits of a sum with a residual, before its rounding
 BYTES = Types(INT8, INT8, INT8, INT32, INT8, INT8, INT8)
 
 

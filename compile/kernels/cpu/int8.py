@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from ...ir.dtype import INT32
+from ...ir.ops import RESIDUAL_BITS
 from . import builder as tir
 from .builder import Buffer, Expr
 
-POINT = 8  # as in compile/quantize/scheme.py
 PREFIX = "llvm.aarch64.neon."
 
 
@@ -74,7 +74,7 @@ class Requantise:
             value = intrinsic("int32x4", "sqrdmulh.v4i32", total, multipliers[index])
             if self.residual is not None:
                 value = self.added(value, at + 4 * index)
-                words.append(intrinsic("int16x4", "sqrshrn.v4i16", value, tirx.const(POINT, "int32")))
+                words.append(intrinsic("int16x4", "sqrshrn.v4i16", value, tirx.const(RESIDUAL_BITS, "int32")))
             else:
                 words.append(intrinsic("int16x4", "sqxtn.v4i16", value))
         place = 0
