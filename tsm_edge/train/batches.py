@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 _WORKERS = 4  # processes that prepare batches for a GPU
+_NEVER = 1 << 31  # an epoch that no training reaches
 
 
 #: arrays of a batch: pixels and labels of clips; pixels, targets and weights of takes, by the frame
@@ -75,6 +76,15 @@ class Batches:
             return
         for arrays in self._by_processes(epoch, groups):
             yield self._tensors(arrays)
+
+    def views(self, count: int) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Every clip in so many views, varied as in an epoch that is never trained; the same in every process."""
+        for epoch in range(_NEVER, _NEVER + count):
+            for source, store in enumerate(self.sources.stores):
+                size = clips_a_step(store, self.settings)
+                for at in range(0, len(store), size):
+                    indices = np.arange(at, min(at + size, len(store)))
+                    yield self._batch(epoch, Group(source, indices))
 
     def _groups(self, epoch: int) -> list[Group]:
         """This process's part of every batch of an epoch in its order: each source spread over all of it."""

@@ -20,7 +20,7 @@ from ..weights.meta import read_meta
 from . import checkpoint
 from .clip_sets import concerns, guessing, is_chance, labels_in, parted, several
 from .processes import Processes, joined, started
-from .request import Request
+from .request import USUAL_LOOK, Request
 from .sampling import WAYS
 from .sources import Sources
 
@@ -54,12 +54,21 @@ def renamed_option(context: click.Context, parameter: click.Parameter, value: st
 @click.option("--model", help="Network of the zoo.  [default: as in --init, or tsm-mobilenetv2]")
 @click.option("--width", type=float, help="Factor on the channels.  [default: as in --init, or 1]")
 @click.option("--size", type=int, help="Side of the input in pixels.  [default: as in --init, or 128]")
-@click.option("--frames", type=click.IntRange(2, 64), default=8, show_default=True, help="Frames of a clip.")
+@click.option(
+    "--frames",
+    type=click.IntRange(2, 64),
+    help="Frames of a clip.  [default: 8, or 24 for new classes on trained weights]",
+)
 @click.option(
     "--take-frames", type=click.IntRange(8, 256), default=24, show_default=True, help="Frames of a take."
 )
 @click.option(
-    "--sampling", type=click.Choice(WAYS), default="segments", show_default=True, help="How."
+    "--sampling", type=click.Choice(WAYS), help="How.  [default: segments, or dense as above]"
+)
+@click.option(
+    "--freeze",
+    type=click.IntRange(0),
+    help="Layers from the input on that stay as in --init.  [default: two thirds for new classes of few clips, else 0]",
 )
 @click.option(
     "--epochs", type=click.IntRange(1), default=20, show_default=True, help="Times through the data."
@@ -71,7 +80,7 @@ def renamed_option(context: click.Context, parameter: click.Parameter, value: st
 @click.option(
     "--init",
     type=_FILE,
-    help="Begin with the weights of a file, or of a trained model (gestures); the head only where it fits.",
+    help="Begin with the weights of a file, or of a trained model (gestures); of the head the classes that both know.",
 )
 @averaged_option
 @click.option("--tsn", is_flag=True, help="No shift: every frame for itself, to see what time brings.")
@@ -158,7 +167,9 @@ def _train(asked: Request, device: str, processes: Processes) -> None:
     if asked.resume:
         say(f"going on after epoch {trainer.resume()}", err=True)
     elif init:
-        trainer.start_from(initial(init, model, asked.averaged, asked.variant))
+        # of many clips the head learns by itself; of takes it is learnt by the frame
+        new_head = asked.teaches(model.labels) and trainer.settings.frozen > 0 and not train_clips.takes
+        trainer.start_from(initial(init, model, asked.averaged, asked.variant), new_head=new_head)
     result = trainer.run(Progress(trainer.settings.epochs))
     if processes.first:
         _report(result, asked, model.name, held_out)
@@ -187,7 +198,7 @@ def _clips(asked: Request) -> tuple[Model, Sources, Sources]:
     with usage_errors():
         labels = read_labels(asked.labels) if asked.labels else None
     model = asked.network(labels or labels_in(asked.data[0], asked.videos))
-    least = max(2, asked.frames // 2)
+    least = max(2, min(asked.look(model.labels)[0], USUAL_LOOK[0]) // 2)
     stores = several(asked.data, asked.cache or asked.out / "clips", model, videos=asked.videos, least=least)
     if not asked.held_out:
         return model, *parted(stores, 0.1)
@@ -202,12 +213,13 @@ def _trainer(
     from .loop import Trainer
 
     several = f" in {processes.count} processes" if processes.count > 1 else ""
+    settings = asked.settings(model, len(train_clips))
+    frozen = f", {settings.frozen} of {len(model.layers)} layers frozen" if settings.frozen else ""
     say(
         f"{len(train_clips)} clips to train on, {len(held_out)} held out, {len(model.labels)} classes; "
-        f"{model.macs * asked.frames / 1e6:.0f} MMAC a clip, on {device}{several}",
+        f"{model.macs * settings.frames / 1e6:.0f} MMAC a clip{frozen}, on {device}{several}",
         err=True,
     )
-    settings = asked.settings(model, len(train_clips))
     return Trainer(
         settings, model, train_clips, held_out, asked.out, half=asked.half, device=device, processes=processes
     )
@@ -239,7 +251,7 @@ def training_device(wanted: str, processes: Processes) -> str:
 def initial(
     path: Path, model: Model, averaged: bool | None = None, variant: TemporalShift = ONLINE
 ) -> dict[str, Any]:
-    """A state_dict for ``model`` from a checkpoint; with other classes, all but the head."""
+    """A state_dict for ``model`` from a checkpoint; with other classes, of its head only those that both know."""
     from ..models import make_net
     from ..models.description import head
     from ..weights.checkpoints import class_count, load_into
@@ -253,11 +265,19 @@ def initial(
     say(f"begins with {load_into(trained, path, described, averaged, reorder).weights.note}", err=True)
     if same:
         return dict(net.state_dict())
-    last = f"{head(model.layers).name}."
+    kept = [] if meta is None else [label for label in model.labels if label in meta.labels]
     other = f"{count} classes" if count != model.classes else "other labels"
-    say(f"'{path.name}' has {other}: its head is not used", err=True)
-    body = {key: value for key, value in trained.state_dict().items() if not key.startswith(last)}
-    return {**net.state_dict(), **body}
+    used = f"of its head it gives {', '.join(kept)}" if kept else "its head is not used"
+    say(f"'{path.name}' has {other}: {used}", err=True)
+    last = f"{head(model.layers).name}."
+    tensors, known = dict(net.state_dict()), () if meta is None else meta.labels
+    for key, value in trained.state_dict().items():
+        if not key.startswith(last):
+            tensors[key] = value
+            continue
+        for label in kept:
+            tensors[key][model.labels.index(label)] = value[known.index(label)]
+    return tensors
 
 
 def _needs_order(path: Path, model: Model, averaged: bool | None, variant: TemporalShift) -> bool:

@@ -21,7 +21,7 @@ from ..errors import DataError
 from ..files import atomic
 from ..models import Model, TemporalShift, make_net
 from ..weights.writing import save_weights
-from . import checkpoint, measure
+from . import _few, checkpoint, measure
 from ._initial import add_dropout, initialise
 from ._optimizer import blend, learning_rate, parameter_groups
 from ._provenance import checkpoint_of, top1_of, weights_meta
@@ -86,6 +86,7 @@ class Trainer:
         self.net = make_net(model.layers)
         initialise(self.net, model, settings.variant)
         add_dropout(self.net, model, settings.dropout)
+        _few.freeze(self.net, model.layers[: settings.frozen])
         self.net.to(self.device)
         self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
@@ -96,9 +97,12 @@ class Trainer:
         self.batches = Batches(settings, model, sources, self.device, processes)
         self.steps = self.batches.steps
 
-    def start_from(self, tensors: dict[str, Any]) -> None:
-        """Begin with trained weights: a state_dict of the same network."""
+    def start_from(self, tensors: dict[str, Any], *, new_head: bool = False) -> None:
+        """Begin with trained weights: a state_dict of the same network. new_head: fit the head to the clips first."""
         self.net.load_state_dict(tensors)
+        if new_head:
+            _few.fit_head(self.net, self.model, self.batches.views(_few.VIEWS), self.settings)
+            self.processes.mean_(self.net.parameters())
         self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
 
     def resume(self) -> int:
@@ -145,6 +149,8 @@ class Trainer:
 
         torch.manual_seed(self.settings.seed * 1_000_003 + epoch + self.processes.rank * 999_983)
         self.net.train().to(memory_format=torch.channels_last)
+        if self.settings.frozen:
+            _few.keep_statistics(self.net)
         losses, hits, started = 0.0, 0.0, time.monotonic()
         for step, (clips, *wanted) in enumerate(self.batches.of_epoch(epoch)):
             for group in self.optimizer.param_groups:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from .. import models
 from ..commands.form_options import usage_errors
 from ..commands.model_options import network_of
-from ..errors import CheckpointError, UsageError
+from ..errors import CheckpointError, EdgeError, UsageError
 from ..models import TemporalShift
 from ..weights.meta import WeightsMeta, read_meta
+from . import _few, checkpoint
 from .labels import permutation, read_pairs, reversal
 from .settings import Settings
 
 DEFAULT_MODEL, DEFAULT_SIZE = "tsm-mobilenetv2", 128
+#: frames of a clip and how they are picked; of new classes on trained weights, which know neighbours at their own rate
+USUAL_LOOK, TAUGHT_LOOK = (8, "segments"), (24, "dense")
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,9 @@ class Request:
     model: str | None
     width: float | None
     size: int | None
-    frames: int
+    frames: int | None
     take_frames: int
-    sampling: str
+    sampling: str | None
     epochs: int
     batch: int
     lr: float
@@ -49,6 +53,7 @@ class Request:
     reverse: bool
     strength: float
     warm_start_share: float
+    freeze: int | None
     seed: int
     threads: int | None
     device: str
@@ -62,6 +67,8 @@ class Request:
             raise UsageError(
                 "--init begins a training, --resume goes on with one.", found="both", allowed="one of them"
             )
+        if self.freeze and self.init is None and not self.resume:
+            raise UsageError("--freeze keeps layers of trained weights as they are.", hint="name them with --init")
         if self.averaged is not None and self.init is None:
             raise UsageError("--ema chooses between the weights of a checkpoint.", hint="name it with --init")
         if self.model in models.shipped():
@@ -97,31 +104,63 @@ class Request:
             UsageError: an option is out of its range, or the file is of another network than --model.
         """
         meta = self._init_meta()
-        name = self.model or (network_of(meta.model) if meta else DEFAULT_MODEL)
+        name = self.model or (network_of(meta.model) if meta else self._begun.model if self._begun else DEFAULT_MODEL)
         if meta is not None and network_of(meta.model) != name:
             raise UsageError(
                 f"'{self.init}' was trained for another network.", found=name, allowed=network_of(meta.model)
             )
-        said = meta.parameters if meta else {}
+        said = meta.parameters if meta else self._begun.parameters if self._begun else {}
         width = self.width if self.width is not None else said.get("width")
         size = self.size if self.size is not None else said.get("size", DEFAULT_SIZE)
         with usage_errors():
             return models.load(name, width=width, size=size, labels=labels)
+
+    def teaches(self, labels: Sequence[str]) -> bool:
+        """Whether these labels hold classes that the trained weights of --init do not know."""
+        meta = self._init_meta()
+        return meta is not None and not set(labels) <= set(meta.labels)
+
+    def look(self, labels: Sequence[str]) -> tuple[int, str]:
+        """Frames of a clip, and how they are picked (:mod:`.sampling`)."""
+        begun = self._begun
+        frames, way = TAUGHT_LOOK if self.teaches(labels) else USUAL_LOOK
+        if begun is not None:
+            frames, way = begun.frames, begun.way
+        return self.frames or frames, self.sampling or way
+
+    def frozen(self, model: models.Model, clips: int) -> int:
+        """How many layers stay as they begin; UsageError where there are not so many."""
+        if self.freeze is not None:
+            most = len(model.layers) - 1
+            if self.freeze > most:
+                raise UsageError("There are not so many layers to freeze.", found=self.freeze, allowed=f"0..{most}")
+            return self.freeze
+        if self._begun is not None:
+            return self._begun.frozen
+        return _few.usual(model) if self.teaches(model.labels) and clips <= _few.FEW else 0
+
+    @cached_property
+    def _begun(self) -> Settings | None:
+        """Settings of the training that --resume goes on with; None where there is none that can be read."""
+        try:
+            return Settings.from_json(checkpoint.load(self.out / checkpoint.LAST)["settings"]) if self.resume else None
+        except (EdgeError, OSError, KeyError, TypeError):  # told by whoever goes on with it
+            return None
 
     def _init_meta(self) -> WeightsMeta | None:
         return None if self.init_file is None else read_meta(self.init_file)
 
     def settings(self, model: models.Model, clips: int) -> Settings:
         """The training of this model on so many clips."""
-        names = list(model.labels)
+        names, (frames, way) = list(model.labels), self.look(model.labels)
         mirrored = () if self.no_flip else tuple(permutation(names, read_pairs(self.mirrored)))
         return Settings(
             model=model.name,
             parameters=dict(model.parameters),
             labels=model.labels,
-            frames=self.frames,
+            frames=frames,
             take_frames=self.take_frames,
-            way=self.sampling,
+            way=way,
             epochs=self.epochs,
             batch=self.batch,
             lr=self.lr,
@@ -129,6 +168,7 @@ class Request:
             mirrored=mirrored,
             reversed_=tuple(reversal(names)) if self.reverse else (),
             warm_start_share=self.warm_start_share,
+            frozen=self.frozen(model, clips),
             variant=self.variant,
             seed=self.seed,
             rate_fps=model.preprocess.rate_fps,

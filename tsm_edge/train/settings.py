@@ -22,7 +22,8 @@ class Settings:
     (:mod:`.sampling`). batch: clips a step. lr: the highest learning rate. average: share of the old weights that the
     averaged ones keep each step; 0 for no averaging. consensus: weight of the loss of the clip's answer against that of
     the single frames. mirrored, reversed_, strength: see :mod:`.augment`. warm_start_share: share of the steps
-    whose states start as if the first frame had been seen for ever, as before a running camera, and not empty.
+    whose states start as if the first frame had been seen for ever, as before a running camera, and not empty. frozen:
+    layers, from the input on, that stay as they begin; with any, the statistics of all batch norms stay, too.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Settings:
     mirrored: tuple[int, ...] = ()
     reversed_: tuple[int, ...] = ()
     warm_start_share: float = 0.0
+    frozen: int = 0
     variant: TemporalShift = TemporalShift()
     seed: int = 0
     rate_fps: float = 12.0

@@ -33,6 +33,11 @@ class Sources:
         """The label index of every clip, store by store."""
         return np.concatenate([store.targets for store in self.stores])
 
+    @property
+    def takes(self) -> bool:
+        """Whether any store holds takes."""
+        return any(store.takes for store in self.stores)
+
     def __len__(self) -> int:
         return sum(map(len, self.stores))
 
