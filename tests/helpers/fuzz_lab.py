@@ -58,7 +58,7 @@ def sources(target: str) -> list[Path]:
         "image_step": [f"../{name}.c" for name in ("image", "pixels", "resample", "message", "threads", "placement")],
         "api": [],
         "command": ["*.c"],
-        "jpeg": ["jpeg.c"],
+        "jpeg": ["jpeg.c", "mjpeg.c"],
     }[target]
     found = [path for pattern in parts for path in sorted(command.glob(pattern)) if path.name != "main.c"]
     return [HERE / f"{target}.c", *found, *(library if target in ("api", "command") else [])]

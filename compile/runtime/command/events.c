@@ -29,8 +29,9 @@ struct events {
     unsigned long number;
     int state, told;           /* the class that is shown, and the last that was told and whose end was not seen; IDLE */
     int waits;                 /* the shown gesture is not told yet */
+    listeners to;
     struct sockaddr_un place;  /* of the socket */
-    int listener;              /* -1: events go to stdout */
+    int listener;              /* -1: there is no socket */
     int readers[MOST_READERS];
     size_t count;
 };
@@ -114,11 +115,18 @@ static void put_name(FILE *to, const char *key, const char *text) {
     put_json_string(to, printable(shown, sizeof shown, text));
 }
 
-static void put_label(const events *v, FILE *to, const char *key, int index) {
-    char number[32];
-    snprintf(number, sizeof number, "class %d", index);
-    const int known = index >= 0 && (size_t)index < v->e->info.label_count;
-    put_name(to, key, index == IDLE ? "" : known ? v->e->info.labels[index] : number);
+/* The name of a class, as it can be shown; `room` is its place. */
+static const char *class_name(const events *v, int index, char room[TEXT]) {
+    if (index == IDLE) return "";
+    if (index >= 0 && (size_t)index < v->e->info.label_count) return printable(room, TEXT, v->e->info.labels[index]);
+    snprintf(room, TEXT, "class %d", index);
+    return room;
+}
+
+static void put_class(const events *v, FILE *to, const char *key, int index) {
+    char room[TEXT];
+    fprintf(to, ", \"%s\": ", key);
+    put_json_string(to, class_name(v, index, room));
 }
 
 static void put_time(FILE *to) {
@@ -134,9 +142,9 @@ static void put_time(FILE *to) {
 static void write_record(const events *v, FILE *to, const tsm_decided *now, const timed_frame *frame, int ended) {
     fprintf(to, "{\"schema\": %d, \"id\": \"%s-%lu\", \"kind\": \"%s\"", SCHEMA, v->run, v->number,
             ended == IDLE ? "gesture" : "idle");
-    put_label(v, to, "label", now->index);
+    put_class(v, to, "label", (int)now->index);
     fprintf(to, ", \"index\": %d, \"probability\": %.4f", (int)now->index, now->probability);
-    put_label(v, to, "ended", ended);
+    put_class(v, to, "ended", ended);
     put_time(to);
     fputs(", \"t_s\": ", to);
     if (isfinite(frame->t_s)) fprintf(to, "%.3f", frame->t_s);
@@ -147,22 +155,45 @@ static void write_record(const events *v, FILE *to, const tsm_decided *now, cons
     fputs("}\n", to);
 }
 
+/* Runs the program with the variables of demo/on_change.py; `line` is the record with its newline. Returns 0 when memory is
+ * out. */
+static int tell_program(const events *v, const tsm_decided *now, const timed_frame *frame, int ended, char *line) {
+    char label[TEXT], other[TEXT], *text = NULL, *variables[8];
+    size_t size = 0, count = 0;
+    line[strcspn(line, "\n")] = '\0';
+    FILE *to = open_memstream(&text, &size);
+    if (to == NULL) return 0;
+    fprintf(to, "TSM_EDGE_LABEL=%s%c", class_name(v, (int)now->index, label), '\0');
+    fprintf(to, "TSM_EDGE_CONFIDENCE=%.4f%c", now->probability, '\0');
+    fprintf(to, "TSM_EDGE_EVENT=%s%c", ended == IDLE ? "gesture" : "idle", '\0');
+    fprintf(to, "TSM_EDGE_INDEX=%d%c", (int)now->index, '\0');
+    fprintf(to, "TSM_EDGE_TIME=%.3f%c", frame->t_s, '\0');
+    fprintf(to, "TSM_EDGE_FRAME=%zu%c", frame->index, '\0');
+    fprintf(to, "TSM_EDGE_ENDED=%s%c", class_name(v, ended, other), '\0');
+    fprintf(to, "TSM_EDGE_RECORD=%s%c", line, '\0');
+    if (fclose(to) != 0) return free(text), 0;
+    for (char *at = text; at < text + size; at += strlen(at) + 1) variables[count++] = at;
+    on_change_tell(v->to.program, variables, count);
+    free(text);
+    return 1;
+}
+
 /* Returns an exit code, or STILL_OPEN. */
 static int tell(events *v, const tsm_decided *now, const timed_frame *frame, int ended) {
     char *line = NULL;
     size_t size = 0;
     v->number++;
-    if (v->listener < 0) {
-        write_record(v, stdout, now, frame, ended);
-        return flush_output();
-    }
     FILE *text = open_memstream(&line, &size);
     if (text == NULL) return complain("out of memory"), EXIT_FAILED;
     write_record(v, text, now, frame, ended);
-    fclose(text);
-    send_to_all(v, line, size);
+    if (fclose(text) != 0) return free(line), complain("out of memory"), EXIT_FAILED;
+    if (v->listener >= 0) send_to_all(v, line, size);
+    else if (v->to.place != NULL) fputs(line, stdout);
+    int good = 1;
+    if (v->to.program != NULL && (ended == IDLE || v->to.tell_ends)) good = tell_program(v, now, frame, ended, line);
     free(line);
-    return STILL_OPEN;
+    if (!good) return complain("out of memory"), EXIT_FAILED;
+    return v->listener < 0 && v->to.place != NULL ? flush_output() : STILL_OPEN;
 }
 
 int events_take(events *v, const tsm_decided *now, const timed_frame *frame) {
@@ -198,12 +229,12 @@ static void name_run(char run[13]) {
     snprintf(run, 13, "%012llx", number & 0xffffffffffffull);
 }
 
-events *events_open(const char *place, const engine *e, const char *from) {
+events *events_open(const listeners *to, const engine *e, const char *from) {
     events *v = calloc(1, sizeof *v);
     if (v == NULL) return complain("out of memory"), NULL;
-    *v = (events){.e = e, .from = from, .state = IDLE, .told = IDLE, .listener = -1};
+    *v = (events){.e = e, .from = from, .to = *to, .state = IDLE, .told = IDLE, .listener = -1};
     name_run(v->run);
-    if (strcmp(place, "-") == 0 || listen_at(v, place)) return v;
+    if (to->place == NULL || strcmp(to->place, "-") == 0 || listen_at(v, to->place)) return v;
     events_close(v);
     return NULL;
 }

@@ -1,15 +1,21 @@
-/* events.h: gestures as events, each exactly once, on stdout or to whoever connects to a Unix socket. */
+/* events.h: gestures as events, each exactly once: on stdout, to whoever connects to a Unix socket, to a program. */
 #ifndef TSM_EVENTS_H
 #define TSM_EVENTS_H
 
 #include "engine.h"
 #include "frames.h"
+#include "on_change.h"
 
 typedef struct events events;
 
-/* `place` is "-", stdout, or the path of a socket to make; `from` names the source in the records. Returns NULL after a
- * complaint. */
-events *events_open(const char *place, const engine *e, const char *from);
+typedef struct {
+    const char *place;   /* "-", stdout, or the path of a socket to make; NULL: neither */
+    on_change *program;  /* that is run for a gesture; NULL: none */
+    int tell_ends;       /* it is run at the end of one, too */
+} listeners;
+
+/* `from` names the source in the records. Returns NULL after a complaint. */
+events *events_open(const listeners *to, const engine *e, const char *from);
 
 /* Lets new readers in, and tells everyone the event that this decision is, if it is one. Returns an exit code, or
  * STILL_OPEN. Never waits for a reader of the socket: one that does not keep up is hung up on. */

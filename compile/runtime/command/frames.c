@@ -23,8 +23,9 @@ typedef struct {
     const engine *e;
     const options *o;
     tsm_stream *stream;
-    tsm_decision *decision; /* --decide, --events */
-    events *events;         /* --events */
+    tsm_decision *decision; /* --decide, --events, --on-change */
+    events *events;         /* --events, --on-change */
+    on_change *program;     /* --on-change */
     source *from;
     double fps;             /* of a recording; 0: frames are timed as they arrive, or one step each */
     void *frame;
@@ -49,7 +50,7 @@ static arrival next_frame(job *j, timed_frame *out) {
         const double fps = j->fps > 0.0 ? j->fps : j->e->info.rate_fps;
         *out = (timed_frame){j->frame, index, fps > 0.0 ? (double)index / fps : NAN, 1, 0};
         if (j->fps > 0.0) out->steps = j->e->tsm_sampler_take(&j->sampler, out->t_s);
-        if (out->steps > 0) return CAME;
+        if (out->steps > 0 && (j->from->take == NULL || j->from->take(j->from, j->frame))) return CAME;
     }
 }
 
@@ -85,7 +86,8 @@ static int step_and_print(job *j, const timed_frame *frame) {
     else if (j->decision != NULL) {
         tsm_decided now;
         end = decide(j->e, j->stream, j->decision, frame, &now);
-        if (end == STILL_OPEN && j->events != NULL) return events_take(j->events, &now, frame);
+        if (end == STILL_OPEN && j->events != NULL) end = events_take(j->events, &now, frame);
+        if (j->events != NULL && !j->o->decide) return end;
         if (end == STILL_OPEN) print_decision(j->e, &now, frame, ms);
     } else
         print_scores(j->e, j->stream, frame, j->probabilities, ms);
@@ -157,8 +159,8 @@ static int prepare(job *j) {
     j->probabilities = malloc((size_t)info->classes * sizeof(double));
     if (j->frame == NULL || j->state == NULL || j->probabilities == NULL)
         return complain("out of memory for a frame of %zu bytes", j->from->bytes), EXIT_FAILED;
-    if ((j->o->decide || j->o->events != NULL) && j->e->tsm_decision_new(&info->decision, info->scores, info->classes, &j->decision, error,
-                                               sizeof error) != TSM_OK)
+    if ((j->o->decide || j->events != NULL) &&
+        j->e->tsm_decision_new(&info->decision, info->scores, info->classes, &j->decision, error, sizeof error) != TSM_OK)
         return complain("%s", error), EXIT_FAILED;
     return prepare_time(j);
 }
@@ -180,6 +182,7 @@ static int run(job *j) {
     int code = prepare(j);
     j->waiting = engine_delay(j->e);
     if (code == EXIT_OK && !j->o->dump) tell_delay(j->e);
+    if (j->live == NULL) on_change_be_patient(j->program);
     if (code == EXIT_OK) code = loop(j);
     if (j->live != NULL) live_end(j->live);
     else note_missed(&j->sampler);
@@ -199,15 +202,27 @@ static const char *source_name(const options *o) {
     return slash == NULL ? o->camera : slash + 1;
 }
 
+/* Who is told, before the source is opened: readers of a socket may wait for it. Returns an exit code. */
+static int open_listeners(job *j) {
+    const options *o = j->o;
+    int code = EXIT_OK;
+    if (o->on_change != NULL && (j->program = on_change_open(o->on_change, &code)) == NULL) return code;
+    const listeners to = {o->events, j->program, o->on_change_idle};
+    if (o->events == NULL && j->program == NULL) return EXIT_OK;
+    j->events = events_open(&to, j->e, source_name(o));
+    return j->events != NULL ? EXIT_OK : EXIT_FAILED;
+}
+
 int run_frames(const engine *e, const options *o) {
-    int code = EXIT_FAILED;
-    if (!stop_listen()) return code;
+    if (!stop_listen()) return EXIT_FAILED;
     job j = {.e = e, .o = o};
-    if (o->events == NULL || (j.events = events_open(o->events, e, source_name(o))) != NULL) { /* readers may wait */
+    int code = open_listeners(&j);
+    if (code == EXIT_OK) {
         j.from = (o->mode == MODE_CAMERA ? camera_open : piped_open)(e, o, &code);
         if (j.from != NULL) code = run(&j);
     }
     events_close(j.events);
+    on_change_close(j.program);
     stop_end();
     return code;
 }

@@ -12,11 +12,12 @@
 const char usage_text[] =
     "usage: tsm-edge-run --info\n"
     "       tsm-edge-run --bench [--frames N] [--per-op] [--threads N]\n"
-    "       tsm-edge-run --raw WxH --format F [--fps RATE] [--decide | --events PATH | --dump] [--threads N] < frames\n"
-    "       tsm-edge-run --camera DEVICE [--size WxH] [--fps RATE] [--decide | --events PATH | --dump] [--threads N]\n"
-    "       tsm-edge-run --input - [--fps RATE] [--decide | --events PATH | --dump] [--threads N] < video\n"
-    "       tsm-edge-run --tensor [--fps RATE] [--decide | --events PATH | --dump] [--threads N] < tensors\n"
+    "       tsm-edge-run --raw WxH --format F [--fps RATE] [RESULTS] [--threads N] < frames\n"
+    "       tsm-edge-run --camera DEVICE [--size WxH] [--fps RATE] [RESULTS] [--threads N]\n"
+    "       tsm-edge-run --input - [--fps RATE] [RESULTS] [--threads N] < video\n"
+    "       tsm-edge-run --tensor [--fps RATE] [RESULTS] [--threads N] < tensors\n"
     "       tsm-edge-run --help | --version\n"
+    "       RESULTS: [--decide | --events PATH | --dump] [--on-change CMD]\n"
     "\n"
     "Runs the model of the bundle that this program lies in. Checks the whole bundle first.\n"
     "\n"
@@ -30,7 +31,8 @@ const char usage_text[] =
     "    --format F  how the pixels lie: bgr or rgb (3 bytes each), grey (1 byte), yuyv (YUY2), nv12 (Y, then U and V\n"
     "                in turn), yuv420 (Y, U, V: I420, ffmpeg's yuv420p, rpicam-vid --codec yuv420)\n"
     "    --stride N  bytes from one row to the next (default: no gap), such as 832 of rpicam-vid at a width of 800\n"
-    "  --input -     read video that says itself what it is from stdin: YUV4MPEG2, as of ffmpeg -f yuv4mpegpipe\n"
+    "  --input -     read video that says itself what it is from stdin: YUV4MPEG2, as of ffmpeg -f yuv4mpegpipe, or MJPEG,\n"
+    "                as of rpicam-vid --codec mjpeg\n"
     "  --camera DEV  read frames from a V4L2 camera, such as /dev/video0 or 0: the newest, as the model has time for it;\n"
     "                YUYV, NV12, YU12 (the latter two also with planes apart), BGR3, RGB3, GREY or MJPEG; a camera that is\n"
     "                unplugged is waited for\n"
@@ -40,12 +42,16 @@ const char usage_text[] =
     "                from 1280 pixels wide or 720 high on, and bt601 below)\n"
     "  --tensor      read preprocessed frames from stdin: float32, NCHW order; print the same lines\n"
     "  --fps RATE    the frames were taken RATE times a second, such as 30, 29.97 or 30000/1001: skip or repeat them\n"
-    "                to the model's rate. Without it, frames of --raw are timed as they arrive, for a live camera;\n"
-    "                with --tensor or --dump each frame is one step; YUV4MPEG2 has its own rate\n"
+    "                to the model's rate. Without it, frames of --raw and MJPEG are timed as they arrive, for a live\n"
+    "                camera; with --tensor or --dump each frame is one step; YUV4MPEG2 has its own rate\n"
     "  --decide      print the decision over time instead: label, its mean probability, whether it changed with this\n"
     "                step, and whether it is one that means that nothing is to report\n"
     "  --events PATH print nothing for a step, but tell a gesture when it is decided and when it ends, one JSON record a\n"
     "                line (docs/events.md): to every program that connects to the Unix socket PATH, or with - on stdout\n"
+    "  --on-change CMD  run a command for every gesture, one after the other, with the event in its environment:\n"
+    "                TSM_EDGE_LABEL, TSM_EDGE_INDEX, TSM_EDGE_CONFIDENCE, TSM_EDGE_RECORD (docs/demo.md); nothing is printed\n"
+    "                for a step unless --decide is there, too\n"
+    "    --on-change-idle  run it at the end of a gesture, too\n"
     "  --dump        print bytes instead: little-endian float32, all scores, then every state in order (NCHW)\n"
     "  --threads N   threads of the stream, 1 to 64 (default: what the bundle was compiled for)\n"
     "\n"
@@ -62,7 +68,8 @@ static const double LEAST_FPS = 0.001, MOST_FPS = 100000.0;
 
 static const char *const names[] = {"--info", "--bench", "--frames", "--per-op", "--raw", "--format",
                                     "--tensor", "--dump", "--threads", "--help", "--version",
-                                    "--fps", "--decide", "--input", "--stride", "--color", "--camera", "--size", "--events"};
+                                    "--fps", "--decide", "--input", "--stride", "--color", "--camera", "--size", "--events",
+                                    "--on-change", "--on-change-idle"};
 
 /* A word of the command line in a message; valid until the next call. */
 static const char *quoted(const char *word) {
@@ -156,6 +163,13 @@ static int events_place(const char *text, options *o) {
     return 0;
 }
 
+static int command(const char *text, options *o) {
+    o->on_change = text;
+    if (text != NULL && text[0] != '\0' && text[0] != '-') return 1;
+    complain("bad value for --on-change\n  found: %s\n  allowed: PROGRAM [ARGUMENT ...], in one word of the shell's", quoted(text));
+    return 0;
+}
+
 static int input(const char *text, options *o) {
     (void)o;
     if (text != NULL && strcmp(text, "-") == 0) return 1;
@@ -203,6 +217,8 @@ static int check_together(const options *o, int frames_given, int size_given) {
                         : o->dump && !streams                   ? "--dump"
                         : o->decide && !streams                 ? "--decide"
                         : o->events != NULL && !streams         ? "--events"
+                        : o->on_change != NULL && !streams      ? "--on-change"
+                        : o->on_change_idle && !o->on_change    ? "--on-change-idle"
                         : o->fps > 0.0 && !streams              ? "--fps"
                         : o->format >= 0 && o->mode != MODE_RAW ? "--format"
                         : size_given && o->mode != MODE_CAMERA  ? "--size"
@@ -212,9 +228,12 @@ static int check_together(const options *o, int frames_given, int size_given) {
     if (o->mode == MODE_NONE)
         complain("nothing to do\n  allowed: one of --info, --bench, --raw, --camera, --input, --tensor\n  hint: see tsm-edge-run --help");
     else if (stray != NULL)
-        complain("%s does not go with this mode\n  hint: see tsm-edge-run --help", stray);
+        complain("%s does not go with this mode%s\n  hint: see tsm-edge-run --help", stray,
+                 o->on_change_idle && !o->on_change ? "; it needs --on-change" : "");
     else if (o->dump + o->decide + (o->events != NULL) > 1)
         complain("choose one of --dump, --decide and --events");
+    else if (o->dump && o->on_change != NULL)
+        complain("choose one of --dump and --on-change");
     else if (o->mode == MODE_RAW && o->format < 0)
         complain("--raw needs --format\n  allowed: bgr (OpenCV, V4L2 BGR3), rgb (Pillow, ffmpeg rgb24), grey, yuyv, nv12, "
                  "yuv420 (ffmpeg yuv420p)");
@@ -239,6 +258,8 @@ int options_read(options *o, int argc, char **argv) {
         else if (strcmp(word, "--dump") == 0) o->dump = 1;
         else if (strcmp(word, "--decide") == 0) o->decide = 1;
         else if (strcmp(word, "--events") == 0) good = events_place(value, o), i++;
+        else if (strcmp(word, "--on-change") == 0) good = command(value, o), i++;
+        else if (strcmp(word, "--on-change-idle") == 0) o->on_change_idle = 1;
         else if (strcmp(word, "--fps") == 0) good = rate(value, &o->fps), i++;
         else if (strcmp(word, "--raw") == 0) good = set_mode(o, MODE_RAW) && size(word, value, o), i++;
         else if (strcmp(word, "--camera") == 0) good = set_mode(o, MODE_CAMERA) && camera(value, o), i++;

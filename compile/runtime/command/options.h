@@ -18,6 +18,8 @@ typedef struct {
     int color;   /* --raw, --input, --camera; a tsm_color, -1: not given */
     int dump;    /* where frames are read */
     const char *events; /* where frames are read; a path, "-" for stdout, NULL: not given */
+    const char *on_change; /* where frames are read; a command, NULL: not given */
+    int on_change_idle;
     int decide;  /* where frames are read */
     double fps;  /* where frames are read; 0: not given */
 } options;

@@ -1,8 +1,10 @@
-/* piped.c: frames on stdin: raw pictures, preprocessed tensors, or YUV4MPEG2, which says itself what it is.
+/* piped.c: frames on stdin: raw pictures, preprocessed tensors, or video that says itself what it is, YUV4MPEG2 or MJPEG.
  *
  * stdin is read with read(2), after poll on it and on stop_fd: a thread that hangs in fread could not be ended, and exit()
  * would wait for its lock. */
 #define _POSIX_C_SOURCE 200809L
+#include "jpeg.h"
+#include "mjpeg.h"
 #include "output.h"
 #include "source.h"
 #include "stop.h"
@@ -17,8 +19,11 @@
 typedef struct {
     source base;
     int y4m;           /* every frame has a line before it */
+    int jpegs;         /* every frame is a JPEG, */
+    mjpeg jpeg;        /* this one */
+    size_t damaged;    /* of them */
     size_t index;      /* of the frame that is read */
-    char ahead[16];    /* bytes that were read to see what this is */
+    char ahead[1 << 14]; /* bytes that were read and not used yet */
     size_t ahead_at, ahead_end;
 } piped;
 
@@ -70,6 +75,16 @@ static arrival read_line(piped *p, char *line, size_t room, size_t *got) {
     return line[room - 1] = '\0', FAILED;
 }
 
+static arrival read_byte(piped *p, uint8_t *out) {
+    if (p->ahead_at == p->ahead_end) {
+        p->ahead_at = p->ahead_end = 0;
+        const arrival a = read_some(p, p->ahead, sizeof p->ahead, &p->ahead_end);
+        if (a != CAME) return a;
+    }
+    *out = (uint8_t)p->ahead[p->ahead_at++];
+    return CAME;
+}
+
 /* -- Frames -------------------------------------------------------------------------------------------------------- */
 
 static arrival cut_off(const piped *p, size_t got) {
@@ -107,26 +122,93 @@ static arrival piped_next(source *base, void *buffer, uint64_t *stamp_ns) {
     return a;
 }
 
-static void piped_close(source *base) { free(base); }
+/* -- Frames of MJPEG ----------------------------------------------------------------------------------------------- */
+
+static arrival other_jpeg(const piped *p, const char *found) {
+    complain("frame %zu of the MJPEG stream %s\n  hint: give the frames of one camera, one JPEG behind the other", p->index,
+             found);
+    return FAILED;
+}
+
+/* Reads on to the end of a frame, or, with `sizes_only`, to where it states its size. What is damaged is left out. */
+static arrival read_jpeg(piped *p, int sizes_only) {
+    for (;;) {
+        uint8_t byte;
+        if (sizes_only && p->jpeg.width > 0) return CAME;
+        const arrival a = read_byte(p, &byte);
+        if (a != CAME) return a;
+        switch (mjpeg_take(&p->jpeg, byte)) {
+        case MJPEG_FRAME:
+            if (!sizes_only) return CAME;
+            break;
+        case MJPEG_DAMAGED:
+            if (p->damaged++ == 0) complain("note: a frame of the MJPEG stream is damaged; such frames are left out");
+            break;
+        case MJPEG_NONE: return other_jpeg(p, "has no end");
+        case MJPEG_MORE: break;
+        }
+    }
+}
+
+static arrival jpeg_next(source *base, void *buffer, uint64_t *stamp_ns) {
+    piped *p = (piped *)base;
+    (void)buffer;
+    const arrival a = read_jpeg(p, 0);
+    if (a == ENDED && (mjpeg_begun(&p->jpeg) || p->index == 0)) {
+        complain("frame %zu of the MJPEG stream is cut off\n  found: %zu bytes of it", p->index, p->jpeg.size);
+        return FAILED;
+    }
+    if (a != CAME) return a;
+    if (p->jpeg.width != base->layout.width || p->jpeg.height != base->layout.height)
+        return other_jpeg(p, "has another size than those before");
+    p->index++;
+    *stamp_ns = clock_ns();
+    return CAME;
+}
+
+static int jpeg_take(source *base, void *buffer) {
+    piped *p = (piped *)base;
+    if (jpeg_decode(p->jpeg.bytes, p->jpeg.size, base->layout.width, base->layout.height, buffer)) return 1;
+    if (p->damaged++ == 0) complain("note: frame %zu of the MJPEG stream is damaged; such frames are left out", p->index - 1);
+    return 0;
+}
+
+static void piped_close(source *base) {
+    piped *p = (piped *)base;
+    if (p->damaged > 1) complain("note: %zu damaged frames were left out", p->damaged);
+    mjpeg_free(&p->jpeg);
+    free(p);
+}
 
 /* -- What comes ---------------------------------------------------------------------------------------------------- */
 
 tsm_color color_of_size(int width, int height) { return width >= 1280 || height >= 720 ? TSM_BT709 : TSM_BT601; }
 
-/* Looks whether stdin begins with the magic of YUV4MPEG2, and no further than to tell. */
-static arrival look_ahead(piped *p) {
-    const size_t magic = strlen(Y4M_MAGIC);
-    while (p->ahead_end < magic && memcmp(p->ahead, Y4M_MAGIC, p->ahead_end) == 0) {
+static const char jpeg_magic[] = "\xff\xd8\xff";
+
+/* Whether what was read is a beginning of this, or begins with it. */
+static int begins(const piped *p, const char *magic) {
+    const size_t size = strlen(magic);
+    return memcmp(p->ahead, magic, p->ahead_end < size ? p->ahead_end : size) == 0;
+}
+
+/* Looks whether stdin begins as YUV4MPEG2, or as a JPEG where those are taken, and no further than to tell. */
+static arrival look_ahead(piped *p, int jpegs) {
+    const char *magic = Y4M_MAGIC;
+    while (p->ahead_end < strlen(magic)) {
         size_t got;
-        char next[sizeof p->ahead];
-        const arrival a = read_some(p, next, magic - p->ahead_end, &got);
+        char next[sizeof Y4M_MAGIC];
+        const arrival a = read_some(p, next, strlen(magic) - p->ahead_end, &got);
         if (a == ENDED) break;
         if (a != CAME) return a;
         memcpy(p->ahead + p->ahead_end, next, got);
         p->ahead_at = p->ahead_end += got;
+        if (jpegs && begins(p, jpeg_magic)) magic = jpeg_magic;
+        if (!begins(p, magic)) break;
     }
     p->ahead_at = 0;
-    p->y4m = p->ahead_end == magic && memcmp(p->ahead, Y4M_MAGIC, magic) == 0;
+    p->y4m = p->ahead_end >= strlen(Y4M_MAGIC) && begins(p, Y4M_MAGIC);
+    p->jpegs = jpegs && p->ahead_end >= strlen(jpeg_magic) && begins(p, jpeg_magic);
     return CAME;
 }
 
@@ -169,16 +251,32 @@ static int describe(piped *p, const engine *e, const options *o, int *code) {
     return 1;
 }
 
+/* The size is that of the first frame; MJPEG has no rate. */
+static int describe_jpegs(piped *p, const engine *e, int *code) {
+    const arrival a = read_jpeg(p, 1);
+    *code = a == STOPPED ? stop_code() : EXIT_FAILED;
+    if (a == ENDED) complain("the MJPEG stream on stdin ends before its first frame states its size");
+    if (a != CAME) return 0;
+    p->base.next = jpeg_next;
+    p->base.take = jpeg_take;
+    p->base.bytes = e->tsm_frame_packed(&p->base.layout, TSM_RGB, p->jpeg.width, p->jpeg.height, 0, NULL);
+    if (p->base.bytes == 0) complain("the MJPEG stream on stdin has frames of %dx%d pixels\n  allowed: 1 to %d pixels a side",
+                                     p->jpeg.width, p->jpeg.height, TSM_MAX_IMAGE_SIDE);
+    return p->base.bytes > 0;
+}
+
 /* Returns 1, or 0 after a complaint. */
 static int look(piped *p, const engine *e, const options *o, int *code) {
     if (o->mode == MODE_TENSOR) return p->base.bytes = sizeof(float) * engine_input_floats(e), 1;
-    const arrival a = look_ahead(p);
+    const arrival a = look_ahead(p, o->mode == MODE_INPUT);
     if (a == STOPPED) return *code = stop_code(), 0;
     if (a != CAME) return *code = EXIT_FAILED, 0;
+    if (p->jpegs) return describe_jpegs(p, e, code);
     if (o->mode == MODE_INPUT && !p->y4m) {
-        complain("stdin does not say what it is\n  found: %s\n  allowed: YUV4MPEG2, such as of ffmpeg -f yuv4mpegpipe\n"
+        complain("stdin does not say what it is\n  found: %s\n  allowed: YUV4MPEG2, such as of ffmpeg -f yuv4mpegpipe, or "
+                 "MJPEG, such as of rpicam-vid --codec mjpeg\n"
                  "  hint: give size and format of raw frames with --raw WxH --format F",
-                 p->ahead_end == 0 ? "nothing" : "no header of YUV4MPEG2");
+                 p->ahead_end == 0 ? "nothing" : "neither a header of YUV4MPEG2 nor a JPEG");
         return *code = EXIT_FAILED, 0;
     }
     return describe(p, e, o, code);
@@ -189,6 +287,6 @@ source *piped_open(const engine *e, const options *o, int *code) {
     if (p == NULL) return complain("out of memory"), *code = EXIT_FAILED, NULL;
     p->base = (source){.next = piped_next, .close = piped_close};
     if (look(p, e, o, code)) return &p->base;
-    free(p);
+    piped_close(&p->base);
     return NULL;
 }

@@ -27,6 +27,7 @@ static void handle(int number) {
 int stop_listen(void) {
     if (pipe(ends) != 0) return complain("cannot make a pipe\n  found: %s", strerror(errno)), 0;
     fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    for (int i = 0; i < 2; i++) fcntl(ends[i], F_SETFD, FD_CLOEXEC); /* not for the program of --on-change */
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         struct sigaction now, own = {.sa_handler = handle, .sa_flags = (int)SA_RESETHAND};
         sigemptyset(&own.sa_mask);
