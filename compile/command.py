@@ -76,7 +76,7 @@ def state_pair(
 @click.option(
     "--cc", metavar="COMMAND", help="C compiler of the target with its options, for an Android NDK."
 )
-@click.option("--threads", type=click.IntRange(1, 64), help="Default number of threads of the bundle.")
+@click.option("--threads", type=click.IntRange(1, 64), help="Threads that the bundle is compiled for, its default.")
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Bundle folder to write.  [default: <model>-<target>]"
 )

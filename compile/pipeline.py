@@ -19,6 +19,7 @@ from tsm_edge.files import atomic
 from tsm_edge.runtime import abi
 from tsm_edge.signature import Preprocess
 from tsm_edge.target import EdgeTarget
+from tsm_edge.target import load as load_target
 
 from . import backends, passes
 from .ir.dtype import PRECISIONS
@@ -146,7 +147,8 @@ def compile(
     precision = precision_of(target, precision)
     check_ranges(precision, ranges is not None)
     check_clip(network.info, precision)
-    threads = min(target.cpu.cores, 4) if threads is None else abi.check_threads(threads)
+    shared = None if threads is None else abi.check_threads(threads)
+    threads = min(target.cpu.cores, 4) if shared is None else shared
     toolchain.check_compiler(target, cc)
     bundle.check_output(output)
     tuning.check(target)
@@ -156,7 +158,7 @@ def compile(
     if ranges is not None:
         kept["ranges.json"] = quantised(graph, ranges, phases)
     with phases.phase("schedule"):
-        lowered = scheduled(graph, backend, target, precision, tuning)
+        lowered = scheduled(graph, backend, target, precision, tuning, shared)
     phases.save("scheduled.txt", graph.text)
     phases.save("claims.txt", lambda: "".join(f"{step.claim}\n" for step in lowered.steps))
     require_schedules(lowered, network.info)
@@ -201,11 +203,24 @@ def quantised(graph: Graph, ranges: Callable[[Graph], Ranges], phases: Phases) -
     return found.text().encode()
 
 
+def with_threads(target: EdgeTarget, threads: int) -> EdgeTarget:
+    """A target as that many threads see it: the cores that they use share its memory among themselves."""
+    return replace(target, cpu=replace(target.cpu, cores=min(threads, target.cpu.cores)))
+
+
 def scheduled(
-    graph: Graph, backend: ModuleType, target: EdgeTarget, precision: str, tuning: Tuning
+    graph: Graph,
+    backend: ModuleType,
+    target: EdgeTarget,
+    precision: str,
+    tuning: Tuning,
+    threads: int | None = None,
 ) -> lower.Lowered:
-    """The steps of a graph as a machine runs them; what was tuned is chosen by its records, the rest by the model."""
-    machine = backend.machine(target, precision)
+    """The steps of a graph as a machine runs them; what was tuned is chosen by its records, the rest by the model.
+
+    threads: that share the memory; None: one for each core.
+    """
+    machine = backend.machine(target if threads is None else with_threads(target, threads), precision)
     lower.prepare(graph, backend.SCHEDULES, machine, backend.ALIGN)
     return lower.lower(graph, backend.SCHEDULES, machine, tuning.choices(graph, target, backend, precision))
 
@@ -253,13 +268,22 @@ def precision_of(target: EdgeTarget, precision: str | None) -> str:
     """The requested precision, or the target's default; UsageError for one that it does not have."""
     allowed = backend_of(target).precisions(target)
     if precision is not None and precision not in allowed:
+        processor = processor_with(target, precision)
         raise UsageError(
             f"Target '{target.name}' has no such precision.",
             found=f"{precision}{WITHOUT.get(precision, '')}",
             allowed=", ".join(allowed),
-            hint="leave --precision out",
+            hint=f"compile for its processor: --target {processor}" if processor else "leave --precision out",
         )
     return precision or str(allowed[0])
+
+
+def processor_with(target: EdgeTarget, precision: str) -> str:
+    """The target of a GPU board's processor where that has a precision, or ""."""
+    if not target.fallback:
+        return ""
+    processor = load_target(target.fallback)
+    return processor.name if precision in backend_of(processor).precisions(processor) else ""
 
 
 def check_ranges(precision: str | None, ranges: bool) -> None:

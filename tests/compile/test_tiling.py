@@ -7,8 +7,13 @@ from dataclasses import replace
 import pytest
 
 from tsm_edge import target
+from tsm_edge.compile import pipeline
 from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.ir.dtype import FLOAT16, Types
+from tsm_edge.compile.ir.ops import Conv
 from tsm_edge.compile.kernels.cpu import tiling
+from tsm_edge.compile.schedules import registry
+from tsm_edge.compile.schedules.cpu.winograd import params
 
 MACHINES = {
     name: cpu.machine(target.load(name)) for name in ("x86-64", "raspberry-pi-4", "raspberry-pi-3-32bit")
@@ -80,3 +85,22 @@ def test_an_image_is_walked_in_quarters_where_each_core_has_a_cache() -> None:
     assert tiling.order(arm, **shape, weight_bytes=small) == tiling.Order(14, 12, 14)
     assert tiling.order(x86, **shape, weight_bytes=large) == tiling.Order(14, 12, 14)
     assert tiling.order(x86, 10, 12, 14 * 64 * 4, small) == tiling.Order(10, 12, 10)
+
+
+def test_products_of_winograd_leave_a_register_and_need_few_loads() -> None:
+    machine = cpu.machine(target.load("raspberry-pi-5"), "fp16")
+    groups = ((36, 196),)
+    rows, panels = params.register_tile(machine, groups, Conv(56, 56, 64, 64, (3, 3), pad=(1, 1, 1, 1)))
+    assert tiling.fits(replace(machine, registers=machine.registers - 1), rows, panels.width)
+    plain = tiling.choose(machine, groups, 64, 64)
+    assert tiling.loads(machine, groups, rows, panels, 64) < 0.95 * tiling.loads(machine, groups, *plain, 64)
+
+
+def test_one_thread_has_the_memory_to_itself() -> None:
+    """The larger weights of F(4x4) pay where three other cores do not stream theirs at the same time."""
+    device = target.load("raspberry-pi-5")
+    alone = pipeline.with_threads(device, 1)
+    assert (alone.cpu.cores, pipeline.with_threads(device, 64)) == (1, device)
+    op = Conv(7, 7, 512, 512, (3, 3), (1, 1), (1, 1, 1, 1), types=Types(*[FLOAT16] * 7))
+    schedules = [registry.find("cpu", op, cpu.machine(one, "fp16")) for one in (alone, device)]
+    assert [rule.name for rule in schedules if rule] == ["winograd_cpu", "conv_cpu"]

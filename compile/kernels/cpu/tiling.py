@@ -98,6 +98,18 @@ def fits(machine: Machine, rows: int, width: int) -> bool:
     return rows * pieces + pieces + activations <= machine.registers
 
 
+def loads(
+    machine: Machine, groups: tuple[tuple[int, int], ...], rows: int, panels: Panels, length: int
+) -> float:
+    """Instructions that load the operands of register tiles: weights in pairs, and along k a vector of each row."""
+    return sum(
+        runs * count * length * (ceil(ceil(width / machine.lanes) / 2) + height / machine.lanes)
+        for runs, pixels in groups
+        for count, height in split_rows(pixels, rows)
+        for width in panels.widths
+    )
+
+
 def piece_lanes(machine: Machine, rows: int, width: int) -> int:
     """Elements per vector of a rows x width tile: half a vector where the FMA units are that narrow and it pays.
 
