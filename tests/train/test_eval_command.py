@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from safetensors.torch import load, save
 
 from tsm_edge import cli, models
+from tsm_edge.errors import AccuracyError
 from tsm_edge.models import TemporalShift, _net
+from tsm_edge.train import eval_command
 from tsm_edge.weights import checkpoints
 from tsm_edge.weights.meta import WeightsMeta, read_meta
 from tsm_edge.weights.writing import save_weights
@@ -130,3 +132,11 @@ def test_a_bundle_answers_as_its_weights_do(weights, small_store, tmp_path):
     ]
     assert found[1]["bundle"]["confusion"] == found[0]["online"]["confusion"]
     assert invoke("eval", bundle, "--data", small_store, "--size", 32).exit_code == 2
+
+
+def test_scores_that_are_no_numbers_are_refused():
+    rows = [np.zeros((3, 4)), np.array([[0.0, np.inf], [1.0, 2.0], [np.nan, 0.0]])]
+    eval_command.refuse_infinite("bundle", rows[:1])
+    with pytest.raises(AccuracyError, match="no numbers") as caught:
+        eval_command.refuse_infinite("bundle", rows)
+    assert caught.value.found == "2 of 6 frames"

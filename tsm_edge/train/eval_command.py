@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from .. import models
 from ..bundle.manifest import Manifest
@@ -224,7 +225,21 @@ def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, An
             rows = measure.command_scores(
                 command, manifest.signature, store, look, done, manifest.model.delay_frames
             )
+    refuse_infinite(str(subject), rows)
     return _forms(str(subject), model, store, {"bundle": rows}, manifest.decision)
+
+
+def refuse_infinite(subject: str, rows: Sequence[takes.Floats]) -> None:
+    """Scores that are no finite numbers have no best class; AccuracyError says in how many frames."""
+    wrong = [~np.isfinite(row).all(axis=-1) for row in rows]
+    count = sum(int(frames.sum()) for frames in wrong)
+    if count:
+        raise AccuracyError(
+            f"'{subject}' gives scores that are infinite or no numbers.",
+            found=f"{count} of {sum(frames.size for frames in wrong)} frames",
+            allowed="finite scores; half precision ends at 65504",
+            hint="compile with --precision fp32, or look for what overflows with `tsm-edge verify`",
+        )
 
 
 def _foreign(manifest: Manifest) -> Subject:
