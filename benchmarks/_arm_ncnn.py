@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tsm_edge.bench.peers._ncnn_file import ncnn_files
+from tsm_edge.errors import RuntimeFailure
 from tsm_edge.models import Model
 
 INT8_TAG = (0x000D4B38).to_bytes(4, "little")
@@ -19,10 +20,21 @@ KINDS = {"Convolution": 6, "ConvolutionDepthWise": 6, "InnerProduct": 2}  # wher
 PLAIN, REQUANTISED = 2, 102  # of a convolution; a depthwise one has 1 and 101
 
 
+class Peaks(dict[str, float]):
+    """The largest absolute value of each blob."""
+
+    def __missing__(self, name: str) -> float:
+        raise RuntimeFailure("ncnn's file has a blob whose range is unknown.", found=name)
+
+
 def int8_files(model: Model, weights: Mapping[str, np.ndarray], peaks: Mapping[str, float]) -> tuple[str, bytes]:
     """The texts of ``.param`` and the bytes of ``.bin``. peaks: the largest absolute value of each blob."""
     param, data = ncnn_files(model, weights)
     lines = [line.split() for line in param.splitlines()]
+    known = Peaks(peaks)
+    for line in lines[2:]:
+        if line[0] == "Split":
+            known |= dict.fromkeys(line[4 + int(line[2]) :], known[line[4]])
     readers: dict[str, list[list[str]]] = {}
     for line in lines[2:]:
         for blob in line[4 : 4 + int(line[2])]:
@@ -32,7 +44,7 @@ def int8_files(model: Model, weights: Mapping[str, np.ndarray], peaks: Mapping[s
     for line in lines[2:]:
         if line[0] not in KINDS:
             continue
-        start = _rounded(line, readers, data, start, peaks, found)
+        start = _rounded(line, readers, data, start, known, found)
     return "\n".join(" ".join(line) for line in lines) + "\n", b"".join(found)
 
 

@@ -1,40 +1,44 @@
 """Guest instructions a frame of ours and of the peers in float32, float16 and int8, by instruction class, under qemu.
 
-    python benchmarks/arm_precision.py --peers DIR [--models tsm-mobilenetv2] [--cores a72,a76,i8mm] [--json]
+    python benchmarks/arm_precision.py --peers DIR [--models A,B] [--cores a72,a76,i8mm] [--precisions A,B] [--json]
 
-DIR receives an AArch64 Python and the peers' wheels from Debian's and Python's registries (about 350 MB), and keeps
-them. One thread. Each runtime gets the same network with the same seeded weights, and states in and out. Peers are
-counted inside one process, between two marking system calls around the runtime's own call; our command by the
-difference of two runs, which also holds its reading of the frame. The scores of every runtime are compared with ONNX
-Runtime's in float32 on this machine. The instruction classes tell which kernels ran: `fmla.4s`, `fmla.8h`, `sdot`,
-`smmla`, `smlal.4s`.
+What is counted are the rows of `_arm_goals.py`, or those of them that the options name; the table gives ours over the
+best peer of a row. DIR receives an AArch64 Python and the peers' wheels from Debian's and Python's registries (about
+350 MB), and keeps them. One thread. Each runtime gets the same network with the same seeded weights, and states in and
+out; in int8, ranges that the same frames made. Peers are counted inside one process, between two marking system calls
+around the runtime's own call; our command by the difference of two runs, which also holds its reading of the frame and
+the frame's rounding to 8 bits, and it is compiled for one thread. Counts repeat to a few thousand: with --bundles those
+of the peers are kept and used again. The scores of every peer are compared with ONNX Runtime's in float32 on this
+machine.
+The instruction classes tell which kernels ran: `fmla.4s`, `fmla.8h`, `sdot`, `smmla`, `smlal.4s`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import _arm_classes
+import _arm_goals
 import _arm_ncnn
+import _arm_own
 import _arm_sysroot
 import _arm_tflite
 import _common
 import arm_instructions
 import numpy as np
+from _arm_goals import CORES, OURS, Core, Goal
 
 from tsm_edge import models, target
 from tsm_edge.bench.network import Network, own_network
 from tsm_edge.bench.peers._ncnn_file import ncnn_files
 from tsm_edge.errors import EdgeError, RuntimeFailure
 
-FRAMES, WARM = 3, 1
-OWN_FRAMES = (2, 4)
+FRAMES, WARM = 2, 1
 PLUGIN = Path(__file__).with_name("count_classes.c")
 GUEST = Path(__file__).with_name("_arm_peer_step.py")
 SHOWN = 8  # classes a row of the table has
@@ -43,22 +47,7 @@ SHOWN = 8  # classes a row of the table has
 TOLERANCES = {"fp32": 1e-3, "fp16": 0.25, "int8": 0.5}
 
 
-@dataclass(frozen=True)
-class Core:
-    """A core to emulate, and our target for it."""
-
-    cpu: str
-    target: str
-    precisions: tuple[str, ...]
-
-
-CORES = {
-    "a72": Core("cortex-a72", "raspberry-pi-4", ("fp32", "int8")),
-    "a76": Core("cortex-a76", "raspberry-pi-5", ("fp32", "fp16", "int8")),
-    # every extension up to Armv8.6 but scalable vectors, which no core of this kind's boards has
-    "i8mm": Core("max,sve=off,sme=off", "", ("int8",)),
-}
-RUNTIMES = ("tsm-edge", "ncnn", "litert", "onnxruntime")
+RUNTIMES = (OURS, "ncnn", "litert", "onnxruntime")
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -66,50 +55,61 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     missing = arm_instructions.what_is_missing(target.load("raspberry-pi-4"))
     if missing:
         return {"skipped": missing}
-    peers = [runtime for runtime in options.runtimes if runtime != "tsm-edge"]
+    peers = [runtime for runtime in options.runtimes if runtime != OURS]
     if peers and options.peers is None:
         raise RuntimeFailure("The peers need a folder for their Python.", hint="--peers DIR, or --runtimes tsm-edge")
     root = _arm_sysroot.made(options.peers.resolve()) if peers else None
     plugin = built(folder)
-    counted = [
-        row
-        for name in options.models
-        for row in of_model(name, options, root, plugin, folder)
-    ]
+    goals = _arm_goals.chosen(options.models, options.cores, options.precisions)
+    counted: list[dict[str, Any]] = []
+    for name in dict.fromkeys(goal.model for goal in goals):
+        counted += of_model(name, [goal for goal in goals if goal.model == name], options, root, plugin)
     return {
         "emulator": arm_instructions.emulator_version(target.load("raspberry-pi-4")),
         "threads": 1,
         "peers": list(_arm_sysroot.WHEELS) if peers else [],
         "tolerances_relative": TOLERANCES,
+        "ratios": _arm_goals.judged(goals, counted),
         "counts": counted,
     }
 
 
 def of_model(
-    name: str, options: argparse.Namespace, root: Path | None, plugin: Path, folder: Path
+    name: str, goals: list[Goal], options: argparse.Namespace, root: Path | None, plugin: Path
 ) -> Iterator[dict[str, Any]]:
     """The rows of one network."""
-    network = own_network(models.load(name))
+    network, folder = own_network(models.load(name)), plugin.parent
     frames = np.random.default_rng(0).standard_normal((FRAMES, *network.signature.inputs[0].shape), np.float32)
     np.save(folder / "frames.npy", frames)
     seen = on_this_machine(network, frames)
-    for core_name in options.cores:
-        core = CORES[core_name]
-        for precision in [p for p in options.precisions if p in core.precisions]:
-            for runtime in options.runtimes:
-                row = {"model": name, "core": core_name, "cpu": core.cpu, "runtime": runtime}
-                row["precision"] = precision
-                try:
-                    if runtime == "tsm-edge":
-                        row |= ours(name, core, precision, plugin, folder)
-                    elif root is not None:
-                        files = peer_files(runtime, precision, network, seen, root, folder)
-                        row |= peer(runtime, files, precision, core, len(network.signature.states), root, plugin)
-                        row |= agreement(folder, seen.scores, precision)
-                except EdgeError as error:
-                    row["not_counted"] = " ".join(str(error).split())
-                _common.note(line(row))
-                yield row
+    for goal in goals:
+        for runtime in options.runtimes:
+            kept = folder / f"counted-{name}-{goal.core}-{goal.precision}-{runtime}.json"
+            if kept.is_file() and runtime != OURS:
+                row = json.loads(kept.read_text())
+            else:
+                row = {"model": name, "core": goal.core, "cpu": CORES[goal.core].cpu, "precision": goal.precision}
+                row |= {"runtime": runtime, **count_of(runtime, goal, network, seen, root, frames, plugin)}
+                kept.write_text(json.dumps(row))
+            _common.note(line(row))
+            yield row
+
+
+def count_of(
+    runtime: str, goal: Goal, network: Network, seen: Seen, root: Path | None, frames: np.ndarray, plugin: Path
+) -> dict[str, Any]:
+    """One count, or why there is none."""
+    precision = goal.precision
+    try:
+        if runtime == OURS:
+            return ours(goal, frames, plugin)
+        assert root is not None
+        files = peer_files(runtime, precision, network, seen, root, plugin.parent)
+        states = len(network.signature.states)
+        found = peer(runtime, files, precision, CORES[goal.core], states, root, plugin)
+        return found | agreement(plugin.parent, seen.scores, precision)
+    except EdgeError as error:
+        return {"not_counted": " ".join(str(error).split())}
 
 
 @dataclass(frozen=True)
@@ -186,14 +186,7 @@ def ncnn_peaks(seen: Seen) -> dict[str, float]:
     for name, peak in list(peaks.items()):
         if name.endswith(".shift"):
             peaks[f"{name}ed"] = peak
-    return Peaks(peaks)
-
-
-class Peaks(dict[str, float]):
-    """The blobs after a Split layer are those before it."""
-
-    def __missing__(self, name: str) -> float:
-        raise RuntimeFailure("ncnn's file has a blob whose range is unknown.", found=name)
+    return peaks
 
 
 def quantised(path: Path, frames: np.ndarray, network: Network) -> None:
@@ -231,53 +224,19 @@ def peer(
     out = folder / "scores.npy"
     out.unlink(missing_ok=True)
     words = [*start, str(GUEST), runtime, str(model), str(folder / "frames.npy"), str(states), str(out), precision]
-    done = subprocess.run(words, capture_output=True, check=False)
-    classes = found_classes(done.stderr)
-    if done.returncode or not classes or not out.is_file():
-        raise RuntimeFailure(f"{runtime} was not counted.", found=done.stderr.decode(errors="replace")[-400:].strip())
-    return summed({name: count / (FRAMES - WARM) for name, count in classes.items()})
+    classes = _arm_classes.counted(runtime, words)
+    if not out.is_file():
+        raise RuntimeFailure(f"{runtime} left no scores.")
+    return _arm_classes.summed({name: count / (FRAMES - WARM) for name, count in classes.items()})
 
 
-def ours(name: str, core: Core, precision: str, plugin: Path, folder: Path) -> dict[str, Any]:
-    """Count our command: the difference of two runs over the difference in frames."""
-    if not core.target:
-        raise RuntimeFailure("There is no target of ours with these instructions.")
+def ours(goal: Goal, frames: np.ndarray, plugin: Path) -> dict[str, Any]:
+    """Count our command."""
+    core = CORES[goal.core]
     device = target.load(core.target)
-    options = [] if precision == "fp32" else ["--precision", precision]
-    bundle, _ = _common.compiled(folder / f"{name}-{core.target}-{precision}", name, *options, target=device.name)
-    counts = [run_own(bundle, device, frames, plugin) for frames in OWN_FRAMES]
-    span = OWN_FRAMES[1] - OWN_FRAMES[0]
-    classes = {key: (counts[1][key] - counts[0].get(key, 0)) / span for key in counts[1]}
-    stored = json.loads((bundle / "manifest.json").read_text())["precision"]
-    return {"stored": stored, **summed(classes)}
-
-
-def run_own(bundle: Path, device: target.EdgeTarget, frames: int, plugin: Path) -> dict[str, int]:
-    """The classes of one run of so many frames."""
-    assert device.emulator is not None
-    shape = json.loads((bundle / "manifest.json").read_text())["signature"]["inputs"][0]["shape"]
-    data = np.random.default_rng(0).standard_normal((frames, *shape), np.float32).tobytes()
-    words = [device.emulator.program, "-cpu", device.emulator.cpu, "-plugin", str(plugin), "-L"]
-    words += [device.emulator.sysroot, str(bundle.resolve() / "tsm-edge-run"), "--tensor", "--threads", "1"]
-    done = subprocess.run(words, input=data, capture_output=True, check=False)
-    classes = found_classes(done.stderr)
-    if done.returncode or not classes:
-        raise RuntimeFailure("The bundle was not counted.", found=done.stderr.decode(errors="replace")[-400:])
-    return classes
-
-
-def found_classes(text: bytes) -> dict[str, int]:
-    """The plugin's lines."""
-    return {name.decode(): int(count) for name, count in re.findall(rb"guest-class (\S+) (\d+)", text)}
-
-
-def summed(classes: dict[str, float]) -> dict[str, Any]:
-    """Instructions a frame and its most frequent classes."""
-    largest = sorted(classes.items(), key=lambda item: -item[1])
-    return {
-        "instructions_per_frame": round(sum(classes.values())),
-        "classes": {name: round(count) for name, count in largest[:40] if count >= 1},
-    }
+    bundle = _arm_own.bundle_of(goal.model, device, goal.precision, frames, plugin.parent)
+    classes = _arm_own.counted(bundle, device, core.cpu, plugin)
+    return {"target": device.name, **_arm_classes.summed(classes)}
 
 
 def agreement(folder: Path, expected: np.ndarray, precision: str) -> dict[str, Any]:
@@ -304,9 +263,19 @@ def line(row: dict[str, Any]) -> str:
 
 
 def show(document: dict[str, Any]) -> None:
-    """A line for each count."""
+    """The ratios, and a line for each count."""
     for row in document["counts"]:
         print(line(row))
+    header = ["network", "core", "precision", "ours, M", "best peer", "its M", "ratio", "must", "aim", ""]
+    rows = []
+    for row in document["ratios"]:
+        counts = [None if row[key] is None else row[key] / 1e6 for key in ("tsm_edge", "peer")]
+        verdict = {True: "met", False: "missed", None: "not counted"}[row["met"]]
+        shown = [row["model"], row["core"], row["precision"], counts[0], row["best_peer"], counts[1]]
+        rows.append(
+            ["-" if cell is None else cell for cell in [*shown, row["ratio"], row["must"], row["aim"], verdict]]
+        )
+    _common.rows(header, rows)
 
 
 def listed(allowed: object) -> Any:
@@ -325,7 +294,7 @@ def listed(allowed: object) -> Any:
 if __name__ == "__main__":
     parser = _common.parser(__doc__.partition("\n")[0])
     parser.add_argument("--peers", type=Path, metavar="DIR", help="folder of the peers' Python; filled when empty")
-    parser.add_argument("--models", type=listed(models.names()), default=["tsm-mobilenetv2"], metavar="A,B")
+    parser.add_argument("--models", type=listed(models.names()), default=models.names(), metavar="A,B")
     parser.add_argument("--cores", type=listed(CORES), default=list(CORES), metavar="A,B")
     parser.add_argument("--precisions", type=listed(TOLERANCES), default=list(TOLERANCES), metavar="A,B")
     parser.add_argument("--runtimes", type=listed(RUNTIMES), default=list(RUNTIMES), metavar="A,B")

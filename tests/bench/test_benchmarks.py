@@ -55,7 +55,7 @@ def program(repository, monkeypatch):
         return module
 
     yield load
-    for helper in ("_common", "_footage", "_processors", "_speedup", "_intervals", "table"):
+    for helper in ("_common", "_arm_goals", "_footage", "_processors", "_speedup", "_intervals", "table"):
         sys.modules.pop(helper, None)
 
 
@@ -132,6 +132,25 @@ def test_the_plugin_counts(program, tmp_path):
     more = count("x") - count()  # one more argument: a thousand more turns of a loop of a few instructions
     assert 3000 <= more <= 8000
     assert more == pytest.approx(count("x", "y") - count("x"), rel=0.05)
+
+
+def test_arm_counts_are_judged_against_the_best_peer_of_the_same_precision(program):
+    goals = program("arm_precision")._arm_goals
+    (goal,) = goals.chosen(["tsm-mobilenetv2"], ["a76"], ["int8"])
+    row = {"model": goal.model, "core": goal.core, "precision": goal.precision}
+    rows = [
+        {**row, "runtime": "tsm-edge", "instructions_per_frame": 84},
+        {**row, "runtime": "ncnn", "instructions_per_frame": 150},
+        {**row, "runtime": "litert", "instructions_per_frame": 100},
+        {**row, "runtime": "onnxruntime", "not_counted": "crashed"},
+        {**row, "precision": "fp16", "runtime": "ncnn", "instructions_per_frame": 50},
+    ]
+    (found,) = goals.judged([goal], rows)
+    assert (found["best_peer"], found["ratio"], found["met"]) == ("litert", 0.84, True)
+    assert goals.judged([replace(goal, must=0.83)], rows)[0]["met"] is False
+    for one in (rows[:1], rows[1:]):
+        (found,) = goals.judged([goal], one)
+        assert found["ratio"] is None and found["met"] is None
 
 
 def test_false_alarms_are_changes_to_a_gesture(program, monkeypatch, tmp_path):
