@@ -2,46 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 
 from tsm_edge.errors import AccuracyError, DataError, UsageError
-from tsm_edge.files import temporaries
+from tsm_edge.files import atomic, temporaries
 from tsm_edge.signature import Preprocess
 
 from ..ir.graph import Graph
 from ..pipeline import Network, check_ranges
-from ..quantize import QuantisedGraph, Ranges, calibrate, float_step, integer, quantise
+from ..quantize import (
+    LayerLoss,
+    QuantisedGraph,
+    Ranges,
+    calibrate,
+    calibration,
+    float_step,
+    integer,
+    layer_table,
+    quantise,
+)
 from ..quantize.calibration import Clips
 
 Say = Callable[[str], None]
 LEAST_FRAMES = 2
+TABLED = 2  # clips that the table of layers is measured on: it computes every value in both forms
 SHARE = 2  # so many times the calibrated clips are judged, others where there are others
 
 
 @dataclass(frozen=True)
 class Given:
-    """The options, by their names. max_drop: by how many points top-1 may fall."""
+    """The options, by their names.
+
+    max_drop: by how many points top-1 may fall. layers: a .png for what each layer loses.
+    """
 
     calibrate: Path | None = None
     ranges: Path | None = None
     clips: int = 16
     max_drop: float | None = None
+    layers: Path | None = None
 
     def check(self, precision: str | None) -> None:
         """Refuse options that exclude or need each other, and a file that holds no ranges."""
-        given = {"--calibrate": self.calibrate, "--ranges": self.ranges, "--max-drop": self.max_drop}
+        given: dict[str, object] = {"--calibrate": self.calibrate, "--ranges": self.ranges}
+        given |= {"--max-drop": self.max_drop, "--layers": self.layers}
         named = [option for option, value in given.items() if value is not None]
         if named and precision != "int8":
             raise UsageError(f"{named[0]} is for --precision int8.", found=f"--precision {precision or 'left out'}")
         if self.calibrate is not None and self.ranges is not None:
             found = ", ".join(named)
             raise UsageError("The ranges come from clips or from a file.", found=found, allowed="one of both")
-        if self.max_drop is not None and self.calibrate is None:
-            raise UsageError("--max-drop measures on the clips of --calibrate.", found="no --calibrate")
+        for option, value in (("--max-drop", self.max_drop), ("--layers", self.layers)):
+            if value is not None and self.calibrate is None:
+                raise UsageError(f"{option} measures on the clips of --calibrate.", found="no --calibrate")
+        if self.layers is not None:
+            atomic.check_file(self.layers)
         if self.ranges is not None:
             Ranges.load(self.ranges)
         check_ranges(precision, self.source)
@@ -77,11 +99,46 @@ def ranges(graph: Graph, given: Given, how: Preprocess | None, labels: tuple[str
         )
     with temporaries.scratch() as folder:
         calibrating, judged, targets = split(given, how, labels, folder, say)
-        found = calibrate(graph, calibrating)
+        with progress("calibrate", calibration.runs() * sum(map(len, calibrating))) as done:
+            found = calibrate(graph, calibrating, done=done)
         figures = ", ".join(f"{name} {value:.1f} dB" for name, value in found.decibels.items())
         say(f"ranges: {found.ranges.method} of {found.ranges.frames} frames ({figures})")
-        judge(graph, quantise(graph, found.ranges), judged, targets, given, say)
+        network = quantise(graph, found.ranges)
+        tell_layers(layer_table(network, calibrating[:TABLED]), given.layers, say)
+        judge(graph, network, judged, targets, given, say)
     return found.ranges
+
+
+@contextmanager
+def progress(what: str, frames: int) -> Iterator[Callable[[int], None]]:
+    """A bar over the frames on a terminal; what it yields is called with the number of frames that are done since."""
+    if not sys.stderr.isatty():
+        yield lambda frames: None
+        return
+    with click.progressbar(length=frames, label=what, file=sys.stderr) as bar:
+        yield bar.update
+
+
+def tell_layers(rows: Sequence[LayerLoss], picture: Path | None, say: Say) -> None:
+    """Say what each layer loses, and draw it where that is asked for."""
+    width = max(len(row.layer) for row in rows)
+    say(f"{'layer'.ljust(width)}  SQNR, dB      low     high  saturated")
+    for row in rows:
+        figures = f"{row.decibels:8.1f}  {row.low:7.3g}  {row.high:7.3g}  {100 * row.saturated:7.3f} %"
+        say(f"{row.layer.ljust(width)}  {figures}")
+    if picture is None:
+        return
+    from tsm_edge.bench.roofline import write
+    from tsm_edge.train import picture as drawing
+
+    numbers = list(range(len(rows)))
+    losses = {"SQNR": [row.decibels for row in rows]}
+    cut = {"saturated": [100 * row.saturated for row in rows]}
+    parts = [
+        drawing.lines("signal-to-quantisation-noise ratio, dB", "layer", numbers, losses),
+        drawing.lines("numbers beyond their range, percent", "layer", numbers, cut),
+    ]
+    write(picture, drawing.below(parts))
 
 
 def split(

@@ -9,12 +9,12 @@ from typing import TypeVar
 import click
 
 #: fields of `calibration_data.Given`; the command's help loads no more than this file
-NAMES = ("calibrate", "ranges", "clips", "max_drop")
+NAMES = ("calibrate", "ranges", "clips", "max_drop", "layers")
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def add(command: Command) -> Command:
-    """Add --calibrate, --clips, --ranges and --max-drop to a click command."""
+    """Add --calibrate, --clips, --ranges, --max-drop and --layers to a click command."""
     options = (
         click.option(
             "--calibrate",
@@ -40,6 +40,12 @@ def add(command: Command) -> Command:
             type=click.FloatRange(0, 100),
             metavar="POINTS",
             help="Exit with 3 if int8 costs more top-1 than this.",
+        ),
+        click.option(
+            "--layers",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Draw what each layer loses in 8 bits into a .png file.",
         ),
     )
     for option in reversed(options):

@@ -40,10 +40,13 @@ class Calibration:
     decibels: dict[str, float]
 
 
-def calibrate(graph: Graph, clips: Clips, method: str | None = None) -> Calibration:
+def calibrate(
+    graph: Graph, clips: Clips, method: str | None = None, done: Callable[[int], None] = lambda frames: None
+) -> Calibration:
     """Calibrate a fused graph on clips of frames, float32 [1, 3, H, W] each.
 
-    method: one of METHODS; None takes the one with the best SQNR of the integer network's scores on these clips.
+    method: one of METHODS; None takes the one with the best SQNR of the integer network's scores on these clips. done:
+    called with the number of frames that have run since, `runs(method)` times for each frame.
     """
     float_step.check(graph)
     if method is not None and method not in METHODS:
@@ -58,20 +61,27 @@ def calibrate(graph: Graph, clips: Clips, method: str | None = None) -> Calibrat
         for name in watched:
             seen[name].widen(values[name])
         scores.append(values[graph.output])
+        done(1)
     if not all(np.isfinite((one.low, one.high)).all() for one in seen.values()):
         raise UsageError("The network computes infinities or NaN on these clips.", found="calibration data")
     for values in _run(graph, clips):
         for name in watched:
             seen[name].count(values[name])
+        done(1)
     network = identity(graph)
     tried = {
         name: Ranges(network, name, count, {value: choose(one) for value, one in seen.items()})
         for name, choose in METHODS.items()
         if method in (None, name)
     }
-    decibels = {name: _decibels(graph, ranges, clips, scores) for name, ranges in tried.items()}
+    decibels = {name: _decibels(graph, ranges, clips, scores, done) for name, ranges in tried.items()}
     best = max(decibels, key=lambda name: decibels[name])
     return Calibration(tried[best], tried, seen, decibels)
+
+
+def runs(method: str | None = None) -> int:
+    """How often a frame runs through the network: for its extremes, for its histograms, and for each method."""
+    return 2 + (len(METHODS) if method is None else 1)
 
 
 def _run(graph: Graph, clips: Clips) -> Iterable[dict[str, Floats]]:
@@ -84,7 +94,9 @@ def _run(graph: Graph, clips: Clips) -> Iterable[dict[str, Floats]]:
             yield values
 
 
-def _decibels(graph: Graph, ranges: Ranges, clips: Clips, expected: list[Floats]) -> float:
+def _decibels(
+    graph: Graph, ranges: Ranges, clips: Clips, expected: list[Floats], done: Callable[[int], None]
+) -> float:
     """SQNR of the scores of the integer network, in dB."""
     network = quantise(graph, ranges)
     found: list[Floats] = []
@@ -93,6 +105,7 @@ def _decibels(graph: Graph, ranges: Ranges, clips: Clips, expected: list[Floats]
         for frame in clip:
             scores, states = step(network, frame, states)
             found.append(scores)
+            done(1)
     return decibels(np.stack(expected), np.stack(found))
 
 
@@ -100,4 +113,9 @@ def decibels(expected: Floats, found: Floats) -> float:
     """The signal-to-quantisation-noise ratio (SQNR) in dB."""
     error = float(np.square(expected.astype(np.float64) - found).sum())
     power = float(np.square(expected.astype(np.float64)).sum())
+    return ratio_decibels(power, error)
+
+
+def ratio_decibels(power: float, error: float) -> float:
+    """The SQNR of a signal of that power, in dB, two decimals."""
     return round(10 * math.log10(max(power, 1e-300) / max(error, 1e-300)), 2)

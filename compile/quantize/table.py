@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import float_step
-from .calibration import Clips, decibels
+from .calibration import Clips, ratio_decibels
 from .float_step import Floats
 from .integer import Bytes, integer_step, zero_states
 from .scheme import QuantisedGraph
@@ -29,9 +29,8 @@ def layer_table(network: QuantisedGraph, clips: Clips) -> list[LayerLoss]:
     """A row for the frame and every 8-bit layer, over clips."""
     graph = network.graph
     names = {graph.frame: "frame"} | {node.output: node.layer for node in graph.nodes if node.output in network.layers}
-    expected: dict[str, list[Floats]] = {name: [] for name in names}
-    found: dict[str, list[Floats]] = {name: [] for name in names}
-    ends = dict.fromkeys(names, 0)
+    power, error = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    ends, numbers = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     for clip in clips:
         states: dict[str, Floats] = {name: np.zeros(graph.shape(name), np.float32) for name in graph.states}
         stored: dict[str, Bytes] = zero_states(network)
@@ -41,18 +40,20 @@ def layer_table(network: QuantisedGraph, clips: Clips) -> list[LayerLoss]:
             states = {name: a.astype(np.float32) for name, a in float_step.after(graph, exact).items()}
             stored = {name: a.astype(np.int8) for name, a in float_step.after(graph, rounded).items()}
             for name in names:
-                whole = rounded[name].astype(np.int8)
-                expected[name].append(exact[name])
-                found[name].append(network.scales[name].real(whole))
+                wanted = exact[name].astype(np.float64)
+                lost = wanted - network.scales[name].real(rounded[name].astype(np.int8))
                 least, most = bounds(network, name)
-                ends[name] += int((exact[name] < least).sum() + (exact[name] > most).sum())
+                power[name] += float(np.square(wanted).sum())
+                error[name] += float(np.square(lost).sum())
+                ends[name] += int(((wanted < least) | (wanted > most)).sum())
+                numbers[name] += wanted.size
     return [
         LayerLoss(
             label,
-            decibels(np.stack(expected[name]), np.stack(found[name])),
+            ratio_decibels(power[name], error[name]),
             *bounds(network, name),
             network.scales[name].zero,
-            ends[name] / max(1, sum(array.size for array in expected[name])),
+            ends[name] / max(1, numbers[name]),
         )
         for name, label in names.items()
     ]

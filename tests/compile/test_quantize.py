@@ -6,16 +6,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from tsm_edge import models
 from tsm_edge.compile import passes, quantize
-from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.frontend import calibration_data, networks
 from tsm_edge.compile.ir.graph import Graph, Node
 from tsm_edge.compile.ir.ops import Opaque, Role
-from tsm_edge.compile.quantize import float_step, integer, scheme
+from tsm_edge.compile.quantize import LayerLoss, float_step, integer, scheme
 from tsm_edge.compile.quantize.ranges import Ranges, Seen
 from tsm_edge.compile.verification.reference import moving_frames
 from tsm_edge.errors import CompileError, UsageError
@@ -177,6 +178,23 @@ def test_every_layer_has_a_row(case) -> None:
     assert all(row.decibels > 8 and row.low <= 0 <= row.high for row in rows)
     if found.ranges.method == "min-max":
         assert all(row.saturated == 0 for row in rows)
+
+
+def test_the_table_of_layers_is_said_and_drawn(tmp_path: Path) -> None:
+    rows = [LayerLoss("frame", 40.25, -1.0, 1.0, 0, 0.0), LayerLoss("a.conv", 18.5, 0.0, 6.0, -128, 0.015)]
+    said: list[str] = []
+    calibration_data.tell_layers(rows, tmp_path / "layers.png", said.append)
+    assert len(said) == 3 and len({len(line) for line in said[1:]}) == 1
+    assert said[2].split() == ["a.conv", "18.5", "0", "6", "1.500", "%"]
+    assert cv2.imread(str(tmp_path / "layers.png")).shape[2] == 3
+
+
+def test_calibration_tells_how_far_it_is() -> None:
+    model = MODELS["mobilenet"]
+    clip = list(moving_frames(model.signature.inputs[0], FRAMES))
+    done: list[int] = []
+    quantize.calibrate(fused(model), [clip, clip[:1]], "min-max", done.append)
+    assert sum(done) == quantize.calibration.runs("min-max") * 3
 
 
 def test_what_has_no_8_bit_form_is_named(case) -> None:
