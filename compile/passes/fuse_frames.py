@@ -1,9 +1,9 @@
-"""Let the temporal shift of a clip read the neighbouring frames where they lie.
+"""Fuse the temporal shift of a clip into its convolutions, so that only the shifted channels are copied.
 
 concat(next[:, :f], past[:, f:f + p], x[:, f + p:]), where next and past are x with its frames moved by one, becomes a
-copy of the f + p channels that move, which the convolutions behind it take in place of their own first channels, as
-they do from the state of a stream. The rest of the channels is read from x: no pass over a whole tensor. Where the sum
-reads the shifted tensor as well (in place), it is copied as a whole.
+frame shift of f + p channels, from which the convolutions after it read their first channels, as from the state of a
+stream. They read the other channels from x. A shifted tensor that a residual sum reads as well (in-place shift) is
+copied as a whole.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The operators that look at several frames of a clip; all others compute one frame after the other.
+"""Operators over several frames of a clip; all others compute one frame after the other.
 
-The frames of a value lie `pitch` elements apart, so that each begins where a kernel may load whole vectors. Pitches are
-0 until `passes/pitch.py` has set them, which knows the alignment of a family.
+Frames of a value are `pitch` elements apart, so that each is aligned for vector loads. Pitches are 0 until
+`passes/pitch.py` sets them to the alignment of a family.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ..dtype import Types
 
 @dataclass(frozen=True)
 class FrameShift:
-    """The channels that a temporal shift moves, of all frames of a clip, for each of `pixels`.
+    """The temporal shift of a clip: x [frames, pixels, channels] -> y [frames, pixels, width].
 
-    y[t] = x[t + 1][:future], then x[t - 1][future:future + past]; `whole`: then x[t][future + past:] as well. Where a
-    clip has no such frame stand zeros (padding "zero"), its other end ("circulant") or x[t] itself ("hold").
+    y[t] = x[t + 1][:future], then x[t - 1][future:future + past]; `whole`: then x[t][future + past:] as well. A missing
+    frame is zeros (padding "zero"), that of the clip's other end ("circulant") or x[t] itself ("hold").
     """
 
     kind: ClassVar[str] = "frame_shift"
@@ -54,7 +54,7 @@ class FrameShift:
 
 @dataclass(frozen=True)
 class FrameMax:
-    """The maximum over windows of frames: `kernel` frames, every `stride`-th, `pad` frames that never win at each end.
+    """Max pooling over frames: windows of `kernel` frames with `stride`; the `pad` frames at each end never win.
 
     size: elements of a frame.
     """

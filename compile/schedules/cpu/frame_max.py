@@ -1,6 +1,6 @@
-"""The maximum over windows of frames on a CPU: what temporal pooling does.
+"""Max pooling over frames (temporal pooling) on a CPU.
 
-A vector of an output frame is the unit of work; it reads the same place in each frame of its window. NaN stays NaN.
+A work item is a vector of an output frame; it reads the same elements in each frame of its window. NaN stays NaN.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CASES = (
 
 
 def claims(op: Op) -> bool:
-    """Windows that each hold a frame."""
+    """Poolings whose windows all contain a frame."""
     return isinstance(op, FrameMax) and all(op.window(frame) for frame in range(op.out_frames))
 
 

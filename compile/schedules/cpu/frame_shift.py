@@ -1,8 +1,8 @@
-"""The channels that a temporal shift moves, of all frames of a clip, on a CPU.
+"""The temporal shift of a clip on a CPU: the shifted channels of all frames.
 
-1. A pixel of a frame is the unit of work: what moves is contiguous in every tensor.
-2. Frames with a neighbour on each side share one loop over their pixels; the first and the last have one of their own,
-   with zeros or the frame that stands in.
+1. A work item is a pixel of a frame: its shifted channels are contiguous in every tensor.
+2. Inner frames share one loop over their pixels; the first and the last have one each, with zeros or the frame that
+   replaces the missing one.
 3. Up to UNROLLED channels of a part are vectors of constant length, more of them a loop.
 """
 

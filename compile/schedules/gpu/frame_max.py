@@ -1,6 +1,6 @@
-"""The maximum over windows of frames on a GPU: what temporal pooling does.
+"""Max pooling over frames (temporal pooling) on a GPU.
 
-One thread computes one number; threads beside each other write numbers beside each other. NaN stays NaN.
+One thread computes one element; adjacent threads write adjacent elements. NaN stays NaN.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CASES = (
 
 
 def claims(op: Op) -> bool:
-    """Windows that each hold a frame."""
+    """Poolings whose windows all contain a frame."""
     return isinstance(op, FrameMax) and all(op.window(frame) for frame in range(op.out_frames))
 
 

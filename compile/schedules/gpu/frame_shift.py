@@ -1,4 +1,4 @@
-"""The channels that a temporal shift moves, of all frames of a clip, on a GPU.
+"""The temporal shift of a clip on a GPU: the shifted channels of all frames.
 
 One thread moves one element; adjacent threads write adjacent elements.
 """
