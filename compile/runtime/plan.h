@@ -39,7 +39,7 @@ typedef void (*tsm_run)(const tsm_memory *memory, int32_t begin, int32_t end);
 
 typedef struct {
     tsm_run run;
-    int32_t items; /* 1: runs on the calling thread, the workers are not asked */
+    int32_t items; /* 1: runs on the calling thread alone */
     tsm_op_info info;
 } tsm_plan_op;
 

@@ -6,7 +6,7 @@
  * 255 * (2^22 + 8193) + 2^21 < 256 * 2^22. The horizontal pass is always the first, as in every Pillow before 13, which
  * swaps them where a picture loses more than twice as many rows as columns, and so moves a few bytes by one.
  *
- * Only the outputs that are asked for are computed, each with the same number of taps, so that no inner loop
+ * Only the requested outputs are computed, each with the same number of taps, so that no inner loop
  * ends where the branch predictor does not expect it. */
 #include "resample.h"
 

@@ -8,7 +8,7 @@
 
 /* A frame that the model steps on. */
 typedef struct {
-    const void *bytes; /* valid until the next frame is asked for */
+    const void *bytes; /* valid until the next frame is requested */
     size_t index;      /* counted from 0 over all frames that came */
     double t_s;        /* seconds after the first; NAN when nobody knows */
     int32_t steps;     /* at least 1 */

@@ -121,7 +121,7 @@ static int check_target(const json_value *t, refusal *why) {
     return 1;
 }
 
-/* A device is asked for by exactly the bundles of its family; what is CUDA's own is above 0 there and 0 elsewhere. */
+/* Exactly the bundles of a GPU family have a device; CUDA's own fields are above 0 there and 0 elsewhere. */
 static int check_device(const json_value *document, refusal *why) {
     static const char *const of_cuda[] = {"compute_capability", "ptx_isa", "driver_cuda"};
     const json_value *d = json_member(document, "device"), *family = at(document, "target", "family");

@@ -17,7 +17,7 @@ typedef struct {
     CUdeviceptr *values[2]; /* for state[0] read, and for state[1] read: all arguments of all operations */
     void **pointers[2];     /* to each of the values, as cuLaunchKernel wants them */
     CUgraphExec graph[2];   /* NULL: none */
-    CUevent *events;        /* op_count + 1; NULL each until times are asked for */
+    CUevent *events;        /* op_count + 1; NULL each until times are requested */
 } cuda_queue;
 
 static cuda_queue *of(tsm_gpu_queue *queue) { return (cuda_queue *)(void *)queue; }
@@ -182,7 +182,7 @@ void tsm_queue_free(tsm_gpu_queue *queue) {
     free(q);
 }
 
-/* -- What the stream asks for -------------------------------------------------------------------------------------- */
+/* -- Requests of the stream ---------------------------------------------------------------------------------------- */
 
 tsm_status tsm_queue_step(tsm_gpu_queue *queue, int in, int timed, char *error) {
     cuda_queue *q = of(queue);

@@ -14,7 +14,7 @@
 enum {
     TSM_DEVICE_GOOD,
     TSM_DEVICE_LOST, /* it failed in a way that nothing later can work; its memory may still be freed */
-    TSM_DEVICE_HUNG  /* it never answered; the driver must not be asked for anything more, not even to free */
+    TSM_DEVICE_HUNG  /* it never answered; no further driver call is safe, not even to free */
 };
 enum { TSM_DEVICE_TEXT = 384 };
 

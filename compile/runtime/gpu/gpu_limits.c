@@ -1,4 +1,4 @@
-/* gpu_limits.c: what a plan asks of any GPU, and how it is refused. */
+/* gpu_limits.c: requirements of a plan on any GPU, and refusals. */
 #include "gpu_limits.h"
 
 #include "message.h"

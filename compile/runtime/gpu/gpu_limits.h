@@ -1,4 +1,4 @@
-/* gpu_limits.h: what a plan asks of any GPU, and how it is refused. Messages go into `error` (TSM_ERROR_SIZE bytes). */
+/* gpu_limits.h: requirements of a plan on any GPU, and refusals. Messages go into `error` (TSM_ERROR_SIZE bytes). */
 #ifndef TSM_GPU_LIMITS_H
 #define TSM_GPU_LIMITS_H
 

@@ -2,7 +2,7 @@
  *
  * A file is a head, the whole key and the binary. The key names driver, device, program and options, and is compared in
  * full, so that two keys with one hash do no harm; the head's sum over both finds files that were cut or changed. Files
- * are written beside and renamed: readers meet a whole file or none, also when two programs start at once. */
+ * are written to a sibling file and renamed: readers see a whole file or none, also when two programs start. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* dladdr */
 #endif
@@ -39,7 +39,7 @@ static uint64_t sum_of(const char *key, const unsigned char *binary, size_t size
 
 /* -- Where --------------------------------------------------------------------------------------------------------- */
 
-/* The folder beside that of this library: inside a bundle there may be nothing that its manifest does not list. */
+/* The folder next to that of this library: inside a bundle there may be nothing that its manifest does not list. */
 static int beside_the_bundle(char *out, size_t size) {
     static const char here;
     Dl_info info;
@@ -143,15 +143,15 @@ static int put(int file, const void *data, size_t size) {
 }
 
 int opencl_cache_write(const char *path, const char *key, const unsigned char *binary, size_t size) {
-    char beside[OPENCL_CACHE_PATH + 16];
+    char sibling[OPENCL_CACHE_PATH + 16];
     head h = {.key_bytes = strlen(key), .binary_bytes = size, .sum = sum_of(key, binary, size)};
     memcpy(h.magic, magic, sizeof magic);
     if (size == 0 || size > MOST_BYTES) return 0;
-    snprintf(beside, sizeof beside, "%s.XXXXXX", path);
-    const int file = mkstemp(beside);
+    snprintf(sibling, sizeof sibling, "%s.XXXXXX", path);
+    const int file = mkstemp(sibling);
     if (file < 0) return 0;
     const int whole = put(file, &h, sizeof h) && put(file, key, strlen(key)) && put(file, binary, size);
-    if (close(file) == 0 && whole && rename(beside, path) == 0) return 1;
-    unlink(beside);
+    if (close(file) == 0 && whole && rename(sibling, path) == 0) return 1;
+    unlink(sibling);
     return 0;
 }

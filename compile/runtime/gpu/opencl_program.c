@@ -91,7 +91,7 @@ static int find_place(const char *key, char path[OPENCL_CACHE_PATH]) {
     return 0;
 }
 
-/* Returns 1 when the binary was written. The driver is asked for it only then: some compile once more to give it. */
+/* Returns 1 when the binary was written. It is requested only then: some drivers compile once more for it. */
 static int keep(const opencl_device *d, const char *key) {
     char path[OPENCL_CACHE_PATH];
     size_t size = 0;

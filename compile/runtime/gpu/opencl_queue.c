@@ -21,7 +21,7 @@ typedef struct {
 typedef struct {
     tsm_gpu_queue base;
     opencl_device *d;
-    cl_command_queue commands, timed; /* timed: NULL until times were asked for */
+    cl_command_queue commands, timed; /* timed: NULL until times are requested */
     cl_command_queue used;            /* by the last commands */
     cl_mem memory[MEMORIES];          /* WEIGHTS is the device's */
     view *views;
@@ -48,7 +48,7 @@ static int memory_of(const tsm_gpu_argument *a, int in) {
     }
 }
 
-/* The sub-buffer of an argument, made when it is first asked for. */
+/* The sub-buffer of an argument, created at its first use. */
 static tsm_status find_view(opencl_queue *q, const tsm_gpu_argument *a, int in, cl_mem *found, char *error) {
     const int memory = memory_of(a, in);
     for (size_t i = 0; i < q->view_count; i++) {
