@@ -37,10 +37,10 @@ SHARE = 2  # so many times the calibrated clips are judged, others where there a
 
 
 @dataclass(frozen=True)
-class Given:
+class CalibrationOptions:
     """The options, by their names.
 
-    max_drop: by how many points top-1 may fall. layers: a .png for what each layer loses.
+    max_drop: by how many points top-1 may fall. layers: a .png file for the loss of each layer.
     """
 
     calibrate: Path | None = None
@@ -80,7 +80,9 @@ class Given:
         return self.calibrate is not None or self.ranges is not None
 
 
-def ranges(graph: Graph, given: Given, how: Preprocess | None, labels: tuple[str, ...], say: Say) -> Ranges:
+def ranges(
+    graph: Graph, given: CalibrationOptions, how: Preprocess | None, labels: tuple[str, ...], say: Say
+) -> Ranges:
     """The ranges of a fused graph.
 
     Raises:
@@ -120,7 +122,7 @@ def progress(what: str, frames: int) -> Iterator[Callable[[int], None]]:
 
 
 def tell_layers(rows: Sequence[LayerLoss], picture: Path | None, say: Say) -> None:
-    """Say what each layer loses, and draw it where that is asked for."""
+    """Print the loss of each layer, and draw it into `picture`."""
     width = max(len(row.layer) for row in rows)
     say(f"{'layer'.ljust(width)}  SQNR, dB      low     high  saturated")
     for row in rows:
@@ -142,7 +144,7 @@ def tell_layers(rows: Sequence[LayerLoss], picture: Path | None, say: Say) -> No
 
 
 def split(
-    given: Given, how: Preprocess, labels: tuple[str, ...], folder: Path, say: Say
+    given: CalibrationOptions, how: Preprocess, labels: tuple[str, ...], folder: Path, say: Say
 ) -> tuple[Clips, Clips, np.ndarray]:
     """Clips to calibrate on, others to judge on, and what those show."""
     from tsm_edge.train.clip_sets import Subject, opened
@@ -175,7 +177,7 @@ def frames_of(pixels: np.ndarray, how: Preprocess) -> list[np.ndarray]:
 
 
 def judge(
-    graph: Graph, network: QuantisedGraph, clips: Clips, targets: np.ndarray, given: Given, say: Say
+    graph: Graph, network: QuantisedGraph, clips: Clips, targets: np.ndarray, given: CalibrationOptions, say: Say
 ) -> None:
     """Say top-1 before and after; AccuracyError where it falls too far."""
     exact = [exact_scores(graph, clip) for clip in clips]

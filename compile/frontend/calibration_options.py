@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-#: fields of `calibration_data.Given`; the command's help loads no more than this file
+#: fields of `calibration_data.CalibrationOptions`; the command's help loads no more than this file
 NAMES = ("calibrate", "ranges", "clips", "max_drop", "layers")
 Command = TypeVar("Command", bound=Callable[..., object])
 

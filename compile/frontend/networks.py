@@ -57,7 +57,7 @@ def onnx_file(
     path: Path,
     states: Sequence[tuple[str, str]] = (),
     labels: Sequence[str] | None = None,
-    pictures: preprocessing.Given = preprocessing.NOTHING,
+    pictures: preprocessing.PictureOptions = preprocessing.NOTHING,
 ) -> Network:
     """An ONNX file; pairs, labels and preprocessing come from the arguments or from the file's own metadata."""
     prepared = read_onnx(path)

@@ -23,7 +23,7 @@ RANGES = {"0..1": (255.0, 0.0), "0..255": (1.0, 0.0), "-1..1": (127.5, 1.0)}
 
 
 @dataclass(frozen=True)
-class Given:
+class PictureOptions:
     """The options of `tsm-edge compile` that say how pictures are prepared; None where one is not given.
 
     resize, crop: (height, width), or (side,).
@@ -43,7 +43,7 @@ class Given:
         return [f"--{name}" for name, value in vars(self).items() if value is not None]
 
 
-NOTHING = Given()
+NOTHING = PictureOptions()
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Decided:
     text: str
 
 
-def decide(frame: TensorSpec, given: Given, own: Preprocess | None) -> Decided:
+def decide(frame: TensorSpec, given: PictureOptions, own: Preprocess | None) -> Decided:
     """The preprocessing of an input: from the options, else the file's own metadata, else the defaults.
 
     Raises:
@@ -100,7 +100,7 @@ def no_picture(shape: Sequence[int]) -> str | None:
     return f"its input {found} has {shape[1]} channels, a picture has 3, or 1 for grey"
 
 
-def assumed(channels: int, size: tuple[int, int], given: Given) -> Preprocess:
+def assumed(channels: int, size: tuple[int, int], given: PictureOptions) -> Preprocess:
     """The defaults: ImageNet's statistics for colours, plain numbers for grey."""
     color = given.color or ("grey" if channels == 1 else "rgb")
     resize = size if given.fit == "stretch" else grown(size, MARGIN)
@@ -112,7 +112,7 @@ def assumed(channels: int, size: tuple[int, int], given: Given) -> Preprocess:
     return Preprocess(resize, size, mean, std, color, RATE_FPS)
 
 
-def merged(base: Preprocess, given: Given) -> Preprocess:
+def merged(base: Preprocess, given: PictureOptions) -> Preprocess:
     """`base` with what is given in its place; UsageError names an option that does not fit."""
     try:
         how = recolored(base, given)
@@ -125,7 +125,7 @@ def merged(base: Preprocess, given: Given) -> Preprocess:
         raise UsageError(error.what, found=error.found, allowed=error.allowed, hint=error.hint) from error
 
 
-def recolored(base: Preprocess, given: Given) -> Preprocess:
+def recolored(base: Preprocess, given: PictureOptions) -> Preprocess:
     """`base` with what --color, --range, --mean and --std change."""
     color = given.color or base.color
     scale, offset = RANGES[given.range] if given.range else (base.scale, 0.0)
@@ -180,7 +180,7 @@ def listed(values: tuple[float, ...]) -> str:
     return f"[{text}]" if len(kept) > 1 else text
 
 
-def source(given: Given, own: Preprocess | None) -> str:
+def source(given: PictureOptions, own: Preprocess | None) -> str:
     """Who says so."""
     names = ", ".join(given.names())
     if own is not None:
@@ -193,7 +193,7 @@ def source(given: Given, own: Preprocess | None) -> str:
     }
     decided |= {"--range"} if given.mean or given.std else set()
     decided |= {"--fit"} if given.resize else set()
-    left = [f"--{name}" for name in vars(Given()) if f"--{name}" not in decided]
+    left = [f"--{name}" for name in vars(PictureOptions()) if f"--{name}" not in decided]
     if not left:
         return "as given"
     if not names:

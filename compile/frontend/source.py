@@ -110,4 +110,4 @@ class Source:
             model, reorder = described
             return networks.zoo(model, self.weights, self.seed, self.averaged, reorder)
         labels = self.parameters["labels"] and read_labels(self.parameters["labels"])
-        return networks.onnx_file(Path(self.model), self.states, labels, preprocessing.Given(**self.pictures))
+        return networks.onnx_file(Path(self.model), self.states, labels, preprocessing.PictureOptions(**self.pictures))

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from tsm_edge.cli import cli
 from tsm_edge.compile.frontend import calibration_data, calibration_options, picture_options, preprocessing
-from tsm_edge.compile.frontend.preprocessing import MEAN, STD, Given, decide
+from tsm_edge.compile.frontend.preprocessing import MEAN, STD, PictureOptions, decide
 from tsm_edge.errors import UsageError
 from tsm_edge.signature import FITS, MODEL_COLORS, Preprocess, TensorSpec
 
@@ -17,7 +17,7 @@ SQUARE, WIDE, GREY = (1, 3, 224, 224), (1, 3, 24, 32), (1, 1, 24, 32)
 
 
 def how(shape: tuple[int, ...], own: Preprocess | None = None, **given: Any) -> Preprocess:
-    found = decide(TensorSpec("x", shape), Given(**given), own).preprocess
+    found = decide(TensorSpec("x", shape), PictureOptions(**given), own).preprocess
     assert found is not None
     return found
 
@@ -64,7 +64,7 @@ def test_the_files_own_metadata_and_options_over_it() -> None:
     assert how(WIDE, OWN) == OWN
     found = how(WIDE, OWN, color="bgr", rate=8.0)
     assert found == Preprocess((30, 40), (24, 32), (0.3, 0.2, 0.1), (3, 2, 1), "bgr", 8.0)
-    text = decide(TensorSpec("x", WIDE), Given(color="bgr", rate=8.0), OWN).text
+    text = decide(TensorSpec("x", WIDE), PictureOptions(color="bgr", rate=8.0), OWN).text
     assert text.endswith("(from the file's metadata, changed by --color, --rate)")
 
 
@@ -83,7 +83,7 @@ def test_the_files_own_metadata_and_options_over_it() -> None:
 )
 def test_options_that_do_not_fit(shape: tuple[int, ...], given: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError) as refused:
-        decide(TensorSpec("x", shape), Given(**given), None)
+        decide(TensorSpec("x", shape), PictureOptions(**given), None)
     assert says in str(refused.value)
 
 
@@ -98,7 +98,7 @@ def test_options_that_do_not_fit(shape: tuple[int, ...], given: dict[str, Any], 
     ],
 )
 def test_a_network_that_the_demo_cannot_feed_is_told_so(shape: tuple[int, ...], says: str) -> None:
-    found = decide(TensorSpec("x", shape), Given(), None)
+    found = decide(TensorSpec("x", shape), PictureOptions(), None)
     assert found.preprocess is None
     assert (
         found.text.startswith("preprocessing: none, the demo cannot feed this network: ")
@@ -107,7 +107,7 @@ def test_a_network_that_the_demo_cannot_feed_is_told_so(shape: tuple[int, ...], 
 
 
 def text(**given: Any) -> str:
-    return decide(TensorSpec("x", WIDE), Given(**given), None).text
+    return decide(TensorSpec("x", WIDE), PictureOptions(**given), None).text
 
 
 def test_what_is_assumed_is_said() -> None:
@@ -126,8 +126,8 @@ def test_the_options_know_what_there_is() -> None:
     assert picture_options.COLORS == MODEL_COLORS
     assert picture_options.FITS == FITS
     assert tuple(preprocessing.RANGES) == picture_options.RANGES
-    assert tuple(vars(Given())) == picture_options.NAMES
-    assert tuple(vars(calibration_data.Given())) == calibration_options.NAMES
+    assert tuple(vars(PictureOptions())) == picture_options.NAMES
+    assert tuple(vars(calibration_data.CalibrationOptions())) == calibration_options.NAMES
 
 
 @pytest.mark.parametrize(
