@@ -155,8 +155,11 @@ def test_a_bidirectional_network_is_a_lagged_stream(export, built):
 
 def test_a_shift_around_the_ends_is_for_clips_only(ours):
     file = ours(TemporalShift("bi", 0.25, padding="circulant"))
-    done = CliRunner().invoke(cli, ["export", "tsm-mobilenetv2", "--weights", str(file)])
+    words = ["export", "tsm-mobilenetv2", "--weights", str(file), "--output", str(file.with_suffix(".onnx"))]
+    done = CliRunner().invoke(cli, [*words, "--form", "lagged"])
     assert done.exit_code == 2 and "padding circulant" in done.stderr
+    done = CliRunner().invoke(cli, [*words, "--clip-frames", "4"])
+    assert done.exit_code == 0 and "a window of 4 frames" in done.stderr, done.output
 
 
 def test_as_online_warns_and_reorders(export, built):

@@ -52,6 +52,28 @@ def test_eight_frames_in_onnxruntime(built, name):
     assert_runs_alike(model, net, proto_of(model, net).SerializeToString())
 
 
+@pytest.mark.parametrize(
+    ("name", "shift", "pool"),
+    [
+        ("tsm-mobilenetv2", models.OFFLINE, False),
+        ("tsm-resnet18", models.TemporalShift("bi", 0.25, "inplace", "circulant"), True),
+        ("tsm-resnet18", models.TemporalShift("uni", 1.0, padding="hold"), False),
+    ],
+)
+def test_clips_in_onnxruntime(name, shift, pool):
+    """All frames of a clip at once: the mean of what the clip form gives for its frames."""
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime runs the file")
+    model = models.load(name, size=32, classes=3, temporal_pool=pool).clips(shift, models.Window(5, 2))
+    net = model.build(1)
+    clip = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    session = runtime.InferenceSession(proto_of(model, net).SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"frame": clip.numpy()})
+    with torch.no_grad():
+        wanted, stepped = net(clip[None])[0].mean(0).numpy(), net.step(clip, ())[0].numpy()
+    assert np.abs(found - stepped).max() <= 1e-5 * np.abs(stepped).max()
+    assert np.abs(found[0] - wanted).max() <= 1e-4 * np.abs(wanted).max()
+
+
 def test_full_size_in_onnxruntime():
     model = models.load("tsm-mobilenetv2")
     net = model.build()

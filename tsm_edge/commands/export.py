@@ -11,6 +11,7 @@ import click
 from ..files import atomic
 from ..report import kib, print_facts, print_json, print_next
 from ..terminal import say
+from .form_options import NAMES, Asked, form_options
 from .model_options import check_direction, model_from, model_options
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.onnx]")
 @model_options
+@form_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 def export(
     model: str,
@@ -37,13 +39,14 @@ def export(
     """Write MODEL as ONNX with its states.
 
     The file takes one frame and the caches of the frame before, and returns the scores and the caches for the next
-    frame. The caches of a stream start at zero.
+    frame. The caches of a stream start at zero. In the form 'clip' it takes all frames of a clip.
     """
     from ..onnx.file import OPSET, onnx_model, write
     from ..onnx.meta import OnnxMeta
 
+    asked = Asked(**{name: parameters.pop(name) for name in NAMES})
     network = model_from(model, weights=weights, averaged=averaged, **parameters)
-    network, reorder = check_direction(network, weights, averaged, direction, as_online)
+    network, reorder = check_direction(network, weights, averaged, direction, as_online, asked)
     path = output or Path(f"{network.name}.onnx")
     atomic.check_file(path)
 
@@ -66,16 +69,19 @@ def export(
                 [network.name, *(f"{key} {value}" for key, value in network.parameters.items())]
             ),
             "weights": source.note,
-            "inputs": f"{inputs[0].name} {list(inputs[0].shape)}, {_range([pair.input.name for pair in states])}",
-            "outputs": f"{outputs[0].name} {list(outputs[0].shape)}, {_range([pair.output_name for pair in states])}",
+            "inputs": _listed(f"{inputs[0].name} {list(inputs[0].shape)}", [pair.input.name for pair in states]),
+            "outputs": _listed(f"{outputs[0].name} {list(outputs[0].shape)}", [pair.output_name for pair in states]),
             "states": f"{len(states)}, {kib(network.signature.state_bytes)}; the file's metadata names the pairs",
         }
     )
-    print_next("tsm-edge compile {} --target local", path)
+    if network.window is None:  # clips are compiled by the model's name
+        print_next("tsm-edge compile {} --target local", path)
 
 
-def _range(names: list[str]) -> str:
-    return f"{names[0]} … {names[-1]}" if len(names) > 1 else names[0]
+def _listed(first: str, names: list[str]) -> str:
+    """The frame or the scores, and the states beside them where there are some."""
+    last = [f"{names[0]} … {names[-1]}" if len(names) > 1 else names[0]] if names else []
+    return ", ".join([first, *last])
 
 
 def _facts(network: Model, source: WeightsInfo) -> dict[str, Any]:

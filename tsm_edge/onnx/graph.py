@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..models import ONLINE, Model
-from ..models.description import EPSILON, Block, Conv, Head, Pool
+from ..models.description import EPSILON, Block, Conv, FramePool, Head, Pool
 
 
 class GraphWriter:
@@ -20,11 +20,14 @@ class GraphWriter:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.kind = ONLINE
+        self.frames = 0  # of a clip
 
     def write(self, model: Model) -> None:
         """Write all layers of a model."""
         self.kind = model.shift
+        self.frames = model.window.frames if model.window else 0
         value = "frame"
+        side, channels = model.size, 3
         for layer in model.layers:
             if isinstance(layer, Conv):
                 value = self.conv(layer, value)
@@ -32,10 +35,15 @@ class GraphWriter:
                 value = self.node(
                     "MaxPool", "pool", value, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
                 )
+            elif isinstance(layer, FramePool):
+                value = self.pool_frames(layer, value, channels, side)
             elif isinstance(layer, Block):
                 value = self.block(layer, value)
             elif isinstance(layer, Head):
                 self.head(layer, value)
+                break
+            side = layer.side(side)
+            channels = layer.outputs if isinstance(layer, (Conv, Block)) else channels
 
     def node(
         self, kind: str, name: str, *inputs: str, outputs: tuple[str, ...] = (), **attributes: Any
@@ -57,7 +65,10 @@ class GraphWriter:
     def block(self, block: Block, value: str) -> str:
         """The shift, the chain, the sum."""
         inside = value
-        if block.shifted and self.kind.online:
+        if block.shifted and self.frames:
+            inside = self.shift_clip(block, value)
+            value = inside if self.kind.place == "inplace" else value
+        elif block.shifted and self.kind.online:
             inside = self.shift(block, value)
         elif block.shifted:
             value, inside = self.delayed(block, value)
@@ -76,6 +87,40 @@ class GraphWriter:
         cuts = self.constant(f"{block.name}.sizes", sizes)
         self.node("Split", f"{block.name}.split", value, cuts, outputs=outputs, axis=1)
         return self.node("Concat", f"{block.name}.shift", state, outputs[1], axis=1)
+
+    def shift_clip(self, block: Block, value: str) -> str:
+        """What the chain of a block reads in a clip: its neighbours' channels beside its own."""
+        future, past = self.kind.folds(block.inputs)
+        parts = [self.moved(f"{block.name}.future", value, (0, future), 1)] if future else []
+        if past:
+            parts.append(self.moved(f"{block.name}.past", value, (future, future + past), -1))
+        if not parts:
+            return value
+        if future + past < block.inputs:
+            parts.append(self.channels(f"{block.name}.rest", value, future + past, block.inputs))
+        return self.node("Concat", f"{block.name}.shift", *parts, axis=1)
+
+    def moved(self, name: str, value: str, channels: tuple[int, int], by: int) -> str:
+        """Channels of a clip, each frame's from the next one (by 1) or from the one before (by -1)."""
+        own = self.channels(name, value, *channels)
+        last = self.frames - 1
+        kept = self.cut(f"{name}.kept", own, 0, *((1, last + 1) if by > 0 else (0, last)))
+        end = last if by > 0 else 0
+        at = last - end if self.kind.padding == "circulant" else end
+        edge = self.cut(f"{name}.edge", own, 0, at, at + 1)
+        if self.kind.padding == "zero":
+            edge = self.node("Mul", f"{name}.zero", edge, self.constant(f"{name}.nothing", np.float32(0)))
+        return self.node("Concat", f"{name}.moved", *((kept, edge) if by > 0 else (edge, kept)), axis=0)
+
+    def pool_frames(self, layer: FramePool, value: str, channels: int, side: int) -> str:
+        """A maximum over rows that are the frames of a clip."""
+        rows = self.constant("frames.rows", np.array([1, 1, self.frames, -1], np.int64))
+        x = self.node("Reshape", "frames.as_rows", value, rows)
+        window = {"kernel_shape": [3, 1], "strides": [2, 1], "pads": [1, 0, 1, 0]}
+        x = self.node("MaxPool", "frames.pool", x, **window)
+        self.frames = layer.frames(self.frames)
+        shape = self.constant("frames.shape", np.array([self.frames, channels, side, side], np.int64))
+        return self.node("Reshape", "frames.as_clip", x, shape)
 
     def delayed(self, block: Block, value: str) -> tuple[str, str]:
         """What the sum and what the chain of a block reads in a lagged stream; see :mod:`tsm_edge.models`."""
@@ -100,7 +145,11 @@ class GraphWriter:
 
     def channels(self, name: str, value: str, begin: int, end: int) -> str:
         """The channels [begin, end) of a value."""
-        bounds = (("begin", begin), ("end", end), ("axis", 1))
+        return self.cut(name, value, 1, begin, end)
+
+    def cut(self, name: str, value: str, axis: int, begin: int, end: int) -> str:
+        """Elements [begin, end) along an axis."""
+        bounds = (("begin", begin), ("end", end), ("axis", axis))
         cuts = [self.constant(f"{name}.{part}", np.array([at], np.int64)) for part, at in bounds]
         return self.node("Slice", name, value, *cuts)
 
@@ -133,6 +182,9 @@ class GraphWriter:
         """Mean over space, then the classifier."""
         axes = self.constant("mean.axes", np.array([2, 3], np.int64))
         pooled = self.node("ReduceMean", "mean", value, axes, keepdims=0)
+        if self.frames:
+            over = self.constant("frames.axes", np.array([0], np.int64))
+            pooled = self.node("ReduceMean", "frames.mean", pooled, over, keepdims=1)
         names = [
             self.constant(key, self.weights[key]) for key in (f"{layer.name}.weight", f"{layer.name}.bias")
         ]

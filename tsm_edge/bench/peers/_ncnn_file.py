@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ...errors import UsageError
 from ...models import Model
 from ...models.description import Block, Conv, Head, Pool
 from ...onnx.graph import folded
@@ -29,6 +30,12 @@ def ncnn_files(model: Model, weights: Mapping[str, np.ndarray]) -> tuple[str, by
 
     Inputs "frame", "cache0" and on; outputs "logits", "cache0_out" and on, as in our ONNX files.
     """
+    if model.window is not None:
+        raise UsageError(
+            "What is written for ncnn runs frame by frame.",
+            found=f"a window of {model.window.frames} frames",
+            allowed="--against onnxruntime,openvino,torch",
+        )
     writer = _Writer(model, weights)
     writer.write()
     blobs = sum(len(outputs) for _, _, _, outputs, _ in writer.lines)
