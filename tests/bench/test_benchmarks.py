@@ -33,6 +33,7 @@ NAMES = [
     "people",
     "ptx_kernels",
     "quantised_accuracy",
+    "shift_copies",
     "shift_cost",
     "sinks",
     "step_time",
@@ -55,7 +56,8 @@ def program(repository, monkeypatch):
         return module
 
     yield load
-    for helper in ("_common", "_arm_goals", "_footage", "_processors", "_speedup", "_intervals", "table"):
+    helpers = ("_common", "_arm_goals", "_footage", "_processors", "_speedup", "_intervals")
+    for helper in (*helpers, "arm_instructions", "table"):
         sys.modules.pop(helper, None)
 
 
@@ -68,6 +70,16 @@ def test_every_benchmark_takes_json_and_output(repository, name):
     command = [sys.executable, repository / "benchmarks" / f"{name}.py", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "--json" in done.stdout and "--output FILE" in done.stdout
+
+
+def test_the_copies_of_a_shift_are_a_share_of_what_its_blocks_read(program):
+    """A state of the online form is an eighth of a block's input; a window reads that of each of its frames."""
+    module = program("shift_copies")
+    shifted = {form: pair[0] for form, pair in module.forms(models.load("tsm-mobilenetv2")).items()}
+    assert module.read(shifted["stream"]) == module.read(shifted["lagged"]) == 8 * 27_048
+    assert module.read(shifted["clip"]) == module.WINDOW.frames * 8 * 27_048
+    plain = [pair[1] for pair in module.forms(models.load("tsm-mobilenetv2")).values()]
+    assert all(model.shift.direction == "none" for model in plain)
 
 
 def test_every_kernel_choice_is_a_fact_that_can_be_denied(program, tmp_path, monkeypatch):

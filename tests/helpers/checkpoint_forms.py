@@ -34,6 +34,11 @@ def mit_offline_deep(key: str) -> str:
     return f"module.base_model.{key}" if found and int(found[1]) % 2 else mit_offline(key)
 
 
+def mit_pooled(key: str) -> str:
+    """The key of MIT's offline training with --temporal_pool, which wraps the second stage."""
+    return re.sub(r"\.layer2\.", ".layer2.net.", mit_offline(key))
+
+
 def mmaction_mobilenet(key: str) -> str:
     if key.startswith("classifier."):
         return f"cls_head.fc_cls.{key.partition('.')[2]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -140,6 +141,30 @@ def test_a_shift_around_blocks_is_in_place(convert, built):
     )
     refused = convert(around, "--direction", "bi", "--as-online")
     assert refused.exit_code == 2 and "inplace" in refused.stderr
+
+
+@pytest.mark.parametrize("place", ["blockres", "block"])
+def test_temporal_pooling_is_told_by_the_keys(convert, built, place):
+    """Such a network has no stream: what is compiled of it is a window, and what is written says so."""
+    net = built("tsm-resnet18")[1]
+    state = renamed(net, forms.mit_pooled)
+    if place == "block":
+        state = {key.replace(".conv1.net.", ".conv1."): value for key, value in state.items()}
+        state = {re.sub(r"(layer\d(\.net)?\.\d)\.", r"\1.net.", key): value for key, value in state.items()}
+    done = convert(state, "--direction", "bi", "--verify", "--json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["parameters"]["temporal_pool"] is True and holds(net)
+    assert document["verify"]["forms"] == "clip form and window" and document["verify"]["difference"] < 1e-5
+    assert document["shift"]["place"] == ("inplace" if place == "block" else "residual")
+    for weights in (OUT, "w.pth"):
+        words = dict(width=None, size=None, classes=None, labels=None)
+        model = model_from("tsm-resnet18", weights=Path(weights), **words)
+        asked = "bi" if weights == "w.pth" else None
+        formed, reorder = check_direction(model, Path(weights), None, asked, False)
+        assert (formed.window, formed.pools, reorder) == (models.Window(8, 4), True, False)
+    refused = convert(state, "--direction", "bi", "--as-online")
+    assert refused.exit_code == 2 and "--init" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -124,13 +124,15 @@ def model_from(
         if meta is not None:
             return _as_written(name, meta, weights, width, size, classes, texts)
         model = models.load(name, width=width, size=size, classes=classes, labels=texts)
-        if weights is None or classes is not None or texts is not None:
+        if weights is None:
             return model
-        from ..weights.checkpoints import class_count
+        from ..weights.checkpoints import class_count, pools_frames
 
-        count = class_count(weights, model, averaged)
-        say(f"{count} classes, from the head of {weights}", err=True)
-        return models.load(name, width=width, size=size, classes=count)
+        if classes is None and texts is None:
+            classes = class_count(weights, model, averaged)
+            say(f"{classes} classes, from the head of {weights}", err=True)
+        pooled = pools_frames(weights, model, averaged)
+        return models.load(name, width=width, size=size, classes=classes, labels=texts, temporal_pool=pooled)
 
 
 def check_direction(

@@ -20,7 +20,7 @@ from ._clip import Window
 from ._labels import JESTER, JESTER_OFFICIAL, checked_labels, is_label, read_labels
 from ._lagged import check_streams, delay, lagged_states
 from ._model import Model, Recipe, Width, make_model
-from ._net import make_net, run_clip, run_lagged, run_layers, step_module
+from ._net import make_net, run_clip, run_lagged, run_layers, run_windowed, step_module
 from ._shift import DIRECTIONS, OFFLINE, ONLINE, PADDINGS, PLACES, TemporalShift, shift_frames
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "run_clip",
     "run_lagged",
     "run_layers",
+    "run_windowed",
     "shift_frames",
     "shipped",
     "shipped_file",

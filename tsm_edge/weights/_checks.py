@@ -12,7 +12,7 @@ from .. import models
 from ..errors import CheckpointError
 from ..models.description import Block, convs, head
 from ._stand_ins import StandIn
-from ._weights import AROUND, HEAD, SHIFT, Weights, mappings, our_names, prefixes, tensors_of
+from ._weights import HEAD, POOL, Weights, mappings, our_names, prefixes, tensors_of, unwrapped
 
 #: prefixes that say nothing: taken off only to word a refusal
 _PREFIX = re.compile(r"^((module|base_model|backbone|model|net|network|_orig_mod|cls_head)\.)+")
@@ -129,9 +129,9 @@ def _guess(model: models.Model, names: list[str]) -> str | None:
     """Say which other network the keys are of, as far as that can be told."""
     if any(re.search(r"\.(nl|non_local_block|block)\.", name) for name in names):
         return "the file has non-local blocks, which these networks do not have"
-    plain = [AROUND.sub(r"\1.", SHIFT.sub(r"\1.", name)) for name in names]
+    plain = [unwrapped(name) for name in names]
     if any(".net." in name for name in plain):
-        return "the file was trained with temporal pooling, or with another shift: networks that are not here"
+        return "the file was trained with another shift, or pools frames elsewhere: networks that are not here"
     fitting = {}
     for other in map(models.load, models.names()):
         needed = {f"{conv.weight}.weight" for conv, _ in convs(other.layers, other.size)}
@@ -140,6 +140,23 @@ def _guess(model: models.Model, names: list[str]) -> str | None:
     if not fitting:
         return "the keys are those of no network here"
     return None if fitting[max(fitting)] == model.name else f"the keys are those of {fitting[max(fitting)]}"
+
+
+def check_pooling(path: str | Path, model: models.Model, names: Sequence[str]) -> None:
+    """names: the keys as the file has them; only they tell whether frames were pooled."""
+    if model.pools or not pools(names):
+        return
+    raise CheckpointError(
+        f"'{path}' was trained with temporal pooling.",
+        found="layer2.net in its keys",
+        allowed="a network that runs whole clips",
+        hint="convert it, and compile what was written: tsm-edge convert FILE -o weights.safetensors",
+    )
+
+
+def pools(names: Sequence[str]) -> bool:
+    """Whether the keys of a file are those of a network that pools frames."""
+    return any(POOL.search(name) for name in names)
 
 
 def check_shifts(path: str | Path, model: models.Model, found: set[str]) -> None:

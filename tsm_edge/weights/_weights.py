@@ -22,6 +22,8 @@ from ._stand_ins import StandIn
 SHIFT = re.compile(r"\b(conv1|conv1\.conv|conv\.0)\.net\.")
 #: MIT's shift around a whole block, which the sum sees too ("block" in its words)
 AROUND = re.compile(r"\b(layer\d+\.\d+)\.net\.")
+#: MIT's temporal pooling around the second stage of a ResNet
+POOL = re.compile(r"\blayer2\.net\.(?=\d)")
 HEAD = re.compile(r"(^|\.)(new_fc|classifier(\.\d+)?|fc_cls|fc|head(\.fc)?|last_linear|linear|logits)$")
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _AVERAGED = frozenset({"ema", "ewma", "average", "averaged", "avg", "swa", "shadow", "polyak"})
@@ -140,7 +142,12 @@ def _set(
 
 def our_names(names: list[str], model: models.Model) -> dict[str, str]:
     """Keys of other projects, without prefixes -> ours; the head apart."""
-    return dict(zip(names, model.our_keys([AROUND.sub(r"\1.", SHIFT.sub(r"\1.", name)) for name in names])))
+    return dict(zip(names, model.our_keys([unwrapped(name) for name in names])))
+
+
+def unwrapped(name: str) -> str:
+    """A key without what the wrappers of a shift and of temporal pooling put into it."""
+    return AROUND.sub(r"\1.", SHIFT.sub(r"\1.", POOL.sub("layer2.", name)))
 
 
 def prefixes(tensors: Mapping[str, Any], least: int) -> list[str]:

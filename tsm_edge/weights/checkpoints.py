@@ -23,11 +23,11 @@ from ..bundle.manifest import WeightsInfo
 from ..errors import CheckpointError, UsageError
 from ..models.description import convs, head
 from ..weights.meta import read_meta
-from ._checks import check_classes, check_shifts, check_tensors, choose, misfit
+from ._checks import check_classes, check_pooling, check_shifts, check_tensors, choose, misfit, pools
 from ._direction import decided, told
 from ._file import read
 from ._reorder import past_first
-from ._weights import AROUND, SHIFT, Weights, find, left_out
+from ._weights import AROUND, POOL, SHIFT, Weights, find, left_out
 
 REORDERED = "re-ordered from the bi-directional shift: what came from the future is the present now"
 OTHER_ORDER = (
@@ -139,7 +139,9 @@ def load_into(
     found = _found(path, content, model)
     taken = choose(path, found, averaged)
     last = head(model.layers)
-    shifted = {key for key, name in zip(taken.tensors, taken.names) if SHIFT.search(name) or AROUND.search(name)}
+    check_pooling(path, model, taken.names)
+    names = [POOL.sub("layer2.", name) for name in taken.names]
+    shifted = {key for key, name in zip(taken.tensors, names) if SHIFT.search(name) or AROUND.search(name)}
     check_shifts(path, model, shifted)
     check_classes(path, taken.tensors[f"{last.name}.weight"], last.classes)
     expected = {key: value for key, value in net.state_dict().items() if key in taken.tensors}
@@ -161,6 +163,15 @@ def class_count(path: str | Path, model: models.Model, averaged: bool | None = N
     """
     taken = choose(path, _found(path, read(path), model), averaged)
     return int(taken.tensors[f"{head(model.layers).name}.weight"].shape[0])
+
+
+def pools_frames(path: str | Path, model: models.Model, averaged: bool | None = None) -> bool:
+    """Whether the network of a checkpoint pools frames, by its keys; a file of ours says it among its parameters.
+
+    Raises:
+        CheckpointError: the file holds no weights of this network.
+    """
+    return pools(choose(path, _found(path, read(path), model), averaged).names)
 
 
 def shift_of(

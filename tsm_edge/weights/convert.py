@@ -17,7 +17,7 @@ from ..errors import UsageError
 from ..models.description import Conv, convs, head
 from ..signature import Preprocess
 from . import checkpoints
-from ._checks import choose, misfit, nearest
+from ._checks import choose, misfit, nearest, pools
 from ._file import read
 from ._weights import Weights, find
 from .meta import WeightsMeta, read_meta
@@ -90,7 +90,8 @@ def convert(path: Path, asked: Asked) -> Converted:
     labels, why_labels = _labels(asked, meta, source, classes)
     size = asked.size or (meta.parameters["size"] if meta else None)
     width = asked.width or (meta.parameters.get("width") if meta else None) or _width(name, taken)
-    model = models.load(name, width=width, size=size, labels=labels)
+    pooled = bool(meta and meta.parameters.get("temporal_pool")) or pools(taken.names)
+    model = models.load(name, width=width, size=size, labels=labels, temporal_pool=pooled)
     rate = asked.rate_fps or (meta.rate_fps if meta else 12.0)
     pictures, why_pictures = pictures_of(content, model.size, rate)
     if meta is not None and meta.preprocess is not None:
@@ -98,7 +99,7 @@ def convert(path: Path, asked: Asked) -> Converted:
         pictures, why_pictures = replace(own or pictures, rate_fps=rate), "its metadata"
     shift, why_shift = _shift(path, model, asked)
     reorder = asked.as_online and not shift.online
-    if reorder and shift != models.OFFLINE:
+    if reorder and (shift != models.OFFLINE or pooled):
         raise checkpoints.no_online_order(shift)
     net = models.make_net(model.layers)
     report = checkpoints.load_into(net, path, model, asked.averaged, reorder)
@@ -198,12 +199,13 @@ def agreement(converted: Converted, seed: int = 0) -> Agreement:
     """Run a clip through the clip form and frame by frame, and compare the scores.
 
     A network that looks into the future runs as a lagged stream; compared are the frames that the ends of the clip do
-    not reach.
+    not reach. One that no stream can run is compared as a window over a clip.
     """
     import torch
 
     model, kind = converted.model, converted.shift
-    models.check_streams(kind)
+    if model.pools or kind.padding != "zero":
+        return _window_agreement(converted, seed)
     lag = models.delay(model.layers, kind)
     frames = 2 * lag + 3 if lag else 8
     side = min(model.size, 64)  # the shift and the weights are the same on any picture
@@ -220,3 +222,15 @@ def agreement(converted: Converted, seed: int = 0) -> Agreement:
     forms = "clip form and lagged stream" if lag else "clip form and steps"
     return Agreement(forms, frames - 2 * lag, float(apart), lag)
 
+
+def _window_agreement(converted: Converted, seed: int) -> Agreement:
+    import torch
+
+    model, kind, frames = converted.model, converted.shift, 8
+    side = min(model.size, 64)
+    clip = torch.randn((1, frames, 3, side, side), generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        wanted = models.run_clip(converted.net, model.layers, clip, kind)[0].mean(0)
+        found = models.run_windowed(converted.net, model.layers, clip[0], kind)[0]
+    apart = (found - wanted).abs().max() / wanted.abs().max()
+    return Agreement("clip form and window", frames, float(apart))
