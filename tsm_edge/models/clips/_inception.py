@@ -52,9 +52,28 @@ MODULES = (
 )
 
 
-def inception(b: Builder, clip: int) -> int:
-    """The whole backbone: [T, 1024, H/32, W/32]."""
-    return rest(b, *trunk(b, clip))
+def inception(b: Builder, clip: int, *, shifted: bool = False) -> int:
+    """The whole backbone: [T, 1024, H/32, W/32]. shifted: every stage but the first reads shifted frames."""
+    if not shifted:
+        return rest(b, *trunk(b, clip))
+    x, channels = second(b, b.shift(first(b, clip))), 192
+    for module in MODULES:
+        x = module_of(b, b.shift(x), module, channels)
+        channels = module.outputs(channels)
+    return x
+
+
+def first(b: Builder, clip: int) -> int:
+    """The 7x7 and its pool: [T, 64, H/4, W/4]."""
+    x = conv(b, clip, "conv1_7x7_s2", (3, 64), 7, 2)
+    return b.pool(x, "max", (1, 3, 3), (1, 2, 2), ceil=True)
+
+
+def second(b: Builder, x: int) -> int:
+    """The 3x3 and its pool: [T, 192, H/8, W/8]."""
+    x = conv(b, x, "conv2_3x3_reduce", (64, 64))
+    x = conv(b, x, "conv2_3x3", (64, 192), 3)
+    return b.pool(x, "max", (1, 3, 3), (1, 2, 2), ceil=True)
 
 
 def trunk(b: Builder, clip: int) -> tuple[int, int]:
@@ -62,12 +81,7 @@ def trunk(b: Builder, clip: int) -> tuple[int, int]:
 
     The second one is where ECO leaves the frames.
     """
-    x = conv(b, clip, "conv1_7x7_s2", (3, 64), 7, 2)
-    x = b.pool(x, "max", (1, 3, 3), (1, 2, 2), ceil=True)
-    x = conv(b, x, "conv2_3x3_reduce", (64, 64))
-    x = conv(b, x, "conv2_3x3", (64, 192), 3)
-    x = b.pool(x, "max", (1, 3, 3), (1, 2, 2), ceil=True)
-    channels = 192
+    x, channels = second(b, first(b, clip)), 192
     for module in MODULES[:2]:
         x = module_of(b, x, module, channels)
         channels = module.outputs(channels)
