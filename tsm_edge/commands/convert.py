@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import VerificationError
+from ..errors import UsageError, VerificationError
 from ..models import DIRECTIONS, read_labels
 from ..options import FiniteRange, NamedPath
 from ..report import kib, print_facts, print_json, print_next
@@ -17,6 +17,7 @@ from .model_options import averaged_option
 
 if TYPE_CHECKING:
     from ..weights.convert import Agreement, Converted
+    from ..weights.convert_clips import ConvertedClips
 
 #: of clip form and steps, relative to the largest score; sums in another order stay a hundred times below
 TOLERANCE = 1e-3
@@ -65,11 +66,18 @@ def convert(checkpoint: Path, output: Path, half: bool, verify: bool, as_json: b
     with usage_errors():
         options["labels"] = read_labels(options["labels"]) if options["labels"] else None
     from ..weights import convert as conversion  # torch loads here, after the cheap checks
-    from ..weights.writing import save_weights
+    from ..weights.asked import Asked
+    from ..weights.writing import save_tensors
 
     with usage_errors():
-        done = conversion.convert(checkpoint, conversion.Asked(**options))
-    agreed = conversion.agreement(done) if verify else None
+        done = conversion.convert(checkpoint, Asked(**options))
+    if verify and not isinstance(done, conversion.Converted):
+        raise UsageError(
+            "A network of whole clips has one form, and nothing to compare it with.",
+            found=done.model.name,
+            hint="leave --verify out; tsm-edge verify compares the bundle with PyTorch",
+        )
+    agreed = conversion.agreement(done) if verify and isinstance(done, conversion.Converted) else None
     if agreed is not None and not agreed.difference <= TOLERANCE:
         raise VerificationError(
             f"The {agreed.forms} of '{checkpoint}' differ.",
@@ -77,7 +85,7 @@ def convert(checkpoint: Path, output: Path, half: bool, verify: bool, as_json: b
             allowed=f"{TOLERANCE:.0e}",
             hint="nothing was written; report it with the output of `tsm-edge convert` without --verify",
         )
-    save_weights(output, done.net, done.meta(checkpoint.name), half=half)
+    save_tensors(output, done.tensors, done.meta(checkpoint.name), half=half)
     if as_json:
         print_json({"file": str(output), "bytes": output.stat().st_size, **_document(done), **_checked(agreed)})
         return
@@ -88,28 +96,28 @@ def _checked(agreed: Agreement | None) -> dict[str, Any]:
     return {"verify": asdict(agreed)} if agreed is not None else {}
 
 
-def _document(done: Converted) -> dict[str, Any]:
+def _document(done: Converted | ConvertedClips) -> dict[str, Any]:
     return {
         "source": asdict(done.source),
         "model": done.model.name,
         "parameters": dict(done.model.parameters),
         "shift": asdict(done.shift),
         "labels": list(done.model.labels),
-        "preprocess": done.model.preprocess.to_json(),
+        "preprocess": done.preprocess.to_json(),
         "why": dict(done.why),
         "notes": list(done.notes),
         "sha256": done.sha256,
     }
 
 
-def _show(done: Converted, agreed: Agreement | None, output: Path) -> None:
+def _show(done: Converted | ConvertedClips, agreed: Agreement | None, output: Path) -> None:
     from ..weights.checkpoints import words_of
 
-    model, pictures = done.model, done.model.preprocess
+    model, pictures = done.model, done.preprocess
     parameters = ", ".join(f"{key} {value}" for key, value in model.parameters.items())
     shown = ", ".join(model.labels[:3]) + (" …" if len(model.labels) > 3 else "")
     facts: dict[str, object] = {
-        "checkpoint": f"{done.source}; weights in {done.where}, {len(done.net.state_dict())} tensors, all mapped",
+        "checkpoint": f"{done.source}; weights in {done.where}, {len(done.tensors)} tensors, all mapped",
         "network": f"{model.name}, {parameters}",
         "shift": f"{words_of(done.shift)} (by {done.why['shift']})",
         "labels": f"{shown} ({done.why['labels']})",

@@ -116,8 +116,7 @@ class GraphWriter:
         """A maximum over rows that are the frames of a clip."""
         rows = self.constant("frames.rows", np.array([1, 1, self.frames, -1], np.int64))
         x = self.node("Reshape", "frames.as_rows", value, rows)
-        window = {"kernel_shape": [3, 1], "strides": [2, 1], "pads": [1, 0, 1, 0]}
-        x = self.node("MaxPool", "frames.pool", x, **window)
+        x = self.node("MaxPool", "frames.pool", x, kernel_shape=[3, 1], strides=[2, 1], pads=[1, 0, 1, 0])
         self.frames = layer.frames(self.frames)
         shape = self.constant("frames.shape", np.array([self.frames, channels, side, side], np.int64))
         return self.node("Reshape", "frames.as_clip", x, shape)

@@ -113,7 +113,7 @@ def _of_mapping(where: tuple[str, ...], tensors: dict[str, Any], model: models.M
     taken = {name for _, raw, _ in fits for name in raw.values()}
     taken |= {f"{classifier}.{part}" for _, _, classifier in fits for part in ("weight", "bias")}
     left = tuple(name for name in tensors if name not in taken)
-    if any(not _is_beside(name, tensors[name]) for name in left):
+    if any(not is_beside(name, tensors[name]) for name in left):
         return []
     averaged = any(name.endswith("n_averaged") for name in left)
     return [_set(where, tensors, model, fit, averaged, left) for fit in fits]
@@ -180,7 +180,8 @@ def _classifier(tensors: Mapping[str, Any], prefix: str, body: set[str], model: 
     return None
 
 
-def _is_beside(name: str, tensor: Any) -> bool:
+def is_beside(name: str, tensor: Any) -> bool:
+    """Whether a tensor is no weight, by its name or its shape."""
     return bool(tensor.dim() == 0 or not tensor.is_floating_point() or _BESIDE.search(name))
 
 

@@ -7,42 +7,29 @@ one of the network's; :mod:`._checks` names those that are left over or missing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .. import models
-from ..errors import UsageError
+from ..errors import CheckpointError, UsageError
+from ..models import clips
 from ..models.description import Conv, convs, head
 from ..signature import Preprocess
-from . import checkpoints
+from . import checkpoints, convert_clips
 from ._checks import choose, misfit, nearest, pools
 from ._file import read
 from ._weights import Weights, find
+from .asked import Asked, labels_of
+from .convert_clips import ConvertedClips
 from .meta import WeightsMeta, read_meta
-from .source import ORDERS, Source, pictures_of, source_of
+from .source import Source, pictures_of, source_of
 
 #: widths of MobileNetV2 that are in use; a file does not name its own
 WIDTHS = (1.0, 0.25, 0.35, 0.5, 0.75, 1.3, 1.4, 2.0)
 #: MIT's names of files: TSM_something_RGB_resnet50_shift8_blockres_avg_segment8_e45.pth
 _DIVISOR = re.compile(r"_shift(\d+)_block")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the user says of a checkpoint; None where nothing."""
-
-    model: str | None = None
-    width: float | None = None
-    size: int | None = None
-    averaged: bool | None = None
-    direction: str | None = None
-    as_online: bool = False
-    shift_div: int | None = None
-    labels: tuple[str, ...] | None = None
-    order: str | None = None
-    rate_fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +44,16 @@ class Converted:
     why: Mapping[str, str]
     notes: tuple[str, ...]
     sha256: str
+
+    @property
+    def tensors(self) -> Mapping[str, Any]:
+        """Its weights by our keys."""
+        return {k: v for k, v in self.net.state_dict().items() if not k.endswith(".num_batches_tracked")}
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How its pictures are prepared."""
+        return self.model.preprocess
 
     def meta(self, file: str) -> WeightsMeta:
         """What the written file says of itself."""
@@ -73,7 +70,7 @@ class Converted:
         )
 
 
-def convert(path: Path, asked: Asked) -> Converted:
+def convert(path: Path, asked: Asked) -> Converted | ConvertedClips:
     """Find out what a checkpoint is and load it; see :class:`Asked` for what may have to be said.
 
     Raises:
@@ -83,11 +80,18 @@ def convert(path: Path, asked: Asked) -> Converted:
     """
     content = read(path)
     meta = read_meta(path) or _meta_of_training(content)
-    name, found = _network(path, content, asked.model or (meta.model if meta else None))
+    wanted = asked.model or (meta.model if meta else None)
+    known = None if wanted in clips.names() else _network(content, wanted)
+    if known is None:
+        fit = convert_clips.fit_of(content, wanted, asked.direction) if wanted in (None, *clips.names()) else None
+        if fit is None:
+            raise _misfit(path, content, wanted)
+        return convert_clips.convert_clips(path, content, fit, asked)
+    name, found = known
     taken = choose(path, found, asked.averaged)
     source = source_of(content, taken, meta)
     classes = int(taken.tensors[f"{head(models.load(name, classes=2).layers).name}.weight"].shape[0])
-    labels, why_labels = _labels(asked, meta, source, classes)
+    labels, why_labels = labels_of(asked, meta, source, classes)
     size = asked.size or (meta.parameters["size"] if meta else None)
     width = asked.width or (meta.parameters.get("width") if meta else None) or _width(name, taken)
     pooled = bool(meta and meta.parameters.get("temporal_pool")) or pools(taken.names)
@@ -123,17 +127,28 @@ def _meta_of_training(content: Any) -> WeightsMeta | None:
         return None
 
 
-def _network(path: Path, content: Any, asked: str | None) -> tuple[str, list[Weights]]:
-    """The network whose keys a file has, and its sets of weights."""
-    candidates = [asked] if asked else models.names()
-    known = [models.load(name, classes=2) for name in candidates]
-    for model in known:
+def _network(content: Any, asked: str | None) -> tuple[str, list[Weights]] | None:
+    """The network whose keys a file has, of those that run frame by frame, and its sets of weights."""
+    for model in _candidates(asked):
         found = find(content, model)
         if found:
             return model.name, found
+    return None
+
+
+def _candidates(asked: str | None) -> list[models.Model]:
+    return [models.load(name, classes=2) for name in ([asked] if asked else models.names())]
+
+
+def _misfit(path: Path, content: Any, asked: str | None) -> CheckpointError:
+    """The error for a file of no network: what is missing in it and left over for the nearest one."""
+    near = convert_clips.nearest(content, asked)
+    if near is not None:
+        return convert_clips.misfit(path, near)
+    known = _candidates(asked)
     keys = [checkpoints.expected_keys(model) for model in known]
     at = nearest(content, list(zip(known, keys)))
-    raise misfit(path, content, known[at], keys[at])
+    return misfit(path, content, known[at], keys[at])
 
 
 def _width(name: str, taken: Weights) -> float | None:
@@ -163,26 +178,6 @@ def _shift(path: Path, model: models.Model, asked: Asked) -> tuple[models.Tempor
         raise UsageError("The shift cannot move more than all channels.", found=f"1/{divisor}", allowed="1/2 or less")
     said = "--shift-div" if asked.shift_div else "the name of the file"
     return replace(shift, proportion=share), f"{why}; its share by {said}"
-
-
-def _labels(
-    asked: Asked, meta: WeightsMeta | None, source: Source, classes: int
-) -> tuple[Sequence[str], str]:
-    if asked.labels is not None:
-        return models.checked_labels(asked.labels, classes), "--labels"
-    if asked.order is not None:
-        if classes != len(ORDERS[asked.order]):
-            raise UsageError(
-                "--label-order is for the 27 classes of Jester.",
-                found=f"{classes} classes",
-                hint="give the names with --labels",
-            )
-        return ORDERS[asked.order], f"--label-order {asked.order}"
-    if meta is not None:
-        return meta.labels, "its metadata"
-    if classes == len(models.JESTER) and source.order:
-        return ORDERS[source.order], f"27 classes are taken for Jester's, in {source.project}'s order: {source.order}"
-    return [f"class {index}" for index in range(classes)], "nothing names them: give --labels or --label-order"
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def source_of(content: Any, taken: Weights, meta: WeightsMeta | None) -> Source:
     method = "TSM" if any(SHIFT.search(name) for name in names) else "TSN"
     if any(re.search(r"(^|\.)(backbone|cls_head)\.", name) for name in names):
         mean = "mean of the probabilities of the frames"
-        return Source(f"mmaction2 {_mmaction_version(content)}", method, "official", mean)
+        return Source(f"mmaction2 {mmaction_version(content)}", method, "official", mean)
     if any(re.search(r"(^|\.)(base_model|new_fc)\.", name) for name in names):
         return Source("MIT temporal-shift-module", method, "mit")
     if any(_NESTED.search(name) for name in names):
@@ -55,7 +55,7 @@ def source_of(content: Any, taken: Weights, meta: WeightsMeta | None) -> Source:
     return Source("torchvision, or keys like its own", "TSM" if method == "TSM" else "")
 
 
-def _mmaction_version(content: Any) -> str:
+def mmaction_version(content: Any) -> str:
     """0.x and 1.x have the same keys; what stands beside the weights differs."""
     meta = content.get("meta") if isinstance(content, Mapping) else None
     if isinstance(content, Mapping) and "message_hub" in content:

@@ -11,9 +11,11 @@ import pkgutil
 from collections.abc import Sequence
 
 from ...errors import UnknownName
+from ._foreign_keys import our_keys
 from ._model import ClipModel, Published, Recipe, make_clip_model
+from ._tensors import head_of, shapes_of
 
-__all__ = ["ClipModel", "Published", "Recipe", "load", "names"]
+__all__ = ["ClipModel", "Published", "Recipe", "head_of", "load", "names", "our_keys", "shapes_of"]
 
 
 def names() -> list[str]:

@@ -1,8 +1,8 @@
 """TSM on BNInception: a bi-directional shift before the second convolutions and before every Inception module.
 
 The parameters and the multiply-adds are TSN's: 10,680,240 and 16.25 GMAC a clip of 8 frames with 400 classes at 224
-pixels. This is the place that MIT's code calls "block": all branches of a module read the shifted frames. Its "blockres"
-adds a module's input to its result, which have other channels in all but one of the modules.
+pixels. This is the place that MIT's code calls "block": all branches of a module read the shifted frames. Its
+"blockres" adds a module's input to its result, which have other channels in most modules.
 """
 
 from __future__ import annotations
