@@ -47,7 +47,7 @@ AWKWARD = [
 def test_kernels_equal_numpy(name: str, l2_kib: int, tmp_path: Path) -> None:
     """All kernels of one machine in one program; work items are run out of order, as threads may.
 
-    l2_kib: the second-level cache, 0 for the machine's own. With 1 KiB all that is asked for early comes from far away.
+    l2_kib: the second-level cache, 0 for the machine's own. With 1 KiB every operand exceeds it and is prefetched.
     """
     rng = np.random.default_rng(1)
     device = target.load(name)

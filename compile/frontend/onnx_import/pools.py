@@ -83,7 +83,7 @@ def transposed_pads(node: NodeProto, values: Values) -> list[NodeProto] | None:
     if any(more >= max(stride, dilation) for more, stride, dilation in zip(extra, strides, dilations)):
         raise refusal(
             node,
-            "asks for more outputs than its stride reaches",
+            "has more outputs than its stride reaches",
             f"output_shape {outputs}",
             "an output_padding below the stride",
             "export it with pads and output_padding, without output_shape",
