@@ -146,9 +146,9 @@ def compile(
     backend = backend_of(target)
     precision = precision_of(target, precision)
     check_ranges(precision, ranges is not None)
-    check_clip(network.info, precision)
     shared = None if threads is None else abi.check_threads(threads)
     threads = min(target.cpu.cores, 4) if shared is None else shared
+    check_clip(network.info, precision)
     toolchain.check_compiler(target, cc)
     bundle.check_output(output)
     tuning.check(target)
