@@ -31,6 +31,18 @@ def test_dense_takes_neighbours():
     assert starts == {0, 1, 2, 3, 4}
 
 
+@pytest.mark.parametrize("count", [3, 24, 60])
+def test_hurried_clips_are_faster_or_slower_and_stay_within_the_clip(count):
+    found = [sampling.hurried(count, 24, np.random.default_rng(seed)) for seed in range(200)]
+    for picked in found:
+        assert picked.shape == (24,) and (np.diff(picked) >= 0).all()
+        assert picked.min() >= 0 and picked.max() < count
+    assert set(np.concatenate(found)) == set(range(count))
+    if count == 60:  # neither end is met in most of them
+        speeds = [(picked[-1] - picked[0]) / 23 for picked in found if picked[0] > 0 and picked[-1] < 59]
+        assert 0.7 < min(speeds) < 0.8 and 1.25 < max(speeds) < 1.4
+
+
 NAMES = ["Swiping Left", "Swiping Right", "wave"]
 
 
@@ -83,3 +95,12 @@ def test_an_example_depends_on_its_own_numbers_alone():
     first, again = (how(strength=1.0)(ramp(), 0, np.random.default_rng([1, 2, 3]))[0] for _ in range(2))
     assert (first == again).all()
     assert (first != how(strength=1.0)(ramp(), 0, np.random.default_rng([1, 2, 4]))[0]).any()
+
+
+def test_a_clip_of_few_is_played_at_other_speeds_and_keeps_its_label():
+    draw, spans = how(hurried=True), set()
+    for seed in range(30):
+        clip, label = draw(ramp(), 2, np.random.default_rng(seed))
+        assert label == 2
+        spans.add(round(float(clip[-1].mean() - clip[0].mean())))
+    assert min(spans) < 60 < max(spans), "slower, and as fast as the clip"

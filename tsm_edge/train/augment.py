@@ -23,7 +23,7 @@ class Augment:
 
     size: side of the network's input. mirrored: label after mirroring, for each label; empty for never. reversed_:
     label after playing backwards, -1 where a clip may not be reversed; empty for never. strength: 0 none .. 1 usual ..
-    2 all of :mod:`.strong`. take_frames: of a take that are seen.
+    2 all of :mod:`.strong`. take_frames: of a take that are seen. hurried: whether clips are played faster and slower.
     """
 
     size: int
@@ -33,10 +33,14 @@ class Augment:
     reversed_: tuple[int, ...]
     strength: float = 1.0
     take_frames: int = 24
+    hurried: bool = False
 
     def __call__(self, clip: Pixels, label: int, random: np.random.Generator) -> tuple[Pixels, int]:
         """uint8 [F, side, side, 3] RGB and a label -> uint8 [frames, size, size, 3] and the label it now has."""
-        clip = clip[sampling.pick(self.way, len(clip), self.frames, random)]
+        if self.hurried:
+            clip = clip[sampling.hurried(len(clip), self.frames, random)]
+        else:
+            clip = clip[sampling.pick(self.way, len(clip), self.frames, random)]
         if self.reversed_ and self.reversed_[label] >= 0 and random.random() < 0.5:
             clip, label = clip[::-1], self.reversed_[label]
         clip, flipped = self._seen(clip, random)

@@ -167,6 +167,7 @@ def augmentation(settings: Settings, size: int) -> Augment:
         settings.reversed_,
         settings.strength,
         settings.take_frames,
+        hurried=settings.frozen > 0 and settings.way == "dense",
     )
 
 

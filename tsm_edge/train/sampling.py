@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 #: the names of the two ways
 WAYS = ("segments", "dense")
+_SLOWEST, _FASTEST = 0.75, 1.35
+_EARLY = 1 / 8  # of the frames
 
 
 def segments(count: int, frames: int, random: np.random.Generator | None = None) -> NDArray[np.int64]:
@@ -37,6 +39,18 @@ def window(count: int, frames: int, speed: float, random: np.random.Generator) -
     step = min(speed, (count - 1) / max(1, frames - 1))
     start = random.random() * (count - 1 - step * (frames - 1))
     return np.rint(start + step * np.arange(frames)).astype(np.int64)
+
+
+def hurried(count: int, frames: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """As :func:`dense` in training, but 0.75 to 1.35 times as fast, and an eighth of ``frames`` early or late at most.
+
+    What is before the clip or after it is its first or last frame.
+    """
+    speed = np.exp(random.uniform(np.log(_SLOWEST), np.log(_FASTEST)))
+    seen = dense(count, frames, random)
+    middle = (seen[0] + seen[-1]) / 2 + random.uniform(-_EARLY, _EARLY) * frames
+    places = middle + speed * (np.arange(frames) - (frames - 1) / 2)
+    return np.clip(np.rint(places), 0, count - 1).astype(np.int64)
 
 
 def pick(way: str, count: int, frames: int, random: np.random.Generator | None = None) -> NDArray[np.int64]:
