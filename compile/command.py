@@ -131,7 +131,7 @@ def compile(
     from .tune.autotune import Tuning
 
     pipeline.precision_of(device, precision)
-    given = calibration_data.CalibrationOptions(**calibration)
+    given = calibration_data.CalibrationOptions(**calibration).with_shipped(precision, source.shipped_ranges)
     given.check(precision)
     network = source.network(described)
     for note in network.notes:

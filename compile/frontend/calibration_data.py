@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -49,6 +49,10 @@ class CalibrationOptions:
     max_drop: float | None = None
     layers: Path | None = None
 
+    def with_shipped(self, precision: str | None, ranges: Path | None) -> CalibrationOptions:
+        """Where int8 is asked for and no source is named: the ranges that come with the model's weights."""
+        return replace(self, ranges=ranges) if precision == "int8" and not self.source else self
+
     def check(self, precision: str | None) -> None:
         """Refuse options that exclude or need each other, and a file that holds no ranges."""
         given: dict[str, object] = {"--calibrate": self.calibrate, "--ranges": self.ranges}
@@ -91,6 +95,7 @@ def ranges(
         AccuracyError: top-1 falls by more than `max_drop`.
     """
     if given.ranges is not None:
+        say(f"ranges: {given.ranges.name}")
         return Ranges.load(given.ranges)
     assert given.calibrate is not None
     if how is None or how.color != "rgb" or how.crop[0] != how.crop[1] or how.fit == "stretch":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tsm_edge.commands import form_options
 from tsm_edge.commands.model_options import check_direction, model_from
 from tsm_edge.errors import UsageError
-from tsm_edge.models import Model, read_labels
+from tsm_edge.models import Model, read_labels, shipped_ranges
 
 from . import picture_options
 
@@ -50,6 +50,11 @@ class Source:
         form = {name: left.pop(name) for name in form_options.NAMES}
         own = {name: left.pop(name) for name in ("weights", "averaged", "direction", "as_online", "seed", "states")}
         return cls(model, **own, parameters=left, pictures=pictures, form=form)
+
+    @property
+    def shipped_ranges(self) -> Path | None:
+        """The ranges that come with MODEL's own weights."""
+        return None if self.is_file or self.weights is not None else shipped_ranges(self.model)
 
     @property
     def is_file(self) -> bool:

@@ -14,12 +14,14 @@ import torch
 from tsm_edge import models
 from tsm_edge.compile import passes, quantize
 from tsm_edge.compile.frontend import calibration_data, networks
+from tsm_edge.compile.frontend.source import Source
 from tsm_edge.compile.ir.graph import Graph, Node
 from tsm_edge.compile.ir.ops import Opaque, Role
 from tsm_edge.compile.quantize import LayerLoss, float_step, integer, scheme
 from tsm_edge.compile.quantize.ranges import Ranges, Seen
 from tsm_edge.compile.verification.reference import moving_frames
 from tsm_edge.errors import CompileError, UsageError
+from tsm_edge.models import _shipped
 from tsm_edge.weights import checkpoints
 
 FRAMES = 2
@@ -206,3 +208,21 @@ def test_what_has_no_8_bit_form_is_named(case) -> None:
         quantize.calibrate(graph, [[]])
     with pytest.raises(UsageError, match="no such way"):
         quantize.calibrate(graph, [clip], "median")
+
+
+def test_ranges_that_come_with_trained_weights_need_no_other_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gestures.ranges.json"
+    path.touch()
+    monkeypatch.setattr(_shipped, "FOLDER", tmp_path)
+    fields = {"averaged": None, "direction": None, "as_online": False, "seed": 0, "states": ()}
+    fields |= {"parameters": {}, "pictures": {}, "form": {}}
+    assert Source("gestures", None, **fields).shipped_ranges == path
+    for model, weights in (("gestures", tmp_path), ("tsm-resnet18", None), ("gestures.onnx", None)):
+        assert Source(model, weights, **fields).shipped_ranges is None
+    given = calibration_data.CalibrationOptions()
+    assert given.with_shipped("int8", path).ranges == path
+    assert given.with_shipped("fp16", path) == given
+    own = calibration_data.CalibrationOptions(calibrate=tmp_path)
+    assert own.with_shipped("int8", path) == own

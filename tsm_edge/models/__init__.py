@@ -73,6 +73,11 @@ def shipped_file(name: str) -> Path:
     return _shipped.path_of(name)
 
 
+def shipped_ranges(name: str) -> Path | None:
+    """Return the ranges of a trained model's values, which int8 takes without calibration; None where none came."""
+    return _shipped.ranges_of(name)
+
+
 def shipped_meta(name: str) -> WeightsMeta:
     """Return what the weights of a model that comes trained say about themselves."""
     return _shipped.meta_of(name)

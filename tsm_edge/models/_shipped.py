@@ -2,6 +2,7 @@
 
 ``weights/gestures.safetensors`` is the model `gestures`: its metadata (:mod:`tsm_edge.weights.meta`) names the
 network, its parameters and its labels. Nothing else has to be written down when weights are added.
+``weights/gestures.ranges.json``, where it is there, holds the ranges of its values in 8 bits.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ def names() -> list[str]:
 def path_of(name: str) -> Path:
     """Return the file of shipped weights."""
     return FOLDER / f"{name}.safetensors"
+
+
+def ranges_of(name: str) -> Path | None:
+    """Return the file of ranges that comes with shipped weights; None where there is none."""
+    path = FOLDER / f"{name}.ranges.json"
+    return path if path.is_file() else None
 
 
 def meta_of(name: str) -> WeightsMeta:
