@@ -2,11 +2,11 @@
 
     python benchmarks/page_viewers.py BUNDLE [--viewers 100] [--rounds 5] [--json] [--output FILE]
 
-Each round runs `tsm-edge demo --video CLIP --serve` by its clock twice, without and with viewers, and takes the times
-of the steps from its JSON lines and the processor time of the demo from the system. A viewer does what the page does:
-it asks for the next picture when it has the last one, and comes back after half a second to five when it is refused.
-In use viewers are on other machines; here they are one process on this machine, whose own work is in the figures
-unless `--viewers-nice 19` has it give way. The ratios are medians over the rounds.
+It takes under three minutes. Each round runs `tsm-edge demo --video CLIP --serve` by its clock twice, without and with
+viewers, and takes the times of the steps from its JSON lines and the processor time of the demo from the system. A
+viewer does what the page does: it asks for the next picture when it has the last one; one that is refused comes back
+after half a second to five. In use viewers are on other machines; here they are one process on this machine, whose own
+work is in the figures unless `--viewers-nice 19` has it give way. The ratios are medians over the rounds.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from .on_change import ROOM, Told
 from .overlay import Score
 from .sinks.outbox import Counts
 
+_UNTOLD = "{} not told before the end"
+
 
 @dataclass(frozen=True)
 class Result:
@@ -154,9 +156,21 @@ class TextReporter:
         if summary.empty_ticks:
             facts["no frame"] = f"{summary.empty_ticks} times when the model's rate asked for one"
         if summary.on_change:
-            facts["on change"] = _calls(summary.on_change)
+            told = summary.on_change
+            facts["on change"] = _counted(
+                f"called {told.called} times",
+                (told.failed, "{} failed"),
+                (told.dropped, f"{{}} gestures dropped while {ROOM} waited"),
+                (told.untold, _UNTOLD),
+            )
         for name, counts in summary.sinks.items():
-            facts[name] = _events(counts)
+            facts[name] = _counted(
+                f"told of {counts.told} events",
+                (counts.failed, "{} failed"),
+                (counts.dropped, "{} dropped for newer ones"),
+                (counts.untold, _UNTOLD),
+                (counts.reconnects, "connected again {} times"),
+            )
         if summary.recorded:
             facts["recorded"] = summary.recorded
         print_facts(facts)
@@ -164,27 +178,9 @@ class TextReporter:
             print_next(self._next)
 
 
-def _calls(told: Told) -> str:
-    """Return in words what became of the calls; what did not happen is not mentioned."""
-    parts = [
-        f"called {told.called} times",
-        f"{told.failed} failed" if told.failed else "",
-        f"{told.dropped} gestures dropped while {ROOM} waited" if told.dropped else "",
-        f"{told.untold} not told before the end" if told.untold else "",
-    ]
-    return ", ".join(part for part in parts if part)
-
-
-def _events(counts: Counts) -> str:
-    """Return in words what became of a sink's events; what did not happen is not mentioned."""
-    parts = [
-        f"told of {counts.told} events",
-        f"{counts.failed} failed" if counts.failed else "",
-        f"{counts.dropped} dropped for newer ones" if counts.dropped else "",
-        f"{counts.untold} not told before the end" if counts.untold else "",
-        f"connected again {counts.reconnects} times" if counts.reconnects else "",
-    ]
-    return ", ".join(part for part in parts if part)
+def _counted(first: str, *rest: tuple[int, str]) -> str:
+    """Return in words what became of calls or events; what did not happen is not mentioned."""
+    return ", ".join([first, *(words.format(count) for count, words in rest if count)])
 
 
 class Progress:

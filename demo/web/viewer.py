@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .base import Handler
 
-MAX_VIEWERS = 32
+MAX_VIEWERS = 128
 
 
 class Viewer(Handler):
