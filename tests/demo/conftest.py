@@ -212,3 +212,28 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
         return path
 
     return write
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, make: SimpleNamespace) -> Callable[..., SimpleNamespace]:
+    """Run the command with the given options on a fake bundle; gives result and model."""
+    from click.testing import CliRunner
+
+    import tsm_edge.runtime
+    from tsm_edge.demo import session
+    from tsm_edge.demo.command import demo
+
+    def run(*options: object, **model_facts: Any) -> SimpleNamespace:
+        model = make.model(**model_facts)
+        opened = []
+
+        def open_bundle(folder: Path, threads: int | None = None) -> Any:
+            opened.append((folder, threads))
+            return model
+
+        monkeypatch.setattr(tsm_edge.runtime, "open", open_bundle)
+        monkeypatch.setattr(session, "default_bundle", lambda: "default")
+        result = CliRunner().invoke(demo, [str(option) for option in options])
+        return SimpleNamespace(result=result, error=result.exception, model=model, opened=opened)
+
+    return run
