@@ -109,19 +109,21 @@ def facts(cpu: CpuFacts, ceiling: dict[str, Any], threads: int) -> CpuFacts:
 
 
 def boards(model: str) -> list[dict[str, Any]]:
-    """Modelled time of a frame of a model on every CPU target that is a device, with what was published for it."""
+    """Modelled time of a frame of a model on every ARM target's processor, with what was published for it."""
     from tsm_edge.compile.backends import cpu
 
     rows = []
-    for name, others in PUBLISHED.items():
+    for name in sorted(target.names(), key=lambda name: (name not in PUBLISHED, name)):
         device = target.load(name)
+        if device.family != "cpu" or name == "local" or device.arch not in ("aarch64", "armv7l"):
+            continue
         _common.note(f"{model} for {name}")
         work = planned_of(model, device)
         one, four = (
             cpu.modelled(work, None, device, "fp32", threads) for threads in (1, min(4, device.cpu.cores))
         )
         assert one is not None and four is not None
-        published = others.get(model, {})
+        published = PUBLISHED.get(name, {}).get(model, {})
         rows.append(
             {
                 "model": model,

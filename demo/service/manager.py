@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tsm_edge.errors import OutputError, ServiceError, ToolMissing, UnknownName
+from tsm_edge.errors import EdgeError, OutputError, ServiceError, ToolMissing, UnknownName
 from tsm_edge.files.atomic import write_text
 
 from .unit import MARK
@@ -45,23 +47,43 @@ def install(name: str, unit: str, rule: str, *, system: bool, start: bool) -> li
     """Write the files, have systemd read them, and start the service; return the files.
 
     Raises:
-        ServiceError: another program's unit is in the way, or systemd refuses.
+        ServiceError: another program's unit is in the way, or systemd refuses; the files are then as they were.
         OutputError: a file cannot be written.
     """
     _require_systemctl()
     path = unit_path(name, system=system)
-    _refuse_foreign(path)
     files = {path: unit, **({rule_path(name): rule} if rule else {})}
-    for file, text in files.items():
+    for file in files:
         _refuse_foreign(file)
-        _write(file, text, system=system)
-    if rule:
-        _udev()
-    _systemctl("daemon-reload", system=system)
-    if start:
-        _systemctl("enable", "--quiet", f"{name}.service", system=system)
-        _systemctl("restart", "--no-block", f"{name}.service", system=system)
+    before = {file: file.read_bytes() if file.is_file() else None for file in files}
+    try:
+        for file, text in files.items():
+            _write(file, text, system=system)
+        if rule:
+            _udev()
+        _systemctl("daemon-reload", system=system)
+        if start:
+            _systemctl("enable", "--quiet", f"{name}.service", system=system)
+            _systemctl("restart", "--no-block", f"{name}.service", system=system)
+    except EdgeError:
+        with contextlib.suppress(EdgeError):
+            if before[path] is None and start:
+                _systemctl("disable", "--quiet", f"{name}.service", system=system)
+        _restore(before)
+        with contextlib.suppress(EdgeError):
+            _systemctl("daemon-reload", system=system)
+        raise
     return list(files)
+
+
+def _restore(before: Mapping[Path, bytes | None]) -> None:
+    """Leave no half of a service behind."""
+    for file, data in before.items():
+        with contextlib.suppress(OSError):
+            if data is None:
+                file.unlink(missing_ok=True)
+            else:
+                file.write_bytes(data)
 
 
 def status(name: str, *, system: bool) -> dict[str, Any]:
@@ -170,6 +192,17 @@ def _run(words: list[str]) -> str:
         raise ServiceError(
             f"{words[0]} refused.",
             found=f"{' '.join(words)}: {done.stderr.strip() or f'exit {done.returncode}'}",
-            hint="run it with sudo" if "ccess denied" in done.stderr or "authentication" in done.stderr else None,
+            hint=_cure(done.stderr, user="--user" in words),
         )
     return done.stdout
+
+
+def _cure(said: str, *, user: bool) -> str | None:
+    """Return what helps against the refusals that are common."""
+    if "ccess denied" in said or "authentication" in said:
+        return "run it with sudo"
+    if "bus" not in said and "booted with systemd" not in said:
+        return None
+    if user:
+        return "log in on the machine itself, or over ssh as this user: the bus of a user comes with a session"
+    return "systemd does not run here, as in most containers: print the unit, and install it on the board"

@@ -30,7 +30,7 @@ from ..events import Event
 from .discovery import announcement
 from .mqtt_address import Broker
 from .outbox import ROOM
-from .sink import BackOff, Sink
+from .sink import BackOff, Sink, in_words
 
 KEEP_ALIVE_S = 30  # so long after the last word the broker says "offline" for us
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
@@ -106,7 +106,7 @@ class Mqtt(Sink):
             except (_Broken, OSError, ValueError) as error:
                 self._up = False
                 if not self.stopping.is_set():
-                    self.complain(str(error) or type(error).__name__)
+                    self.complain(in_words(error))
             self.stopping.wait(0.0 if self.stopping.is_set() else self._back_off.pause())
         self._forget_client()
         self._woken.close()

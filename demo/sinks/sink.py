@@ -109,6 +109,11 @@ class Sink(ABC):
         """Tell events until ``stopping`` is set."""
 
 
+def in_words(error: Exception) -> str:
+    """Return what is said of a connection that failed: what the system calls it, without its number."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
 class BackOff:
     """Growing pauses between attempts: doubled each time up to a longest, and spread a little.
 

@@ -30,7 +30,7 @@ from tsm_edge.errors import UsageError
 from ..events import Event
 from ..secret import find_secret, handed_over
 from .outbox import ROOM
-from .sink import BackOff, Sink
+from .sink import BackOff, Sink, in_words
 
 ANSWER_S = 10.0  # how long the receiver may take for each part of its answer
 KEEP_S = 3600.0  # an event that was not accepted for so long is given up: acting on it now would surprise
@@ -155,7 +155,7 @@ def post(address: Address, body: bytes, headers: dict[str, str]) -> Answer:
         answer = connection.getresponse()
         return Answer(answer.status, answer.reason, _retry_after(answer.getheader("Retry-After")))
     except (OSError, http.client.HTTPException) as error:
-        return Answer(0, str(error) or type(error).__name__)
+        return Answer(0, in_words(error))
     finally:
         connection.close()
 

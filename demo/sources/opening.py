@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import SAMPLE_CLIP
-from . import Source
+from . import Source, stdin
 from .address import reach, take_apart
 from .camera import Camera, check_camera
 from .files import ImageFolder, Repeated, VideoFile
 from .live import GIVE_UP_S, Capture, LiveSource
-from .stdin import StandardInput
 from .turned import Turned
 from .uri import Input
 from .wanted import Wanted
@@ -32,6 +31,8 @@ def check_input(source: Input, wanted: Wanted, otherwise: str = "") -> None:
         reach(take_apart(source.address))
     elif source.kind in ("csi", "gst"):
         connection(source, wanted)
+    elif source.kind == "stdin":
+        stdin.check(wanted)
 
 
 def open_input(
@@ -64,7 +65,7 @@ def _open(
     if source.kind == "device":
         return Camera(source, wanted)
     if source.kind == "stdin":
-        return StandardInput(wanted, stopped)
+        return stdin.StandardInput(wanted, stopped)
     if source.kind == "folder":
         return ImageFolder(source.path, wanted.rate or rate)
     if source.kind == "file":

@@ -108,6 +108,21 @@ class StandardInput:
         self._stopping.set()
 
 
+def check(wanted: Wanted, descriptor: int = 0) -> None:
+    """Raise UsageError for what can be seen without reading."""
+    _is_file(descriptor)
+    _check_size(wanted)
+
+
+def _check_size(wanted: Wanted) -> None:
+    if wanted.format in RAW and wanted.size is None:
+        raise UsageError(
+            "Raw frames do not say how large they are.",
+            found=f"--format {wanted.format} without --size",
+            allowed=f"--format {wanted.format} --size 640x480",
+        )
+
+
 def _is_file(descriptor: int) -> bool:
     """Whether it is a file.
 
@@ -130,13 +145,8 @@ def _is_file(descriptor: int) -> bool:
 
 def _frames(pipe: Pipe, wanted: Wanted, stopped: Callable[[], bool], *, every: bool) -> Frames:
     name = StandardInput.name
-    if wanted.format in RAW:
-        if wanted.size is None:
-            raise UsageError(
-                "Raw frames do not say how large they are.",
-                found=f"--format {wanted.format} without --size",
-                allowed=f"--format {wanted.format} --size 640x480",
-            )
+    _check_size(wanted)
+    if wanted.format in RAW and wanted.size is not None:
         return RawFrames(pipe, name, wanted.format, wanted.size)
     if wanted.format == "mjpeg":
         return JpegFrames(pipe, name, every=every)

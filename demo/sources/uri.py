@@ -22,6 +22,7 @@ ALLOWED = (
     "folder of images, or - for standard input"
 )
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)", re.DOTALL)
+_HALF_URL = re.compile(r"(csi|rtsps?|https?):(?!/)", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,4}")
 _PIPELINE = re.compile(r"\s!\s")
 
@@ -78,6 +79,14 @@ def parse_input(text: str, option: str = "--input") -> Input:
             found=without_secrets(text),
             allowed=ALLOWED,
             hint=f'put gst: before it: --input "gst:{without_secrets(text)}"',
+        )
+    half = _HALF_URL.match(text)
+    if half is not None:
+        raise UsageError(
+            f"{option} has half an address.",
+            found=without_secrets(text),
+            allowed=ALLOWED,
+            hint=f"{option} {half[1]}://{without_secrets(text[half.end() :])}",
         )
     match = _URL.fullmatch(text)
     return _address(match[1].lower(), match[2], text, option) if match else Input("file", text, text)

@@ -28,6 +28,9 @@ from tsm_edge.demo.command import demo, require_opencv
         (["--video", "/dev/v4l/by-id/usb-X", "--headless"], errors.CameraError, "camera '/dev/v4l/by-id/usb-X'"),
         (["--video", "rtsp://127.0.0.1:9/live", "--headless"], errors.StreamError, "refuses the connection"),
         (["--video", "/dev/video9", "--loop"], errors.UsageError, "without a video file"),
+        (["--input", "csi:0"], errors.UsageError, "--input csi://0"),
+        (["--input", "rtsp:me:secret@host/x"], errors.UsageError, "half an address"),
+        (["--input", "-", "--format", "nv12", "--headless"], errors.UsageError, "nv12 without --size"),
         (
             ["--video", REAL_CLIP, "--headless", "--record", "no/where.mp4"],
             errors.OutputError,
@@ -58,7 +61,8 @@ from tsm_edge.demo.command import demo, require_opencv
 def test_what_cannot_be_is_refused_before_the_model_is_opened(run, options, kind, said):
     ran = run(*options)
     assert isinstance(ran.error, kind)
-    assert said in str(ran.error)
+    assert said in str(ran.error) + str(ran.error.hint)
+    assert "secret" not in str(ran.error) + str(ran.error.hint)
     assert ran.opened == []
 
 

@@ -242,7 +242,7 @@ def systemctl(tmp_path, monkeypatch):
         script.write_text(
             f'#!/bin/sh\necho "{name} $*" >> {log}\n'
             f'case "$*" in *show*) cat {answer};; *restart*) [ ! -e {tmp_path}/refuse ] || '
-            "{ echo 'Access denied' >&2; exit 4; };; esac\n"
+            f"{{ grep . {tmp_path}/refuse >&2 || echo 'Access denied' >&2; exit 4; }};; esac\n"
         )
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
@@ -288,12 +288,34 @@ def test_what_somebody_else_wrote_stays(call, systemctl, tmp_path, monkeypatch):
     assert other.read_text().startswith("[Service]") and systemctl.calls() == []
 
 
-def test_a_refusal_of_systemd_is_passed_on_with_a_cure(call, systemctl, monkeypatch):
+def test_a_refusal_of_systemd_is_passed_on_with_a_cure(call, systemctl, tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "_open_to_all", lambda path: True)
     systemctl.refuse.touch()
     result = call("install", "--system", "--bundle", "bundle")
     assert isinstance(result.exception, ServiceError)
     assert "Access denied" in str(result.exception) and "sudo" in str(result.exception)
+    assert not list((tmp_path / "SYSTEM_UNITS").iterdir())  # no half of a service stays
+    systemctl.refuse.unlink()
+    assert call("install", "--system", "--bundle", "bundle").exception is None
+    (unit,) = (tmp_path / "SYSTEM_UNITS").iterdir()
+    first = unit.read_text()
+    systemctl.refuse.touch()
+    assert call("install", "--system", "--bundle", "bundle", "--camera", "1").exception is not None
+    assert unit.read_text() == first
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "cure"),
+    [
+        ("--user", "Failed to connect to bus: No medium found", "over ssh as this user"),
+        ("--system", "System has not been booted with systemd as init system (PID 1).", "print the unit"),
+    ],
+)
+def test_where_systemd_does_not_run_it_says_so(call, systemctl, monkeypatch, kind, said, cure):
+    monkeypatch.setattr(plan, "_open_to_all", lambda path: True)
+    systemctl.refuse.write_text(said)
+    result = call("install", kind, "--bundle", "bundle")
+    assert said in str(result.exception) and cure in result.exception.hint
 
 
 def test_files_that_the_service_could_not_read_are_found_before(call, systemctl, tmp_path):
