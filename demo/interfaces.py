@@ -31,7 +31,7 @@ class Screen(Protocol):
 
 
 class Recording(Protocol):
-    """A recording (`recorder.Recorder`)."""
+    """A recording (`background.BackgroundRecorder`)."""
 
     def write(self, picture: np.ndarray, t_s: float) -> None:
         """Add a picture as seen at ``t_s`` seconds."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tsm_edge.errors import OutputError
 from tsm_edge.terminal import printable, say
 
+from .background import BackgroundRecorder
 from .events import Event
 from .on_change import OnChange, parse
 from .recorder import Recorder
@@ -47,7 +48,7 @@ class Outputs:
 
     def __init__(self, request: Request) -> None:
         self.reset = threading.Event()
-        self.recorders: list[Recorder] = []
+        self.recorders: list[BackgroundRecorder] = []
         self.listener: OnChange | None = None
         self.server: Server | None = None
         self.metrics: Metrics | None = None
@@ -94,7 +95,7 @@ class Outputs:
             self.server.know(told.model)
         if self.metrics is not None:
             self.metrics.info(model=told.model, target=told.target)
-        self.recorders = [Recorder(path, rate) for path in self._request.recordings]
+        self.recorders = [BackgroundRecorder(Recorder(path, rate), wait=replay) for path in self._request.recordings]
         if self._words is not None:
             tell_idle = self._request.on_change_idle
             self.listener = OnChange(self._words, tell_idle=tell_idle, wait=replay, stopped=stopped)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from types import SimpleNamespace
 
 import cv2
 import pytest
+
+pytest.importorskip("tornado", reason="the page needs the extra 'serve'")
+
 from click.testing import CliRunner
 from stream_servers import HttpCamera, begin_parts, jpeg, part
 
 import tsm_edge.runtime
 from tsm_edge import cli
 from tsm_edge.demo import session
+from tsm_edge.demo.web.server import Server
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -82,9 +87,15 @@ def test_the_same_file_twice_has_two_names(run, tmp_path, make):
     assert [line["source"] for line in ran.lines[:2]] == ["blue", "blue (2)"]
 
 
-def test_one_that_is_lost_ends_alone_and_decides_the_exit_code(run, tmp_path, make):
-    """A stream that stays away, beside a folder that is seen to its end."""
-    sent = threading.Event()
+def test_one_that_is_lost_ends_alone_and_decides_the_exit_code(run, tmp_path, make, monkeypatch):
+    """A stream that stays away, beside a folder that is seen to its end; the page says so on its last picture."""
+    sent, notes, offer = threading.Event(), [], Server.offer
+
+    def note(server, image, status, number=0):
+        notes.append((number, status.note))
+        offer(server, image, status, number)
+
+    monkeypatch.setattr(Server, "offer", note)
 
     def behave(handler):
         if sent.is_set():
@@ -92,13 +103,15 @@ def test_one_that_is_lost_ends_alone_and_decides_the_exit_code(run, tmp_path, ma
             return
         sent.set()
         begin_parts(handler)
-        for _ in range(3):
+        for _ in range(12):
             part(handler, jpeg(make.picture(GREEN)))
+            time.sleep(0.05)
 
     camera = HttpCamera(behave)
     try:
         blue = folder_of(tmp_path / "blue", BLUE, make, count=40)
         words = ["--input", camera.url, "--input", blue, "--headless", "--json", "--give-up", "0.3"]
+        words += ["--serve", "127.0.0.1:0"]
         ran = run(*words)
     finally:
         camera.close()
@@ -107,6 +120,7 @@ def test_one_that_is_lost_ends_alone_and_decides_the_exit_code(run, tmp_path, ma
     ends = {line["source"]: (line["stopped"], line["frames"]) for line in ran.lines if "stopped" in line}
     assert ends[str(blue)] == ("end", 40)
     assert ends.get(camera.url, ("failed", 0))[0] == "failed"
+    assert (0, f"ended: {camera.url} has no video.") in notes
     assert "error[stream]" in ran.result.stderr and ran.lines[-1]["error"]["identifier"] == "stream"
 
 
