@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tsm_edge import __version__, bundle
 from tsm_edge.bundle.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
@@ -32,6 +32,9 @@ from .lowering.latency_gpu import Modelled
 from .lowering.planner import Planned
 from .quantize import Ranges, quantise, rewrite
 from .tune.autotune import NO_TUNING, Tuning
+
+if TYPE_CHECKING:
+    from tvm import tirx
 
 Progress = Callable[[str, float], None]  # (phase, seconds) after each phase
 
@@ -227,7 +230,7 @@ def scheduled(
 
 def generated(
     planned: Planned, backend: ModuleType, target: EdgeTarget, precision: str
-) -> tuple[dict[str, Any], Code]:
+) -> tuple[dict[str, tirx.PrimFunc], Code]:
     """The kernels as TIR and the code of all; CompileError names the layers in plain loops, which may be at fault."""
     try:
         functions = {symbol: build() for symbol, build in planned.kernels.items()}

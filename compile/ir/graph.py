@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from tsm_edge.signature import Signature
 
 from .dtype import FLOAT32, DType
 from .ops import Operator, Role
+
+if TYPE_CHECKING:
+    from tvm import relax, tirx
 
 
 @dataclass
@@ -36,8 +39,8 @@ class Node:
     roles: dict[Role, str] = field(default_factory=dict)
     weights: tuple[np.ndarray, ...] = ()
     layer: str = ""
-    call: Any = None  # the Relax call it came from: what TVM legalises when no schedule takes the node
-    function: Any = None  # its TIR where a frontend lowered the call
+    call: relax.Call | None = None  # the Relax call it came from: what TVM legalises when no schedule takes the node
+    function: tirx.PrimFunc | None = None  # its TIR where a frontend lowered the call
 
     @property
     def kind(self) -> str:

@@ -106,6 +106,7 @@ def unique(names: list[str]) -> list[str]:
 
 def one_call(graph: Graph, node: Node) -> tvm.IRModule:
     """A Relax module whose main is this node alone."""
+    assert node.call is not None, "nodes that passes insert have schedules"
     builder = relax.BlockBuilder()
     variables: dict[str, relax.Var] = {
         name: relax.Var(name, relax.TensorType(graph.shape(name), str(graph.dtype(name))))
