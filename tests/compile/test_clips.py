@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -122,6 +123,19 @@ def test_frames_fill_a_window_that_slides(bundle):
                 assert np.array_equal(found[at], wanted)
             assert np.array_equal(found[4], found[3]) and not np.array_equal(found[6], found[3])
             stream.reset()
+
+
+def test_the_command_answers_when_a_window_is_full(bundle):
+    folder = bundle("local", small().clips(OFFLINE, WINDOW)).folder
+    pictures = b"".join(picture.tobytes() for picture in moving_pictures((40, 50), 11))
+    run = [folder / "tsm-edge-run", "--threads", "1"]
+    for mode in ((), ("--decide",)):
+        words = ["--raw", "50x40", "--format", "rgb", "--fps", "12", *mode]
+        done = subprocess.run([*run, *words], input=pictures, capture_output=True, check=True)
+        assert [json.loads(line)["frame"] for line in done.stdout.splitlines()] == [3, 6, 9]
+        assert b"looks at 4 frames at once" in done.stderr and b"one every 3" in done.stderr
+    info = subprocess.run([*run, "--info"], capture_output=True, check=True).stdout
+    assert b"window    4 frames at once" in info and b"delay" not in info
 
 
 def test_it_equals_the_lagged_stream_away_from_the_ends(bundle):

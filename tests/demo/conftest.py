@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tsm_edge.bundle.manifest import ModelInfo, WeightsInfo
 from tsm_edge.demo import SAMPLE_CLIP
 from tsm_edge.smoothing import Smoother
 
@@ -102,11 +103,16 @@ def fake_camera(*captures: FakeCapture, device: Any = None) -> Any:
     return Camera(named, open_capture=open_capture, clock=lambda: time[0], sleep=sleep)
 
 
-def fake_model(weights: str = "file", labels: tuple[str, ...] = LABELS, takes_pictures: bool = True) -> Any:
+def fake_model(
+    weights: str = "file",
+    labels: tuple[str, ...] = LABELS,
+    takes_pictures: bool = True,
+    parameters: dict[str, Any] | None = None,
+) -> Any:
     """Return what `tsm_edge.runtime.open` returns, as far as the demo looks at it, without a library behind it."""
     stream = ColourStream()
     manifest = SimpleNamespace(
-        model=SimpleNamespace(name="colours", weights=SimpleNamespace(source=weights), delay_frames=0),
+        model=ModelInfo("colours", parameters or {}, WeightsInfo(weights, "", ""), "zoo"),
         target=SimpleNamespace(name="local"),
         labels=labels,
         preprocess=SimpleNamespace(rate_fps=12.0) if takes_pictures else None,

@@ -76,6 +76,13 @@ def test_people_get_words_and_the_next_command(run):
     assert "12 frames per second on mine" in ran.result.stderr
 
 
+def test_a_window_is_said_before_it_answers(run):
+    window = {"clip_frames": 8, "window_stride": 4, "delay_frames": 7}
+    for parameters, note in ((window, "looks at 8 frames at once"), ({"delay_frames": 6}, "6 frames behind, 0.5 s")):
+        done = clean(run("--video", REAL_CLIP, "--headless", "--max-frames", 9, parameters=parameters))
+        assert "note: the network looks" in done.stderr and note in done.stderr
+
+
 def test_untrained_weights_are_said_in_words_and_in_the_picture(run, tmp_path, monkeypatch):
     notes = []
     real = session.Loop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -64,6 +65,15 @@ def test_the_lines_say_what_was_seen_and_when(clip, make, capsys):
     assert out[40]["top"][0][1] == out[40]["probability"]
     assert sum(share for _, share in out[40]["top"]) == pytest.approx(1, abs=1e-3)
     assert all(line["dropped"] == 0 and 0 < line["probability"] <= 1 and line["ms"] >= 0 for line in out)
+
+
+def test_a_window_answers_after_each_stride(clip, make, capsys):
+    """Seven frames have none yet; then every fourth frame has a new one, and the others are shown under it."""
+    shown = []
+    viewers = SimpleNamespace(offer=lambda image, status: shown.append(status.fps))
+    replayed(clip, make, delay=7, stride=4, viewers=viewers).run()
+    assert [line["frame"] for line in lines(capsys)] == list(range(7, 60, 4))
+    assert len(shown) == 60 - 7
 
 
 def test_people_get_a_line_for_each_new_label(clip, make, capsys):

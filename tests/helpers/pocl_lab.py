@@ -86,3 +86,15 @@ def prove(name: str, parameters: dict[str, object], precision: str, folder: Path
         done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return Proof(outcome, json.loads(done.stdout), manifest.plan.steps)
+
+
+def prove_clip(name: str, precision: str, folder: Path, clips: int) -> tuple[Outcome, int]:
+    """Compile a window of three frames for OpenCL and compare it with PyTorch; and how many launches a step has."""
+    import torch
+
+    torch.set_num_threads(1)
+    model = models.load(name, size=32, classes=3).clips(models.OFFLINE, models.Window(3, 2))
+    built = pipeline.compile(networks.zoo(model, seed=1), target.load("opencl"), folder / "bundle", precision=precision)
+    with patch.dict(os.environ, {"POCL_CACHE_DIR": str(folder / "pocl"), "XDG_CACHE_HOME": "/dev/null"}):
+        outcome = verify.compare(built.folder, built.manifest, reference.step_of(built.manifest, None), clips)
+    return outcome, built.planned.plan.launches

@@ -165,9 +165,10 @@ def special(good: dict) -> Iterator[tuple[str, bytes]]:
     for name in (".hidden", "a/b", "..", "manifest.json", "", "a b", "caf\u00e9", "-dash", "a..b"):
         entry = {"sha256": "0" * 64, "bytes": 0}
         yield f"file {name!r}", json.dumps({**good, "files": {**good["files"], name: entry}}).encode()
-    for late in (0, 10, 1000, 1001, -1, 2**53, 1.0, 10.5, True, "10", None):
-        model = {**good["model"], "parameters": {**good["model"]["parameters"], "delay_frames": late}}
-        yield f"delay {late!r}", json.dumps({**good, "model": model}).encode()
+    for key, least in (("delay_frames", 0), ("clip_frames", 1), ("window_stride", 1)):
+        for value in (least, 10, 1000, 1001, least - 1, 2**53, 1.0, 10.5, True, "10", None):
+            model = {**good["model"], "parameters": {**good["model"]["parameters"], key: value}}
+            yield f"{key} {value!r}", json.dumps({**good, "model": model}).encode()
     for arch, features in CPU_FEATURES.items():
         for feature in (*features, "no-such-feature", "neon asimd"):
             for of in CPU_FEATURES:
