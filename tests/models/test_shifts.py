@@ -10,6 +10,7 @@ import pytest
 from tsm_edge import models
 from tsm_edge.errors import ModelError
 from tsm_edge.models import OFFLINE, TemporalShift, shift_frames
+from tsm_edge.models._clip import frame_pool, shift_window
 
 torch = pytest.importorskip("torch")
 
@@ -41,6 +42,24 @@ def test_against_plain_loops(frames, padding):
         x = rng.standard_normal((2, frames, 16)).astype(np.float32)
         found = shift_frames(torch.from_numpy(x).reshape(2 * frames, 16, 1, 1), frames, kind).reshape(x.shape)
         assert np.array_equal(found.numpy(), np.stack([plain(clip, kind) for clip in x])), kind
+
+
+@pytest.mark.parametrize("frames", [2, 7])
+@pytest.mark.parametrize("padding", ["zero", "circulant", "hold"])
+def test_a_window_is_shifted_as_plain_loops_do(frames, padding):
+    rng = np.random.default_rng(1)
+    for direction, share in itertools.product(("uni", "bi", "none"), (0.0, 1 / 8, 0.5, 1.0)):
+        kind = TemporalShift(direction, share, padding=padding)
+        x = rng.standard_normal((frames, 16)).astype(np.float32)
+        found = shift_window(torch.from_numpy(x).reshape(frames, 16, 1, 1), kind).reshape(x.shape)
+        assert np.array_equal(found.numpy(), plain(x, kind)), kind
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 8])
+def test_frames_are_pooled_as_plain_loops_do(frames):
+    x = np.random.default_rng(2).standard_normal((frames, 3, 2, 2)).astype(np.float32)
+    wanted = [x[max(t - 1, 0) : t + 2].max(0) for t in range(0, frames, 2)]
+    assert np.array_equal(frame_pool(torch.from_numpy(x)).numpy(), np.stack(wanted))
 
 
 def test_mits_shift_takes_the_future_first():
