@@ -66,11 +66,12 @@ def document(name: str, digest: str, options: argparse.Namespace) -> dict[str, A
 
 
 def rendered(options: argparse.Namespace, split: str, count: int, seed: int) -> Path:
-    """The store of a split, rendered unless it is there."""
-    folder: Path = options.data / f"{split}-{count}"
+    """The store of a split, rendered unless it is there, at the size that the network's preprocessing resizes to."""
+    side, _ = network(options.weights).preprocess.resize
+    folder: Path = options.data / f"{split}-{count}-{side}"
     if not (folder / "clips.json").is_file():
         _common.note(f"rendering {count} of {split}")
-        words = ("--clips", count, "--seed", seed, "--jobs", options.jobs)
+        words = ("--clips", count, "--seed", seed, "--size", side, "--jobs", options.jobs)
         _common.tsm_edge("synth", "--out", folder, "--split", split, *words)
     return folder
 
