@@ -13,6 +13,8 @@ from ..weights.meta import WeightsMeta, read_meta
 from . import checkpoint
 from .settings import Settings
 
+_WORTH = r"(?:[01]\.\d+, balanced )?([01]\.\d+)"
+
 
 def checkpoint_of(out: Path, settings: Settings) -> dict[str, Any]:
     """Return the content of the checkpoint in the folder ``out``.
@@ -40,17 +42,28 @@ def checkpoint_of(out: Path, settings: Settings) -> dict[str, Any]:
 
 def weights_meta(settings: Settings, record: Mapping[str, Any]) -> WeightsMeta:
     """Return what the weights say of their training; ``record``: the metrics of the epoch that they are of."""
-    note = _note(settings, record["epoch"], f"{record['top1']:.4f}")
+    top1 = f"{record['top1']:.4f}"
+    if "balanced_top1" in record:
+        top1 += f", balanced {record['balanced_top1']:.4f}"
+    note = _note(settings, record["epoch"], top1)
     shift = None if settings.variant.online else asdict(settings.variant)
     return WeightsMeta(
         settings.model, dict(settings.parameters), settings.labels, settings.rate_fps, note, shift=shift
     )
 
 
-def top1_of(weights: Path, settings: Settings) -> float:
-    """Return what the held-out top-1 of a file of weights is at least; 0 where it is of another training."""
+def worth(record: Mapping[str, Any]) -> float:
+    """Return by which metric the best epoch is told: held-out top-1, of takes with the classes balanced.
+
+    A network that answers quiet too often is not a worse one: `eval --choose-decision` takes that back.
+    """
+    return float(record.get("balanced_top1", record["top1"]))
+
+
+def worth_of(weights: Path, settings: Settings) -> float:
+    """Return what :func:`worth` of a file of weights is at least; 0 where it is of another training."""
     meta = read_meta(weights)
-    form = re.escape(_note(settings, "\0", "\1")).replace("\0", r"\d+").replace("\1", r"([01]\.\d+)")
+    form = re.escape(_note(settings, "\0", "\1")).replace("\0", r"\d+").replace("\1", _WORTH)
     found = re.fullmatch(form, meta.note) if meta is not None else None
     return float(found[1]) - 0.00005 if found else 0.0  # it is said with four digits
 

@@ -21,10 +21,10 @@ from ..errors import DataError
 from ..files import atomic
 from ..models import Model, TemporalShift, make_net
 from ..weights.writing import save_weights
-from . import _few, checkpoint, measure
+from . import _few, checkpoint, measure, takes
 from ._initial import add_dropout, initialise
 from ._optimizer import blend, learning_rate, parameter_groups
-from ._provenance import checkpoint_of, top1_of, weights_meta
+from ._provenance import checkpoint_of, weights_meta, worth, worth_of
 from .batches import Batches
 from .examined import Examined
 from .loss import consensus, loss_of, loss_of_takes, right_in_takes
@@ -93,7 +93,7 @@ class Trainer:
             parameter_groups(self.net, model, settings.weight_decay), lr=settings.lr
         )
         self.history: list[dict[str, Any]] = []
-        self.kept_top1 = 0.0  # of the weights that are in the folder when a training is resumed
+        self.kept_worth = 0.0  # of the weights that are in the folder when a training is resumed
         self.batches = Batches(settings, model, sources, self.device, processes)
         self.steps = self.batches.steps
 
@@ -116,8 +116,8 @@ class Trainer:
         self.average = {key: value.to(self.device) for key, value in content["average"].items()}
         self.optimizer.load_state_dict(content["optimizer"])
         self.history = list(content["history"])
-        self.kept_top1 = top1_of(self.out / checkpoint.WEIGHTS, self.settings)
-        if self.processes.first and len(self.history) == 1 and not self.kept_top1:
+        self.kept_worth = worth_of(self.out / checkpoint.WEIGHTS, self.settings)
+        if self.processes.first and len(self.history) == 1 and not self.kept_worth:
             self._save_weights()
         return int(content["epoch"])
 
@@ -141,7 +141,7 @@ class Trainer:
             self.history.append(self.processes.agreed(record))
             if self.processes.first:
                 self._keep()
-        best = max(self.history, key=lambda one: one["top1"])
+        best = max(self.history, key=worth)
         return Result(self.out / checkpoint.WEIGHTS, tuple(self.history), best)
 
     def _epoch(self, epoch: int, progress: Progress | None) -> tuple[float, ...]:
@@ -223,12 +223,15 @@ class Trainer:
         scored = [each.scored(net) for each in self.held_out]
         targets = np.concatenate([each.targets for each in scored])
         found = measure.Measured([row for each in scored for row in each.rows], targets, self.model.labels)
-        return {
+        record = {
             "top1": found.top1,
             "top5": found.top5,
             "half_top1": found.early(0.5),
             "worst_recall": min(found.recalls.values()),
         }
+        if any(each.store.takes for each in scored):
+            record["balanced_top1"] = takes.balanced_top1(scored)
+        return record
 
     def _keep(self) -> None:
         """Weights before checkpoint before metrics: what a later file says, the earlier ones hold.
@@ -239,7 +242,7 @@ class Trainer:
         """
         if len(self.history) == 1:
             self._save_checkpoint()
-        if self.history[-1]["top1"] >= max(self.kept_top1, *(record["top1"] for record in self.history)):
+        if worth(self.history[-1]) >= max(self.kept_worth, *map(worth, self.history)):
             self._save_weights()
         if len(self.history) > 1:
             self._save_checkpoint()

@@ -184,6 +184,13 @@ def balance(scored: Scored) -> Floats:
     return max(_OFFSETS, key=recognised) * quiet
 
 
+def balanced_top1(scored: Sequence[Scored]) -> float:
+    """Top-1 over several stores, the scores of those of takes moved as :func:`balance` says."""
+    moved = [each.moved(balance(each)) if each.store.takes else each for each in scored]
+    rows, targets = [row for each in moved for row in each.rows], np.concatenate([each.targets for each in moved])
+    return measure.Measured(rows, targets, scored[0].store.labels).top1
+
+
 def choose(scored: Scored, most_wrong: float, most_alarms: float) -> tuple[DecisionRule, Judged, bool]:
     """The decision that announces most gestures, and whether it keeps both bounds; where none does, the nearest.
 
