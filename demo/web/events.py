@@ -25,6 +25,8 @@ class Listen(Viewer):
         number = ring.newest if known is None else ring.place(known)
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("X-Accel-Buffering", "no")  # of proxies that would keep events back
+        if self.site.token:  # whoever has it may listen from a page of its own; without one any page could
+            self.set_header("Access-Control-Allow-Origin", "*")
         self.write(f"retry: {RETRY_MS}\n\n")
         if not await self.deliver(self.flush()):
             return

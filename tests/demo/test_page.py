@@ -22,6 +22,7 @@ pytest.importorskip("tornado", reason="the page needs the extra 'serve'")
 import browser as browsers
 
 from tsm_edge.demo import REAL_CLIP
+from tsm_edge.demo.events import Event
 from tsm_edge.demo.history import History
 from tsm_edge.demo.overlay import Score, Status
 from tsm_edge.demo.web.address import Address
@@ -291,28 +292,55 @@ def test_a_link_that_is_no_longer_valid_is_said(browser, show):
     assert page.evaluate("document.getElementById('reset').disabled")
 
 
-def test_another_site_can_neither_press_the_button_nor_frame_the_page(browser, show, tmp_path):
-    """A page from another port of this machine is another site; its form and its script are refused."""
-    running = show()
-    (tmp_path / "index.html").write_text(OTHER_SITE.replace("OURS", running.server.url))
+@pytest.fixture
+def other_site(tmp_path):
+    """Return a function that serves a page from another port of this machine, which is another site; gives its URL."""
+    servers = []
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
             pass
 
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path))
-    ) as other:
-        thread = threading.Thread(target=other.serve_forever)
-        thread.start()
-        page = browser.page(f"http://127.0.0.1:{other.server_address[1]}/")
-        page.wait("window.done && done.length >= 3")
-        time.sleep(0.3)
-        other.shutdown()
-        thread.join()
+    def serve(page):
+        (tmp_path / "index.html").write_text(page)
+        handler = functools.partial(Quiet, directory=str(tmp_path))
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_address[1]}/"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_another_site_can_neither_press_the_button_nor_frame_the_page(browser, show, other_site):
+    """Its form and its script are refused."""
+    running = show()
+    page = browser.page(other_site(OTHER_SITE.replace("OURS", running.server.url)))
+    page.wait("window.done && done.length >= 3")
+    time.sleep(0.3)
     assert sorted(page.evaluate("done")) == ["image refused", "not read", "sent"]
     assert not running.pressed.is_set()
     assert any("frame-ancestors" in complaint for complaint in page.complaints())
+
+
+@pytest.mark.parametrize("token", ["", "a-token-of-letters"])
+def test_the_script_of_the_documentation_hears_gestures_on_another_site_with_a_token(
+    browser, show, other_site, repository, token
+):
+    server = show(token=token).server
+    (script,) = re.findall(r"```js\n(.*?)```", (repository / "docs" / "events.md").read_text(), re.DOTALL)
+    script = script.replace("http://board:8080", f"http://127.0.0.1:{server.address.port}").replace("TOKEN", token)
+    heard = "window.heard = []; console.log = (text) => heard.push(text);"
+    page = browser.page(other_site(f"<script>{heard}\n{script}\nwindow.source = events</script>"))
+    if not token:
+        page.wait("source.readyState === EventSource.CLOSED")
+        return
+    page.wait("source.readyState === EventSource.OPEN")
+    server.tell(Event(1, "Stop Sign", 0.9, 1.0, 12, id="run-1", at=1e9))
+    page.wait("heard.length === 1")
+    assert page.evaluate("heard[0]") == "Stop Sign"
 
 
 def test_the_demo_as_a_user_starts_it(browser, local_bundle, tmp_path):
