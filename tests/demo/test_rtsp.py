@@ -10,13 +10,17 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from stream_servers import has_rtsp_server, rtsp_server
 from streams_lab import opened, refusal
 
-from tsm_edge.demo.sources import live
+from tsm_edge.demo.sources import ffmpeg_stream, live
+from tsm_edge.demo.sources.address import take_apart
 from tsm_edge.demo.sources.ffmpeg_stream import Lag
+from tsm_edge.errors import StreamError
 
 HAS_INSPECT = shutil.which("gst-inspect-1.0") is not None
 needs_rtsp = pytest.mark.skipif(not has_rtsp_server(), reason="needs libgstrtspserver-1.0-0 and its plugins")
@@ -151,3 +155,40 @@ def test_the_lag_is_measured_against_the_promptest_picture():
     assert lag.of(3.0, 103.4) == pytest.approx(0.5, abs=1e-3)
     assert lag.of(0.0, 104.0) == 0.0  # the camera began anew
     assert [lag.of(0.0, 105.0 + n) for n in range(3)] == [0.0] * 3  # it has no stamps
+
+
+def test_a_stream_that_is_slower_than_its_own_clock_is_said_to_lag(monkeypatch):
+    """Each picture is 0.04 s after the last by the camera's clock and comes a second after it."""
+    now, stamp = [100.0], [0.0]
+
+    class Capture:
+        def __init__(self, *_):
+            self.released = 0
+
+        def isOpened(self):
+            return True
+
+        def grab(self):
+            now[0] += 1.0
+            stamp[0] += 0.04
+            return True
+
+        def retrieve(self):
+            return True, np.zeros((4, 4, 3), np.uint8)
+
+        def get(self, _):
+            return 1000 * stamp[0]
+
+        def release(self):
+            self.released += 1
+
+    monkeypatch.setattr(ffmpeg_stream, "reach", lambda address: None)
+    monkeypatch.setattr(ffmpeg_stream.cv2, "VideoCapture", Capture)
+    monkeypatch.setattr(ffmpeg_stream, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    stream = ffmpeg_stream.FfmpegStream(take_apart("rtsp://camera/live"))
+    lags = [-stream.read(lambda: False).taken_at + now[0] for _ in range(3)]
+    assert lags == pytest.approx([0.0, 0.96, 1.92], abs=0.01)
+    with pytest.raises(StreamError, match="rtsp://camera/live lags behind") as caught:
+        stream.read(lambda: False)
+    assert "smaller stream" in caught.value.hint
+    stream.close()
