@@ -149,7 +149,7 @@ def test_several_viewers_get_the_same_picture_encoded_once(serve, make):
 
 
 def test_many_viewers_share_a_number_of_pictures(serve, make):
-    """Each of 24 viewers sees 10 pictures a second, half of what a few see."""
+    """Each of 24 viewers sees 5 pictures a second, a quarter of what a few see."""
     server = serve()
     ended = time.monotonic() + 1.5
 
@@ -166,7 +166,7 @@ def test_many_viewers_share_a_number_of_pictures(serve, make):
         while not all(one.done() for one in looking):
             server.offer(make.picture((0, 0, 255)), status())
             time.sleep(0.01)
-    assert 2 <= server._site.states.encoded <= 20  # 30 at the rate for a few
+    assert 2 <= server._site.states.encoded <= 12  # 30 at the rate for a few
     assert min(one.result() for one in looking) >= 2
 
 
