@@ -17,7 +17,7 @@ CLIP   ?= demo/data/gestures.mp4
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 SOURCES := $(shell find tsm_edge compile demo targets -type f -not -name '*.pyc')
-EMULATOR_PACKAGES := qemu-user libc6-arm64-cross libc6-armhf-cross pocl-opencl-icd ocl-icd-libopencl1 \
+EMULATOR_PACKAGES := qemu-user qemu-user-static libc6-arm64-cross libc6-armhf-cross pocl-opencl-icd ocl-icd-libopencl1 \
   opencl-c-headers llvm-19 clang-19 libclang-rt-19-dev jq
 STREAM_PACKAGES := gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad libgstrtspserver-1.0-0 \
   python3-opencv
@@ -94,6 +94,7 @@ $(VENV)/bench.stamp: $(VENV)/wheel.stamp
 # The tests that run ARM programs or OpenCL (PoCL runs it on the CPU) say why they are skipped where that is missing.
 $(VENV)/emulators.stamp: $(VENV)/torch.stamp
 	@if command -v qemu-aarch64 >/dev/null && command -v qemu-arm >/dev/null \
+	  && command -v qemu-aarch64-static >/dev/null \
 	  && [ -d /usr/aarch64-linux-gnu ] && [ -d /usr/arm-linux-gnueabihf ] && [ -e /etc/OpenCL/vendors/pocl.icd ] \
 	  && command -v llvm-mca-19 >/dev/null && command -v clang-19 >/dev/null && command -v jq >/dev/null \
 	  && [ -e /usr/include/CL/cl.h ]; \

@@ -1,4 +1,4 @@
-"""A node of ROS 2: images in, gestures out. See README.md beside it; not built here."""
+"""A node of ROS 2: images in, gestures out. README.md beside it says how far it was tried."""
 
 import json
 

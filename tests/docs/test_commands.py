@@ -80,7 +80,9 @@ def check_python(words: list[str], repository: Path) -> None:
     assert program.is_file(), words
     source = program.read_text(encoding="utf-8")
     for name in re.findall(r"(?:from|import) (_[a-z]\w*)", source):  # options that several programs share
-        shared = [path for path in (program.parent, repository / "benchmarks") if (path / f"{name}.py").is_file()]
+        shared = [
+            path for path in (program.parent, repository / "benchmarks") if (path / f"{name}.py").is_file()
+        ]
         source += (shared[0] / f"{name}.py").read_text(encoding="utf-8")
     for word in words[1:]:
         if word.startswith("--"):
@@ -252,9 +254,13 @@ def clips(folder: Path, count: int) -> None:
 
     folder.mkdir(parents=True)
     for number in range(1, count + 1):
-        writer = cv2.VideoWriter(str(folder / f"{number:04d}.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 24, (64, 48))
+        writer = cv2.VideoWriter(
+            str(folder / f"{number:04d}.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 24, (64, 48)
+        )
         for step in range(30):
-            ramp = np.roll(np.arange(64, dtype=np.uint8) * 3, (step + number) * (3 if "right" in folder.name else 0))
+            ramp = np.roll(
+                np.arange(64, dtype=np.uint8) * 3, (step + number) * (3 if "right" in folder.name else 0)
+            )
             writer.write(np.repeat(np.tile(ramp, (48, 1))[:, :, None], 3, axis=2))
         writer.release()
 
@@ -298,7 +304,9 @@ def test_the_sinks_of_the_documentation_are_told(repository, place, receiver, br
     records = [json.loads(body) for topic, body, _ in broker.heard if topic == "home/hall/gesture"]
     gestures = [record["label"] for record in records]
     half = len(gestures) // 2
-    assert half and gestures[:half] == gestures[half:] and len({record["id"] for record in records}) == 2 * half
+    assert (
+        half and gestures[:half] == gestures[half:] and len({record["id"] for record in records}) == 2 * half
+    )
     signed = ["webhook-signature" in headers for headers, _ in receiver]
     half = len(signed) // 2
     assert half and signed == [False] * half + [True] * half
@@ -315,6 +323,31 @@ def test_every_shell_block_runs(name, repository, place):
     if name == "docs/demo.md":
         told = (place[0] / "told.txt").read_text().splitlines()
         assert told and not {"No gesture", "Doing other things"} & set(told)
+
+
+def test_the_native_programs_of_the_documentation_run(repository, place):
+    """The camera /dev/video0 is the stand-in of tests/runtime, which Ctrl-C ends after two seconds."""
+    tools = [name for name in ("gcc", "c++", "cmake", "pkg-config") if shutil.which(name) is None]
+    if tools:
+        pytest.skip(f"docs/native.md uses {', '.join(tools)}")
+    folder, environment = place
+    stand_in, frame = folder / "stand_in.so", bytes([90]) * (640 * 480) + bytes([128]) * (640 * 240)
+    source = repository / "tests" / "runtime" / "stand_in_v4l2.c"
+    subprocess.run(["gcc", "-shared", "-fPIC", source, "-o", stand_in, "-ldl"], check=True)
+    (folder / "frames.bin").write_bytes(len(frame).to_bytes(4, "little") + frame)
+    frames = shlex.quote(str(folder / "frames.bin"))
+    settings = f"V4L2_NODE=/dev/video0 V4L2_FORMATS='NV12 640x480' V4L2_FRAMES={frames}"
+    (folder / "tsm-edge-run").unlink()
+    (folder / "tsm-edge-run").write_text(
+        "#!/bin/sh\n"
+        f"real={shlex.quote(str(folder / 'gestures-local' / 'tsm-edge-run'))}\n"
+        'case "$*" in *--camera*) ;; *) exec "$real" "$@" ;; esac\n'
+        f'{settings} timeout -s INT 2 env LD_PRELOAD={shlex.quote(str(stand_in))} "$real" "$@"\n'
+        "[ $? = 124 ]\n"
+    )
+    (folder / "tsm-edge-run").chmod(0o755)
+    run_page("docs/native.md", repository, (folder, environment))
+    assert not (folder / "gestures.sock").exists()
 
 
 def run_page(name: str, repository: Path, place: tuple[Path, dict[str, str]]) -> None:
@@ -363,6 +396,9 @@ def test_the_line_of_json_in_the_documentation_is_json(repository):
 
 def test_generated_tables_are_current(repository):
     done = subprocess.run(
-        [sys.executable, repository / "docs" / "tables.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, repository / "docs" / "tables.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

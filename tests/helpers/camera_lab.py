@@ -9,7 +9,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import cross_lab
 import numpy as np
 import pytest
 
@@ -28,6 +30,19 @@ ROW = 4 * (CLASSES + 3 * CROP**2 + STEPS)
 def tiny_camera_bundle(make: Callable[..., Path], plain_program: Path) -> Path:
     """A bundle whose program runs under LD_PRELOAD, without a sanitizer."""
     return make(runner=plain_program)
+
+
+@pytest.fixture(scope="session")
+def aarch64_bundle(
+    runtime: Path,
+    library: list[Path],
+    command: list[Path],
+    good: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A bundle for AArch64 and glibc, which qemu-aarch64 runs."""
+    cross_lab.emulator()
+    return cross_lab.shared(tmp_path_factory.mktemp("aarch64"), runtime, library, command, good)
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,13 @@ from c_lab import (
     program,
     runtime,
 )
-from camera_lab import stand_in, tiny_camera_bundle, world
+from camera_lab import aarch64_bundle, stand_in, tiny_camera_bundle, world
+from examples_lab import bundles
 
 __all__ = [
+    "aarch64_bundle",
     "build",
+    "bundles",
     "command",
     "gcc",
     "good",

@@ -1,5 +1,6 @@
 /* stand_in_v4l2.c: a camera /dev/video7, for LD_PRELOAD: the calls of V4L2 over a timer and a file of frames.
  *
+ * V4L2_NODE     its path, if that is another
  * V4L2_FORMATS  what it offers, as "YUYV 64x48 32x24;MJPG 64x48"
  * V4L2_AFTER    the same once it was unplugged (as before)
  * V4L2_FRAMES   a file: for each frame four bytes with its size, little-endian, and the frame; they come round and round
@@ -30,7 +31,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { BUFFERS = 3, ROOM = 1 << 20, PIECE = ROOM / 4 };
+enum { BUFFERS = 3, ROOM = 1 << 20, PIECE = ROOM / 4 }; /* bytes of a buffer, and of a plane in one */
 
 static int device = -1, absent, gone, interrupted, unplugged;
 static unsigned queued[BUFFERS], waiting, taken;
@@ -261,7 +262,8 @@ static int answer(unsigned long request, void *argument) {
 static int is_device(const char *path) {
     char target[256] = "";
     if (readlink(path, target, sizeof target - 1) > 0) path = target;
-    return strcmp(path, unplugged && getenv("V4L2_MOVES") ? "/dev/video9" : "/dev/video7") == 0;
+    const char *node = getenv("V4L2_NODE") != NULL ? getenv("V4L2_NODE") : "/dev/video7";
+    return strcmp(path, unplugged && getenv("V4L2_MOVES") ? "/dev/video9" : node) == 0;
 }
 
 /* -- The calls ----------------------------------------------------------------------------------------------------- */

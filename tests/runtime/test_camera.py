@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import io
-import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import cross_lab
 import numpy as np
 import pytest
 from camera_lab import HEIGHT, HERE, HOW, WIDTH, first_input, picture, running
@@ -104,38 +99,14 @@ def without_tables(jpeg: bytes) -> bytes:
     return kept + jpeg[at:]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="the cross-compiler is not installed")
-def test_on_aarch64_under_qemu(runtime, library, command, repository, tmp_path, world, good):
+def test_on_aarch64_under_qemu(aarch64_bundle, tmp_path, world):
     """The program, the library and the stand-in of another processor; the same bytes as here."""
-    emulator, root = shutil.which("qemu-aarch64"), Path("/usr/aarch64-linux-gnu")
-    if emulator is None or not root.is_dir():
-        pytest.skip(
-            "qemu-aarch64 or its C library is not installed: apt-get install qemu-user libc6-arm64-cross"
-        )
-    includes = [f"-I{folder}" for folder in (runtime, runtime / "command")]
-    bundle, stand_in = tmp_path / "bundle", tmp_path / "stand_in.so"
-    bundle.mkdir()
-    shared = ["-shared", "-fPIC", "-fvisibility=hidden"]
-    for out, sources, flags in (
-        (bundle / "libtsm.so", library, shared),
-        (bundle / "tsm-edge-run", command, []),
-        (stand_in, [HERE / "stand_in_v4l2.c"], shared[:2]),
-    ):
-        arguments = ["-target", "aarch64-linux-gnu.2.27", "-O1", *includes, *map(str, sources), *flags]
-        arguments += ["-o", str(out), "-lm", "-ldl", "-lpthread"]
-        subprocess.run([sys.executable, "-m", "ziglang", "cc", *arguments], check=True)
-    files = {name: (bundle / name).read_bytes() for name in ("libtsm.so", "tsm-edge-run")}
-    for name in ("tsm_edge.h", "plan.txt"):
-        files[name] = b"nothing\n"
-        (bundle / name).write_bytes(files[name])
-    entries = {
-        n: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for n, data in files.items()
-    }
-    target = {**good["target"], "arch": "aarch64", "glibc": "2.27"}
-    (bundle / "manifest.json").write_text(json.dumps({**good, "target": target, "files": entries}))
+    emulator, stand_in = cross_lab.emulator(), tmp_path / "stand_in.so"
+    arguments = ["-target", "aarch64-linux-gnu.2.27", "-O1", "-shared", "-fPIC"]
+    cross_lab.zig("cc", *arguments, HERE / "stand_in_v4l2.c", "-o", stand_in, "-ldl")
     frame = picture("NV12")
     environment = world("NM12 64x48", in_memory(frame, "NM12", 16), planar=1, pad=16)
     del environment["LD_PRELOAD"]
     settings = [word for name, value in environment.items() for word in ("-E", f"{name}={value}")]
-    program = [emulator, "-L", root, "-E", f"LD_PRELOAD={stand_in}", *settings, bundle / "tsm-edge-run"]
+    program = [*emulator, "-E", f"LD_PRELOAD={stand_in}", *settings, aarch64_bundle / "tsm-edge-run"]
     assert np.array_equal(first_input(program, {}), preprocess(frame, HOW, format="nv12").ravel())

@@ -20,7 +20,7 @@ EMULATORS = {"aarch64": "qemu-aarch64", "armv7l": "qemu-arm"}
 
 
 def frames(width: int, height: int, channels: str) -> None:
-    """Raw frames of the clip on stdout, as a camera would deliver them; "yuv420p" is a planar frame."""
+    """Frames of the clip on stdout, as a camera would deliver them; "yuv420p" is a planar frame, "mjpeg" a JPEG."""
     import cv2
 
     capture = cv2.VideoCapture(os.environ["TSM_EDGE_DOCS_CLIP"])
@@ -29,6 +29,9 @@ def frames(width: int, height: int, channels: str) -> None:
         if not good:
             sys.exit("the clip is too short")
         frame = cv2.resize(frame, (width, height))
+        if channels == "mjpeg":
+            sys.stdout.buffer.write(cv2.imencode(".jpg", frame)[1].tobytes())
+            continue
         code = {"rgb24": cv2.COLOR_BGR2RGB, "yuv420p": cv2.COLOR_BGR2YUV_I420}.get(channels)
         sys.stdout.buffer.write((frame if code is None else cv2.cvtColor(frame, code)).tobytes())
 
@@ -71,10 +74,13 @@ def gst_launch(words: list[str]) -> None:
 
 
 def rpicam_vid(words: list[str]) -> None:
-    """Planar frames on stdout."""
+    """Planar frames, or JPEGs, on stdout; 640x480 unless told otherwise, as the program has it."""
     given = dict(zip(words, words[1:]))
-    assert given["--codec"] == "yuv420" and given.get("-o", given.get("--output")) == "-"
-    frames(int(given["--width"]), int(given["--height"]), "yuv420p")
+    assert given["-t"] == "0" if "-t" in given else given["--timeout"] == "0", words
+    assert given.get("-o", given.get("--output")) == "-"
+    width, height = int(given.get("--width", 640)), int(given.get("--height", 480))
+    assert given["--codec"] in ("yuv420", "mjpeg"), words
+    frames(width, height, "yuv420p" if given["--codec"] == "yuv420" else "mjpeg")
 
 
 def scp(words: list[str]) -> None:
