@@ -32,6 +32,8 @@ _HINT = (
     "off; tsm-edge cameras says whether the module is seen"
 )
 
+_DAEMON = "a program that ended badly may have left it occupied: sudo systemctl restart nvargus-daemon"
+
 
 class Route(NamedTuple):
     """A way to a camera module: its name, whether this machine has it, and what installs it."""
@@ -78,7 +80,7 @@ def connection(source: Input, wanted: Wanted) -> Callable[[], Capture]:
         if route.name == "picamera2":
             return lambda: Threaded(source.name, _Picamera(source.name, number, size, rate), _HINT)
         if route.name == ARGUS:
-            return gst.connection(_argus(source.name, number, size, rate), Wanted())
+            return gst.connection(_argus(source.name, number, size, rate), Wanted(), f"{_HINT}; {_DAEMON}")
         words = [
             route.name, "--camera", str(number), "--timeout", "0", "--nopreview", "--flush",
             "--width", str(size[0]), "--height", str(size[1]), "--framerate", f"{rate:g}",

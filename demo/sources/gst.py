@@ -31,13 +31,14 @@ from .wanted import Wanted
 LAUNCH = "gst-launch-1.0"
 INSTALL = "sudo apt install gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 _TRY = f"try the pipeline alone: {LAUNCH} PIPELINE ! fakesink"
+_MISSING = "a missing element is in one of the packages gstreamer1.0-plugins-good, -bad, -ugly or -libav"
 _SINK = re.compile(r"!\s*appsink\b[^!]*$")
 _CAPS = re.compile(rb"sink: caps = video/x-raw,.*?width=\(int\)([0-9]+), height=\(int\)([0-9]+)")
 _LAST = "queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0"
 
 
-def connection(source: Input, wanted: Wanted) -> Callable[[], Capture]:
-    """Return what starts the pipeline of ``source``.
+def connection(source: Input, wanted: Wanted, hint: str = "") -> Callable[[], Capture]:
+    """Return what starts the pipeline of ``source``. ``hint``: what helps when it fails, if not the pipeline itself.
 
     Raises:
         UsageError: its quotes do not pair up.
@@ -63,11 +64,11 @@ def connection(source: Input, wanted: Wanted) -> Callable[[], Capture]:
     if shutil.which(LAUNCH) is not None:
         end = f"{caps} ! {_LAST} ! videoconvert ! video/x-raw,format=BGR ! fdsink name=frames sync=false fd="
         command = [LAUNCH, "-v", *words, *shlex.split(end)[:-1], "fd={frames}"]
-        return lambda: _launched(source.name, command)
+        return lambda: _launched(source.name, command, hint or f"{_TRY}; {_MISSING}")
     if _is_built_in():
         text = f"{body} {caps} ! {_LAST} ! videoconvert ! video/x-raw,format=BGR ! "
         pipeline = text + "appsink drop=true max-buffers=1 sync=false"
-        return lambda: Threaded(source.name, _OpenCvPipeline(source.name, pipeline), _TRY)
+        return lambda: Threaded(source.name, _OpenCvPipeline(source.name, pipeline), hint or _TRY)
     raise ToolMissing(
         "A pipeline needs GStreamer.",
         found=f"no {LAUNCH}, and an OpenCV that was built without GStreamer",
@@ -88,14 +89,9 @@ def _is_built_in() -> bool:
     return re.search(r"GStreamer:\s+YES", cv2.getBuildInformation()) is not None
 
 
-def _launched(name: str, command: list[str]) -> Capture:
+def _launched(name: str, command: list[str], hint: str) -> Capture:
     program = Program(command, separate=True, missing=INSTALL)
-    return ProgramFrames(
-        name,
-        program,
-        lambda pipe: _Launched(name, program, pipe),
-        hint=f"{_TRY}; a missing element is in one of the packages gstreamer1.0-plugins-good, -bad, -ugly or -libav",
-    )
+    return ProgramFrames(name, program, lambda pipe: _Launched(name, program, pipe, hint), hint)
 
 
 class _Launched:
@@ -103,8 +99,8 @@ class _Launched:
 
     rate: float | None = None
 
-    def __init__(self, name: str, program: Program, pipe: Pipe) -> None:
-        self._name, self._program, self._pipe = name, program, pipe
+    def __init__(self, name: str, program: Program, pipe: Pipe, hint: str) -> None:
+        self._name, self._program, self._pipe, self._hint = name, program, pipe, hint
         self._size: tuple[int, int] | None = None
 
     def read(self, stopped: Stopped) -> np.ndarray | None:
@@ -140,7 +136,7 @@ class _Launched:
                 raise StreamError(
                     f"{self._name} gives no picture.",
                     found=f"no frame in {PATIENCE_S:g} s",
-                    hint="look whether its source is on",
+                    hint=f"look whether its source is on; {self._hint}",
                 )
             if select.select([self._program.text], [], [], 0.1)[0]:
                 data = self._program.text.read1(1 << 16)  # type: ignore[attr-defined]

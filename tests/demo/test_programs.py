@@ -193,6 +193,27 @@ for number in range(1000):
     assert "nvidia-l4t-gstreamer" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("sys.exit('ERROR: from element nvarguscamerasrc0: No cameras available')", "No cameras available"),
+        ("sys.exit('Error generated. (Argus) Error Timeout: Failed to create CaptureSession')", "CaptureSession"),
+        ("time.sleep(60)", "no frame in 0.8 s"),
+    ],
+    ids=("absent", "busy", "silent"),
+)
+def test_a_module_of_a_jetson_that_cannot_be_had(programs, quick, monkeypatch, code, said):
+    programs(gst.LAUNCH, code)
+    programs("gst-inspect-1.0", "sys.exit(0)")
+    monkeypatch.setattr(csi, "has_l4t", lambda: True)
+    source = opened("csi://0")
+    with pytest.raises(StreamError) as caught:
+        source.read()
+    source.close()
+    assert said in caught.value.found and "csi://0" in caught.value.what and caught.value.exit_code == 4
+    assert "ribbon cable" in caught.value.hint and "nvargus-daemon" in caught.value.hint
+
+
 def test_numbers_of_modules():
     assert parse_input("csi://0").name == "csi://0"
     for text in ("csi://", "csi://x", "csi://-1", "csi://0/1"):
