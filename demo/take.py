@@ -173,7 +173,7 @@ class Terminal:
 
 def titled(picture: np.ndarray, text: str) -> np.ndarray:
     """Return a copy of the frame with a dark bar and the text, in ASCII, at its top."""
-    shown = picture.copy()
+    shown: np.ndarray = picture.copy()
     scale = max(0.4, picture.shape[0] / 480 * 0.8)
     height = round(34 * scale / 0.8)
     shown[:height] = shown[:height] // 3

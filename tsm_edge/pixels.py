@@ -49,6 +49,12 @@ class Planes:
     chroma: tuple[Pixels, Pixels] | None = None
 
 
+def saturated(values: NDArray[np.integer] | NDArray[np.floating]) -> Pixels:
+    """Values as bytes: what is below 0 or above 255 becomes the nearest of these, fractions are cut off."""
+    found: Pixels = np.clip(values, 0, 255).astype(np.uint8)
+    return found
+
+
 def check_names(format: str, color: str = "bt601") -> None:
     """Refuse an unknown format or standard with a FrameError."""
     if format not in FORMATS:
@@ -155,7 +161,7 @@ def to_rgb(frame: Frame, format: str, color: str = "bt601") -> Pixels:
     luma = (planes.main.astype(np.int64) - black) * y
     u, v = (_spread(plane, format, planes.height, planes.width).astype(np.int64) - 128 for plane in planes.chroma)
     sums = np.stack([luma + v_red * v, luma - u_green * u - v_green * v, luma + u_blue * u], axis=2)
-    return np.clip((sums + (1 << (_BITS - 1))) >> _BITS, 0, 255).astype(np.uint8)
+    return saturated((sums + (1 << (_BITS - 1))) >> _BITS)
 
 
 def _spread(plane: Pixels, format: str, height: int, width: int) -> Pixels:

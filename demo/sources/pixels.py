@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tsm_edge.errors import UsageError
+from tsm_edge.pixels import saturated
 
 #: bits of a pixel in each raw format
 _BITS = {"bgr": 24, "rgb": 24, "grey": 8, "yuyv": 16, "nv12": 12, "yuv420": 12}
@@ -18,8 +20,8 @@ _CODES = {
 }
 _LEVELS = np.arange(256.0)
 #: from limited range (luma 16 to 235, colour 16 to 240) to full
-_LUMA = np.clip(np.rint((_LEVELS - 16) * 255 / 219), 0, 255).astype(np.uint8)
-_COLOUR = np.clip(np.rint((_LEVELS - 128) * 255 / 224 + 128), 0, 255).astype(np.uint8)
+_LUMA = saturated(np.rint((_LEVELS - 16) * 255 / 219))
+_COLOUR = saturated(np.rint((_LEVELS - 128) * 255 / 224 + 128))
 
 
 def frame_bytes(format: str, size: tuple[int, int]) -> int:
@@ -44,7 +46,8 @@ def to_bgr(data: bytes | bytearray | memoryview, format: str, size: tuple[int, i
     width, height = size
     flat = np.frombuffer(data, np.uint8)
     if format == "bgr":
-        return flat.reshape(height, width, 3).copy()
+        frame: NDArray[np.uint8] = flat.reshape(height, width, 3).copy()
+        return frame
     shape: tuple[int, ...] = {
         "rgb": (height, width, 3),
         "grey": (height, width),

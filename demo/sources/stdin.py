@@ -47,7 +47,7 @@ class StandardInput:
         self.reconnects = 0
         self._clock = clock
         self._stopping = threading.Event()
-        self._stopped = lambda: self._stopping.is_set() or stopped()
+        self._stopped: Callable[[], bool] = lambda: self._stopping.is_set() or stopped()
         self._patience_s = patience_s
         is_file = _is_file(descriptor)
         pipe = Pipe(descriptor, patience_s)

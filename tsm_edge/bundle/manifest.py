@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, Protocol, TypeVar, runtime_checkable
 
 from ..decision import SCORES, DecisionRule
 from ..errors import BundleError, ModelError
@@ -221,9 +221,9 @@ class Manifest:
                 malformed("files", ", ".join(sorted(files)) or "nothing", f"{name} among them")
         return replace(self, files=dict(sorted(files.items())))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the manifest as plain JSON data, without ``format``."""
-        return _plain(self)
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def from_json(cls, data: object) -> Manifest:
@@ -239,8 +239,15 @@ class Manifest:
             )
 
 
-def _plain(value: Any) -> Any:
-    if hasattr(value, "to_json") and not isinstance(value, Manifest):
+@runtime_checkable
+class _Document(Protocol):
+    """A record that writes its own JSON."""
+
+    def to_json(self) -> dict[str, object]: ...
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, _Document):
         return value.to_json()
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
@@ -260,7 +267,7 @@ def _record(kind: type[Record], path: str, data: object) -> Record:
     return kind(**{name: _READERS[str(f.type)](prefix + name, table[name]) for name, f in names.items()})
 
 
-def _object(path: str, value: object) -> dict[str, Any]:
+def _object(path: str, value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         malformed(path, value, "an object")
     return value
@@ -307,13 +314,13 @@ def _strings(path: str, value: object) -> tuple[str, ...]:
     return tuple(_string(f"{path}[{i}]", item) for i, item in enumerate(value))
 
 
-def _map(reader: Callable[[str, object], Any]) -> Callable[[str, object], dict[str, Any]]:
+def _map(reader: Callable[[str, object], object]) -> Callable[[str, object], dict[str, object]]:
     return lambda path, value: {
         key: reader(f"{path}.{key}", item) for key, item in sorted(_object(path, value).items())
     }
 
 
-_READERS: dict[str, Callable[[str, object], Any]] = {
+_READERS: dict[str, Callable[[str, object], object]] = {
     "str": _string,
     "int": _count,
     "float": _number,

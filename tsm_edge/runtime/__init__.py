@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -39,6 +39,12 @@ from ._guard import Guard
 from ._marshal import FLOAT, Floats, address, c_frame, check_array, failure_of
 
 __all__ = ["Model", "Operation", "Stream", "Timing", "open"]
+
+
+class _CFunction(Protocol):
+    """A function of the library whose first argument is a handle and whose result is a status."""
+
+    def __call__(self, handle: ctypes.c_void_p, /, *arguments: object) -> int: ...
 
 
 class Operation(NamedTuple):
@@ -344,15 +350,16 @@ class Stream(AbstractContextManager["Stream"]):
     ) -> None:
         self.close()
 
-    def _step(self, function: Any, *arguments: Any) -> Floats:
+    def _step(self, function: _CFunction, *arguments: object) -> Floats:
         self._enter()
         try:
             self._check(FrameError, function(self._handle, *arguments))
-            return self._scores.copy()
+            scores: Floats = self._scores.copy()
+            return scores
         finally:
             self._guard.leave()
 
-    def _call(self, refusal: type[EdgeError], function: Any, *arguments: Any) -> None:
+    def _call(self, refusal: type[EdgeError], function: _CFunction, *arguments: object) -> None:
         self._enter()
         try:
             self._check(refusal, function(self._handle, *arguments))

@@ -18,7 +18,7 @@ class Guard:
     closing: `close` has been called; calls that begin are to be refused.
     """
 
-    def __init__(self, release: weakref.finalize) -> None:
+    def __init__(self, release: weakref.finalize[..., object]) -> None:
         """release: frees the handle, once. It does not run at the end of the program, when daemon threads may be in a
         call: the system frees everything."""
         release.atexit = False

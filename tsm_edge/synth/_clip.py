@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pixels import Pixels, saturated
 from . import camera, crowd, photos, shapes, textures
 from .families import Family, family
 from .motion import LABELS, MOVES, Track, draw_timing
 
-Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Random = np.random.Generator
 
@@ -106,7 +106,7 @@ def draw_frame(scene: Scene, track: Track, view: camera.View, times: Floats, at:
     to_frame = view.matrix(at, size)  # from units of the scene to pixels
     side = scene.background.shape[0]
     from_background = to_frame @ np.array([(1.3 / side, 0, -0.65), (0, 1.3 / side, -0.65), (0, 0, 1)])
-    image = cv2.warpAffine(scene.background, from_background, (size, size), borderMode=cv2.BORDER_REFLECT_101)
+    image: Pixels = cv2.warpAffine(scene.background, from_background, (size, size), borderMode=cv2.BORDER_REFLECT_101)
     for thing in scene.distractors:
         thing.draw(image, to_frame, times[at])
     if scene.shape is not None:
@@ -143,4 +143,4 @@ def _with_foreground(
     if kernel is not None:
         layer = cv2.filter2D(layer, -1, kernel)
     seen = image * (1 - layer[..., 3:]) + layer[..., :3]
-    return np.clip(seen, 0, 255).astype(np.uint8)
+    return saturated(seen)

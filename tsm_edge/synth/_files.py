@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import OutputError
 from ..files import atomic, mp4
+from ..pixels import Pixels
 from ..train.store import INDEX, Writer, is_store
-from ._clip import Pixels
 from .draw import Drawn
 from .motion import LABELS, RATE_FPS
 from .reel import Reel

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pixels import Pixels, saturated
 from .motion import sway
 from .shapes import pixels
 from .textures import colour
 
-Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Random = np.random.Generator
 
@@ -126,7 +126,7 @@ def contrasted(random: Random, surface: Pixels, behind: Pixels) -> Pixels:
     if abs(apart) >= wanted:
         return surface
     away = 1.0 if under < 128 else -1.0
-    return np.clip(surface + (away * wanted - apart), 0, 255).astype(np.uint8)
+    return saturated(surface + (away * wanted - apart))
 
 
 def streak(step: Floats) -> NDArray[np.float32] | None:
@@ -141,7 +141,8 @@ def streak(step: Floats) -> NDArray[np.float32] | None:
     half = step / length * min(length / 2, reach)
     ends = np.round((np.array([reach, reach]) + np.array([-half, half])) * 16).astype(np.int32)
     cv2.line(kernel, ends[0].tolist(), ends[1].tolist(), 1.0, 1, cv2.LINE_8, 4)
-    return kernel / kernel.sum()
+    spread: NDArray[np.float32] = kernel / kernel.sum()
+    return spread
 
 
 def develop(random: Random, frames: list[Pixels], times: Floats, clutter: float = 1.0) -> Pixels:
@@ -172,13 +173,13 @@ def develop(random: Random, frames: list[Pixels], times: Floats, clutter: float 
         if stuck and at and random.random() < 0.15:  # the camera delivers the last picture again
             out[at] = out[at - 1]
             continue
-        table = np.clip(curve[:, None] * (gain[at] * cast), 0, 255).astype(np.uint8)
+        table = saturated(curve[:, None] * (gain[at] * cast))
         image = cv2.LUT(frame, table.reshape(1, 256, 3))
         if sigma:
             image = cv2.GaussianBlur(image, (0, 0), sigma)
         if grain:
             top, left = random.integers(0, 17, 2)
-            image = np.clip(image + speckle[top : top + size, left : left + size], 0, 255).astype(np.uint8)
+            image = saturated(image + speckle[top : top + size, left : left + size])
         if grey:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         if quality:

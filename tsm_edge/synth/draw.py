@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..pixels import Pixels
 from . import _clip, families
-from ._clip import Pixels
 from .people import scene
 
 #: splits of shapes that move, and of people

@@ -92,8 +92,9 @@ def sway(random: Random, times: Floats, amount: float) -> Floats:
     amount *= random.uniform(0.2, 1.5)
     first, second = random.uniform(0.2, 0.9), random.uniform(0.9, 1.7)
     phases = random.uniform(0, 2 * np.pi, 2)
-    slow = np.sin(2 * np.pi * first * times + phases[0])
-    return amount * (0.7 * slow + 0.3 * np.sin(2 * np.pi * second * times + phases[1]))
+    slow: Floats = np.sin(2 * np.pi * first * times + phases[0])
+    fast: Floats = np.sin(2 * np.pi * second * times + phases[1])
+    return amount * (0.7 * slow + 0.3 * fast)
 
 
 def swipe(random: Random, timing: Timing, direction: float) -> Track:

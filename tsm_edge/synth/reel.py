@@ -13,8 +13,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..errors import UnknownName
+from ..pixels import Pixels
 from . import camera
-from ._clip import Floats, Pixels, Random, draw_frame, draw_scene
+from ._clip import Floats, Random, draw_frame, draw_scene
 from .families import family
 from .motion import MOVES, Timing, Track, eased
 

@@ -25,7 +25,7 @@ _DARK, _PLAIN = 120, 200
 
 def pixels(points: Floats, to_pixels: Floats) -> NDArray[np.int32]:
     """Points [N, 2] on the canvas, in fixed point."""
-    on_canvas = points @ to_pixels[:, :2].T + to_pixels[:, 2]
+    on_canvas: Floats = points @ to_pixels[:, :2].T + to_pixels[:, 2]
     return np.round(on_canvas * (1 << _BITS)).astype(np.int32)
 
 

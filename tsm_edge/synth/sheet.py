@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files import atomic
-from ._clip import Pixels
+from ..pixels import Pixels
 from ._files import Rendered
 from .draw import Drawn
 from .motion import LABELS

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pixels import Pixels, saturated
 from . import photos as photos_
 
-Pixels = NDArray[np.uint8]
 Random = np.random.Generator
 Names = tuple[str, ...]
 
@@ -34,7 +34,8 @@ def noise(random: Random, side: int, cells: int) -> NDArray[np.float64]:
     import cv2
 
     coarse = random.random((cells + 1, cells + 1), np.float32)
-    return np.clip(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), 0, 1)
+    hills: NDArray[np.float64] = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+    return hills.clip(0, 1)
 
 
 def grid(random: Random, side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -58,7 +59,7 @@ def ramp(random: Random, side: int, photos: Names) -> Pixels:
     share = np.clip(along * random.uniform(0.5, 1.2) + 0.5, 0, 1)
     image = mixed(share, colour(random), colour(random)).astype(np.int16)
     grain = random.integers(-6, 7, (side, side, 1))
-    return np.clip(image + grain, 0, 255).astype(np.uint8)
+    return saturated(image + grain)
 
 
 def stripes(random: Random, side: int, photos: Names) -> Pixels:
@@ -137,7 +138,8 @@ def photo(random: Random, side: int, photos: Names) -> Pixels:
         view = view[:, ::-1]
     if random.random() < 0.3:
         view = view[:, :, random.permutation(3)]
-    return cv2.resize(np.ascontiguousarray(view), (side, side), interpolation=cv2.INTER_AREA)
+    scaled: Pixels = cv2.resize(np.ascontiguousarray(view), (side, side), interpolation=cv2.INTER_AREA)
+    return scaled
 
 
 def skin(random: Random, side: int, photos: Names) -> Pixels:

@@ -8,13 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..pixels import Pixels, saturated
 from . import frame_targets, sampling, strong
 from .frame_targets import Targets, Weights
 from .store import Cue
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def recolour(clip: Pixels, random: np.random.Generator, strength: float = 1.0) -
 
     gain = np.exp(random.uniform(-0.3, 0.3) * strength + random.uniform(-0.1, 0.1, 3) * strength)
     offset = random.uniform(-25, 25) * strength
-    tables = np.clip(np.arange(256)[:, None] * gain + offset, 0, 255).astype(np.uint8)
+    tables = saturated(np.arange(256)[:, None] * gain + offset)
     if random.random() < 0.1 * strength:
         tables = tables[:, random.permutation(3)]
     flat = np.ascontiguousarray(clip).reshape(-1, clip.shape[2], 3)

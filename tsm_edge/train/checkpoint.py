@@ -15,8 +15,8 @@ from typing import Any
 
 from ..errors import CheckpointError
 from ..files import atomic
-from ..weights.checkpoints import read
 from ..weights.meta import WeightsMeta
+from ..weights.reading import read
 
 LAST, WEIGHTS, METRICS = "last.pth", "weights.safetensors", "metrics.jsonl"
 #: what makes a folder one that holds a training

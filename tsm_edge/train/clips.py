@@ -7,6 +7,7 @@ put into series by what their names have in common, and one series is the clip.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def _the_clip(found: dict[str, list[Path]], count: int) -> str:
         first = names[0]
         found[first] = [path for name in names for path in found.pop(name)]
         return first
-    rules = (
+    rules: tuple[Callable[[str], bool], ...] = (
         lambda name: True,
         lambda name: bool(_FRAMES.fullmatch(name)),
         lambda name: count > 0 and len(found[name]) == count,

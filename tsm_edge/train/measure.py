@@ -33,8 +33,9 @@ def consensus(count: int) -> Floats:
 
     In proportion to how many frames it has seen: the first knows nothing of any movement.
     """
-    seen = np.arange(1.0, count + 1)
-    return seen / seen.sum()
+    seen: Floats = np.arange(1.0, count + 1)
+    total: np.float64 = seen.sum()
+    return seen / total
 
 
 @dataclass(frozen=True)

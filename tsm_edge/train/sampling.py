@@ -38,7 +38,8 @@ def window(count: int, frames: int, speed: float, random: np.random.Generator) -
     """
     step = min(speed, (count - 1) / max(1, frames - 1))
     start = random.random() * (count - 1 - step * (frames - 1))
-    return np.rint(start + step * np.arange(frames)).astype(np.int64)
+    places: NDArray[np.int64] = np.rint(start + step * np.arange(frames)).astype(np.int64)
+    return places
 
 
 def hurried(count: int, frames: int, random: np.random.Generator) -> NDArray[np.int64]:
@@ -50,7 +51,8 @@ def hurried(count: int, frames: int, random: np.random.Generator) -> NDArray[np.
     seen = dense(count, frames, random)
     middle = (seen[0] + seen[-1]) / 2 + random.uniform(-_EARLY, _EARLY) * frames
     places = middle + speed * (np.arange(frames) - (frames - 1) / 2)
-    return np.clip(np.rint(places), 0, count - 1).astype(np.int64)
+    kept: NDArray[np.int64] = np.clip(np.rint(places), 0, count - 1).astype(np.int64)
+    return kept
 
 
 def pick(way: str, count: int, frames: int, random: np.random.Generator | None = None) -> NDArray[np.int64]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from ..pixels import Pixels, saturated
+
 Floats = NDArray[np.float64]
 
 _SLOWEST, _FASTEST = 0.75, 1.3
@@ -75,7 +76,7 @@ def _tables(random: np.random.Generator, extra: float) -> Pixels:
     gain = np.exp(random.uniform(-0.4, 0.4) + random.uniform(-0.12, 0.12, 3) * (1 + extra))
     offset = random.uniform(-25, 25) * (1 + 0.4 * extra)
     values = 255 * (np.arange(256) / 255) ** gamma
-    return np.clip(values[:, None] * gain + offset, 0, 255).astype(np.uint8)
+    return saturated(values[:, None] * gain + offset)
 
 
 def _colours(random: np.random.Generator, extra: float) -> Floats | None:

@@ -19,11 +19,11 @@ from ..models.description import Conv, convs, head
 from ..signature import Preprocess
 from . import checkpoints, convert_clips
 from ._checks import choose, misfit, nearest, pools
-from ._file import read
 from ._weights import Weights, find
 from .asked import Asked, labels_of
 from .convert_clips import ConvertedClips
 from .meta import WeightsMeta, read_meta
+from .reading import read
 from .source import Source, pictures_of, source_of
 
 #: widths of MobileNetV2 that are in use; a file does not name its own

@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import models
-from ..errors import CheckpointError, DirectionUnknown, UsageError
+from ..errors import CheckpointError, DirectionUnknown, ModelError, UsageError
 from ..models import OFFLINE, TemporalShift, clips
 from ..signature import Preprocess
 from . import checkpoints
@@ -131,7 +130,7 @@ def _sized(model: clips.ClipModel, shapes: Mapping[str, tuple[int, ...]]) -> cli
     frames = len(scales) + 1 if scales else single[-1] // 256 if single[-1] else None
     try:
         return clips.load(model.name, classes=classes, frames=frames)
-    except models.ModelError:
+    except ModelError:
         return model
 
 

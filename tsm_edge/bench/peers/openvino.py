@@ -53,7 +53,8 @@ class OpenVino(Runner):
         self._request.infer()
         for before, after in zip(self._before, self._after):
             np.copyto(before, after)
-        return self._scores.copy()
+        scores: Floats = self._scores.copy()
+        return scores
 
     def states(self) -> list[Floats]:
         return [array.copy() for array in self._before]

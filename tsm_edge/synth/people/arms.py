@@ -95,9 +95,10 @@ def about(axis: Floats, angle: Floats) -> Floats:
     x, y, z = np.moveaxis(axis, -1, 0)
     cosine, sine = np.cos(angle[..., 0]), np.sin(angle[..., 0])
     zero = np.zeros_like(x)
-    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
+    skew: Floats = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
     outer = axis[..., :, None] * axis[..., None, :]
-    return cosine[..., None, None] * (np.eye(3) - outer) + outer + sine[..., None, None] * skew
+    turned: Floats = cosine[..., None, None] * (np.eye(3) - outer) + outer + sine[..., None, None] * skew
+    return turned
 
 
 def frame(first: Floats, second: Floats) -> Floats:

@@ -156,4 +156,6 @@ def normals(places: NDArray[np.floating], faces: NDArray[np.integer]) -> Single:
         [np.bincount(faces.ravel(), np.repeat(face[:, axis], 3), len(places)) for axis in range(3)],
         1,
     )
-    return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    lengths: NDArray[np.float64] = np.linalg.norm(total, axis=1, keepdims=True)
+    unit: NDArray[np.float64] = total / np.maximum(lengths, 1e-12)
+    return unit.astype(np.float32)

@@ -92,7 +92,8 @@ def _hidden(model: Any, folder: Path) -> NDArray[np.bool_]:
     column = np.clip((centre[:, 0] * side).astype(int), 0, side - 1)
     row = np.clip(((1 - centre[:, 1]) * side).astype(int), 0, side - 1)
     found = picture[row, column]
-    return np.any([np.abs(found - colours[name]).sum(1) < 60 for name in _HIDDEN], axis=0)
+    hidden: NDArray[np.bool_] = np.any([np.abs(found - colours[name]).sum(1) < 60 for name in _HIDDEN], axis=0)
+    return hidden
 
 
 def _four(

@@ -198,7 +198,7 @@ def between(style: Style, duration: float, first: Floats, last: Floats) -> Path:
 
     def path(times: Floats) -> Floats:
         arm, late = (style.progress(times, duration, lag)[:, None] for lag in (0.0, style.lag))
-        share = np.concatenate([np.repeat(arm, 3, axis=1), np.repeat(late, len(first) - 3, axis=1)], axis=1)
+        share: Floats = np.concatenate([np.repeat(arm, 3, axis=1), np.repeat(late, len(first) - 3, axis=1)], axis=1)
         return first + (last - first) * share
 
     return path

@@ -56,7 +56,8 @@ class Body:
     def chest(self, side: str, out: float, up: float, forward: float) -> Floats:
         """A place about the breastbone, metres [3]: offsets in metres from the root of the neck."""
         sign = self.arms[side].sign
-        return self.skeleton.head("neck01") + np.array([sign * out, up, forward])
+        offset: Floats = np.array([sign * out, up, forward])
+        return self.skeleton.head("neck01") + offset
 
     def touching(
         self, side: str, place: Floats, angles: Sequence[float] | Floats, reach: float = 0.85
@@ -143,7 +144,8 @@ def keyed(knots: Sequence[float], values: Sequence[Floats], ease: Ease | None = 
     def path(times: Floats) -> Floats:
         at = np.clip(np.searchsorted(ends, times, side="right") - 1, 0, len(ends) - 2)
         share = eased((times - ends[at]) / (ends[at + 1] - ends[at]))[:, None]
-        return poses[at] + (poses[at + 1] - poses[at]) * share
+        reached: Floats = poses[at] + (poses[at + 1] - poses[at]) * share
+        return reached
 
     return path
 

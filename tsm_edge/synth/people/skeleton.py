@@ -33,7 +33,8 @@ class Skeleton:
 
     def head(self, name: str) -> Floats:
         """Where the joint of a bone is in the rest pose, [3]."""
-        return self.heads[self.index[name]]
+        place: Floats = self.heads[self.index[name]]
+        return place
 
     def posed(self, rotations: Mapping[str, Floats], root_rotation: Floats, root_shift: Floats) -> Floats:
         """Forward kinematics: how each bone moves its part of the body from the rest pose, float64 [T, B, 3, 4].

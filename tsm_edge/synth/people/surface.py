@@ -116,7 +116,8 @@ def _between(random: Random, colours: Floats) -> Floats:
     at = random.uniform(0, len(colours) - 1)
     low = int(at)
     high = min(low + 1, len(colours) - 1)
-    return colours[low] + (at - low) * (colours[high] - colours[low])
+    mixed: Floats = colours[low] + (at - low) * (colours[high] - colours[low])
+    return mixed
 
 
 def _grain(random: Random, amount: float) -> Floats:
@@ -167,7 +168,7 @@ def _clothed(random: Random, bodies: Bodies) -> Mask:
         (0.25, random.uniform(0.35, 0.8), random.uniform(0.9, 1.3), random.uniform(1.6, 2.0)),
         p=(0.06, 0.38, 0.12, 0.44),
     )
-    cloth = np.isin(part, (Part.TORSO, Part.PELVIS, Part.LEG, Part.FOOT)) | ((along >= 0) & (along <= sleeve))
+    cloth: Mask = np.isin(part, (Part.TORSO, Part.PELVIS, Part.LEG, Part.FOOT)) | ((along >= 0) & (along <= sleeve))
     mean, neck = bodies.mean, bodies.joint("neck01")
     if random.random() < 0.35:  # a neckline
         deep, wide = random.uniform(0.0, 0.09), random.uniform(0.04, 0.09)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import CheckpointError, ExtraMissing
 from . import _stand_ins
-from ._kind import READ, SAFETENSORS, kind_of
+from ._kind import LEGACY, READ, SAFETENSORS, kind_of
 
 
 def read(path: str | Path) -> Any:
@@ -39,7 +39,7 @@ def _safetensors(path: Path) -> Any:
             found=error,
             hint="pip install safetensors",
         ) from error
-    _stand_ins.check_size(path, _stand_ins.LEGACY)
+    _stand_ins.check_size(path, LEGACY)
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
