@@ -118,7 +118,7 @@ def assemble(ptx: str, compute_capability: int) -> dict[str, Resources]:
     with temporaries.scratch() as folder:
         (folder / "kernels.ptx").write_text(ptx)
         command = [str(program), f"-arch=sm_{compute_capability}", "-v", "kernels.ptx", "-o", "kernels.cubin"]
-        done = children.run(command, cwd=folder, text=True)
+        done = children.run_text(command, cwd=folder)
     if done.returncode:
         raise CompileError("The PTX assembler failed.", found=(done.stderr or done.stdout).strip()[-1500:])
     return parse_report(done.stderr + done.stdout)

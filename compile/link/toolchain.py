@@ -205,7 +205,7 @@ class Compiler:
     def _command(self, command: list[str], **settings: str) -> None:
         environment = {**self._environment, **settings}
         try:
-            done = children.run(command, cwd=self.folder, text=True, env=environment)
+            done = children.run_text(command, cwd=self.folder, env=environment)
         except (FileNotFoundError, PermissionError) as error:
             raise ToolMissing(
                 "The C compiler cannot be run.",

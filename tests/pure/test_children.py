@@ -40,7 +40,7 @@ def pid_of(path) -> int:
 
 
 def test_output_errors_and_status():
-    done = children.run(["sh", "-c", "cat; echo bad >&2; exit 3"], input="given", text=True)
+    done = children.run_text(["sh", "-c", "cat; echo bad >&2; exit 3"], input="given")
     assert (done.returncode, done.stdout, done.stderr) == (3, "given", "bad\n")
     with pytest.raises(FileNotFoundError):
         children.run(["/no/such/program"])

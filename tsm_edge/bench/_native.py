@@ -22,5 +22,5 @@ def built(source: str) -> Iterator[Path | None]:
 
 def _compiled(command: list[str], source: str, program: Path) -> bool:
     arguments = [*command, *FLAGS, "-o", str(program)]
-    done = children.run(arguments, input=source, text=True)
+    done = children.run_text(arguments, input=source)
     return done.returncode == 0 and program.is_file()

@@ -66,7 +66,7 @@ def sgemm_gflop_per_s() -> float:
 
 def _sgemm(threads: int) -> float:
     environment = {**os.environ, **dict.fromkeys(_BLAS_THREADS, str(threads))}
-    done = children.run([sys.executable, "-m", __name__], env=environment, text=True)
+    done = children.run_text([sys.executable, "-m", __name__], env=environment)
     if done.returncode:
         raise RuntimeFailure("The machine's peak cannot be measured.", found=done.stderr.strip()[-500:])
     return float(done.stdout)

@@ -12,33 +12,41 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from . import interrupts
 
-_running: set[subprocess.Popen[Any]] = set()
+_running: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
 
 
 def run(
-    command: Sequence[str], *, input: Any = None, patience_s: float = 0.0, **options: Any
-) -> subprocess.CompletedProcess[Any]:
-    """Run a program to its end, as ``subprocess.run`` does with ``capture_output``, or with the streams of ``options``.
+    command: Sequence[str],
+    *,
+    input: bytes | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    stdout: int | None = subprocess.PIPE,
+    stderr: int | None = subprocess.PIPE,
+    preexec_fn: Callable[[], None] | None = None,
+    patience_s: float = 0.0,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program to its end, as ``subprocess.run`` does; its standard input is ``input``, or nothing.
 
     An exception that comes meanwhile (Ctrl-C, SIGTERM) ends it. patience_s: how long it then gets to clean up.
 
     Raises:
         OSError: it cannot be started.
     """
-    if input is not None:
-        options["stdin"] = subprocess.PIPE
-    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    child: subprocess.Popen[Any] | None = None
+    stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
+    child: subprocess.Popen[bytes] | None = None
     try:
         # neither a signal nor whoever ends all programs comes between the start of one and the note of it
         with interrupts.deferred(), _lock:
-            child = subprocess.Popen(command, start_new_session=True, **options)
+            child = subprocess.Popen(
+                command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=env,
+                preexec_fn=preexec_fn, start_new_session=True,  # noqa: PLW1509  one system call, no lock of ours
+            )  # fmt: skip
             _running.add(child)
         output, errors = child.communicate(input)
     except BaseException:
@@ -48,12 +56,26 @@ def run(
                 pass  # close its pipes and wait for it
         raise
     finally:
-        with _lock:
-            _running.discard(child)
+        if child is not None:
+            with _lock:
+                _running.discard(child)
     return subprocess.CompletedProcess(command, child.returncode, output, errors)
 
 
-def end(child: subprocess.Popen[Any], patience_s: float = 0.0) -> None:
+def run_text(
+    command: Sequence[str],
+    *,
+    input: str | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """:func:`run` for a program that reads and writes UTF-8; other bytes of its output become U+FFFD."""
+    done = run(command, input=None if input is None else input.encode(), cwd=cwd, env=env)
+    output, errors = (written.decode("utf-8", "replace") for written in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(command, done.returncode, output, errors)
+
+
+def end(child: subprocess.Popen[bytes], patience_s: float = 0.0) -> None:
     """End a program and what it has started itself, at once or after so many seconds to clean up."""
     if patience_s:
         with contextlib.suppress(ProcessLookupError):

@@ -141,7 +141,7 @@ def _library() -> ctypes.CDLL:
     with scratch() as folder:
         built = folder / "raster.so"
         for command in cc.compilers():
-            done = children.run([*command, *FLAGS, "-o", str(built), str(source), "-lm"], text=True)
+            done = children.run_text([*command, *FLAGS, "-o", str(built), str(source), "-lm"])
             if done.returncode == 0 and built.is_file():
                 library = ctypes.CDLL(str(built))
                 library.tsm_draw.restype = None
