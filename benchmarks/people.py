@@ -199,7 +199,7 @@ def network(weights: Path) -> Model:
     meta = read_meta(weights)
     if meta is None:
         raise CheckpointError(f"'{weights}' does not say what its network is.")
-    return models.load(meta.model, labels=meta.labels, **meta.shape)
+    return models.load(meta.model, labels=meta.labels, width=meta.width, size=meta.size)
 
 
 def program(name: str, *words: object) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 #: the one home of the version; pyproject.toml reads it from here
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ if os.path.isfile(os.path.join(_root, "compile", "runtime", "tsm_edge.h")):
     __path__.append(_root)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # The runtime needs numpy; `tsm-edge --help` imports this package and must stay fast.
     if name in ("Model", "Stream", "open"):
         from . import runtime

@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 import traceback
-from typing import IO, Any, NamedTuple
+from collections.abc import Mapping
+from typing import IO, NamedTuple, NoReturn
 
 import click
 
@@ -104,7 +105,7 @@ class LazyGroup(click.Group):
         except click.ClickException as error:
             raise _escaped(error) from None
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run a verb; turn what goes wrong into a message on stderr and an exit code."""
         try:
             result = super().invoke(ctx)
@@ -178,7 +179,7 @@ def _escaped(error: click.ClickException) -> click.ClickException:
 class _Refused(click.UsageError):
     """An error of click's in the form of our own; before it, how the verb is used."""
 
-    def show(self, file: IO[Any] | None = None) -> None:
+    def show(self, file: IO[str] | None = None) -> None:
         if self.ctx is not None:
             say_lines(self.ctx.get_usage(), err=True)
         say_lines(UsageError(self.message, hint=self._where_help_is()).report(), err=True)
@@ -198,7 +199,7 @@ def _extra_missing(error: ImportError) -> ExtraMissing | None:
     )
 
 
-def _end(ctx: click.Context) -> None:
+def _end(ctx: click.Context) -> NoReturn:
     """Ctrl-C or SIGTERM: everything is cleaned up by now."""
     word, code = interrupts.outcome()
     say(word, err=True)
@@ -221,17 +222,16 @@ def _give_up_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail_or_crash(ctx: click.Context, error: OSError) -> None:
+def _fail_or_crash(ctx: click.Context, error: OSError) -> NoReturn:
     """A refusal of the system's that the verb did not foresee: a full disk, no more files."""
     worded = OutputError.of_system(error)
     if worded is None:
         _crash(ctx, error)
-    else:
-        worded.__cause__ = error
-        _fail(ctx, worded)
+    worded.__cause__ = error
+    _fail(ctx, worded)
 
 
-def _fail(ctx: click.Context, error: EdgeError) -> None:
+def _fail(ctx: click.Context, error: EdgeError) -> NoReturn:
     if interrupts.received():
         _end(ctx)
     if ctx.params.get("verbose"):
@@ -241,7 +241,7 @@ def _fail(ctx: click.Context, error: EdgeError) -> None:
     ctx.exit(error.exit_code)
 
 
-def _crash(ctx: click.Context, error: BaseException) -> None:
+def _crash(ctx: click.Context, error: BaseException) -> NoReturn:
     """An error that nobody foresaw is a fault of tsm-edge, and says so."""
     if interrupts.received():
         _end(ctx)
@@ -253,7 +253,7 @@ def _crash(ctx: click.Context, error: BaseException) -> None:
     ctx.exit(1)
 
 
-def _report_json(ctx: click.Context, error: dict[str, Any], exit_code: int) -> None:
+def _report_json(ctx: click.Context, error: Mapping[str, object], exit_code: int) -> None:
     """With ``--json``, print the error as the document, in one line. A verb that has printed its own keeps to that."""
     if ctx.meta.get(_AS_JSON) and not report.has_printed():
         with contextlib.suppress(OutputError):  # a full disk behind stdout: stderr has the words

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,14 +16,14 @@ SCHEMA = 1
 _PRINTED = "tsm_edge.json_printed"  # in the meta of click's context
 
 
-def print_json(document: dict[str, Any]) -> None:
+def print_json(document: Mapping[str, object]) -> None:
     """Print one JSON document with its ``schema`` number."""
     text = json.dumps({"schema": SCHEMA, **document}, indent=2, ensure_ascii=False)
     say_lines(printable_json(text))
     _note_printed()
 
 
-def print_json_line(document: dict[str, Any]) -> None:
+def print_json_line(document: Mapping[str, object]) -> None:
     """Print one JSON document with its ``schema`` number in a line of its own."""
     say_lines(printable_json(json.dumps({"schema": SCHEMA, **document}, ensure_ascii=False)))
     _note_printed()
@@ -54,7 +53,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
         say("  ".join(padded).rstrip())
 
 
-def print_facts(facts: dict[str, object]) -> None:
+def print_facts(facts: Mapping[str, object]) -> None:
     """Print names and values, one a line."""
     width = max(map(len, facts)) + 1
     for name, value in facts.items():

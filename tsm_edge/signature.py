@@ -10,9 +10,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from .errors import ModelError
+from .records import record_of
 
 #: bytes of one element, by dtype name; the dtypes a step may use
 DTYPE_BYTES = {"float32": 4}
@@ -22,6 +22,10 @@ COLORS = ("rgb", "bgr")
 MODEL_COLORS = (*COLORS, "grey")
 #: how a picture is brought to the size of ``Preprocess.resize``
 FITS = ("cover", "stretch")
+
+
+#: a parameter of a network, as JSON and the manifest have it
+Scalar = str | int | float | bool
 
 
 @dataclass(frozen=True)
@@ -65,15 +69,15 @@ class TensorSpec:
         """Size in bytes, without padding."""
         return self.size * DTYPE_BYTES[self.dtype]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the tensor as plain JSON data."""
         return {"name": self.name, "shape": list(self.shape), "dtype": self.dtype}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
+    def from_json(cls, data: object) -> TensorSpec:
         """Read what :meth:`to_json` wrote; ModelError when a key is missing, unknown or of the wrong type."""
-        _expect_keys("tensor", data, ("name", "shape", "dtype"))
-        return cls(data["name"], tuple(_as_list("shape", data["shape"])), data["dtype"])
+        table = _expect_keys("tensor", data, ("name", "shape", "dtype"))
+        return record_of(cls, {**table, "shape": tuple(_as_list("shape", table["shape"]))})
 
 
 @dataclass(frozen=True)
@@ -94,15 +98,15 @@ class StatePair:
                 found=self.output_name,
             )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the pair as plain JSON data."""
         return {"input": self.input.to_json(), "output_name": self.output_name}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> StatePair:
+    def from_json(cls, data: object) -> StatePair:
         """Read what :meth:`to_json` wrote."""
-        _expect_keys("state", data, ("input", "output_name"))
-        return cls(TensorSpec.from_json(data["input"]), data["output_name"])
+        table = _expect_keys("state", data, ("input", "output_name"))
+        return record_of(cls, {**table, "input": TensorSpec.from_json(table["input"])})
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class Signature:
         """Bytes of all states of one stream, without padding."""
         return sum(pair.input.nbytes for pair in self.states)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the signature as plain JSON data."""
         return {
             "inputs": [tensor.to_json() for tensor in self.inputs],
@@ -147,13 +151,13 @@ class Signature:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Signature:
+    def from_json(cls, data: object) -> Signature:
         """Read what :meth:`to_json` wrote; ModelError when anything is missing, unknown or wrong."""
-        _expect_keys("signature", data, ("inputs", "states", "outputs"))
+        table = _expect_keys("signature", data, ("inputs", "states", "outputs"))
         return cls(
-            tuple(TensorSpec.from_json(item) for item in _as_list("inputs", data["inputs"])),
-            tuple(StatePair.from_json(item) for item in _as_list("states", data["states"])),
-            tuple(TensorSpec.from_json(item) for item in _as_list("outputs", data["outputs"])),
+            tuple(TensorSpec.from_json(item) for item in _as_list("inputs", table["inputs"])),
+            tuple(StatePair.from_json(item) for item in _as_list("states", table["states"])),
+            tuple(TensorSpec.from_json(item) for item in _as_list("outputs", table["outputs"])),
         )
 
 
@@ -215,7 +219,7 @@ class Preprocess:
                     found=values,
                     allowed=f"one finite number a channel, {self.channels} for {self.color}",
                 )
-            object.__setattr__(self, field, tuple(float(value) for value in values))
+            object.__setattr__(self, field, tuple(map(float, getattr(self, field))))
         if min(self.std) <= 0:
             raise ModelError("Preprocessing: std must be positive.", found=self.std, allowed="above 0")
         for field in ("rate_fps", "scale"):
@@ -229,7 +233,7 @@ class Preprocess:
         """Number of channels of the network's input."""
         return 1 if self.color == "grey" else 3
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the preprocessing as plain JSON data."""
         return {
             "resize": list(self.resize),
@@ -266,11 +270,10 @@ class Preprocess:
         )
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Preprocess:
+    def from_json(cls, data: object) -> Preprocess:
         """Read what :meth:`to_json` wrote; ModelError when anything is missing, unknown or wrong."""
         keys = ("resize", "crop", "mean", "std", "color", "rate_fps", "fit", "scale")
-        _expect_keys("preprocess", data, keys)
-        return cls(**data)
+        return record_of(cls, _expect_keys("preprocess", data, keys))
 
 
 def _is_int(value: object) -> bool:
@@ -287,13 +290,14 @@ def _is_finite(value: object) -> bool:
         return False
 
 
-def _as_list(field: str, value: object) -> list[Any]:
+def _as_list(field: str, value: object) -> list[object]:
     if not isinstance(value, (list, tuple)):
         raise ModelError(f"'{field}' must be a list.", found=type(value).__name__, allowed="a list")
     return list(value)
 
 
-def _expect_keys(kind: str, data: object, keys: tuple[str, ...]) -> None:
+def _expect_keys(kind: str, data: object, keys: tuple[str, ...]) -> Mapping[str, object]:
+    """The object that ``data`` is, with these keys and no others; ModelError otherwise."""
     if not isinstance(data, Mapping):
         raise ModelError(f"A {kind} must be an object.", found=type(data).__name__, allowed=", ".join(keys))
     if set(data) != set(keys):
@@ -304,3 +308,4 @@ def _expect_keys(kind: str, data: object, keys: tuple[str, ...]) -> None:
             found=f"missing {missing}; unknown {unknown}",
             allowed=", ".join(keys),
         )
+    return data

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from .errors import VideoError
 from .files import MAX_PIXELS
 from .sampling import Sampler, Stamps
+
+if TYPE_CHECKING:
+    import cv2
 
 ASSUMED_FPS = 25.0  # of a file that does not say its own
 MOST_FPS = 480.0  # a file that declares more means the unit of its clock, 1000 as a rule
@@ -112,7 +115,7 @@ class Video:
         return VideoError(f"No frame could be read from '{self.path}'.", found=found, hint=CONVERT)
 
 
-def _codec(capture: Any) -> str:
+def _codec(capture: cv2.VideoCapture) -> str:
     """The name of the codec of an opened file, or the four letters that a file has for it."""
     import cv2
 

@@ -90,6 +90,8 @@ class Ranges:
         """Read and check a file; UsageError says what is wrong with it."""
         try:
             document = strict_json.read(path)
+            if not isinstance(document, dict):
+                raise TypeError("no object")
             pairs = {str(name): (float(low), float(high)) for name, (low, high) in document["ranges"].items()}
             found = cls(str(document["network"]), str(document["method"]), int(document["frames"]), pairs)
             schema = document["schema"]

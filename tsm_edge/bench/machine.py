@@ -6,7 +6,6 @@ import os
 import platform
 import re
 from pathlib import Path
-from typing import Any
 
 from ..target import CPU_FEATURES
 from ..target.host import Host, arch_of, features_of, read_host
@@ -16,12 +15,12 @@ _CPUFREQ = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 BUSY = 0.3
 
 
-def facts(host: Host | None = None) -> dict[str, Any]:
+def facts(host: Host | None = None) -> dict[str, object]:
     """Return processor, features that matter, cores, clock, caches, governor, system and load, where readable."""
     host = host or read_host()
     arch = arch_of(host)
     known = features_of(host)
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "cpu": cpu_name(host),
         "arch": arch,
         "features": [name for name in CPU_FEATURES.get(arch, ()) if name in known],
@@ -35,9 +34,14 @@ def facts(host: Host | None = None) -> dict[str, Any]:
         "system": f"{platform.system()} {_version(platform.release())}",
         "libc": host.libc,
         "python": platform.python_version(),
-        "load_1min": round(os.getloadavg()[0], 2),
+        "load_1min": load_1min(),
     }
     return {key: value for key, value in found.items() if value not in (None, "", [])}
+
+
+def load_1min() -> float:
+    """Busy cores of the last minute, on average."""
+    return round(os.getloadavg()[0], 2)
 
 
 def cpu_name(host: Host) -> str:

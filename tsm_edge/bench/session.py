@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..bundle.manifest import Manifest
 from . import ceiling, machine, peers, per_op
@@ -25,7 +24,7 @@ class Results:
     bundle: Path
     manifest: Manifest
     threads: int
-    machine: dict[str, Any]
+    machine: dict[str, object]
     rule: StopRule
     turn: Turn
     entries: Sequence[Entry]
@@ -59,9 +58,9 @@ def measure(
         BundleError and others of :func:`tsm_edge.runtime.open`.
     """
     peers.check(against)
-    facts, turn = machine.facts(), Turn()
-    if facts["load_1min"] > machine.BUSY:
-        say(f"warning: this machine is busy (load {facts['load_1min']}); times will be too long and uneven")
+    facts, turn, load = machine.facts(), Turn(), machine.load_1min()
+    if load > machine.BUSY:
+        say(f"warning: this machine is busy (load {load}); times will be too long and uneven")
     entries: list[Entry] = []
     try:
         runner = _open_all(entries, bundle, threads, against, weights, say)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 from .. import report
 from ..terminal import say
@@ -24,7 +23,7 @@ class Fixed(float):
         return f"{float(self):.3f}"
 
 
-def document(results: Results) -> dict[str, Any]:
+def document(results: Results) -> dict[str, object]:
     """Return the report as data."""
     model = results.manifest.model
     outcome, ours = results.outcome, results.entries[0]
@@ -77,7 +76,7 @@ def show(results: Results, *, per_op: bool) -> None:
     say()
 
 
-def _runner(entry: Entry, ours: Entry) -> dict[str, Any]:
+def _runner(entry: Entry, ours: Entry) -> dict[str, object]:
     figures = {key: round(value, _DIGITS) for key, value in asdict(entry.figures).items()}
     document = {
         "name": entry.runner.name,
@@ -93,7 +92,7 @@ def _runner(entry: Entry, ours: Entry) -> dict[str, Any]:
     return document
 
 
-def _row(entry: Entry) -> tuple[Any, ...]:
+def _row(entry: Entry) -> tuple[object, ...]:
     f = entry.figures
     values = [f.median_ms, f.p5_ms, f.p95_ms, f.min_ms, f.stddev_ms]
     values += [entry.open_ns / 1e6, entry.first_ns / 1e6, _warm_ms(entry)]
@@ -108,7 +107,7 @@ def _ratio(ours: Entry, theirs: Entry) -> float:
     return ratio(ours.figures.median_ms, theirs.figures.median_ms)
 
 
-def _checked(agreement: Agreement) -> dict[str, Any]:
+def _checked(agreement: Agreement) -> dict[str, object]:
     return {
         "name": agreement.name,
         "reference": agreement.reference,
@@ -126,7 +125,7 @@ def _agreement(results: Results) -> str:
     return f"{what} agree within {max(agreement.worst for agreement in found):.1e}"
 
 
-def _ops(results: Results) -> list[dict[str, Any]]:
+def _ops(results: Results) -> list[dict[str, object]]:
     total = sum(op.ns for op in results.ops)
     return [
         {
@@ -175,5 +174,5 @@ def _peak_percent(op: OpTime, ceiling: Ceiling | None) -> float:
     return 100 * op.gflop_per_s / ceiling.gflop_per_s if ceiling else 0.0
 
 
-def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+def _rounded(values: dict[str, object]) -> dict[str, object]:
     return {key: round(value, 2) if isinstance(value, float) else value for key, value in values.items()}

@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import NoReturn, Protocol, TypeVar, runtime_checkable
+from typing import NoReturn, Protocol, runtime_checkable
 
 from ..decision import SCORES, DecisionRule
 from ..errors import BundleError, ModelError
-from ..signature import Preprocess, Signature
+from ..records import Record, record_of
+from ..signature import Preprocess, Scalar, Signature
 from ..target import CPU_FEATURES, FAMILIES, LIBCS, LINKS, EdgeTarget
-
-Scalar = str | int | float | bool
-Record = TypeVar("Record")
 
 #: what a file of a bundle may be called; no folders, nothing hidden
 FILE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
@@ -264,7 +262,7 @@ def _record(kind: type[Record], path: str, data: object) -> Record:
         unknown = ", ".join(sorted(set(table) - set(names))) or "nothing"
         malformed(path or "the document", f"missing {missing}; unknown {unknown}", ", ".join(names))
     prefix = path + "." if path else ""
-    return kind(**{name: _READERS[str(f.type)](prefix + name, table[name]) for name, f in names.items()})
+    return record_of(kind, {name: _READERS[str(f.type)](prefix + name, table[name]) for name, f in names.items()})
 
 
 def _object(path: str, value: object) -> dict[str, object]:

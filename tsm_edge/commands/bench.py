@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-def peer_list(context: Any, parameter: Any, value: str) -> tuple[str, ...]:
+def peer_list(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
     """Parse a,b,c; a name that comes twice counts once."""
     return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import UsageError, VerificationError
 from ..models import DIRECTIONS, read_labels
 from ..options import FiniteRange, NamedPath
+from ..records import record_of
 from ..report import kib, print_facts, print_json, print_next
 from .form_options import usage_errors
 from .model_options import averaged_option
@@ -55,7 +56,9 @@ TOLERANCE = 1e-3
 @click.option("--half", is_flag=True, help="Write the weights as float16, half the size.")
 @click.option("--verify", is_flag=True, help="Run a clip through the clip form and frame by frame, and compare.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
-def convert(checkpoint: Path, output: Path, half: bool, verify: bool, as_json: bool, **options: Any) -> None:
+def convert(
+    checkpoint: Path, output: Path, half: bool, verify: bool, as_json: bool, labels: Path | None, **options: object
+) -> None:
     """Find out what CHECKPOINT is and write its weights with network, shift, labels and preprocessing.
 
     `compile`, `export`, `train --init` and `eval` need no more than the written file.
@@ -64,13 +67,13 @@ def convert(checkpoint: Path, output: Path, half: bool, verify: bool, as_json: b
 
     atomic.check_file(output)
     with usage_errors():
-        options["labels"] = read_labels(options["labels"]) if options["labels"] else None
+        names = read_labels(labels) if labels else None
     from ..weights import convert as conversion  # torch loads here, after the cheap checks
     from ..weights.asked import Asked
     from ..weights.writing import save_tensors
 
     with usage_errors():
-        done = conversion.convert(checkpoint, Asked(**options))
+        done = conversion.convert(checkpoint, record_of(Asked, {**options, "labels": names}))
     if verify and not isinstance(done, conversion.Converted):
         raise UsageError(
             "A network of whole clips has one form, and nothing to compare it with.",
@@ -92,11 +95,11 @@ def convert(checkpoint: Path, output: Path, half: bool, verify: bool, as_json: b
     _show(done, agreed, output)
 
 
-def _checked(agreed: Agreement | None) -> dict[str, Any]:
+def _checked(agreed: Agreement | None) -> dict[str, object]:
     return {"verify": asdict(agreed)} if agreed is not None else {}
 
 
-def _document(done: Converted | ConvertedClips) -> dict[str, Any]:
+def _document(done: Converted | ConvertedClips) -> dict[str, object]:
     return {
         "source": asdict(done.source),
         "model": done.model.name,

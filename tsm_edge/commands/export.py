@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..files import atomic
 from ..report import kib, print_facts, print_json, print_next
 from ..terminal import say
-from .form_options import NAMES, Asked, form_options
-from .model_options import check_direction, model_from, model_options
+from .form_options import Asked, form_options
+from .model_options import NetworkOptions, check_direction, model_from, model_options
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ..bundle.manifest import WeightsInfo
     from ..models import Model
 
@@ -34,7 +36,10 @@ def export(
     as_online: bool,
     seed: int,
     as_json: bool,
-    **parameters: Any,
+    form: str | None,
+    clip_frames: int | None,
+    window_stride: int | None,
+    **parameters: Unpack[NetworkOptions],
 ) -> None:
     """Write MODEL as ONNX with its states.
 
@@ -44,8 +49,8 @@ def export(
     from ..onnx.file import OPSET, onnx_model, write
     from ..onnx.meta import OnnxMeta
 
-    asked = Asked(**{name: parameters.pop(name) for name in NAMES})
     network = model_from(model, weights=weights, averaged=averaged, **parameters)
+    asked = Asked(form, clip_frames, window_stride)
     network, reorder = check_direction(network, weights, averaged, direction, as_online, asked)
     path = output or Path(f"{network.name}.onnx")
     atomic.check_file(path)
@@ -84,7 +89,7 @@ def _listed(first: str, names: list[str]) -> str:
     return ", ".join([first, *last])
 
 
-def _facts(network: Model, source: WeightsInfo) -> dict[str, Any]:
+def _facts(network: Model, source: WeightsInfo) -> dict[str, object]:
     return {
         "model": network.name,
         "parameters": dict(network.parameters),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 import click
 
@@ -15,6 +15,7 @@ from ..terminal import say
 
 FORMS = ("stream", "lagged", "clip")
 NAMES = ("form", "clip_frames", "window_stride")
+Command = TypeVar("Command", bound=Callable[..., object])
 UNSHIFTED = models.TemporalShift("none")
 
 
@@ -43,7 +44,7 @@ class Asked:
 NOTHING = Asked()
 
 
-def form_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def form_options(command: Command) -> Command:
     """Add --form, --clip-frames and --window-stride to a click command."""
     options = (
         click.option(

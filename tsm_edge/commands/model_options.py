@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import click
 
@@ -13,9 +12,19 @@ from ..errors import UsageError
 from ..models import DIRECTIONS
 from ..terminal import say
 from ..weights.meta import WeightsMeta, read_meta
-from .form_options import NOTHING, UNSHIFTED, Asked, in_form, usage_errors
+from .form_options import NOTHING, UNSHIFTED, Asked, Command, in_form, usage_errors
 
 _FILE = click.Path(path_type=Path)
+
+
+class NetworkOptions(TypedDict):
+    """The options by which :func:`model_from` finds a network, beside its weights; None where not given."""
+
+    width: float | None
+    size: int | None
+    classes: int | None
+    labels: Path | None
+
 
 #: of a checkpoint with plain weights and their average over the steps of the training, which is meant
 averaged_option = click.option(
@@ -35,7 +44,7 @@ direction_option = click.option(
 )
 
 
-def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def model_options(command: Command) -> Command:
     """Add --weights, how it is read, --seed, --width, --size, --classes and --labels to a click command."""
     options = (
         click.option("--weights", type=_FILE, help="Checkpoint of tsm-edge, MIT, mmaction2 or torchvision."),
@@ -92,10 +101,10 @@ def _as_written(
             allowed=meta.model,
             hint=f"name it: {meta.model} --weights {weights}",
         )
-    asked = {key: value for key, value in (("width", width), ("size", size)) if value is not None}
-    shape = {**meta.shape, **asked}
-    pictures = meta.pictures_at(shape["size"])
-    return models.load(name, classes=classes, labels=labels or meta.labels, preprocess=pictures, **shape)
+    asked = {"width": width, "size": size, "classes": classes}
+    shape = {**meta.shape, **{key: value for key, value in asked.items() if value is not None}}
+    pictures = meta.pictures_at(meta.size if size is None else size)
+    return models.load_from(name, shape, labels or meta.labels, pictures)
 
 
 def model_from(

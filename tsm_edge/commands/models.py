@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from .. import models as models_
@@ -61,7 +59,7 @@ def _show(model: models_.Model, as_json: bool) -> None:
     print_next(f"tsm-edge compile {model.name} --target local")
 
 
-def _summary(model: models_.Model) -> dict[str, Any]:
+def _summary(model: models_.Model) -> dict[str, object]:
     return {
         "name": model.name,
         "summary": model.summary,

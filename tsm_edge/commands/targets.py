@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -47,9 +46,10 @@ def _show(target: targets_.EdgeTarget, as_json: bool) -> None:
     if as_json:
         print_json({"target": asdict(target)})
         return
-    facts: dict[str, Any] = asdict(target)
-    for part in ("gpu", "cpu", "emulator"):
-        facts.update({f"{part}.{key}": value for key, value in (facts.pop(part) or {}).items()})
+    facts: dict[str, object] = asdict(target)
+    for name, part in (("gpu", target.gpu), ("cpu", target.cpu), ("emulator", target.emulator)):
+        del facts[name]
+        facts.update({f"{name}.{key}": value for key, value in asdict(part).items()} if part is not None else {})
     print_facts(
         {key: ", ".join(value) or "-" if isinstance(value, tuple) else value for key, value in facts.items()}
     )

@@ -7,7 +7,7 @@ from taking all memory. JSON has limits of its own (:mod:`tsm_edge.files.strict_
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +49,7 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8] | None:
     import numpy as np
 
     try:
-        image: Any = cv2.imread(os.fspath(path), cv2.IMREAD_COLOR)
+        image: NDArray[np.uint8] | None = cv2.imread(os.fspath(path), cv2.IMREAD_COLOR)
     except cv2.error:  # where the head of the file declares too many pixels
         return None
     return None if image is None else np.asarray(image, np.uint8)

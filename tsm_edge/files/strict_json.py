@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from . import read_bytes
 
@@ -24,7 +24,7 @@ MAX_NUMBER = 64
 
 def read(
     path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_values: int = MAX_VALUES
-) -> Any:
+) -> object:
     """Read a file as :func:`loads` does, and no more than ``max_bytes`` of it.
 
     Raises:
@@ -34,7 +34,7 @@ def read(
     return loads(read_bytes(path, max_bytes), max_bytes, max_values)
 
 
-def loads(data: bytes | str, max_bytes: int = MAX_BYTES, max_values: int = MAX_VALUES) -> Any:
+def loads(data: bytes | str, max_bytes: int = MAX_BYTES, max_values: int = MAX_VALUES) -> object:
     """Return the value of a JSON document (RFC 8259).
 
     Args:
@@ -63,7 +63,7 @@ def loads(data: bytes | str, max_bytes: int = MAX_BYTES, max_values: int = MAX_V
     return document
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     table = dict(pairs)
     if len(table) < len(pairs):
         seen: set[str] = set()

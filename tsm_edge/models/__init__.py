@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ModelError, UnknownName
-from ..signature import Preprocess
+from ..signature import Preprocess, Scalar
 from ..weights.meta import WeightsMeta
 from . import _shipped
 from ._clip import Window
@@ -42,6 +42,7 @@ __all__ = [
     "is_label",
     "lagged_states",
     "load",
+    "load_from",
     "make_net",
     "names",
     "read_labels",
@@ -55,6 +56,12 @@ __all__ = [
     "shipped_meta",
     "step_module",
 ]
+
+#: every parameter that a network may have
+_PARAMETERS = frozenset(
+    {"width", "size", "classes", "direction", "share", "place", "padding"}
+    | {"clip_frames", "window_stride", "temporal_pool", "delay_frames"}
+)
 
 
 def names() -> list[str]:
@@ -122,8 +129,8 @@ def load(
     if name in shipped():
         meta = _shipped.meta_of(name)
         network = meta.model
-        width = meta.parameters.get("width") if width is None else width
-        size = meta.parameters["size"] if size is None else size
+        width = meta.width if width is None else width
+        size = meta.size if size is None else size
         if labels is None and classes in (None, len(meta.labels)):
             labels = meta.labels
     if network not in names():
@@ -142,3 +149,49 @@ def load(
     if delay_frames not in (None, model.delay):
         raise ModelError(f"{name}: another delay follows from its shift.", found=delay_frames, allowed=model.delay)
     return model if preprocess is None else model.seeing(preprocess)
+
+
+def load_from(
+    name: str,
+    parameters: Mapping[str, Scalar],
+    labels: Sequence[str] | None = None,
+    preprocess: Preprocess | None = None,
+) -> Model:
+    """:func:`load` with the parameters of a :class:`Model`, as a manifest or a training has them.
+
+    Raises:
+        UnknownName, ModelError: see :func:`load`; ModelError also for a parameter that no network has.
+    """
+    unknown = sorted(set(parameters) - _PARAMETERS)
+    if unknown:
+        raise ModelError(f"{name}: unknown parameter.", found=unknown[0], allowed=", ".join(sorted(_PARAMETERS)))
+    width, share = (_number(name, parameters, key) for key in ("width", "share"))
+    size, classes, late = (_integer(name, parameters, key) for key in ("size", "classes", "delay_frames"))
+    frames, stride = (_integer(name, parameters, key) for key in ("clip_frames", "window_stride"))
+    direction, place, padding = (_text(name, parameters, key) for key in ("direction", "place", "padding"))
+    return load(
+        name, width=width, size=size, classes=classes, labels=labels, preprocess=preprocess,
+        direction=direction, share=share, place=place, padding=padding, clip_frames=frames, window_stride=stride,
+        temporal_pool=bool(parameters.get("temporal_pool", False)), delay_frames=late,
+    )  # fmt: skip
+
+
+def _number(name: str, parameters: Mapping[str, Scalar], key: str) -> float | None:
+    value = parameters.get(key)
+    if isinstance(value, (str, bool)):
+        raise ModelError(f"{name}: bad {key}.", found=repr(value), allowed="a number")
+    return value
+
+
+def _integer(name: str, parameters: Mapping[str, Scalar], key: str) -> int | None:
+    value = parameters.get(key)
+    if isinstance(value, (str, bool, float)):
+        raise ModelError(f"{name}: bad {key}.", found=repr(value), allowed="an integer")
+    return value
+
+
+def _text(name: str, parameters: Mapping[str, Scalar], key: str) -> str | None:
+    value = parameters.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ModelError(f"{name}: bad {key}.", found=repr(value), allowed="a text")
+    return value

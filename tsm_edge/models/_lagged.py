@@ -9,7 +9,7 @@ does not have, it equals the clip form: a frame with n frames before it and n af
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ModelError
 from ._shift import TemporalShift
@@ -64,7 +64,7 @@ class Delayed:
         self._waiting = list(states)
         self.after: list[torch.Tensor] = []
 
-    def __call__(self, block: Block, x: torch.Tensor, run: RunBlock) -> Any:
+    def __call__(self, block: Block, x: torch.Tensor, run: RunBlock) -> torch.Tensor:
         """What a shifted block computes when its input is ``x``; of the frame before where it waits for the future."""
         import torch
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ModelError
-from ..signature import Preprocess, Signature, StatePair, TensorSpec
+from ..signature import Preprocess, Scalar, Signature, StatePair, TensorSpec
 from . import description
 from ._clip import Window, pooled
 from ._labels import JESTER, checked_labels, default_labels
@@ -60,7 +60,7 @@ class Model:
 
     name: str
     summary: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Scalar]
     labels: tuple[str, ...]
     layers: tuple[Layer, ...]
     our_keys: Callable[[Sequence[str]], list[str]]
@@ -151,7 +151,7 @@ class Model:
                 allowed="a clip",
             )
         check_streams(shift)
-        facts = {"direction": shift.direction, "share": shift.proportion, "place": shift.place}
+        facts: dict[str, Scalar] = {"direction": shift.direction, "share": shift.proportion, "place": shift.place}
         if shift.online:
             return replace(self, shift=shift)
         late = {"delay_frames": delay(self.layers, shift)}
@@ -170,7 +170,7 @@ class Model:
 
     def clips(self, shift: TemporalShift, window: Window) -> Model:
         """The same network in the clip form, with the shift that its weights were trained with."""
-        facts: dict[str, Any] = {
+        facts: dict[str, Scalar] = {
             "direction": shift.direction,
             "share": shift.proportion,
             "place": shift.place,
@@ -181,13 +181,13 @@ class Model:
         }
         return replace(self, shift=shift, window=window, parameters={**self.parameters, **facts})
 
-    def net(self) -> Any:
+    def net(self) -> torch.nn.Module:
         """The torch network in eval mode, with torch's own initial values."""
         from ._net import make_net
 
         return make_net(self.layers, self.shift, clip=self.window is not None)
 
-    def build(self, seed: int = 0) -> Any:
+    def build(self, seed: int = 0) -> torch.nn.Module:
         """Return the torch network in eval mode with seeded weights; the same seed gives the same bytes.
 
         ``net(clip [N, T, 3, H, W]) -> [N, T, classes]`` and
@@ -221,7 +221,7 @@ def make_model(
     """Check the parameters, fill in the defaults and describe the network; ModelError for a bad parameter."""
     if classes is None:
         classes = len(JESTER) if labels is None else len(labels)
-    parameters: dict[str, Any] = {
+    parameters: dict[str, Scalar] = {
         "size": whole(name, "size", DEFAULT_SIZE if size is None else size, SIZES),
         "classes": whole(name, "classes", classes, CLASSES),
     }

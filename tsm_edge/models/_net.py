@@ -8,7 +8,7 @@ T steps from zero states equal the clip form.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._clip import frame_pool, run_window
 from ._lagged import Delayed
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Shift = Callable[["torch.Tensor", int], "torch.Tensor"]
 
 
-def make_net(layers: tuple[Layer, ...], kind: TemporalShift = ONLINE, clip: bool = False) -> Any:
+def make_net(
+    layers: tuple[Layer, ...], kind: TemporalShift = ONLINE, clip: bool = False
+) -> torch.nn.Module:
     """Build the network, in eval mode, with torch's own initial values. kind: of the shift in both faces; clip: a step
     takes all frames of a clip, [T, 3, H, W], and has no states.
 
@@ -71,7 +73,7 @@ def make_net(layers: tuple[Layer, ...], kind: TemporalShift = ONLINE, clip: bool
     return Net().eval()
 
 
-def step_module(net: Any) -> Any:
+def step_module(net: torch.nn.Module) -> torch.nn.Module:
     """Wrap a net for ``torch.export``: forward(frame, *states) -> (logits, *new_states), all flat tensors."""
     import torch
 

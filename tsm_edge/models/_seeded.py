@@ -13,7 +13,8 @@ because float64 sums may differ in their last bits with the machine and its numb
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from .description import Block, Conv, Layer, convs, head
 if TYPE_CHECKING:
     import torch
 
+#: called before a module, with it and its inputs
+Hook = Callable[["torch.nn.Module", "tuple[torch.Tensor]"], None]
 #: largest seed that RandomState takes
 MAX_SEED = 2**32 - 1
 #: the synthetic clip; larger models are measured on smaller pictures, which changes little and takes less time
@@ -33,7 +36,7 @@ LOGIT_SWING = 1.0  # standard deviation of a logit over time
 BITS = 12
 
 
-def seed_net(net: Any, layers: tuple[Layer, ...], side: int, seed: int) -> None:
+def seed_net(net: torch.nn.Module, layers: tuple[Layer, ...], side: int, seed: int) -> None:
     """Fill a net of this description; the same seed gives the same bytes.
 
     Raises:
@@ -71,7 +74,7 @@ def draw(seed: int, key: str, shape: tuple[int, ...], low: float, high: float) -
     return torch.from_numpy(stream.uniform(low, high, shape).astype(np.float32))
 
 
-def _fill_conv(net: Any, conv: Conv, seed: int, scale: float) -> None:
+def _fill_conv(net: torch.nn.Module, conv: Conv, seed: int, scale: float) -> None:
     weight, norm = net.get_submodule(conv.weight).weight, net.get_submodule(conv.norm)
     bound = float(np.sqrt(6 / conv.fan_in))
     weight.copy_(draw(seed, f"{conv.weight}.weight", tuple(weight.shape), -bound, bound))
@@ -79,10 +82,10 @@ def _fill_conv(net: Any, conv: Conv, seed: int, scale: float) -> None:
     norm.bias.copy_(draw(seed, f"{conv.norm}.bias", (conv.outputs,), -0.3 * scale, 0.3 * scale))
 
 
-def measure_norm(key: str, seed: int) -> Any:
+def measure_norm(key: str, seed: int) -> Hook:
     """Make the hook that sets running statistics from the input [N, C, …] of a batch norm."""
 
-    def hook(norm: Any, inputs: tuple[torch.Tensor]) -> None:
+    def hook(norm: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
         var, mean = _moments(inputs[0])
         var = (var + var.mean()) / 2  # a channel that is nearly constant in this clip is not blown up
         shape = tuple(mean.shape)
@@ -94,10 +97,10 @@ def measure_norm(key: str, seed: int) -> Any:
     return hook
 
 
-def _fill_head(key: str, seed: int) -> Any:
+def _fill_head(key: str, seed: int) -> Hook:
     """Make the hook that scales the head by its input [T, C], and takes the constant part of its logits away."""
 
-    def hook(linear: Any, inputs: tuple[torch.Tensor]) -> None:
+    def hook(linear: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
         weight = draw(seed, f"{key}.weight", tuple(linear.weight.shape), -1, 1)
         logits = inputs[0] @ weight.double().T
         scale = _rounded(LOGIT_SWING / logits.std(0).mean())

@@ -16,12 +16,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..bundle.manifest import FILE_NAME, WeightsInfo
 from ..errors import EdgeError, ImportFailed
 from ..files import strict_json
-from ..signature import Preprocess
+from ..records import record_of
+from ..signature import Preprocess, Scalar
 
 if TYPE_CHECKING:
     from ..models import Model
@@ -35,7 +36,7 @@ class OnnxMeta:
     """The metadata of a file that tsm-edge wrote; ``states`` are pairs of input and output names."""
 
     model: str
-    parameters: dict[str, Any]
+    parameters: dict[str, Scalar]
     labels: tuple[str, ...]
     preprocess: Preprocess
     states: tuple[tuple[str, str], ...]
@@ -83,15 +84,13 @@ class OnnxMeta:
             if not FILE_NAME.fullmatch(model):  # it names a folder
                 raise ValueError(f"model {model!r}")
             facts = {key: strict_json.loads(props[_PREFIX + key]) for key in _JSON_KEYS}
-            if not isinstance(facts["parameters"], dict):
-                raise ValueError("parameters that are no object")
             return cls(
                 model,
-                facts["parameters"],
+                _parameters(facts["parameters"]),
                 _texts(facts["labels"]),
                 Preprocess.from_json(facts["preprocess"]),
-                tuple((before, after) for before, after in map(_texts, facts["states"])),
-                WeightsInfo(**facts["weights"]),
+                _pairs(facts["states"]),
+                _weights(facts["weights"]),
             )
         except (KeyError, TypeError, ValueError, EdgeError) as error:
             raise ImportFailed(
@@ -105,6 +104,24 @@ def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError("no list of texts")
     return tuple(value)
+
+
+def _parameters(value: object) -> dict[str, Scalar]:
+    if not isinstance(value, dict) or not all(isinstance(item, (str, int, float)) for item in value.values()):
+        raise ValueError("parameters that are no object of scalars")
+    return value
+
+
+def _pairs(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, list):
+        raise ValueError("no list of states")
+    return tuple((before, after) for before, after in map(_texts, value))
+
+
+def _weights(value: object) -> WeightsInfo:
+    if not isinstance(value, dict):
+        raise ValueError("weights that are no object")
+    return record_of(WeightsInfo, value)
 
 
 _JSON_KEYS = ("parameters", "labels", "preprocess", "states", "weights")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ Floats = NDArray[np.float32]
 FLOAT, BYTE = np.dtype(np.float32), np.dtype(np.uint8)
 
 
-def check_array(name: str, value: object, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None) -> None:
+def check_array(name: str, value: object, dtype: np.dtype[np.generic], shape: tuple[int, ...] | None = None) -> None:
     """Refuse what is no array of this type and shape (None: of any) with a FrameError that calls it ``name``."""
     fits = isinstance(value, np.ndarray) and value.dtype == dtype and shape in (None, value.shape)
     if fits:  # nothing is worded for the usual case: this stands in every step
@@ -27,7 +26,7 @@ def check_array(name: str, value: object, dtype: np.dtype[Any], shape: tuple[int
     raise FrameError(f"'{name}' does not fit.", found=f"{value.dtype} {list(value.shape)}", allowed=allowed)
 
 
-def address(array: NDArray[Any]) -> int:
+def address(array: NDArray[np.generic]) -> int:
     """Where an array's numbers lie.
 
     `array.ctypes` runs through much of numpy, and after a step nothing of that is in a cache.

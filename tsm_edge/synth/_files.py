@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from ..errors import OutputError
 from ..files import atomic, mp4
@@ -73,21 +72,35 @@ def write_videos(out: Path, rendered: Rendered) -> str:
     return f"{out}/<label>/*.mp4"
 
 
-def write_reel(out: Path, take: Reel) -> dict[str, Any]:
+class CueFacts(TypedDict):
+    """When a gesture is made, in seconds."""
+
+    label: str
+    start_s: float
+    end_s: float
+
+
+class ReelFacts(TypedDict):
+    """What happens when in a video."""
+
+    video: str
+    rate_fps: float
+    frames: int
+    cues: list[CueFacts]
+
+
+def write_reel(out: Path, take: Reel) -> ReelFacts:
     """Write OUT/reel.mp4, and beside it as JSON what happens when; return that."""
     video = out / REEL
-    facts = {
-        "rate_fps": take.rate_fps,
-        "frames": len(take.frames),
-        "cues": [asdict(cue) for cue in take.cues],
-    }
+    cues = [CueFacts(label=cue.label, start_s=cue.start_s, end_s=cue.end_s) for cue in take.cues]
+    facts = {"rate_fps": take.rate_fps, "frames": len(take.frames), "cues": cues}
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_video(video, take.frames, take.rate_fps)
     except OSError as error:
         raise atomic.cannot_write(out, error) from error
     atomic.write_text(video.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
-    return {"video": str(video), **facts}
+    return ReelFacts(video=str(video), rate_fps=take.rate_fps, frames=len(take.frames), cues=cues)
 
 
 def write_video(path: Path, pixels: Pixels, rate_fps: float) -> None:

@@ -8,17 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
 from ..errors import install_hint
 from ..files import atomic
 from ..processes.children import end_with_parent
+from ..records import record_of
 from ..report import print_json, print_next, print_table
 from ..terminal import say
 from . import FRAMES, RATE_FPS, photos, shards
-from ._files import refuse_older, write_reel, write_store, write_videos
+from ._files import ReelFacts, refuse_older, write_reel, write_store, write_videos
 from .draw import SPLITS, Drawn, draw, surfaces
 from .families import Family
 from .people import scene
@@ -61,7 +62,7 @@ CHUNK = 32
 @click.option("--overwrite", is_flag=True, help="Replace the clips that OUT holds already.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
-def synth(**options: Any) -> None:
+def synth(**options: object) -> None:
     """Render clips of eleven gestures to train and test on.
 
     `people`, `people-dev` and `people-test` are takes of three-dimensional people, each with bodies, rooms and habits
@@ -73,7 +74,7 @@ def synth(**options: Any) -> None:
     The same options give the same clips. Left, right and clockwise are those of the person in front of a camera that
     does not mirror.
     """
-    asked = Request(**options)
+    asked = record_of(Request, options)
     indices = asked.indices
     if not asked.overwrite:
         refuse_older(asked.out, asked.older())
@@ -192,7 +193,7 @@ def _report(
     )
 
 
-def _report_reel(facts: dict[str, Any], as_json: bool) -> None:
+def _report_reel(facts: ReelFacts, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return

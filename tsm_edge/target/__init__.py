@@ -10,12 +10,16 @@ from __future__ import annotations
 import sys
 from dataclasses import fields
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import UnknownName, UnsupportedTarget
+from ..records import record_of
 from . import _checks as check
 from ._records import CPU_FEATURES, FAMILIES, LIBCS, LINKS, CpuFacts, EdgeTarget, Emulator, GpuFacts
 from .host import local_target
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -75,11 +79,11 @@ def parse(name: str, text: str) -> EdgeTarget:
         for field in ("llvm_features", "requires"):
             cpu[field] = check.strings(f"cpu.{field}", cpu[field])
         if emulator is not None:
-            emulator = Emulator(**check.table("emulator.", emulator, [f.name for f in fields(Emulator)]))
+            emulator = record_of(Emulator, check.table("emulator.", emulator, [f.name for f in fields(Emulator)]))
         if gpu is not None:
-            gpu = GpuFacts(**check.table("gpu.", gpu, [f.name for f in fields(GpuFacts)]))
-        records = {"cpu": CpuFacts(**cpu), "emulator": emulator, "gpu": gpu}
-        return EdgeTarget(**{**table, "name": name, **records})
+            gpu = record_of(GpuFacts, check.table("gpu.", gpu, [f.name for f in fields(GpuFacts)]))
+        records = {"cpu": record_of(CpuFacts, cpu), "emulator": emulator, "gpu": gpu}
+        return record_of(EdgeTarget, {**table, "name": name, **records})
     except (ValueError, RecursionError) as error:  # not TOML, a number of 5000 digits, a list in a list in a list
         raise UnsupportedTarget(f"Target '{name}': the file is not TOML.", found=error) from None
     except check.Refused as refused:
@@ -89,5 +93,5 @@ def parse(name: str, text: str) -> EdgeTarget:
         ) from None
 
 
-def _folder() -> Any:
+def _folder() -> Traversable:
     return resources.files("tsm_edge.targets")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..errors import UnsupportedTarget
 
@@ -21,7 +21,7 @@ def refuse(field: str, found: object, allowed: str) -> NoReturn:
     raise Refused(field, repr(found), allowed)
 
 
-def table(prefix: str, data: object, keys: Iterable[str], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+def table(prefix: str, data: object, keys: Iterable[str], optional: tuple[str, ...] = ()) -> dict[str, object]:
     """Return a table as a dictionary that holds ``keys``, no other and all but the optional ones."""
     known = list(keys)
     if not isinstance(data, Mapping):
@@ -54,7 +54,7 @@ def text(field: str, value: object) -> None:
         refuse(field, value, "a non-empty string")
 
 
-def one_of(field: str, value: object, allowed: tuple[Any, ...]) -> None:
+def one_of(field: str, value: object, allowed: tuple[object, ...]) -> None:
     """Refuse what is not among the values allowed."""
     if value not in allowed or isinstance(value, bool):
         refuse(field, value, ", ".join(str(item) for item in allowed))

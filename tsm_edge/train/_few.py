@@ -9,7 +9,7 @@ Out-of-Distribution", 2022.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..models import Model
 from ..models.description import Block, Conv, Layer, head
@@ -35,7 +35,7 @@ def usual(model: Model) -> int:
     return round(_STAYS * (len(model.layers) - 1))
 
 
-def freeze(net: Any, layers: Iterable[Layer]) -> None:
+def freeze(net: torch.nn.Module, layers: Iterable[Layer]) -> None:
     """Let the weights of these layers, with their norms, stay as they are."""
     for layer in layers:
         for conv in _convolutions(layer):
@@ -43,7 +43,7 @@ def freeze(net: Any, layers: Iterable[Layer]) -> None:
                 net.get_submodule(name).requires_grad_(False)
 
 
-def keep_statistics(net: Any) -> None:
+def keep_statistics(net: torch.nn.Module) -> None:
     """Let every batch norm of a network in training mode use the statistics that it has, and leave them."""
     import torch
 
@@ -52,7 +52,9 @@ def keep_statistics(net: Any) -> None:
             module.eval()
 
 
-def fit_head(net: Any, model: Model, batches: Iterable[tuple[torch.Tensor, ...]], settings: Settings) -> None:
+def fit_head(
+    net: torch.nn.Module, model: Model, batches: Iterable[tuple[torch.Tensor, ...]], settings: Settings
+) -> None:
     """Fit the head to the answers about clips, the rest of the network as it is, in place.
 
     batches: clips [N, T, 3, H, W] and labels [N]. Multinomial logistic regression by L-BFGS on the clips' mean
@@ -78,7 +80,7 @@ def fit_head(net: Any, model: Model, batches: Iterable[tuple[torch.Tensor, ...]]
 
 
 def _regression(
-    features: torch.Tensor, labels: torch.Tensor, begin: Any, smoothing: float
+    features: torch.Tensor, labels: torch.Tensor, begin: torch.nn.Module, smoothing: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weight and bias of the head for features [N, F] and labels [N]; ``begin``: the head as it is."""
     import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..models import Model, TemporalShift
 from ..models.description import Block, head
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def initialise(net: Any, model: Model, variant: TemporalShift) -> None:
+def initialise(net: torch.nn.Module, model: Model, variant: TemporalShift) -> None:
     """Kaiming for the convolutions, a small head; and a past that weighs as much as the present from the beginning.
 
     One input channel in eight comes from the past (in the ablations, other shares, from both sides). Scaled up so that
@@ -35,11 +35,11 @@ def initialise(net: Any, model: Model, variant: TemporalShift) -> None:
                     weight[:, :moved] *= math.sqrt((layer.inputs - moved) / moved)
 
 
-def add_dropout(net: Any, model: Model, share: float) -> None:
+def add_dropout(net: torch.nn.Module, model: Model, share: float) -> None:
     """Drop that share of the features before the head while training."""
     import torch
 
-    def drop(module: Any, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    def drop(module: torch.nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
         return (torch.nn.functional.dropout(inputs[0], share, module.training),)
 
     net.get_submodule(head(model.layers).name).register_forward_pre_hook(drop)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from ..models import Model
 from ..models.description import head
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Group(TypedDict):
+    """Parameters that learn alike. share: of the learning rate."""
+
+    params: list[torch.nn.Parameter]
+    weight_decay: float
+    share: float
+
 
 _WARM_UP = 0.08  # share of the steps in which the rate rises
 _LAST_LR = 0.01  # share of it that is left at the end
 _HEAD_RATE = 0.1  # of the learning rate
 
 
-def parameter_groups(net: Any, model: Model, decay: float) -> list[dict[str, Any]]:
+def parameter_groups(net: torch.nn.Module, model: Model, decay: float) -> list[Group]:
     """Weights decay, norms and biases do not; the head learns more slowly.
 
     It sums over a thousand features that are all positive, so that a step of the full size moves every score by more
@@ -36,7 +48,7 @@ def learning_rate(highest: float, share: float) -> float:
     return highest * (_LAST_LR + (1 - _LAST_LR) * fallen)
 
 
-def blend(average: dict[str, Any], present: dict[str, Any], keep: float) -> None:
+def blend(average: dict[str, torch.Tensor], present: dict[str, torch.Tensor], keep: float) -> None:
     """Move the averaged weights towards the present ones, in place; ``keep`` is the share of the old values."""
     import torch
 

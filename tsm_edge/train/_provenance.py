@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ..errors import CheckpointError
 from ..weights.meta import WeightsMeta, read_meta
@@ -16,7 +14,7 @@ from .settings import Settings
 _WORTH = r"(?:[01]\.\d+, balanced )?([01]\.\d+)"
 
 
-def checkpoint_of(out: Path, settings: Settings) -> dict[str, Any]:
+def checkpoint_of(out: Path, settings: Settings) -> checkpoint.Content:
     """Return the content of the checkpoint in the folder ``out``.
 
     Raises:
@@ -40,7 +38,7 @@ def checkpoint_of(out: Path, settings: Settings) -> dict[str, Any]:
     return content
 
 
-def weights_meta(settings: Settings, record: Mapping[str, Any]) -> WeightsMeta:
+def weights_meta(settings: Settings, record: checkpoint.Epoch) -> WeightsMeta:
     """Return what the weights say of their training; ``record``: the metrics of the epoch that they are of."""
     top1 = f"{record['top1']:.4f}"
     if "balanced_top1" in record:
@@ -52,7 +50,7 @@ def weights_meta(settings: Settings, record: Mapping[str, Any]) -> WeightsMeta:
     )
 
 
-def worth(record: Mapping[str, Any]) -> float:
+def worth(record: checkpoint.HeldOut) -> float:
     """Return by which metric the best epoch is told: held-out top-1, of takes with the classes balanced.
 
     A network that answers quiet too often is not a worse one: `eval --choose-decision` takes that back.

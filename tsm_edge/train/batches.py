@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..models import Model
 from . import measure
@@ -107,23 +108,24 @@ class Batches:
     def _batch(self, epoch: int, group: Group) -> tuple[torch.Tensor, ...]:
         return self._tensors(self._examples(epoch, group))
 
-    def _by_processes(self, epoch: int, groups: list[Group]) -> Any:
+    def _by_processes(self, epoch: int, groups: list[Group]) -> Iterable[Arrays]:
         """What :meth:`_examples` makes of every group; threads would keep Python's lock from the one that launches."""
         import torch
 
         make = partial(self._examples, epoch)
-        return torch.utils.data.DataLoader(
+        prepared: Iterable[Arrays] = torch.utils.data.DataLoader(
             _Groups(groups, make),
             batch_size=None,
             num_workers=min(_WORKERS, os.cpu_count() or 1),
             multiprocessing_context="fork",  # the clips are mapped, not copied
             pin_memory=self.device.type == "cuda",
         )
+        return prepared
 
     def _examples(self, epoch: int, group: Group) -> Arrays:
         how, store = augmentation(self.settings, self.model.size), self.sources.stores[group.source]
         key = self._key(epoch, group.source)
-        drawn: list[tuple[Any, ...]] = []
+        drawn: list[tuple[ArrayLike, ...]] = []
         takes = store.takes
         shortest = min(entry.count for entry in store.entries)
         frames = min(self.settings.take_frames, shortest)
@@ -135,7 +137,7 @@ class Batches:
                 drawn.append(how(store.clip(index), entry.label, random))
         return tuple(np.stack(column) for column in zip(*drawn))
 
-    def _tensors(self, arrays: Any) -> tuple[torch.Tensor, ...]:
+    def _tensors(self, arrays: Arrays) -> tuple[torch.Tensor, ...]:
         import torch
 
         pixels, *wanted = arrays

@@ -9,21 +9,61 @@ but the file.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from ..errors import CheckpointError
 from ..files import atomic
 from ..weights.meta import WeightsMeta
 from ..weights.reading import read
 
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
 LAST, WEIGHTS, METRICS = "last.pth", "weights.safetensors", "metrics.jsonl"
 #: what makes a folder one that holds a training
 RUN_FILES = (WEIGHTS, LAST, METRICS)
 
 
-def save(path: Path, content: Mapping[str, Any]) -> None:
+class OfTakes(TypedDict, total=False):
+    """What is measured on held-out takes alone: top-1 with the classes balanced."""
+
+    balanced_top1: float
+
+
+class HeldOut(OfTakes):
+    """What is measured on held-out clips; half_top1: after half a clip."""
+
+    top1: float
+    top5: float
+    half_top1: float
+    worst_recall: float
+
+
+class Epoch(HeldOut):
+    """The metrics of one epoch."""
+
+    epoch: int
+    lr: float
+    loss: float
+    train_top1: float
+    seconds: float
+
+
+class Content(TypedDict):
+    """What a checkpoint holds; ``average``: the tensors of the averaged weights."""
+
+    net: dict[str, torch.Tensor]
+    average: dict[str, torch.Tensor]
+    optimizer: dict[str, object]
+    epoch: int
+    settings: dict[str, object]
+    history: list[Epoch]
+
+
+def save(path: Path, content: Content) -> None:
     """Write a checkpoint atomically."""
     import torch
 
@@ -32,19 +72,26 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
     atomic.write_bytes(path, whole.getbuffer())
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> Content:
     """Read what :func:`save` wrote; CheckpointError when it is damaged or something else."""
     content = read(path)
-    if not isinstance(content, dict) or not {"net", "optimizer", "epoch", "settings", "history"} <= set(
-        content
-    ):
+    if not isinstance(content, dict) or not set(Content.__annotations__) <= set(content):
         raise CheckpointError(
             f"'{path}' is no checkpoint of `tsm-edge train`.", hint="weights alone are given with --init"
         )
-    return content
+    return Content(
+        net=content["net"],
+        average=content["average"],
+        optimizer=content["optimizer"],
+        epoch=int(content["epoch"]),
+        settings=content["settings"],
+        history=list(content["history"]),
+    )
 
 
-def save_moved(path: Path, meta: WeightsMeta, place: Path, bias: str, by: Any) -> Any:
+def save_moved(
+    path: Path, meta: WeightsMeta, place: Path, bias: str, by: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Write the weights of ``path`` to ``place`` with ``by`` [classes] added to the tensor ``bias``.
 
     Return by how much it has moved indeed, float64 [classes]: a bias in float16 is rounded.
@@ -56,4 +103,5 @@ def save_moved(path: Path, meta: WeightsMeta, place: Path, bias: str, by: Any) -
     old = tensors[bias]
     tensors[bias] = (old.double() + torch.as_tensor(by)).to(old.dtype)
     atomic.write_bytes(place, save(tensors, metadata=meta.to_text()))
-    return (tensors[bias].double() - old.double()).numpy()
+    moved: NDArray[np.float64] = (tensors[bias].double() - old.double()).numpy()
+    return moved

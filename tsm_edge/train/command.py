@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from ..commands.model_options import averaged_option
 from ..errors import DeviceError, DirectionUnknown, OutputError, UsageError
 from ..files import atomic
 from ..models import OFFLINE, ONLINE, PADDINGS, PLACES, Model, TemporalShift, read_labels
+from ..records import record_of
 from ..terminal import say, say_over
 from ..weights.meta import read_meta
 from . import checkpoint
@@ -23,6 +24,11 @@ from .processes import Processes, joined, started
 from .request import USUAL_LOOK, Request
 from .sampling import WAYS
 from .sources import Sources
+
+if TYPE_CHECKING:
+    import torch
+
+    from .loop import Result, Trainer
 
 _FOLDER, _FILE = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path)
 _QUIET_S = 30  # between two lines of progress where there is no terminal
@@ -132,7 +138,7 @@ def renamed_option(context: click.Context, parameter: click.Parameter, value: st
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT.")
 @click.option("--overwrite", is_flag=True, help="Begin anew in an OUT that holds a training; its weights are lost.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
-def train(**options: Any) -> None:
+def train(**options: object) -> None:
     """Train an online network on your clips.
 
     The default shift sees the past only, so the weights run as they are in a bundle. After every epoch OUT holds a
@@ -144,7 +150,7 @@ def train(**options: Any) -> None:
     import torch
 
     cv2.setNumThreads(1)
-    asked = Request(**options)
+    asked = record_of(Request, options)
     if asked.threads:
         torch.set_num_threads(asked.threads)
     processes = started()
@@ -209,7 +215,7 @@ def _clips(asked: Request) -> tuple[Model, Sources, Sources]:
 
 def _trainer(
     asked: Request, model: Model, train_clips: Sources, held_out: Sources, device: str, processes: Processes
-) -> Any:
+) -> Trainer:
     from .loop import Trainer
 
     several = f" in {processes.count} processes" if processes.count > 1 else ""
@@ -250,7 +256,7 @@ def training_device(wanted: str, processes: Processes) -> str:
 
 def initial(
     path: Path, model: Model, averaged: bool | None = None, variant: TemporalShift = ONLINE
-) -> dict[str, Any]:
+) -> dict[str, torch.Tensor]:
     """A state_dict for ``model`` from a checkpoint; with other classes, of its head only those that both know."""
     from ..models import make_net
     from ..models.description import head
@@ -259,8 +265,8 @@ def initial(
     count, net = class_count(path, model, averaged), make_net(model.layers)
     meta = read_meta(path)
     same = count == model.classes and (meta is None or meta.labels == model.labels)
-    trained = net if same else make_net(models.load(model.name, **{**model.parameters, "classes": count}).layers)
-    described = model if same else models.load(model.name, **{**model.parameters, "classes": count})
+    described = model if same else models.load_from(model.name, {**model.parameters, "classes": count})
+    trained = net if same else make_net(described.layers)
     reorder = _needs_order(path, described, averaged, variant)
     say(f"begins with {load_into(trained, path, described, averaged, reorder).weights.note}", err=True)
     if same:
@@ -320,7 +326,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _report(result: Any, asked: Request, model: str, held_out: Sources) -> None:
+def _report(result: Result, asked: Request, model: str, held_out: Sources) -> None:
     from ..bench.roofline import write
     from . import picture
 

@@ -107,7 +107,7 @@ def decoded(
         try:
             store = open_store(cache)
             facts = strict_json.loads(store.origin, MAX_INDEX_BYTES, MAX_INDEX_VALUES)
-            if facts["key"] == key:
+            if isinstance(facts, dict) and facts["key"] == key:
                 return store, [Skipped(*each) for each in facts["skipped"]]
         except (DataError, ValueError, KeyError, TypeError):
             pass  # of another version or damaged: it is only a cache

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -19,23 +18,21 @@ from ..commands.model_options import averaged_option, network_of
 from ..decision import DecisionRule
 from ..errors import AccuracyError, CheckpointError, DataError, UsageError
 from ..files.temporaries import scratch
-from ..models import PADDINGS, PLACES, Model, TemporalShift, read_labels
+from ..models import PADDINGS, PLACES, Model, TemporalShift
 from ..models.description import head
+from ..records import record_of
 from ..terminal import say
-from ..weights.meta import WeightsMeta, read_meta
+from ..weights.meta import Decision, WeightsMeta, read_meta
 from . import checkpoint, measure, takes
 from .clip_sets import Subject, opened
 from .data import subset
 from .eval_report import Forms, Takes, draw, print_forms
+from .eval_request import EvalRequest
 from .request import DEFAULT_MODEL
 from .sampling import WAYS
 from .store import Store
 
 _FOLDER, _FILE = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path)
-
-
-#: options that are called otherwise on the command line
-_OPTION = {"name": "model", "averaged": "ema", "decided": "choose-decision"}
 
 
 @contextmanager
@@ -96,9 +93,7 @@ def progress(what: str, clips: int) -> Iterator[Callable[[int], None]]:
 )
 @click.option("--plot", type=_FILE, help="Draw the confusion matrix and the curve into a .png file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-def evaluate(
-    subject: Path, data: Path, min_top1: float | None, plot: Path | None, as_json: bool, **options: Any
-) -> None:
+def evaluate(**options: object) -> None:
     """Measure WEIGHTS in the online and in the clip form, or a BUNDLE as it is compiled; one for another processor
     runs under the emulator of its target.
 
@@ -106,38 +101,35 @@ def evaluate(
     the network's input once, so that weights and bundle see the same pictures. Of takes it is also told what a demo
     would announce, and by how much it would be late.
     """
-    with usage_errors():
-        options["labels"] = read_labels(options["labels"]) if options["labels"] else None
-    look = measure.Look(options["frames"] or 0, options["way"])
+    asked = record_of(EvalRequest, options)
     with scratch() as folder:
-        options["cache"] = options["cache"] or folder
-        run = _bundle if (subject / "manifest.json").is_file() else _weights
-        forms = run(subject, data, look, options)
-        if plot is not None:
-            draw(plot, forms)
-    print_forms(forms, as_json)
-    if min_top1 is not None and 100 * forms.main.top1 < min_top1:
+        cache = asked.cache or folder
+        forms = _bundle(asked, cache) if asked.is_bundle else _weights(asked, cache)
+        if asked.plot is not None:
+            draw(asked.plot, forms)
+    print_forms(forms, asked.as_json)
+    if asked.min_top1 is not None and 100 * forms.main.top1 < asked.min_top1:
         raise AccuracyError(
-            f"'{subject}' recognises less than was demanded.",
+            f"'{asked.subject}' recognises less than was demanded.",
             found=f"{forms.main.top1:.2%} top-1",
-            allowed=f"{min_top1:g}% and more",
+            allowed=f"{asked.min_top1:g}% and more",
         )
 
 
-def _weights(subject: Path, data: Path, look: measure.Look, options: dict[str, Any]) -> Forms:
+def _weights(asked: EvalRequest, cache: Path) -> Forms:
     import torch
 
     from ..models import make_net
     from ..weights.checkpoints import load_into
 
-    if options["threads"]:
-        torch.set_num_threads(options["threads"])
-    model = _model(subject, options)
-    variant = _shift(subject, model, options)
-    store = _clips(data, model, options)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    subject, model = asked.subject, _model(asked)
+    variant = _shift(asked, model)
+    store = _clips(asked, cache, model)
     net = make_net(model.layers)
-    say(f"weights: {load_into(net, subject, model, options['averaged']).weights.note}", err=True)
-    seen = measure.prepared(store, model.preprocess, measure.Look() if store.takes else look)
+    say(f"weights: {load_into(net, subject, model, asked.averaged).weights.note}", err=True)
+    seen = measure.prepared(store, model.preprocess, measure.Look() if store.takes else asked.look)
     scores = {}
     if variant.online:
         with progress("online form", len(seen)) as done:
@@ -151,8 +143,8 @@ def _weights(subject: Path, data: Path, look: measure.Look, options: dict[str, A
         if meta is not None and meta.labels == model.labels
         else DecisionRule.for_labels(model.labels)
     )
-    if options["decided"] is not None:
-        rule, by = _choose(subject, meta, model, takes.Scored(store, next(iter(scores.values()))), options)
+    if asked.decided is not None:
+        rule, by = _choose(meta, model, takes.Scored(store, next(iter(scores.values()))), asked, asked.decided)
         scores = {form: [row + by for row in rows] for form, rows in scores.items()}
     return _forms(str(subject), model, store, scores, rule)
 
@@ -172,7 +164,7 @@ def _forms(
 
 
 def _choose(
-    subject: Path, meta: WeightsMeta | None, model: Model, scored: takes.Scored, options: dict[str, Any]
+    meta: WeightsMeta | None, model: Model, scored: takes.Scored, asked: EvalRequest, place: Path
 ) -> tuple[DecisionRule, takes.Floats]:
     """Balance the classes and choose the decision on takes; write the weights with both.
 
@@ -186,33 +178,28 @@ def _choose(
         )
     by = takes.balance(scored)
     say(f"scores of quiet classes: {max(by, key=abs):+g}", err=True)
-    rule, _, kept = takes.choose(scored.moved(by), options["most_wrong"] / 100, options["most_alarms"])
+    rule, _, kept = takes.choose(scored.moved(by), asked.most_wrong / 100, asked.most_alarms)
     if not kept:
         say("warning: no decision keeps --most-wrong and --most-alarms; the nearest is taken", err=True)
-    chosen = {"window": rule.window, "agree": rule.agree, "threshold": rule.threshold}
+    chosen: Decision = {"window": rule.window, "agree": rule.agree, "threshold": rule.threshold}
     bias = f"{head(model.layers).name}.bias"
-    return rule, checkpoint.save_moved(subject, replace(meta, decision=chosen), options["decided"], bias, by)
+    return rule, checkpoint.save_moved(asked.subject, replace(meta, decision=chosen), place, bias, by)
 
 
-def _bundle(subject: Path, data: Path, look: measure.Look, options: dict[str, Any]) -> Forms:
+def _bundle(asked: EvalRequest, cache: Path) -> Forms:
     from .. import bundle, runtime
     from ..runtime import native
     from ..weights.origin import model_of
 
-    for name in ("name", "width", "size", "labels", "averaged", "decided"):
-        if options[name] is not None:
-            raise UsageError(
-                "A bundle says itself what it is.",
-                found=f"--{_OPTION.get(name, name)}",
-                hint="leave the option out",
-            )
+    asked.check_bundle()
+    subject = asked.subject
     manifest = bundle.verify(subject)
     model = model_of(manifest) if manifest.model.source == "zoo" else _foreign(manifest)
-    store = _clips(data, model, options)
-    look = measure.Look() if store.takes else look
+    store = _clips(asked, cache, model)
+    look = measure.Look() if store.takes else asked.look
     if native.runs_here(manifest):
         with (
-            runtime.open(subject, threads=options["threads"]) as loaded,
+            runtime.open(subject, threads=asked.threads) as loaded,
             loaded.stream() as stream,
             progress("bundle", len(store)) as done,
         ):
@@ -259,24 +246,24 @@ def _foreign(manifest: Manifest) -> Subject:
     return Subject(manifest.model.name, manifest.labels, how)
 
 
-def _model(subject: Path, options: dict[str, Any]) -> Model:
+def _model(asked: EvalRequest) -> Model:
     """The network of the weights: what the options say, else what the file says about itself."""
-    meta = read_meta(subject)
-    if meta is None and options["labels"] is None:
+    meta = read_meta(asked.subject)
+    if meta is None and asked.classes is None:
         raise CheckpointError(
-            f"'{subject}' does not say what its classes are.",
+            f"'{asked.subject}' does not say what its classes are.",
             hint="give them with --labels, the network with --model, --width and --size, and its --shift",
         )
-    parameters = meta.shape if meta else {}
-    parameters.update({key: options[key] for key in ("width", "size") if options[key] is not None})
-    labels = options["labels"] or (meta.labels if meta else None)
-    name = options["name"] or (network_of(meta.model) if meta else DEFAULT_MODEL)
+    given = {key: value for key, value in (("width", asked.width), ("size", asked.size)) if value is not None}
+    shape = {**(meta.shape if meta else {}), **given}
+    labels = asked.classes or (meta.labels if meta else None)
+    name = asked.name or (network_of(meta.model) if meta else DEFAULT_MODEL)
     with usage_errors():
-        pictures = meta.pictures_at(parameters["size"]) if meta else None
-        return models.load(name, labels=labels, preprocess=pictures, **parameters)
+        pictures = meta.pictures_at(asked.size or meta.size) if meta else None
+        return models.load_from(name, shape, labels, pictures)
 
 
-def _shift(subject: Path, model: Model, options: dict[str, Any]) -> TemporalShift:
+def _shift(asked: EvalRequest, model: Model) -> TemporalShift:
     """How the network of the weights shifts: what the file says about itself, else what the options say.
 
     Raises:
@@ -284,25 +271,27 @@ def _shift(subject: Path, model: Model, options: dict[str, Any]) -> TemporalShif
     """
     from ..weights.checkpoints import shift_of
 
-    if options["tsn"]:  # asks what the weights know without their shift, whichever they were trained with
+    if asked.tsn:  # asks what the weights know without their shift, whichever they were trained with
         return TemporalShift(direction="none")
-    found, _ = shift_of(subject, model, options["averaged"], options["shift"])
-    names = {"proportion": "shift_share", "place": "shift_place", "padding": "shift_padding"}
-    given = {field: options[name] for field, name in names.items() if options[name] is not None}
-    shift = replace(found, **given)
-    if shift != found and read_meta(subject) is not None:
+    found, _ = shift_of(asked.subject, model, asked.averaged, asked.shift)
+    shift = replace(
+        found,
+        proportion=found.proportion if asked.shift_share is None else asked.shift_share,
+        place=asked.shift_place or found.place,
+        padding=asked.shift_padding or found.padding,
+    )
+    if shift != found and read_meta(asked.subject) is not None:
         raise UsageError(
-            f"'{subject}' was trained with another shift.",
-            found=", ".join(f"{field} {value}" for field, value in given.items()),
+            f"'{asked.subject}' was trained with another shift.",
+            found=f"proportion {shift.proportion:g}, place {shift.place}, padding {shift.padding}",
             allowed=f"proportion {found.proportion:g}, place {found.place}, padding {found.padding}",
             hint="leave these options out",
         )
     return shift
 
 
-def _clips(data: Path, model: Model | Subject, options: dict[str, Any]) -> Store:
-    least = max(2, (options["frames"] or 4) // 2)
-    store = opened(data, options["cache"], model, videos=options["videos"], least=least)
+def _clips(asked: EvalRequest, cache: Path, model: Model | Subject) -> Store:
+    store = opened(asked.data, cache, model, videos=asked.videos, least=asked.least)
     if store.labels != model.labels:
         raise DataError(
             "The labels of the data are not those of the network.",
@@ -310,7 +299,7 @@ def _clips(data: Path, model: Model | Subject, options: dict[str, Any]) -> Store
             allowed=", ".join(model.labels),
             hint="compile the ONNX file with --labels" if isinstance(model, Subject) else None,
         )
-    if options["clips"] is not None and options["clips"] < len(store):
-        share = len(store) / options["clips"]
-        store = subset(store, [int(index * share) for index in range(options["clips"])])
+    if asked.clips is not None and asked.clips < len(store):
+        share = len(store) / asked.clips
+        store = subset(store, [int(index * share) for index in range(asked.clips)])
     return store

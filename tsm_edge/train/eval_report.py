@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .. import report
 from ..decision import DecisionRule
@@ -35,7 +34,7 @@ class Forms:
         return next(iter(self.found.values()))
 
 
-def document(forms: Forms) -> dict[str, Any]:
+def document(forms: Forms) -> dict[str, object]:
     """Everything that was measured, as plain data."""
     return {
         "subject": forms.subject,
@@ -55,7 +54,7 @@ def document(forms: Forms) -> dict[str, Any]:
     }
 
 
-def _told(told: Takes, labels: tuple[str, ...]) -> dict[str, Any]:
+def _told(told: Takes, labels: tuple[str, ...]) -> dict[str, object]:
     """What was announced in takes, as plain data."""
     rule, found = told.rule, told.judged
     return {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..models import Model
 from . import measure, takes
 from .settings import Settings
 from .store import Store
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Examined:
@@ -18,7 +21,7 @@ class Examined:
         look = measure.Look() if store.takes else measure.Look(settings.frames, settings.way)
         self._seen = measure.prepared(store, model.preprocess, look)
 
-    def scored(self, net: Any) -> takes.Scored:
+    def scored(self, net: torch.nn.Module) -> takes.Scored:
         """Scores of the clips, and of the gestures within takes, with what they should be."""
         rows = measure.clip_scores(net, self._model, self._seen, self._variant)
         return takes.Scored(self.store, rows)

@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import DataError
 from ..files import read_bytes, strict_json
@@ -290,7 +289,7 @@ def _of_json(data: Path, text: str) -> list[Row]:
     return [_of_object(data, number, each) for number, each in enumerate(document, 1)]
 
 
-def _of_object(data: Path, number: int, entry: dict[str, Any]) -> Row:
+def _of_object(data: Path, number: int, entry: dict[str, object]) -> Row:
     name = next((entry[key] for key in sorted(_NAMES) if isinstance(entry.get(key), (str, int))), None)
     label = entry.get("template", entry.get("label"))
     if name is None or not isinstance(label, str) or not label.strip():

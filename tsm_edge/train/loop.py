@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from ._initial import add_dropout, initialise
 from ._optimizer import blend, learning_rate, parameter_groups
 from ._provenance import checkpoint_of, weights_meta, worth, worth_of
 from .batches import Batches
+from .checkpoint import Content, Epoch, HeldOut
 from .examined import Examined
 from .loss import consensus, loss_of, loss_of_takes, right_in_takes
 from .memory import keep_freed_memory
@@ -43,13 +44,17 @@ _CLIP_NORM = 5.0
 Progress = Callable[[int, int, int, float, float], None]
 
 
+#: of a process that leaves measuring to the first one and takes its record
+_UNMEASURED: HeldOut = {"top1": 0.0, "top5": 0.0, "half_top1": 0.0, "worst_recall": 0.0}
+
+
 @dataclass(frozen=True)
 class Result:
     """How a training ended. ``history``: one record of metrics for every epoch."""
 
     weights: Path
-    history: tuple[dict[str, Any], ...]
-    best: dict[str, Any]
+    history: tuple[Epoch, ...]
+    best: Epoch
 
 
 class Trainer:
@@ -92,12 +97,12 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.net, model, settings.weight_decay), lr=settings.lr
         )
-        self.history: list[dict[str, Any]] = []
+        self.history: list[Epoch] = []
         self.kept_worth = 0.0  # of the weights that are in the folder when a training is resumed
         self.batches = Batches(settings, model, sources, self.device, processes)
         self.steps = self.batches.steps
 
-    def start_from(self, tensors: dict[str, Any], *, new_head: bool = False) -> None:
+    def start_from(self, tensors: Mapping[str, torch.Tensor], *, new_head: bool = False) -> None:
         """Begin with trained weights: a state_dict of the same network. new_head: fit the head to the clips first."""
         self.net.load_state_dict(tensors)
         if new_head:
@@ -115,11 +120,11 @@ class Trainer:
         self.net.load_state_dict(content["net"])
         self.average = {key: value.to(self.device) for key, value in content["average"].items()}
         self.optimizer.load_state_dict(content["optimizer"])
-        self.history = list(content["history"])
+        self.history = content["history"]
         self.kept_worth = worth_of(self.out / checkpoint.WEIGHTS, self.settings)
         if self.processes.first and len(self.history) == 1 and not self.kept_worth:
             self._save_weights()
-        return int(content["epoch"])
+        return content["epoch"]
 
     def run(self, progress: Progress | None = None) -> Result:
         """Train the epochs that are left; after each, measure, write the checkpoint, and the weights if they are
@@ -129,15 +134,15 @@ class Trainer:
         for epoch in range(len(self.history), self.settings.epochs):
             started = time.monotonic()
             loss, accuracy = self._epoch(epoch, progress)
-            record = {
+            held_out = self._measure() if self.processes.first else _UNMEASURED
+            record: Epoch = {
                 "epoch": epoch + 1,
                 "lr": self._rate(epoch * self.steps),
                 "loss": loss,
                 "train_top1": accuracy,
+                **held_out,
+                "seconds": round(time.monotonic() - started, 1),
             }
-            if self.processes.first:
-                record.update(self._measure())
-            record["seconds"] = round(time.monotonic() - started, 1)
             self.history.append(self.processes.agreed(record))
             if self.processes.first:
                 self._keep()
@@ -212,18 +217,18 @@ class Trainer:
     def _rate(self, step: int) -> float:
         return learning_rate(self.settings.lr, step / max(1, self.steps * self.settings.epochs))
 
-    def averaged(self) -> Any:
+    def averaged(self) -> torch.nn.Module:
         """Return a network with the averaged weights, in eval mode."""
         net = make_net(self.model.layers)
         net.load_state_dict(self.average)
         return net.to(self.device)
 
-    def _measure(self) -> dict[str, Any]:
+    def _measure(self) -> HeldOut:
         net = self.averaged()
         scored = [each.scored(net) for each in self.held_out]
         targets = np.concatenate([each.targets for each in scored])
         found = measure.Measured([row for each in scored for row in each.rows], targets, self.model.labels)
-        record = {
+        record: HeldOut = {
             "top1": found.top1,
             "top5": found.top5,
             "half_top1": found.early(0.5),
@@ -253,7 +258,7 @@ class Trainer:
         save_weights(self.out / checkpoint.WEIGHTS, self.averaged(), meta, half=self.half)
 
     def _save_checkpoint(self) -> None:
-        content = {
+        content: Content = {
             "net": self.net.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from .store import Store
 
 if TYPE_CHECKING:
     import torch
+
+    from ..runtime import Stream
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -152,13 +154,13 @@ def prepared(store: Store, how: Preprocess, look: Look) -> list[Pixels]:
 
 
 def clip_scores(
-    net: Any, model: Model, seen: Sequence[Pixels], variant: TemporalShift, done: Done | None = None
+    net: torch.nn.Module, model: Model, seen: Sequence[Pixels], variant: TemporalShift, done: Done | None = None
 ) -> list[Floats]:
     """Logits [T, classes] of each prepared clip, in the clip form."""
     return _scores(net, model, seen, lambda clips: clip_logits(net, model.layers, clips, variant), done)
 
 
-def step_scores(net: Any, model: Model, seen: Sequence[Pixels], done: Done | None = None) -> list[Floats]:
+def step_scores(net: torch.nn.Module, model: Model, seen: Sequence[Pixels], done: Done | None = None) -> list[Floats]:
     """The same in the online form: frame by frame from zero states, as a bundle runs."""
     import torch
 
@@ -175,7 +177,7 @@ def step_scores(net: Any, model: Model, seen: Sequence[Pixels], done: Done | Non
 
 
 def stream_scores(
-    stream: Any, store: Store, look: Look, done: Done | None = None, late: int = 0, clip: int = 1
+    stream: Stream, store: Store, look: Look, done: Done | None = None, late: int = 0, clip: int = 1
 ) -> list[Floats]:
     """The same on an opened bundle: its stream takes the stored pictures as they are and does its own preprocessing.
 
@@ -187,7 +189,7 @@ def stream_scores(
         stream.reset()
         frames = standing(look.at(store.clip(index)), late, clip)
         scores = [stream.step(np.ascontiguousarray(frame), format="rgb") for frame in frames]
-        rows.append(np.stack(scores[late:]))
+        rows.append(np.stack(scores[late:]).astype(np.float64))
         if done:
             done(1)
     return rows
@@ -218,7 +220,7 @@ def standing(clip: Pixels, late: int, frames: int = 1) -> Pixels:
 
 
 def _scores(
-    net: Any,
+    net: torch.nn.Module,
     model: Model,
     seen: Sequence[Pixels],
     run: Callable[[torch.Tensor], torch.Tensor],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..models import TemporalShift, run_clip
 from ..models.description import Layer
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import torch
 
 
-def clip_logits(net: Any, layers: tuple[Layer, ...], clip: torch.Tensor, kind: TemporalShift) -> torch.Tensor:
+def clip_logits(
+    net: torch.nn.Module, layers: tuple[Layer, ...], clip: torch.Tensor, kind: TemporalShift
+) -> torch.Tensor:
     """[N, T, 3, H, W] -> logits [N, T, classes]; the online shift runs the zoo's own clip form."""
     return net(clip) if kind.online else run_clip(net, layers, clip, kind)

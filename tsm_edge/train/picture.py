@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..bench.roofline import GREY, GRID, INK, PALETTE, put_text
+from .checkpoint import Epoch
 
 Image = NDArray[np.uint8]
 _LEFT, _TOP, _RIGHT, _BOTTOM = 80, 60, 40, 60  # margins in pixels
@@ -55,17 +55,16 @@ def lines(
     return image
 
 
-def training(history: Sequence[Mapping[str, Any]]) -> Image:
+def training(history: Sequence[Epoch]) -> Image:
     """Loss and accuracies by epoch, side by side."""
     epochs = [record["epoch"] for record in history]
     left = lines("loss", "epoch", epochs, {"training": [record["loss"] for record in history]})
-    names = {
-        "training": "train_top1",
-        "held out": "top1",
-        "after half a clip": "half_top1",
-        "worst class": "worst_recall",
+    curves = {
+        "training": [record["train_top1"] for record in history],
+        "held out": [record["top1"] for record in history],
+        "after half a clip": [record["half_top1"] for record in history],
+        "worst class": [record["worst_recall"] for record in history],
     }
-    curves = {name: [record[key] for record in history] for name, key in names.items()}
     right = lines("top-1 accuracy", "epoch", epochs, curves, top=1.0)
     return np.concatenate([left, right], 1)
 

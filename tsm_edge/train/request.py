@@ -110,10 +110,11 @@ class Request:
                 f"'{self.init}' was trained for another network.", found=name, allowed=network_of(meta.model)
             )
         said = meta.parameters if meta else self._begun.parameters if self._begun else {}
-        width = self.width if self.width is not None else said.get("width")
-        size = self.size if self.size is not None else said.get("size", DEFAULT_SIZE)
+        asked = {"width": self.width, "size": self.size}
+        shape = {"size": DEFAULT_SIZE, **{key: said[key] for key in asked if key in said}}
+        shape.update({key: value for key, value in asked.items() if value is not None})
         with usage_errors():
-            return models.load(name, width=width, size=size, labels=labels)
+            return models.load_from(name, shape, labels)
 
     def teaches(self, labels: Sequence[str]) -> bool:
         """Whether these labels hold classes that the trained weights of --init do not know."""

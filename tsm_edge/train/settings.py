@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 from ..errors import UsageError
 from ..models import TemporalShift
+from ..records import record_of
+from ..signature import Scalar
 from .sampling import WAYS
 
 #: fields of older checkpoints -> their names now
@@ -27,7 +28,7 @@ class Settings:
     """
 
     model: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Scalar]
     labels: tuple[str, ...]
     frames: int = 8
     way: str = "segments"
@@ -58,17 +59,20 @@ class Settings:
         if not 0 <= self.strength <= 2:
             raise UsageError("Bad strength of augmentation.", found=self.strength, allowed="0..2")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the settings as plain data."""
         facts = asdict(self)
         return {key: list(value) if isinstance(value, tuple) else value for key, value in facts.items()}
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> Settings:
+    def from_json(cls, facts: Mapping[str, object]) -> Settings:
         """Read what :meth:`to_json` wrote."""
-        facts = {RENAMED.get(key, key): value for key, value in facts.items()}
-        tuples = {key: tuple(facts[key]) for key in ("labels", "mirrored", "reversed_")}
-        return cls(**{**facts, **tuples, "variant": TemporalShift(**facts["variant"])})
+        lists = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+        known = {RENAMED.get(key, key): value for key, value in lists.items()}
+        variant = known["variant"]
+        if not isinstance(variant, Mapping):
+            raise TypeError("variant is no object")
+        return record_of(cls, {**known, "variant": record_of(TemporalShift, variant)})
 
     def differing(self, other: Settings) -> list[str]:
         """Names of the settings in which two trainings differ."""

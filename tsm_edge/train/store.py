@@ -21,7 +21,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +103,10 @@ def open_store(folder: Path) -> Store:
         facts = _read_index(folder)
         if facts["schema"] != SCHEMA:
             raise ValueError(f"schema {facts['schema']}")
-        entries = tuple(_entry(row, len(facts["labels"])) for row in facts["clips"])
+        labels, clips, rate_fps = facts["labels"], facts["clips"], facts["rate_fps"]
+        if not isinstance(labels, list) or not isinstance(clips, list) or not isinstance(rate_fps, (int, float)):
+            raise TypeError("labels, clips or rate_fps")
+        entries = tuple(_entry(row, len(labels)) for row in clips)
         frames = np.load(folder / _checked_name(facts), mmap_mode="r")
         ends = max((entry.first + entry.count for entry in entries), default=0)
         if frames.ndim != 4 or frames.dtype != np.uint8 or len(frames) < ends:
@@ -112,8 +114,7 @@ def open_store(folder: Path) -> Store:
         recipe = facts.get("recipe")
         if not isinstance(recipe, dict | None):
             raise TypeError(f"recipe {recipe!r}")
-        origin, rate_fps = str(facts["origin"]), float(facts["rate_fps"])
-        return Store(tuple(facts["labels"]), rate_fps, origin, entries, frames, recipe)
+        return Store(tuple(labels), float(rate_fps), str(facts["origin"]), entries, frames, recipe)
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(
             f"The clip store '{folder}' is damaged.",
@@ -226,14 +227,16 @@ def _frames_name(folder: Path) -> str:
         return FRAMES
 
 
-def _row(entry: Entry) -> list[Any]:
+def _row(entry: Entry) -> list[object]:
     """A clip as the index holds it."""
-    row: list[Any] = [entry.name, entry.label, entry.first, entry.count]
+    row: list[object] = [entry.name, entry.label, entry.first, entry.count]
     return [*row, [list(cue) for cue in entry.cues]] if entry.cues else row
 
 
-def _entry(row: Sequence[Any], labels: int) -> Entry:
+def _entry(row: object, labels: int) -> Entry:
     """A clip of the index; ValueError when a number cannot be right."""
+    if not isinstance(row, list):
+        raise ValueError(f"clip {row}")
     name, label, first, count, *rest = row
     if len(rest) > 1:
         raise ValueError(f"clip {row}")
@@ -256,8 +259,11 @@ def _check_cues(entry: Entry) -> None:
         free = end
 
 
-def _read_index(folder: Path) -> Any:
-    return strict_json.read(folder / INDEX, MAX_INDEX_BYTES, MAX_INDEX_VALUES)
+def _read_index(folder: Path) -> dict[str, object]:
+    facts = strict_json.read(folder / INDEX, MAX_INDEX_BYTES, MAX_INDEX_VALUES)
+    if not isinstance(facts, dict):
+        raise ValueError("no object")
+    return facts
 
 
 def _checked_name(facts: dict[str, object]) -> str:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import models
 from ..errors import CheckpointError
@@ -14,13 +14,16 @@ from ..models.description import Block, convs, head
 from ._stand_ins import StandIn
 from ._weights import HEAD, POOL, Weights, mappings, our_names, prefixes, tensors_of, unwrapped
 
+if TYPE_CHECKING:
+    import torch
+
 #: prefixes that say nothing: taken off only to word a refusal
 _PREFIX = re.compile(r"^((module|base_model|backbone|model|net|network|_orig_mod|cls_head)\.)+")
 _SHOWN = 8
 _COMPARED = 1 << 24  # elements of a tensor; the largest here has 9 million
 
 
-def misfit(path: str | Path, content: Any, model: models.Model, expected: Sequence[str]) -> CheckpointError:
+def misfit(path: str | Path, content: object, model: models.Model, expected: Sequence[str]) -> CheckpointError:
     """The error for a file without a set of weights that fits; expected: the keys of the network."""
     where, tensors = max(((w, tensors_of(m)) for w, m in mappings(content)), key=_size, default=((), {}))
     if not tensors:
@@ -41,7 +44,7 @@ def misfit(path: str | Path, content: Any, model: models.Model, expected: Sequen
     )
 
 
-def nearest(content: Any, known: Sequence[tuple[models.Model, Sequence[str]]]) -> int:
+def nearest(content: object, known: Sequence[tuple[models.Model, Sequence[str]]]) -> int:
     """Which of the networks, each with its keys, a file that holds none of them has the largest share of."""
     _, tensors = max(((w, tensors_of(m)) for w, m in mappings(content)), key=_size, default=((), {}))
     shares = [
@@ -51,17 +54,17 @@ def nearest(content: Any, known: Sequence[tuple[models.Model, Sequence[str]]]) -
     return shares.index(max(shares))
 
 
-def _matching(tensors: Mapping[str, Any], prefix: str, model: models.Model, expected: Sequence[str]) -> int:
+def _matching(tensors: Mapping[str, torch.Tensor], prefix: str, model: models.Model, expected: Sequence[str]) -> int:
     """How many keys of the network there are behind a prefix."""
     names = [name[len(prefix) :] for name in tensors if name.startswith(prefix)]
     return len(set(our_names(names, model).values()) & set(expected))
 
 
-def _size(found: tuple[tuple[str, ...], dict[str, Any]]) -> int:
+def _size(found: tuple[tuple[str, ...], dict[str, torch.Tensor]]) -> int:
     return len(found[1])
 
 
-def _no_weights(path: str | Path, content: Any) -> CheckpointError:
+def _no_weights(path: str | Path, content: object) -> CheckpointError:
     """The error for a file in which no mapping holds a tensor."""
     if isinstance(content, StandIn) or not isinstance(content, Mapping):
         found = content.kind if isinstance(content, StandIn) else type(content).__name__
@@ -86,7 +89,7 @@ def _no_weights(path: str | Path, content: Any) -> CheckpointError:
     )
 
 
-def _stand_ins_in(content: Any) -> list[StandIn]:
+def _stand_ins_in(content: object) -> list[StandIn]:
     return [value for _, each in mappings(content) for value in each.values() if isinstance(value, StandIn)]
 
 
@@ -173,7 +176,7 @@ def check_shifts(path: str | Path, model: models.Model, found: set[str]) -> None
         )
 
 
-def check_classes(path: str | Path, weight: Any, classes: int) -> None:
+def check_classes(path: str | Path, weight: torch.Tensor, classes: int) -> None:
     """weight: of the head, [classes, channels]."""
     if weight.dim() == 2 and weight.shape[0] != classes:
         count = int(weight.shape[0])
@@ -185,7 +188,7 @@ def check_classes(path: str | Path, weight: Any, classes: int) -> None:
         )
 
 
-def check_tensors(path: str | Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+def check_tensors(path: str | Path, found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
     """Shapes and values; found and expected have the same keys."""
     empty = [key for key, value in found.items() if value.is_meta]
     if empty:

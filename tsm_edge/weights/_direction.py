@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import CheckpointError, DirectionUnknown, UsageError
 from ..models import DIRECTIONS, OFFLINE, ONLINE, TemporalShift
+from ..records import record_of
 from ..weights.meta import WeightsMeta
 from ._weights import AROUND, SHIFT, Weights
 
@@ -36,7 +37,7 @@ class Told(NamedTuple):
     place: str = "residual"
 
 
-def told(content: Any, taken: Weights, meta: WeightsMeta | None) -> Told:
+def told(content: object, taken: Weights, meta: WeightsMeta | None) -> Told:
     """What is known of the shift of these weights; ``meta``: what a file of ours says of itself."""
     if meta is not None:
         return Told(_shift(meta.shift), "its metadata", sure=True)
@@ -86,9 +87,9 @@ def decided(path: str | Path, found: Told, asked: str | None) -> TemporalShift:
     return found.shift
 
 
-def _shift(facts: Mapping[str, Any] | None) -> TemporalShift:
+def _shift(facts: Mapping[str, object] | None) -> TemporalShift:
     try:
-        return ONLINE if facts is None else TemporalShift(**facts)
+        return ONLINE if facts is None else record_of(TemporalShift, facts)
     except (TypeError, UsageError) as error:
         raise CheckpointError(
             "The shift that a checkpoint names cannot be understood.",

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..models import TemporalShift
 from ..models.description import Block, Conv, Head, Layer, Pool
+
+if TYPE_CHECKING:
+    import torch
 
 _NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -28,8 +31,8 @@ class _Stream:
 
 
 def past_first(
-    tensors: Mapping[str, Any], layers: tuple[Layer, ...], kind: TemporalShift
-) -> dict[str, Any]:
+    tensors: Mapping[str, torch.Tensor], layers: tuple[Layer, ...], kind: TemporalShift
+) -> dict[str, torch.Tensor]:
     """The tensors of a network with the channels of the past before those of the future wherever a shift reads."""
     moved = dict(tensors)
     for stream in _streams(layers):

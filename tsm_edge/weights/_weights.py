@@ -12,11 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import models
 from ..models.description import convs, head
 from ._stand_ins import StandIn
+
+if TYPE_CHECKING:
+    import torch
 
 #: a shift of MIT or mmaction2 around the first convolution of a block; a ".net" anywhere else is another network
 SHIFT = re.compile(r"\b(conv1|conv1\.conv|conv\.0)\.net\.")
@@ -46,15 +49,15 @@ class Weights:
     """
 
     where: str
-    tensors: Mapping[str, Any]
+    tensors: Mapping[str, torch.Tensor]
     names: tuple[str, ...]
     averaged: bool
     left: tuple[str, ...] = ()
 
 
-def mappings(content: Any) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any]]]:
+def mappings(content: object) -> Iterator[tuple[tuple[str, ...], Mapping[object, object]]]:
     """Yield every mapping in ``content`` with the keys that lead to it, the outermost first."""
-    waiting: list[tuple[tuple[str, ...], Any]] = [((), content)]
+    waiting: list[tuple[tuple[str, ...], object]] = [((), content)]
     seen: set[int] = set()
     while waiting and len(seen) < _MAPPINGS:
         where, here = waiting.pop(0)
@@ -66,7 +69,7 @@ def mappings(content: Any) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any]]
             waiting += [((*where, str(key)), value) for key, value in here.items() if isinstance(value, Mapping)]
 
 
-def tensors_of(mapping: Mapping[Any, Any]) -> dict[str, Any]:
+def tensors_of(mapping: Mapping[object, object]) -> dict[str, torch.Tensor]:
     """The tensors of one mapping by their names, without what counts batches."""
     import torch
 
@@ -77,7 +80,7 @@ def tensors_of(mapping: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def find(content: Any, model: models.Model) -> list[Weights]:
+def find(content: object, model: models.Model) -> list[Weights]:
     """Every set of weights in what a file holds that has all keys of ``model``, and no others."""
     swapped = _swapped(content)
     found = []
@@ -88,7 +91,7 @@ def find(content: Any, model: models.Model) -> list[Weights]:
     return found
 
 
-def _swapped(content: Any) -> bool:
+def _swapped(content: object) -> bool:
     """Whether mmengine wrote this with averaged weights: it exchanges the two, so that state_dict is the averaged."""
     if not isinstance(content, Mapping) or "ema_state_dict" not in content:
         return False
@@ -96,7 +99,7 @@ def _swapped(content: Any) -> bool:
     return "message_hub" in content or (isinstance(meta, Mapping) and "mmengine_version" in meta)
 
 
-def _of_mapping(where: tuple[str, ...], tensors: dict[str, Any], model: models.Model) -> list[Weights]:
+def _of_mapping(where: tuple[str, ...], tensors: dict[str, torch.Tensor], model: models.Model) -> list[Weights]:
     """The sets of weights in one mapping of tensors, one for each prefix that fits."""
     body = {f"{conv.weight}.weight" for conv, _ in convs(model.layers, 1)}
     body |= {f"{conv.norm}.{part}" for conv, _ in convs(model.layers, 1) for part in _NORM}
@@ -121,7 +124,7 @@ def _of_mapping(where: tuple[str, ...], tensors: dict[str, Any], model: models.M
 
 def _set(
     where: tuple[str, ...],
-    tensors: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor],
     model: models.Model,
     fit: tuple[str, dict[str, str], str],
     averaged: bool,
@@ -150,7 +153,7 @@ def unwrapped(name: str) -> str:
     return AROUND.sub(r"\1.", SHIFT.sub(r"\1.", POOL.sub("layer2.", name)))
 
 
-def prefixes(tensors: Mapping[str, Any], least: int) -> list[str]:
+def prefixes(tensors: Mapping[str, torch.Tensor], least: int) -> list[str]:
     """Everything up to a dot that begins at least so many names, the shortest first; "" too."""
     count: Counter[str] = Counter()
     for name in tensors:
@@ -159,7 +162,7 @@ def prefixes(tensors: Mapping[str, Any], least: int) -> list[str]:
     return ["", *sorted((prefix for prefix, n in count.items() if n >= least), key=len)]
 
 
-def _classifier(tensors: Mapping[str, Any], prefix: str, body: set[str], model: models.Model) -> str | None:
+def _classifier(tensors: Mapping[str, torch.Tensor], prefix: str, body: set[str], model: models.Model) -> str | None:
     """The name of the only classification layer near a body: a matrix and a bias, by name if there are several."""
     around = prefix.split(".")[:-1]
     near: dict[int, list[str]] = {}
@@ -180,7 +183,7 @@ def _classifier(tensors: Mapping[str, Any], prefix: str, body: set[str], model: 
     return None
 
 
-def is_beside(name: str, tensor: Any) -> bool:
+def is_beside(name: str, tensor: torch.Tensor) -> bool:
     """Whether a tensor is no weight, by its name or its shape."""
     return bool(tensor.dim() == 0 or not tensor.is_floating_point() or _BESIDE.search(name))
 
@@ -190,7 +193,7 @@ def _words(part: str) -> list[str]:
     return [word.lower() for word in re.split(r"[._\-\s]+|(?<=[a-z])(?=[A-Z])", part)]
 
 
-def left_out(content: Any, taken: Weights, found: Sequence[Weights]) -> list[str]:
+def left_out(content: object, taken: Weights, found: Sequence[Weights]) -> list[str]:
     """Names of tensors and foreign objects beside the weights that are none of them; found: all sets of weights."""
     beside = list(taken.left)
     if isinstance(content, Mapping):

@@ -15,7 +15,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import models
 from ..bundle import sha256_of
@@ -28,6 +28,9 @@ from ._direction import decided, told
 from ._reorder import past_first
 from ._weights import AROUND, POOL, SHIFT, Weights, find, left_out
 from .reading import read
+
+if TYPE_CHECKING:
+    import torch
 
 REORDERED = "re-ordered from the bi-directional shift: what came from the future is the present now"
 OTHER_ORDER = (
@@ -59,7 +62,7 @@ def prepare(
     seed: int = 0,
     averaged: bool | None = None,
     reorder: bool = False,
-) -> tuple[Any, WeightsInfo]:
+) -> tuple[torch.nn.Module, WeightsInfo]:
     """Build the network with the weights of a file, else its shipped ones, else seeded ones; and say where they are
     from.
 
@@ -123,7 +126,7 @@ def reordered(weights: WeightsInfo) -> bool:
 
 
 def load_into(
-    net: Any, path: str | Path, model: models.Model, averaged: bool | None = None, reorder: bool = False
+    net: torch.nn.Module, path: str | Path, model: models.Model, averaged: bool | None = None, reorder: bool = False
 ) -> LoadReport:
     """Load a checkpoint into ``net``, which was built for ``model``; on failure the network is left as it was.
 
@@ -190,7 +193,7 @@ def shift_of(
     return shift, found.why if found.shift == shift else "--direction"
 
 
-def _found(path: str | Path, content: Any, model: models.Model) -> list[Weights]:
+def _found(path: str | Path, content: object, model: models.Model) -> list[Weights]:
     found = find(content, model)
     if not found:
         raise misfit(path, content, model, expected_keys(model))

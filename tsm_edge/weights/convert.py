@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import models
 from ..errors import CheckpointError, UsageError
@@ -26,6 +26,9 @@ from .meta import WeightsMeta, read_meta
 from .reading import read
 from .source import Source, pictures_of, source_of
 
+if TYPE_CHECKING:
+    import torch
+
 #: widths of MobileNetV2 that are in use; a file does not name its own
 WIDTHS = (1.0, 0.25, 0.35, 0.5, 0.75, 1.3, 1.4, 2.0)
 #: MIT's names of files: TSM_something_RGB_resnet50_shift8_blockres_avg_segment8_e45.pth
@@ -37,7 +40,7 @@ class Converted:
     """A checkpoint in our words. ``shift``: of the tensors as they are written; ``why``: what says each fact."""
 
     model: models.Model
-    net: Any
+    net: torch.nn.Module
     source: Source
     shift: models.TemporalShift
     where: str
@@ -46,7 +49,7 @@ class Converted:
     sha256: str
 
     @property
-    def tensors(self) -> Mapping[str, Any]:
+    def tensors(self) -> Mapping[str, torch.Tensor]:
         """Its weights by our keys."""
         return {k: v for k, v in self.net.state_dict().items() if not k.endswith(".num_batches_tracked")}
 
@@ -92,8 +95,8 @@ def convert(path: Path, asked: Asked) -> Converted | ConvertedClips:
     source = source_of(content, taken, meta)
     classes = int(taken.tensors[f"{head(models.load(name, classes=2).layers).name}.weight"].shape[0])
     labels, why_labels = labels_of(asked, meta, source, classes)
-    size = asked.size or (meta.parameters["size"] if meta else None)
-    width = asked.width or (meta.parameters.get("width") if meta else None) or _width(name, taken)
+    size = asked.size or (meta.size if meta else None)
+    width = asked.width or (meta.width if meta else None) or _width(name, taken)
     pooled = bool(meta and meta.parameters.get("temporal_pool")) or pools(taken.names)
     model = models.load(name, width=width, size=size, labels=labels, temporal_pool=pooled)
     rate = asked.rate_fps or (meta.rate_fps if meta else 12.0)
@@ -115,7 +118,7 @@ def convert(path: Path, asked: Asked) -> Converted | ConvertedClips:
     )  # fmt: skip
 
 
-def _meta_of_training(content: Any) -> WeightsMeta | None:
+def _meta_of_training(content: object) -> WeightsMeta | None:
     """What a checkpoint of `tsm-edge train` (last.pth) says of itself; None for any other."""
     settings = content.get("settings") if isinstance(content, Mapping) and "optimizer" in content else None
     if not isinstance(settings, Mapping):
@@ -127,7 +130,7 @@ def _meta_of_training(content: Any) -> WeightsMeta | None:
         return None
 
 
-def _network(content: Any, asked: str | None) -> tuple[str, list[Weights]] | None:
+def _network(content: object, asked: str | None) -> tuple[str, list[Weights]] | None:
     """The network whose keys a file has, of those that run frame by frame, and its sets of weights."""
     for model in _candidates(asked):
         found = find(content, model)
@@ -140,7 +143,7 @@ def _candidates(asked: str | None) -> list[models.Model]:
     return [models.load(name, classes=2) for name in ([asked] if asked else models.names())]
 
 
-def _misfit(path: Path, content: Any, asked: str | None) -> CheckpointError:
+def _misfit(path: Path, content: object, asked: str | None) -> CheckpointError:
     """The error for a file of no network: what is missing in it and left over for the nearest one."""
     near = convert_clips.nearest(content, asked)
     if near is not None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError, DirectionUnknown, ModelError, UsageError
 from ..models import OFFLINE, TemporalShift, clips
@@ -20,6 +20,9 @@ from ._weights import is_beside, mappings, tensors_of
 from .asked import Asked, labels_of
 from .meta import WeightsMeta
 from .source import Source, mmaction_version, pictures_of
+
+if TYPE_CHECKING:
+    import torch
 
 UNSHIFTED = TemporalShift("none")
 _SHOWN = 8
@@ -35,7 +38,7 @@ class Fit:
 
     model: clips.ClipModel
     where: str
-    tensors: Mapping[str, Any]
+    tensors: Mapping[str, torch.Tensor]
     names: Mapping[str, str]
     missing: tuple[str, ...]
     left: tuple[str, ...]
@@ -46,7 +49,7 @@ class ConvertedClips:
     """As :class:`.convert.Converted`, of a network that takes whole clips."""
 
     model: clips.ClipModel
-    tensors: Mapping[str, Any]
+    tensors: Mapping[str, torch.Tensor]
     source: Source
     shift: TemporalShift
     where: str
@@ -70,7 +73,7 @@ class ConvertedClips:
         )
 
 
-def fit_of(content: Any, asked: str | None, direction: str | None) -> Fit | None:
+def fit_of(content: object, asked: str | None, direction: str | None) -> Fit | None:
     """The network of the family whose keys a file has; None where it is of none.
 
     Raises:
@@ -98,13 +101,13 @@ def _shifts(fit: Fit) -> bool:
     return shifts(fit.model)
 
 
-def best(content: Any, name: str) -> Fit | None:
+def best(content: object, name: str) -> Fit | None:
     """The mapping with the most of a network's keys; None where none has any."""
     fits = [fit for where, mapping in mappings(content) if (fit := _fit(name, where, tensors_of(mapping)))]
     return min(fits, key=lambda fit: len(fit.missing) + len(fit.left), default=None)
 
 
-def _fit(name: str, where: Sequence[str], tensors: Mapping[str, Any]) -> Fit | None:
+def _fit(name: str, where: Sequence[str], tensors: Mapping[str, torch.Tensor]) -> Fit | None:
     plain = clips.load(name, classes=2)
     keys = list(tensors)
     ours = dict(zip(clips.our_keys(keys, clips.head_of(plain.network)), keys, strict=True))
@@ -134,7 +137,7 @@ def _sized(model: clips.ClipModel, shapes: Mapping[str, tuple[int, ...]]) -> cli
         return model
 
 
-def convert_clips(path: Path, content: Any, fit: Fit, asked: Asked) -> ConvertedClips:
+def convert_clips(path: Path, content: object, fit: Fit, asked: Asked) -> ConvertedClips:
     """Check what was found, and say what the file does not.
 
     Raises:
@@ -184,7 +187,7 @@ def _shift(path: Path, model: clips.ClipModel, direction: str | None) -> tuple[T
     return OFFLINE, "--direction"
 
 
-def _pictures(content: Any, model: clips.ClipModel, rate: float) -> tuple[Preprocess, str]:
+def _pictures(content: object, model: clips.ClipModel, rate: float) -> tuple[Preprocess, str]:
     """BNInception's networks see blue first, bytes as they are, less the mean of each channel."""
     if "bninception" not in model.name and not model.name.startswith("eco"):
         return pictures_of(content, model.size, rate)
@@ -193,7 +196,7 @@ def _pictures(content: Any, model: clips.ClipModel, rate: float) -> tuple[Prepro
     return replace(usual, mean=means, std=ones, color="bgr", scale=1.0), "the authors' code of BNInception"
 
 
-def _zeros(fit: Fit, tensors: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _zeros(fit: Fit, tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
     """The biases that mmaction2's non-local blocks do not have, as zeros."""
     import torch
 
@@ -203,7 +206,7 @@ def _zeros(fit: Fit, tensors: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[
     return {key: torch.zeros(expected[key]) for key in absent}, notes
 
 
-def nearest(content: Any, asked: str | None) -> Fit | None:
+def nearest(content: object, asked: str | None) -> Fit | None:
     """The network of the family that a file has most of, where its keys are of none that runs frame by frame."""
     marked = any(
         _FAMILY.search(name) or tensor.dim() == 5

@@ -15,16 +15,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from ..decision import DecisionRule
 from ..errors import CheckpointError, ModelError
 from ..files import MIB, strict_json
-from ..signature import Preprocess
+from ..records import record_of
+from ..signature import Preprocess, Scalar
 
 SCHEMA, KEY = 1, "tsm_edge"
 #: bytes and values of a header that is read for our entry; that of a hundred thousand tensors has as many
 _LIMIT, _VALUES = 16 * MIB, 1 << 20
+
+
+class Decision(TypedDict):
+    """The part of :class:`DecisionRule` that is chosen for weights."""
+
+    window: int
+    agree: int
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -32,23 +41,36 @@ class WeightsMeta:
     """The network a file of weights belongs to."""
 
     model: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Scalar]
     labels: tuple[str, ...]
     rate_fps: float
     note: str
-    decision: Mapping[str, Any] | None = None
-    shift: Mapping[str, Any] | None = None
-    preprocess: Mapping[str, Any] | None = None
+    decision: Decision | None = None
+    shift: Mapping[str, object] | None = None
+    preprocess: Mapping[str, object] | None = None
 
     @property
     def rule(self) -> DecisionRule:
         """How the scores are decided on over time: as chosen for these weights, else the default."""
-        return replace(DecisionRule.for_labels(self.labels), **(self.decision or {}))
+        rule, chosen = DecisionRule.for_labels(self.labels), self.decision
+        if chosen is None:
+            return rule
+        return replace(rule, window=chosen["window"], agree=chosen["agree"], threshold=chosen["threshold"])
 
     @property
-    def shape(self) -> dict[str, Any]:
-        """What :func:`tsm_edge.models.load` takes beside the labels: "size", and "width" where there is one."""
+    def shape(self) -> dict[str, Scalar]:
+        """The parameters but the number of classes, which the labels say."""
         return {key: value for key, value in self.parameters.items() if key != "classes"}
+
+    @property
+    def size(self) -> int:
+        """Height and width of the network's input in pixels."""
+        return int(self.parameters["size"])
+
+    @property
+    def width(self) -> float | None:
+        """Factor on the channels; None for a network that has none."""
+        return float(self.parameters["width"]) if "width" in self.parameters else None
 
     @property
     def pictures(self) -> Preprocess | None:
@@ -85,13 +107,18 @@ class WeightsMeta:
             ) from error
 
     @classmethod
-    def _of(cls, facts: Any) -> WeightsMeta:
+    def _of(cls, facts: object) -> WeightsMeta:
+        if not isinstance(facts, dict) or not isinstance(facts.get("labels"), list):
+            raise ValueError("a value of a wrong type")
         if facts.pop("schema") != SCHEMA:
             raise ValueError("another schema")
-        meta = cls(**{**facts, "labels": tuple(facts["labels"])})
+        meta = record_of(cls, {**facts, "labels": tuple(facts["labels"])})
         texts = (meta.model, meta.note, *meta.labels)
         if not all(isinstance(text, str) for text in texts) or not isinstance(meta.parameters, dict):
             raise ValueError("a value of a wrong type")
+        size, width = meta.parameters.get("size"), meta.parameters.get("width", 1.0)
+        if not isinstance(size, int) or not isinstance(width, (int, float)):
+            raise ValueError(f"parameters {meta.parameters!r}")
         if (
             isinstance(meta.rate_fps, bool)
             or not isinstance(meta.rate_fps, (int, float))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from .. import models
 from ..bundle.manifest import Manifest
@@ -67,8 +66,7 @@ def model_of(manifest: Manifest) -> Model:
     Raises:
         ModelError: this version's model has another signature.
     """
-    parameters: dict[str, Any] = dict(manifest.model.parameters)
-    model = models.load(manifest.model.name, labels=manifest.labels, **parameters)
+    model = models.load_from(manifest.model.name, manifest.model.parameters, manifest.labels)
     if model.signature != manifest.signature:
         raise ModelError(
             f"The bundle's {model.name} is not the one of this tsm-edge.", hint="compile it again"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ..errors import CheckpointError, ExtraMissing
 from . import _stand_ins
 from ._kind import LEGACY, READ, SAFETENSORS, kind_of
 
 
-def read(path: str | Path) -> Any:
+def read(path: str | Path) -> object:
     """Return what a checkpoint holds: of safetensors a dictionary of tensors, of torch.save anything; on the CPU.
 
     Raises:
@@ -29,7 +28,7 @@ def read(path: str | Path) -> Any:
         raise _unreadable(path, error) from error
 
 
-def _safetensors(path: Path) -> Any:
+def _safetensors(path: Path) -> object:
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..models import JESTER, JESTER_OFFICIAL
 from ..signature import Preprocess
@@ -35,7 +34,7 @@ class Source:
         return f"{self.project}, {self.method}" if self.method else self.project
 
 
-def source_of(content: Any, taken: Weights, meta: WeightsMeta | None) -> Source:
+def source_of(content: object, taken: Weights, meta: WeightsMeta | None) -> Source:
     """The program that wrote these weights."""
     if meta is not None:
         return Source("tsm-edge")
@@ -55,7 +54,7 @@ def source_of(content: Any, taken: Weights, meta: WeightsMeta | None) -> Source:
     return Source("torchvision, or keys like its own", "TSM" if method == "TSM" else "")
 
 
-def mmaction_version(content: Any) -> str:
+def mmaction_version(content: object) -> str:
     """0.x and 1.x have the same keys; what stands beside the weights differs."""
     meta = content.get("meta") if isinstance(content, Mapping) else None
     if isinstance(content, Mapping) and "message_hub" in content:
@@ -68,7 +67,7 @@ def mmaction_version(content: Any) -> str:
     return "(0.x or 1.x)"
 
 
-def pictures_of(content: Any, size: int, rate_fps: float) -> tuple[Preprocess, str]:
+def pictures_of(content: object, size: int, rate_fps: float) -> tuple[Preprocess, str]:
     """How the network's pictures are prepared, and what says so.
 
     MIT, mmaction2 and torchvision all test on the centre of a picture whose short side has 256/224 of the input, with

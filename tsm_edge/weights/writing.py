@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..files import atomic
 from .meta import WeightsMeta
 
+if TYPE_CHECKING:
+    import torch
 
-def save_tensors(path: Path, tensors: Mapping[str, Any], meta: WeightsMeta, *, half: bool = False) -> None:
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], meta: WeightsMeta, *, half: bool = False) -> None:
     """Write a state_dict with its metadata, atomically; ``half`` stores it as float16."""
     from safetensors.torch import save
 
@@ -22,6 +25,6 @@ def save_tensors(path: Path, tensors: Mapping[str, Any], meta: WeightsMeta, *, h
     atomic.write_bytes(path, save(kept, metadata=meta.to_text()))
 
 
-def save_weights(path: Path, net: Any, meta: WeightsMeta, *, half: bool = False) -> None:
+def save_weights(path: Path, net: torch.nn.Module, meta: WeightsMeta, *, half: bool = False) -> None:
     """Write the weights of a network; see :func:`save_tensors`."""
     save_tensors(path, net.state_dict(), meta, half=half)
