@@ -8,7 +8,6 @@ import importlib.metadata
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import tsm_edge
 from tsm_edge import target
@@ -32,7 +31,7 @@ def cache_key(model: str, target_name: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _machine_facts(name: str) -> dict[str, Any]:
+def _machine_facts(name: str) -> dict[str, object]:
     """Return what is known of this machine but its clock, of which some tell only the present one."""
     facts = dataclasses.asdict(target.load(name))
     facts["cpu"].pop("clock_ghz")

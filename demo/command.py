@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import click
 
 from tsm_edge.errors import ExtraMissing
 from tsm_edge.options import FiniteRange, NamedPath
+from tsm_edge.records import record_of
 
 from .request import Request
 from .sinks.options import sink_options
@@ -81,7 +81,7 @@ from .sources.options import parse_sources, source_options
 @click.option(
     "--threads", type=click.IntRange(min=1, max=64), help="Threads of one step. Default: the bundle's."
 )
-def demo(**options: Any) -> None:
+def demo(**options: object) -> None:
     """Recognise what is happening, frame by frame, live.
 
     Frames reach the model at its own rate by their time stamps. A machine that is too slow drops frames and
@@ -98,14 +98,14 @@ def demo(**options: Any) -> None:
     play(request)
 
 
-def request_of(options: dict[str, Any]) -> Request:
+def request_of(options: dict[str, object]) -> Request:
     """Return what the options ask for.
 
     Raises:
         UsageError: they mean nothing, or contradict each other.
     """
     parse_sources(options)
-    return Request(**options)
+    return record_of(Request, options)
 
 
 def require_opencv() -> None:

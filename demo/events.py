@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tsm_edge.terminal import printable
 
@@ -56,7 +56,7 @@ class Event:
         moment = datetime.fromtimestamp(self.at, timezone.utc)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Return the record that every consumer gets: JSON data, its fields in the order of RECORD."""
         return {field.name: field.of(self) for field in RECORD}
 
@@ -67,7 +67,7 @@ class Field(NamedTuple):
     name: str
     type: str
     meaning: str
-    of: Callable[[Event], Any]
+    of: Callable[[Event], object]
 
 
 #: Labels are escaped, so that no consumer that prints one is misled; ``index`` tells classes apart in any case.

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from tsm_edge.errors import UsageError
 from tsm_edge.options import FiniteRange, NamedPath
+from tsm_edge.records import record_of
 from tsm_edge.report import print_next
 from tsm_edge.terminal import say
 
 from .command import require_opencv
 from .sources.options import parse_sources, source_options
-from .sources.uri import numbered
+from .sources.uri import Input, numbered
 from .sources.wanted import Wanted
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options that say which source is meant, and what is asked of it; None where not given."""
+
+    input: Input | None
+    camera: Input | None
+    size: tuple[int, int] | None
+    rate: float | None
+    format: str | None
+    rotate: int
 
 
 @click.command(short_help="Record clips of your own gestures with a camera.")
@@ -53,7 +66,7 @@ def record(
     headless: bool,
     keep_all: bool,
     give_up: float | None,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Record clips of one gesture: a countdown, the clip, keep or discard.
 
@@ -62,9 +75,10 @@ def record(
     mirrored.
     """
     parse_sources(options)
-    source_name = options["input"] or options["camera"] or numbered(0)
-    wanted = Wanted(options["size"], options["rate"], options["format"], options["rotate"])
-    if options["input"] and options["camera"]:
+    asked = record_of(Asked, options)
+    source_name = asked.input or asked.camera or numbered(0)
+    wanted = Wanted(asked.size, asked.rate, asked.format, asked.rotate)
+    if asked.input and asked.camera:
         raise UsageError(
             "Clips are recorded from one source.", found="--input and --camera", allowed="one of them; camera 0 without"
         )
@@ -76,7 +90,7 @@ def record(
     check_input(source_name, wanted)
     if not headless:
         check_display(headless="run without a window: tsm-edge record --headless")
-    ui: Any = Terminal() if headless else WindowUi()
+    ui: Terminal | WindowUi = Terminal() if headless else WindowUi()
     source = open_input(source_name, wanted, rate=FPS, give_up_s=give_up)
     try:
         session = Session(source, ui, out, label, seconds=seconds, countdown=countdown, mirror=mirror)

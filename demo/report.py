@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from tsm_edge.report import SCHEMA, print_facts, print_next
 from tsm_edge.terminal import say
@@ -97,7 +97,7 @@ class JsonReporter:
 
     def result(self, result: Result) -> None:
         """Print the frame; t_s in milliseconds' precision, the probability in four digits."""
-        line: dict[str, Any] = dict(vars(result))
+        line: dict[str, object] = dict(vars(result))
         line.update(
             t_s=round(result.t_s, 3),
             probability=None if result.probability is None else round(result.probability, 4),
@@ -111,7 +111,7 @@ class JsonReporter:
 
     def summary(self, summary: Summary) -> None:
         """Print the summary."""
-        line: dict[str, Any] = {"schema": SCHEMA, **vars(summary)}
+        line: dict[str, object] = {"schema": SCHEMA, **vars(summary)}
         line.update(
             median_ms=round(summary.median_ms, 3),
             p95_ms=round(summary.p95_ms, 3),

@@ -6,13 +6,14 @@ import getpass
 import os
 import re
 from collections.abc import Callable
-from typing import Any
+from dataclasses import fields
 
 import click
 from click.core import ParameterSource
 
 from tsm_edge.errors import UsageError
 from tsm_edge.options import NamedPath
+from tsm_edge.records import record_of
 from tsm_edge.report import print_facts, print_json, print_next, shell
 from tsm_edge.terminal import say, say_lines
 
@@ -22,7 +23,7 @@ from .plan import Plan, Settings
 
 #: options of the demo that a service has no use for: it has no stdout, no end, and no secrets in its command
 _LEFT_OUT = frozenset({"json", "record", "max_frames", "headless", "token"})
-_OWN = ("name", "system", "run_as", "memory", "watchdog", "writable", "input_password_file")
+_OWN = tuple(field.name for field in fields(Settings))
 _BOTH = tuple(parameter for parameter in demo.params if parameter.name not in _LEFT_OUT)
 
 
@@ -61,6 +62,7 @@ def _planned(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--watchdog",
+            "watchdog_s",
             type=click.IntRange(5, 3600),
             default=30,
             show_default=True,
@@ -95,7 +97,7 @@ def _with_demo(command: click.Command) -> click.Command:
     return command
 
 
-def _plan(options: dict[str, Any]) -> Plan:
+def _plan(options: dict[str, object]) -> Plan:
     """Take the unit's own options out and leave the demo's, as they were written."""
     own = {name: options.pop(name) for name in _OWN}
     context = click.get_current_context()
@@ -105,22 +107,16 @@ def _plan(options: dict[str, Any]) -> Plan:
         if parameter.name is not None
         and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
     ]
-    settings = Settings(
-        name=_checked_name(own["name"]),
-        system=_system(own["system"]),
-        run_as=own["run_as"],
-        memory=_checked_memory(own["memory"]),
-        watchdog_s=own["watchdog"],
-        writable=own["writable"],
-        input_password_file=own["input_password_file"],
-    )
+    settings = record_of(Settings, {**own, "system": _system(context.params["system"])})
+    _check_name(settings.name)
+    _check_memory(settings.memory)
     return Plan(settings, given, {**options, "headless": options.get("serve") is None})
 
 
 @_with_demo
 @service.command("print")
 @_planned
-def print_(**options: Any) -> None:
+def print_(**options: object) -> None:
     """Print the unit, and the rule of udev if one is needed. Nothing is written.
 
     Takes the options of tsm-edge demo, too.
@@ -137,7 +133,7 @@ def print_(**options: Any) -> None:
 @service.command("install")
 @click.option("--start/--no-start", default=True, show_default=True, help="Start it now and at every boot.")
 @_planned
-def install(start: bool, **options: Any) -> None:
+def install(start: bool, **options: object) -> None:
     """Write the unit and start it, now and at every boot.
 
     Takes the options of tsm-edge demo, too. An older unit of the same name is replaced if this command wrote it.
@@ -164,7 +160,8 @@ def status(context: click.Context, name: str, system: bool | None, as_json: bool
 
     The exit code is 1 if it does not run.
     """
-    name, system = _checked_name(name), _system(system)
+    _check_name(name)
+    system = _system(system)
     found = manager.status(name, system=system)
     if as_json:
         print_json({"service": found})
@@ -179,7 +176,8 @@ def status(context: click.Context, name: str, system: bool | None, as_json: bool
 @_where
 def remove(name: str, system: bool | None) -> None:
     """Stop it and take its files away."""
-    name, system = _checked_name(name), _system(system)
+    _check_name(name)
+    system = _system(system)
     gone = manager.remove(name, system=system)
     print_facts({"removed": ", ".join(map(str, gone))})
 
@@ -192,21 +190,19 @@ def _flag(system: bool) -> str:
     return "--system" if system else "--user"
 
 
-def _checked_name(name: str) -> str:
+def _check_name(name: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) or name.endswith(".service"):
         raise UsageError(
             "--name is no name of a unit.",
             found=repr(name),
             allowed="1 to 64 of A-Z a-z 0-9 _ . -, without .service at its end",
         )
-    return name
 
 
-def _checked_memory(text: str) -> str:
+def _check_memory(text: str) -> None:
     match = re.fullmatch(r"([1-9][0-9]{0,8})([KMG])", text)
     bytes_ = int(match[1]) << {"K": 10, "M": 20, "G": 30}[match[2]] if match else 0
     if bytes_ < 128 << 20:
         raise UsageError(
             "--memory is no size that the demo can run in.", found=repr(text), allowed="128M and more, as in 512M or 1G"
         )
-    return text

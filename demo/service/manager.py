@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tsm_edge.errors import EdgeError, OutputError, ServiceError, ToolMissing, UnknownName
 from tsm_edge.files.atomic import write_text
@@ -86,7 +85,7 @@ def _restore(before: Mapping[Path, bytes | None]) -> None:
                 file.write_bytes(data)
 
 
-def status(name: str, *, system: bool) -> dict[str, Any]:
+def status(name: str, *, system: bool) -> dict[str, object]:
     """Return what systemd knows of the service, by the names of _FACTS.
 
     Raises:
@@ -99,10 +98,9 @@ def status(name: str, *, system: bool) -> dict[str, Any]:
         raise UnknownName(
             f"There is no service named '{name}'.", found=name, allowed="a name that tsm-edge service install was given"
         )
-    found: dict[str, Any] = {key: values.get(source, "") for key, source in _FACTS.items()}
-    for key in ("restarts", "memory_bytes"):
-        found[key] = int(found[key]) if found[key].isdigit() else None
-    return {"name": name, **found}
+    found = {key: values.get(source, "") for key, source in _FACTS.items()}
+    numbers = {key: int(found[key]) if found[key].isdigit() else None for key in ("restarts", "memory_bytes")}
+    return {"name": name, **found, **numbers}
 
 
 def remove(name: str, *, system: bool) -> list[Path]:

@@ -11,7 +11,6 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -40,6 +39,10 @@ _PRIVATE = (Path("/tmp"), Path("/var/tmp"))
 _SOURCES = ("input", "camera", "video")
 
 
+#: an option of the demo that was written, and its value
+Given = tuple[click.Parameter, object]
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the unit's own options say."""
@@ -66,7 +69,7 @@ class Plan:
     """
 
     def __init__(
-        self, settings: Settings, given: list[tuple[click.Parameter, Any]], options: dict[str, Any]
+        self, settings: Settings, given: list[Given], options: dict[str, object]
     ) -> None:
         self.settings = settings
         self._options = options
@@ -82,38 +85,38 @@ class Plan:
         self.rule = devices.rule(closed, MARK) if settings.system else ""
 
     def _check(self) -> None:
-        options = self._options
-        if options.get("bundle") is None:
+        self._request = request = request_of(dict(self._options))
+        if request.bundle is None:
             raise UsageError(
                 "A service needs a bundle: it compiles nothing.",
                 found="no --bundle",
                 allowed="--bundle DIR, what tsm-edge compile wrote",
             )
-        self._request = request = request_of(dict(options))
+        self._bundle = request.bundle
         for source in request.sources:
             _check_source(source)
         wanted(request)
         if request.on_change is not None:
             parse(request.on_change)
         address = parse_address(request.serve) if request.serve is not None else None
-        if address is not None and not address.loopback and options.get("token_file") is None:
+        if address is not None and not address.loopback and request.token_file is None:
             raise UsageError(
                 "A page for the network needs a token that stays the same.",
                 found=f"--serve {request.serve} without --token-file",
                 allowed=f"--serve {request.serve} --token-file FILE",
                 hint="(umask 077; head -c 18 /dev/urandom | base64 | tr +/ -_ > page.token)",
             )
-        self._manifest = bundle.read(options["bundle"])
+        self._manifest = bundle.read(request.bundle)
         if self.settings.run_as is not None:
             _known(self.settings.run_as)
 
-    def _arguments(self, given: list[tuple[click.Parameter, Any]]) -> list[str]:
+    def _arguments(self, given: list[Given]) -> list[str]:
         """The options as they were written, with full paths: a service has another folder and another PATH."""
         words: list[str] = []
         for parameter, value in given:
             name = parameter.name or ""
             if name in _CREDENTIALS and self.settings.system:
-                self._credentials.append((_CREDENTIALS[name], Path(value).resolve()))
+                self._credentials.append((_CREDENTIALS[name], Path(str(value)).resolve()))
             elif isinstance(parameter, click.Option) and parameter.is_flag:
                 words += [parameter.opts[0]] if value else parameter.secondary_opts[:1]
             else:
@@ -121,28 +124,29 @@ class Plan:
                     words += [parameter.opts[0], self._value(name, one)]
         return words
 
-    def _value(self, name: str, value: Any) -> str:
+    def _value(self, name: str, value: object) -> str:
         if isinstance(value, Path):
             return str(value.resolve())
+        text = str(value)
         if name == "on_change":
-            program, *rest = shlex.split(value)
+            program, *rest = shlex.split(text)
             return shlex.join([str(Path(shutil.which(program) or program).resolve()), *rest])
-        if name == "webhook" and value.startswith("@"):
+        if name == "webhook" and text.startswith("@"):
             if self.settings.system:
-                self._credentials.append((_WEBHOOK, Path(value[1:]).resolve()))
+                self._credentials.append((_WEBHOOK, Path(text[1:]).resolve()))
                 return f"@{_WEBHOOK}"
-            return f"@{Path(value[1:]).resolve()}"
-        if name in _SOURCES and not str(value).startswith("/dev/") and Path(str(value)).exists():
-            return str(Path(value).resolve())
-        return str(value)
+            return f"@{Path(text[1:]).resolve()}"
+        if name in _SOURCES and not text.startswith("/dev/") and Path(text).exists():
+            return str(Path(text).resolve())
+        return text
 
     def _service(self) -> Service:
-        settings, options = self.settings, self._options
+        settings, request = self.settings, self._request
         accelerated = self._manifest.device is not None
-        opened = [devices.needed(source) for source in self._request.sources]
+        opened = [devices.needed(source) for source in request.sources]
         unknown = accelerated or None in opened
-        sends = any(options.get(name) is not None for name in ("serve", "webhook", "mqtt", "on_change"))
-        streams = any(source.kind in ("rtsp", "http", "gst") for source in self._request.sources)
+        sends = any(asked is not None for asked in (request.serve, request.webhook, request.mqtt, request.on_change))
+        streams = any(source.kind in ("rtsp", "http", "gst") for source in request.sources)
         return Service(
             name=settings.name,
             command=self._command,
@@ -170,7 +174,7 @@ class Plan:
             BundleError: it is damaged or for another machine.
             UsageError: a file that only others can read, and what to do.
         """
-        bundle.check_host(bundle.verify(self._options["bundle"]))
+        bundle.check_host(bundle.verify(self._bundle))
         if not self.settings.system:
             return
         for path in self._needed_files:
@@ -191,7 +195,7 @@ class Plan:
 
     @cached_property
     def _needed_files(self) -> list[Path]:
-        folder = Path(self._options["bundle"]).resolve()
+        folder = self._bundle.resolve()
         return [Path(sys.executable).resolve(), Path(__file__).resolve(), *sorted(folder.rglob("*"))]
 
 

@@ -20,7 +20,6 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from paho.mqtt.client import CallbackAPIVersion, Client, ConnectFlags, MQTTErrorCode, MQTTv311, error_string
 from paho.mqtt.properties import Properties
@@ -228,7 +227,7 @@ class Mqtt(Sink):
         self._client, self._up = None, False
 
     def _on_connect(
-        self, client: Client, data: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+        self, client: Client, data: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
             raise _Broken(f"it does not let us in: {str(reason).lower()}")
@@ -236,11 +235,11 @@ class Mqtt(Sink):
             raise _SessionLost  # before the client goes on where no session is
         self._up = True
 
-    def _on_disconnect(self, *_: Any) -> None:
+    def _on_disconnect(self, *_: object) -> None:
         self._up = False
 
     def _on_publish(
-        self, client: Client, data: Any, number: int, reason: ReasonCode, properties: Properties
+        self, client: Client, data: object, number: int, reason: ReasonCode, properties: Properties
     ) -> None:
         self._pending.discard(number)
 

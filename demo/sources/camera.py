@@ -8,10 +8,11 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tsm_edge.errors import CameraError
 
@@ -108,9 +109,22 @@ def _unusable(device: Input) -> CameraError:
     return CameraError(what, found=found, hint=hint)
 
 
-def _open(device: Input) -> Any:
+class Capture(Protocol):
+    """What is used of ``cv2.VideoCapture``."""
+
+    def isOpened(self) -> bool: ...
+    def grab(self) -> bool: ...
+    def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]: ...
+    def get(self, property: int, /) -> float: ...
+    def set(self, property: int, value: float, /) -> bool: ...
+    def release(self) -> None: ...
+
+
+def _open(device: Input) -> Capture:
     number = device.address.removeprefix("/dev/video")
-    return cv2.VideoCapture(int(number)) if number.isdigit() else cv2.VideoCapture(device.address, cv2.CAP_V4L2)
+    by_number = number.isdigit()
+    capture: Capture = cv2.VideoCapture(int(number)) if by_number else cv2.VideoCapture(device.address, cv2.CAP_V4L2)
+    return capture
 
 
 def _fourcc(letters: str) -> int:
@@ -131,7 +145,7 @@ class Camera:
         device: Input,
         wanted: Wanted | None = None,
         *,
-        open_capture: Callable[[Input], Any] = _open,
+        open_capture: Callable[[Input], Capture] = _open,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:

@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from typing import Any
+from http.client import HTTPResponse
 
 from tsm_edge.errors import StreamError
 
@@ -47,7 +47,7 @@ def connect(address: Address, otherwise: Callable[[], Capture]) -> Capture:
     return otherwise()
 
 
-def _open(address: Address) -> Any:
+def _open(address: Address) -> HTTPResponse:
     """Return the answer to a request, whose head is read."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a camera is no business of a proxy's
     if address.user:
@@ -55,8 +55,10 @@ def _open(address: Address) -> Any:
         passwords.add_password(None, address.bare, address.user, address.password)
         opener.add_handler(urllib.request.HTTPBasicAuthHandler(passwords))
         opener.add_handler(urllib.request.HTTPDigestAuthHandler(passwords))
+    request = urllib.request.Request(address.bare, headers={"User-Agent": "tsm-edge"})
     try:
-        return opener.open(urllib.request.Request(address.bare, headers={"User-Agent": "tsm-edge"}), timeout=PATIENCE_S)
+        answer: HTTPResponse = opener.open(request, timeout=PATIENCE_S)
+        return answer
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 401:
@@ -88,7 +90,7 @@ def _no_http(address: Address, error: Exception) -> StreamError:
 class _Parts:
     """The pictures of an answer in parts. All that have come are taken off the network, and the last is decoded."""
 
-    def __init__(self, address: Address, answer: Any) -> None:
+    def __init__(self, address: Address, answer: HTTPResponse) -> None:
         self._address, self._answer = address, answer
         self._cutter = jpeg.Cutter()
         self._socket = _socket_of(answer)
@@ -163,7 +165,7 @@ class _Parts:
         )
 
 
-def _socket_of(answer: Any) -> socket.socket | None:
+def _socket_of(answer: HTTPResponse) -> socket.socket | None:
     """Return the socket below an answer of urllib, which is several layers down."""
     layer = getattr(answer, "fp", None)
     for name in ("fp", "raw", "_sock"):

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tsm_edge.processes import children
 
@@ -108,7 +107,7 @@ def _modules() -> Iterable[Camera]:
 
 def _by_picamera2() -> Iterable[Camera]:
     try:
-        module: Any = importlib.import_module("picamera2")
+        module = importlib.import_module("picamera2")
         infos = module.Picamera2.global_camera_info()
     except Exception:  # not installed, or libcamera itself fails
         return

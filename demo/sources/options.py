@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
@@ -12,8 +12,13 @@ from tsm_edge.options import FiniteRange
 from .uri import parse_camera, parse_input, parse_video
 from .wanted import FORMATS, TURNS, parse_size
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-_PARSERS = {"input": parse_input, "camera": parse_camera, "video": parse_video, "size": parse_size}
+Command = TypeVar("Command", bound=Callable[..., object])
+_PARSERS: dict[str, Callable[[str], object]] = {
+    "input": parse_input,
+    "camera": parse_camera,
+    "video": parse_video,
+    "size": parse_size,
+}
 _OPTIONS = (
     click.option("--size", metavar="WxH", help="Size of the source's frames, as in 640x480."),
     click.option("--rate", type=FiniteRange(min=0.1, max=480), metavar="R", help="Frames the source gives a second."),
@@ -32,7 +37,7 @@ def source_options(command: Command) -> Command:
     return command
 
 
-def parse_sources(options: dict[str, Any]) -> None:
+def parse_sources(options: dict[str, object]) -> None:
     """Replace the texts of the command line by what they mean.
 
     Raises:
@@ -42,7 +47,7 @@ def parse_sources(options: dict[str, Any]) -> None:
         text = options.get(name)
         if isinstance(text, tuple):
             options[name] = tuple(parse(one) for one in text)
-        elif text is not None:
+        elif isinstance(text, str):
             options[name] = parse(text)
-    options["rotate"] = int(options["rotate"])
+    options["rotate"] = int(str(options["rotate"]))
 

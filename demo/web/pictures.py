@@ -11,7 +11,6 @@ import math
 import struct
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -59,7 +58,7 @@ class WithState:
     def __call__(self, number: int, view: View) -> bytes:
         """Return the packet."""
         whole, cells = arranged([seen and _reduced(seen.image, _longest(view)) for seen in view.inputs])
-        inputs: list[dict[str, Any]] = []
+        inputs: list[dict[str, object]] = []
         for source, seen, cell, times in zip(self._sources, view.inputs, cells, self._times):
             shown = state(seen.status) | {"cell": cell, "times_ms": list(times)} if seen is not None else {}
             inputs.append({"source": source, **shown})
@@ -68,7 +67,7 @@ class WithState:
         return struct.pack(">I", len(head)) + head + _jpeg(whole)
 
 
-def state(status: Status) -> dict[str, Any]:
+def state(status: Status) -> dict[str, object]:
     """Return what the page shows of ``status``; shares of the timeline's length are 0 to 1, 1 is now."""
     return {
         "label": printable(status.label),
