@@ -1,4 +1,4 @@
-"""`Any` is for what TVM, torch and ONNX have without types: how often each package says it may only go down."""
+"""`Any` is for what TVM, torch, ONNX and OpenCV have without types: how often each package says it may only go down."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from pathlib import Path
 #: package -> uses of the name `Any`, with their imports; lower the number with a change that needs fewer
 LIMITS: dict[str, int] = {
     "compile": 2,
-    "compile/frontend": 55,
+    "compile/frontend": 40,
     "compile/frontend/onnx_import": 15,
     "compile/kernels/cpu": 3,
     "compile/lowering": 2,
     "compile/schedules": 2,
+    "demo": 2,
+    "demo/sources": 2,
+    "tsm_edge/bench/peers": 8,
+    "tsm_edge/onnx": 15,
+    "tsm_edge/synth/people": 2,
+    "tsm_edge/weights": 6,
 }
 
 
@@ -42,8 +48,9 @@ def test_every_form_is_counted() -> None:
 
 def test_no_package_says_any_more_often(repository: Path) -> None:
     found: dict[str, int] = {}
-    for path in sorted((repository / "compile").rglob("*.py")):
-        package = path.relative_to(repository).parent.as_posix()
-        found[package] = found.get(package, 0) + uses(path.read_text(encoding="utf-8"))
+    for root in ("compile", "demo", "targets", "tsm_edge"):
+        for path in sorted((repository / root).rglob("*.py")):
+            package = path.relative_to(repository).parent.as_posix()
+            found[package] = found.get(package, 0) + uses(path.read_text(encoding="utf-8"))
     more = {package: count for package, count in found.items() if count > LIMITS.get(package, 0)}
     assert not more, f"these packages say Any more often than {LIMITS}"

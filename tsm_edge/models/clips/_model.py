@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import ModelError
-from ...signature import Preprocess
+from ...signature import Preprocess, Scalar
 from .._labels import JESTER, checked_labels, default_labels
 from .._model import CLASSES, DEFAULT_SIZE, SIZES, whole
 from ._graph import Network
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Published(NamedTuple):
@@ -45,7 +48,7 @@ class ClipModel:
 
     name: str
     summary: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Scalar]
     labels: tuple[str, ...]
     network: Network
     published: tuple[Published, ...] = ()
@@ -85,7 +88,7 @@ class ClipModel:
         """How a picture becomes a frame of the clip."""
         return Preprocess.imagenet(self.size)
 
-    def build(self, seed: int = 0) -> Any:
+    def build(self, seed: int = 0) -> torch.nn.Module:
         """Return the torch network in eval mode with seeded weights: ``net(clip [N, T, 3, H, W]) -> [N, classes]``.
 
         Raises:

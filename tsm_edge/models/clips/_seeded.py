@@ -7,7 +7,7 @@ bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,12 +17,13 @@ from ._graph import Network
 
 if TYPE_CHECKING:
     import torch
+    from torch.utils.hooks import RemovableHandle
 
 #: pictures with more pixels in all are measured smaller
 MOST = 8 * CLIP_SIDE**2
 
 
-def seed_clip_net(net: Any, network: Network, frames: int, side: int, seed: int) -> None:
+def seed_clip_net(net: torch.nn.Module, network: Network, frames: int, side: int, seed: int) -> None:
     """Fill a net of this description for clips of so many frames.
 
     Raises:
@@ -85,7 +86,7 @@ def _scales(network: Network) -> dict[str, float]:
     return found
 
 
-def _fill_weight(net: Any, layer: ops.Conv | ops.Linear, seed: int, scale: float) -> None:
+def _fill_weight(net: torch.nn.Module, layer: ops.Conv | ops.Linear, seed: int, scale: float) -> None:
     module = net.get_submodule(layer.key)
     fan = layer.fan_in if isinstance(layer, ops.Conv) else layer.inputs
     bound = scale * float(np.sqrt(6 / fan))
@@ -96,11 +97,12 @@ def _fill_weight(net: Any, layer: ops.Conv | ops.Linear, seed: int, scale: float
         )
 
 
-def _fill_norm(net: Any, key: str, channels: int, seed: int, scale: float) -> None:
+def _fill_norm(net: torch.nn.Module, key: str, channels: int, seed: int, scale: float) -> None:
     norm = net.get_submodule(key)
     norm.weight.copy_(draw(seed, f"{key}.weight", (channels,), 0.7 * scale, 1.3 * scale))
     norm.bias.copy_(draw(seed, f"{key}.bias", (channels,), -0.3 * scale, 0.3 * scale))
 
 
-def _hook(net: Any, key: str, seed: int) -> Any:
-    return net.get_submodule(key).register_forward_pre_hook(measure_norm(key, seed))
+def _hook(net: torch.nn.Module, key: str, seed: int) -> RemovableHandle:
+    handle: RemovableHandle = net.get_submodule(key).register_forward_pre_hook(measure_norm(key, seed))
+    return handle

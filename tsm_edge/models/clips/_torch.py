@@ -6,7 +6,7 @@ frames pass through 2-D layers as [N * T, C, H, W] and volumes through 3-D ones 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._net import put
 from .._shift import OFFLINE, shift_frames
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EPSILON = 1e-5
 
 
-def make_clip_net(network: Network, frames: int) -> Any:
+def make_clip_net(network: Network, frames: int) -> torch.nn.Module:
     """Build the network for clips of so many frames, in eval mode, with torch's own initial values."""
     import torch
 
@@ -42,7 +42,7 @@ def make_clip_net(network: Network, frames: int) -> Any:
     return ClipNet().eval()
 
 
-def _register(net: Any, layer: ops.Conv | ops.Norm | ops.Linear) -> None:
+def _register(net: torch.nn.Module, layer: ops.Conv | ops.Norm | ops.Linear) -> None:
     """The modules of a layer under its keys."""
     import torch
 
@@ -67,7 +67,7 @@ def _register(net: Any, layer: ops.Conv | ops.Norm | ops.Linear) -> None:
 
 
 def _run(
-    net: Any, op: ops.Operator, inputs: list[torch.Tensor], before: ops.Shape, after: ops.Shape
+    net: torch.nn.Module, op: ops.Operator, inputs: list[torch.Tensor], before: ops.Shape, after: ops.Shape
 ) -> torch.Tensor:
     """One operator. before: the shape of its first input for one clip; after: of its result."""
     import torch
