@@ -11,7 +11,6 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Mapping
 from typing import IO, NamedTuple, NoReturn
 
@@ -231,11 +230,18 @@ def _fail_or_crash(ctx: click.Context, error: OSError) -> NoReturn:
     _fail(ctx, worded)
 
 
+def _show_traceback(ctx: click.Context, error: BaseException) -> None:
+    """With ``--verbose``; without it, and for `--help`, the module is not imported."""
+    if ctx.params.get("verbose"):
+        import traceback
+
+        say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
+
+
 def _fail(ctx: click.Context, error: EdgeError) -> NoReturn:
     if interrupts.received():
         _end(ctx)
-    if ctx.params.get("verbose"):
-        say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
+    _show_traceback(ctx, error)
     say_lines(error.report(), err=True)
     _report_json(ctx, error.to_json(), error.exit_code)
     ctx.exit(error.exit_code)
@@ -245,8 +251,7 @@ def _crash(ctx: click.Context, error: BaseException) -> NoReturn:
     """An error that nobody foresaw is a fault of tsm-edge, and says so."""
     if interrupts.received():
         _end(ctx)
-    if ctx.params.get("verbose"):
-        say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
+    _show_traceback(ctx, error)
     say(f"error[internal]: tsm-edge failed unexpectedly: {type(error).__name__}: {error}", err=True)
     say("  hint: run it again as `tsm-edge --verbose …` and report what it prints", err=True)
     _report_json(ctx, {"kind": type(error).__name__, "identifier": "internal", "what": str(error)}, 1)
