@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tsm_edge.bench.peers._ncnn_file import ncnn_files
+from tsm_edge.bench.ncnn_file import ncnn_files
 from tsm_edge.errors import RuntimeFailure
 from tsm_edge.models import Model
 

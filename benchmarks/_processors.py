@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tsm_edge.bench import _native
+from tsm_edge.bench import native
 
 #: two threads, each on its own processor; prints the ns of a line's way there and back, and a loop's time beside the
 #: other thread's over its time alone, each the best of several
@@ -136,7 +136,7 @@ def probe() -> Iterator[Callable[[], Pair | None]]:
     It returns None where they are not two (nobody knows on which a measured thread runs), where there is no compiler
     for its program, and where two threads do not meet for a minute.
     """
-    with _native.built(SOURCE) as program:
+    with native.built(SOURCE) as program:
 
         def look() -> Pair | None:
             if program is None:

@@ -34,8 +34,8 @@ import numpy as np
 from _arm_goals import CORES, OURS, Core, Goal
 
 from tsm_edge import models, target
+from tsm_edge.bench.ncnn_file import ncnn_files
 from tsm_edge.bench.network import Network, own_network
-from tsm_edge.bench.peers._ncnn_file import ncnn_files
 from tsm_edge.errors import EdgeError, RuntimeFailure
 
 FRAMES, WARM = 2, 1

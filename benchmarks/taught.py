@@ -29,7 +29,7 @@ from tsm_edge import models
 from tsm_edge.decision import is_quiet
 from tsm_edge.processes.children import end_with_parent
 from tsm_edge.report import print_table
-from tsm_edge.synth._files import write_video
+from tsm_edge.synth.files import write_video
 from tsm_edge.synth.people.session import RATE_FPS, Session
 
 SPLIT, BODY, SEED = "people-test", 34, 3

@@ -1,5 +1,7 @@
 """Backends: one module per family, found by existing. Only these modules may ask what family a target belongs to.
 
+:mod:`.nvidia` is no family, but the compilers of the CUDA one.
+
 A family offers
 
     SCHEDULES, ALIGN                      folder of its schedules; alignment of tensors in bytes
@@ -21,7 +23,8 @@ from types import ModuleType
 
 def names() -> list[str]:
     """Families that can be compiled for."""
-    return sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
+    modules = (info.name for info in pkgutil.iter_modules(__path__) if not info.ispkg)
+    return sorted(name for name in modules if not name.startswith("_"))
 
 
 def load(name: str) -> ModuleType:

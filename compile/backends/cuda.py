@@ -16,10 +16,10 @@ from tsm_edge.target import EdgeTarget
 
 from ..link.code import Code
 from ..lowering.planner import Planned
-from . import _gpu, _nvidia, _source
+from . import _gpu, _source, nvidia
 from ._gpu import ALIGN, SCHEDULES, machine, modelled, plan_c, precisions
 
-COMPILERS = (_nvidia.NVRTC_WHEEL,)
+COMPILERS = (nvidia.NVRTC_WHEEL,)
 TILED_BYTES = 3072  # shared memory from which a kernel must be a matrix product
 
 __all__ = ["ALIGN", "COMPILERS", "SCHEDULES", "build", "machine", "modelled", "plan_c", "precisions"]
@@ -30,14 +30,14 @@ def build(planned: Planned, functions: dict[str, tirx.PrimFunc], target: EdgeTar
     gpu = target.gpu
     assert gpu is not None
     text = program(functions, gpu.sm, tiled_kernels(planned))
-    ptx = _nvidia.renumbered(_nvidia.lowered_isa(_nvidia.to_ptx(text, gpu.sm), gpu.ptx_isa))
+    ptx = nvidia.renumbered(nvidia.lowered_isa(nvidia.to_ptx(text, gpu.sm), gpu.ptx_isa))
     return Code(
         {},
         {"tsm_program": ptx.encode() + b"\0"},
         _gpu.sources("cuda"),
         _gpu.LIBRARIES,
         _gpu.device(planned, target),
-        _nvidia.assemble(ptx, gpu.sm),
+        nvidia.assemble(ptx, gpu.sm),
         ("kernels.cu", text),
     )
 

@@ -6,10 +6,10 @@ network, its states, its signature and what is compiled are derived from it.
 
 from __future__ import annotations
 
-from tsm_edge.models._foreign_keys import resnet_keys
-from tsm_edge.models._model import Recipe
-from tsm_edge.models._resnet import basic, resnet
-from tsm_edge.models.description import Layer
+from ._foreign_keys import resnet_keys
+from ._model import Recipe
+from ._resnet import basic, resnet
+from .description import Layer
 
 
 def describe(classes: int) -> tuple[Layer, ...]:

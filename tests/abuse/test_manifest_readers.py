@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from manifest_lab import manifests
 
-from tsm_edge.bundle import _manifest_file
+from tsm_edge.bundle import manifest_file
 from tsm_edge.errors import BundleError
 from tsm_edge.files import strict_json
 
@@ -55,7 +55,7 @@ def in_python(text: bytes) -> str:
     except ValueError:
         return "manifest-unreadable"
     try:
-        _manifest_file.from_document(document)
+        manifest_file.from_document(document)
     except BundleError as error:
         str(error)
         return error.name

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tsm_edge.bench import _fma, ceiling, machine, roofline
+from tsm_edge.bench import ceiling, fma, machine, roofline
 from tsm_edge.bench.ceiling import Ceiling
 from tsm_edge.bench.per_op import OpTime
 from tsm_edge.errors import OutputError
@@ -51,7 +51,7 @@ def test_facts_do_not_name_the_host():
 def test_the_multiply_add_loop_is_compiled_and_run():
     if not cc.compilers():
         pytest.skip("no C compiler: install gcc")
-    rate = _fma.gflop_per_s(1)
+    rate = fma.gflop_per_s(1)
     assert rate is not None and rate > 0.1
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tsm_edge import models
-from tsm_edge.bench.peers._ncnn_file import MAGIC, ncnn_files
+from tsm_edge.bench.ncnn_file import MAGIC, ncnn_files
 from tsm_edge.models.description import convs, head
 
 

@@ -148,12 +148,12 @@ def test_onnx_runtime_gets_the_network_in_the_bundles_precision():
     """States are float16 from step to step; frame and scores stay float32, so the times include no conversion."""
     import onnxruntime
 
-    from tsm_edge.bench.peers import _onnxruntime_cuda
+    from tsm_edge.bench import onnxruntime_cuda
 
     network = network_of(
         manifest_like("seeded", "untrained, seed 1", family="cuda", precision="float16"), None
     )
-    half = _onnxruntime_cuda._model(network)
+    half = onnxruntime_cuda.half_model(network)
     session = onnxruntime.InferenceSession(half, providers=["CPUExecutionProvider"])
     kinds = {tensor.name: tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())}
     pair = network.signature.states[0]

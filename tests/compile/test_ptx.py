@@ -8,7 +8,7 @@ import pytest
 
 from tsm_edge import models, target
 from tsm_edge.compile import passes, pipeline
-from tsm_edge.compile.backends import _nvidia, cuda
+from tsm_edge.compile.backends import cuda, nvidia
 from tsm_edge.compile.frontend import networks
 from tsm_edge.compile.ir.graph import Graph
 from tsm_edge.compile.link.code import Code
@@ -81,20 +81,20 @@ def test_the_assembler_refuses_what_the_isa_does_not_know() -> None:
     """An instruction of ISA 7.0 below a header of 6.4."""
     new = "createpolicy.fractional.L2::evict_last.b64 p, 1.0;"
     kernel = ".target sm_87\n.address_size 64\n.visible .entry k()\n{\n.reg .b64 p;\n" + new + "\nret;\n}\n"
-    assert "k" in _nvidia.assemble(".version 7.4\n" + kernel, 87)
+    assert "k" in nvidia.assemble(".version 7.4\n" + kernel, 87)
     with pytest.raises(CompileError, match="PTX assembler failed"):
-        _nvidia.assemble(".version 6.4\n" + kernel.replace("sm_87", "sm_75"), 87)
+        nvidia.assemble(".version 6.4\n" + kernel.replace("sm_87", "sm_75"), 87)
 
 
 def test_the_compiler_says_what_it_does_not_understand() -> None:
     with pytest.raises(CompileError, match="CUDA compiler failed") as caught:
-        _nvidia.to_ptx("__global__ void k() { nonsense; }", 53)
+        nvidia.to_ptx("__global__ void k() { nonsense; }", 53)
     assert "nonsense" in str(caught.value.found)
 
 
 def test_ptx_without_a_version_is_no_ptx() -> None:
     with pytest.raises(CompileError, match="without a version"):
-        _nvidia.lowered_isa(".target sm_53\n", "6.4")
+        nvidia.lowered_isa(".target sm_53\n", "6.4")
 
 
 def test_registers_are_numbered_by_their_first_use() -> None:
@@ -102,7 +102,7 @@ def test_registers_are_numbered_by_their_first_use() -> None:
         ".entry k()\n{{\n\t.reg .f32 \t%f<{}>;\n\t.reg .b64 \t%rd<9>;\n"
         "\tadd.f32 %f{}, %f{}, %f{};\n\tmov.u32 %rd7, %tid.x;\n}}\n"
     )
-    first, second = (_nvidia.renumbered(text.format(*numbers)) for numbers in ((9, 7, 3, 7), (12, 9, 5, 9)))
+    first, second = (nvidia.renumbered(text.format(*numbers)) for numbers in ((9, 7, 3, 7), (12, 9, 5, 9)))
     assert first == second
     assert "add.f32 %f1, %f2, %f1;" in first and "%f<3>" in first and "%rd<2>" in first and "%tid.x" in first
 
@@ -119,7 +119,7 @@ def test_a_spill_is_read_from_the_report() -> None:
         "    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
         "ptxas info    : Used 7 registers, 344 bytes cmem[0]\n"
     )
-    a, b = _nvidia.parse_report(report).values()
+    a, b = nvidia.parse_report(report).values()
     assert (a.registers, a.shared_bytes, a.spill_stores, a.spill_loads, a.stack_bytes) == (
         128,
         13056,
@@ -132,11 +132,11 @@ def test_a_spill_is_read_from_the_report() -> None:
 
 def test_without_the_wheels_the_command_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(wheel: str) -> None:
-        raise _nvidia.PackageNotFoundError(wheel)
+        raise nvidia.PackageNotFoundError(wheel)
 
-    monkeypatch.setattr(_nvidia, "distribution", nothing)
+    monkeypatch.setattr(nvidia, "distribution", nothing)
     with pytest.raises(ExtraMissing) as caught:
-        _nvidia.assemble(".version 6.4\n", 53)
+        nvidia.assemble(".version 6.4\n", 53)
     assert caught.value.exit_code == 5 and '".[cuda]"' in str(caught.value.hint)
 
 

@@ -16,7 +16,7 @@ import pytest
 from tsm_edge import models
 from tsm_edge.errors import CheckpointError
 from tsm_edge.models import make_net
-from tsm_edge.weights import _stand_ins, checkpoints
+from tsm_edge.weights import checkpoints, stand_ins
 from tsm_edge.weights.meta import WeightsMeta, read_meta
 
 torch = pytest.importorskip("torch")
@@ -155,11 +155,11 @@ def test_a_small_file_that_unpacks_to_a_large_one(refusal, tmp_path, monkeypatch
 def test_the_limit_on_the_file_itself(refusal, tmp_path, monkeypatch):
     torch.save({"a": torch.zeros(9)}, tmp_path / "w.pth")
     with (tmp_path / "w.pth").open("ab") as file:
-        file.truncate(_stand_ins.MAX_FILE + 1)  # sparse
-    assert f"allowed: {_stand_ins.MAX_FILE}" in refusal(None)
+        file.truncate(stand_ins.MAX_FILE + 1)  # sparse
+    assert f"allowed: {stand_ins.MAX_FILE}" in refusal(None)
     (tmp_path / "old.pth").write_bytes(b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.")
     with (tmp_path / "old.pth").open("ab") as file:
-        file.truncate(_stand_ins.MAX_FILE + 1)
+        file.truncate(stand_ins.MAX_FILE + 1)
     assert "too large" in refusal(None, "old.pth")
 
 

@@ -13,8 +13,8 @@ from tsm_edge.cli import cli
 from tsm_edge.errors import CheckpointError, DirectionUnknown, UsageError
 from tsm_edge.models import OFFLINE, ONLINE, TemporalShift, run_layers, shift_frames
 from tsm_edge.weights import checkpoints
-from tsm_edge.weights._reorder import past_first
 from tsm_edge.weights.meta import WeightsMeta
+from tsm_edge.weights.reorder import past_first
 
 torch = pytest.importorskip("torch")
 

@@ -77,12 +77,12 @@ def test_names_and_parameters_are_checked():
 
 
 def test_relations_are_drawn_once():
-    from tsm_edge.models.clips._relations import tuples
+    from tsm_edge.models.clips.trn_resnet50 import relations
 
-    assert tuples(8, 8) == (tuple(range(8)),)
-    assert tuples(8, 3) == tuples(8, 3)
+    assert relations.tuples(8, 8) == (tuple(range(8)),)
+    assert relations.tuples(8, 3) == relations.tuples(8, 3)
     for length in range(2, 8):
-        drawn = tuples(8, length)
+        drawn = relations.tuples(8, length)
         assert len(set(drawn)) == 3 and all(list(each) == sorted(set(each)) for each in drawn)
 
 
@@ -204,7 +204,7 @@ FIVE_B = ("1x1", "3x3", "double_3x3_2", "pool_proj")
 
 
 def test_trn_adds_its_relations():
-    from tsm_edge.models.clips._relations import tuples
+    from tsm_edge.models.clips.trn_resnet50 import relations
 
     _, net, w, clip, scores = built("trn-multiscale-bninception", 8)
     kept = []
@@ -215,7 +215,7 @@ def test_trn_adds_its_relations():
     total = 0
     for place, length in enumerate(range(8, 1, -1)):
         key = f"consensus.fc_fusion_scales.{place}"
-        for chosen in tuples(8, length):
+        for chosen in relations.tuples(8, length):
             x = F.relu(kept[0][list(chosen)].flatten())
             x = F.relu(F.linear(x, w[f"{key}.1.weight"], w[f"{key}.1.bias"]))
             total = total + F.linear(x, w[f"{key}.3.weight"], w[f"{key}.3.bias"])

@@ -9,8 +9,7 @@ import pytest
 
 from tsm_edge import models
 from tsm_edge.errors import ModelError
-from tsm_edge.models import OFFLINE, TemporalShift, shift_frames
-from tsm_edge.models._clip import frame_pool, shift_window
+from tsm_edge.models import OFFLINE, TemporalShift, frame_pool, shift_frames, shift_window
 
 torch = pytest.importorskip("torch")
 

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from tsm_edge import cli, models
 from tsm_edge.bundle.manifest import WeightsInfo
 from tsm_edge.errors import ModelError, UnknownName, UsageError
-from tsm_edge.models import _shipped
 from tsm_edge.weights import checkpoints, origin
+from tsm_edge.weights import shipped as shipped_weights
 from tsm_edge.weights.meta import WeightsMeta
 from tsm_edge.weights.writing import save_weights
 
@@ -23,7 +23,7 @@ LABELS = ("left", "right", "none")
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
     """A folder of shipped weights with one model, "waves"."""
-    monkeypatch.setattr(_shipped, "FOLDER", tmp_path)
+    monkeypatch.setattr(shipped_weights, "FOLDER", tmp_path)
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
     net = model.build(9)
     meta = WeightsMeta("tsm-mobilenetv2", dict(model.parameters), LABELS, 12.0, "trained on nothing")
@@ -41,7 +41,7 @@ def test_a_file_is_a_model(shipped):
 def test_its_weights_are_the_default(shipped):
     net, info = checkpoints.prepare(models.load("waves"))
     assert (info.source, info.note) == ("default", "trained on nothing")
-    assert info.sha256 == checkpoints.sha256(_shipped.path_of("waves"))
+    assert info.sha256 == checkpoints.sha256(shipped_weights.path_of("waves"))
     for key, value in net.state_dict().items():
         assert torch.equal(value, shipped.state_dict()[key]), key
 
@@ -105,7 +105,7 @@ def test_weights_without_metadata(shipped, tmp_path):
 
 def test_shipped_files_are_small_and_load():
     for name in models.shipped():
-        assert _shipped.path_of(name).stat().st_size <= 4e6
+        assert shipped_weights.path_of(name).stat().st_size <= 4e6
         assert checkpoints.prepare(models.load(name))[1].source == "default"
 
 

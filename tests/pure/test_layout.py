@@ -195,6 +195,20 @@ def shared_private_modules(repository: Path) -> list[tuple[str, str]]:
     return found
 
 
+def private_modules_outside(repository: Path) -> list[str]:
+    """Where programs beside the packages (tests, benchmarks, documentation) import a module with an underscore."""
+    modules = {module_of(repository, path) for root in ROOTS for path in sources(repository, root)}
+    found = []
+    for folder in ("benchmarks", "docs", "examples", "tests"):
+        for path in sorted((repository / folder).rglob("*.py")):
+            for node in nodes(ast.parse(path.read_text(encoding="utf-8")), only_at_import=False):
+                names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+                if isinstance(node, ast.ImportFrom):
+                    names = [] if node.level else [f"{node.module}.{name}" for name in names]
+                found += [f"{path.relative_to(repository)}: {name}" for name in names if private_modules(name, modules)]
+    return found
+
+
 def test_an_arrow_up_and_a_shared_private_module_are_seen(tmp_path):
     for folder in ("kernels/cpu", "schedules/cpu"):
         (tmp_path / "compile" / folder).mkdir(parents=True)
@@ -206,6 +220,11 @@ def test_an_arrow_up_and_a_shared_private_module_are_seen(tmp_path):
     assert shared_private_modules(tmp_path) == [
         ("tsm_edge.compile.pipeline", "tsm_edge.compile.schedules.cpu._rule")
     ]
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_a.py").write_text(
+        "def test_a():\n    from tsm_edge.compile.schedules.cpu import _rule, conv\n"
+    )
+    assert private_modules_outside(tmp_path) == ["tests/test_a.py: tsm_edge.compile.schedules.cpu._rule"]
 
 
 def test_no_arrow_in_the_compiler_goes_up(repository):
@@ -217,6 +236,7 @@ def test_no_arrow_in_the_compiler_goes_up(repository):
 
 def test_a_module_with_an_underscore_is_imported_in_its_own_package_only(repository):
     assert not shared_private_modules(repository)
+    assert not private_modules_outside(repository)
 
 
 @pytest.mark.parametrize("root", ["compile", "demo", "targets"])

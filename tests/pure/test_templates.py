@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import runpy
+import importlib.util
+import sys
 
 import pytest
 
-from tsm_edge import target
-from tsm_edge.models._model import make_model
+from tsm_edge import models, target
 
 
 def test_the_template_of_a_target_is_a_target(repository):
@@ -16,10 +16,15 @@ def test_the_template_of_a_target_is_a_target(repository):
     assert read.family == "cpu" and read.emulator is not None
 
 
-def test_the_template_of_a_model_steps_as_it_sees_a_clip(repository):
+def test_the_template_of_a_model_steps_as_it_sees_a_clip(repository, monkeypatch):
     torch = pytest.importorskip("torch")
-    recipe = runpy.run_path(str(repository / "docs" / "templates" / "tsm_example.py"))["MODEL"]
-    model = make_model("tsm-example", recipe, width=None, size=32, classes=5, labels=None)
+    path = repository / "docs" / "templates" / "tsm_example.py"
+    spec = importlib.util.spec_from_file_location("tsm_edge.models.tsm_example", path)
+    template = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, template)
+    spec.loader.exec_module(template)
+    monkeypatch.setattr(models, "names", lambda: ["tsm-example"])
+    model = models.load("tsm-example", size=32, classes=5)
     net, clip = model.build(), torch.rand(1, 3, 3, 32, 32)
     states = model.zero_states()
     assert len(states) == 4

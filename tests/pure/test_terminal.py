@@ -89,7 +89,7 @@ def prints(tree: ast.AST) -> list[int]:
 
 def test_all_verbs_print_through_the_terminal_module(repository):
     """Left out: programs that run in a process of their own and whose output is read, not shown."""
-    own_processes = {"tsm_edge/bench/ceiling.py", "compile/backends/_nvrtc.py"}
+    own_processes = {"tsm_edge/bench/ceiling.py", "compile/backends/nvidia/_nvrtc.py"}
     assert prints(ast.parse("print(1)\nclick.echo('a')")) == [1, 2]
     found = {
         str(path.relative_to(repository))

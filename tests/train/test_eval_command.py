@@ -12,7 +12,7 @@ from safetensors.torch import load, save
 
 from tsm_edge import cli, models
 from tsm_edge.errors import AccuracyError
-from tsm_edge.models import TemporalShift, _net
+from tsm_edge.models import TemporalShift, make_net
 from tsm_edge.train import eval_command
 from tsm_edge.weights import checkpoints
 from tsm_edge.weights.meta import WeightsMeta, read_meta
@@ -108,12 +108,12 @@ def test_compile_takes_network_and_labels_from_the_file(weights):
 
 def test_half_precision_keeps_the_answers(weights, tmp_path):
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=LABELS)
-    net = _net.make_net(model.layers)
+    net = make_net(model.layers)
     checkpoints.load_into(net, weights, model)
     meta = WeightsMeta(model.name, dict(model.parameters), LABELS, 12.0, "")
     save_weights(tmp_path / "half.safetensors", net, meta, half=True)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * weights.stat().st_size
-    half = _net.make_net(model.layers)
+    half = make_net(model.layers)
     checkpoints.load_into(half, tmp_path / "half.safetensors", model)
     for key, value in net.state_dict().items():
         assert np.allclose(half.state_dict()[key].numpy(), value.numpy(), rtol=1e-3, atol=1e-4), key

@@ -14,8 +14,8 @@ from tsm_edge.errors import UsageError
 from tsm_edge.models import TemporalShift
 from tsm_edge.models.description import head
 from tsm_edge.synth.people.session import RATE_FPS, Session
-from tsm_edge.train import _few, store
-from tsm_edge.train._initial import initialise
+from tsm_edge.train import few, store
+from tsm_edge.train.initial import initialise
 from tsm_edge.train.settings import Settings
 
 #: what the person calls it -> what is rendered
@@ -64,12 +64,12 @@ def test_other_people_are_understood(taught, tmp_path):
 
 def test_first_layers_and_all_statistics_stay(taught):
     model = models.load("gestures")
-    assert f"{_few.usual(model)} of {len(model.layers)} layers frozen" in taught[1]
+    assert f"{few.usual(model)} of {len(model.layers)} layers frozen" in taught[1]
     before, after = load_file(models.shipped_file("gestures")), load_file(taught[0] / "weights.safetensors")
     last = f"{head(model.layers).name}."
     moved = {key for key, value in after.items() if not key.startswith(last) and (value != before[key].float()).any()}
     assert moved and not any("running" in key for key in moved)
-    assert {int(key.split(".")[1]) for key in moved} == set(range(_few.usual(model), len(model.layers) - 1))
+    assert {int(key.split(".")[1]) for key in moved} == set(range(few.usual(model), len(model.layers) - 1))
 
 
 def test_it_is_resumed_with_the_look_and_the_network_that_it_began_with(one_person, taught):
@@ -89,7 +89,7 @@ def test_the_fit_moves_the_head_and_nothing_else():
     clips = torch.randn(24, 4, 3, 32, 32) * 0.2
     clips[torch.arange(24), :, labels] += 2
     how = Settings(model.name, dict(model.parameters), model.labels)
-    _few.fit_head(net, model, [(clips[:12], labels[:12]), (clips[12:], labels[12:])], how)
+    few.fit_head(net, model, [(clips[:12], labels[:12]), (clips[12:], labels[12:])], how)
     with torch.no_grad():
         answers = net(clips).mean(1).argmax(1)
     assert (answers == labels).float().mean() > 0.9

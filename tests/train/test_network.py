@@ -8,7 +8,6 @@ import torch
 from tsm_edge import models
 from tsm_edge.errors import UsageError
 from tsm_edge.models import TemporalShift, shift_frames
-from tsm_edge.models._shift import shift_clip
 from tsm_edge.train import network
 
 LABELS = ("a", "b", "c")
@@ -33,7 +32,7 @@ def run(built, clip, **changes):
 
 def test_the_usual_shift_is_the_zoos():
     x = torch.randn(6, 16, 3, 3)
-    assert torch.equal(shift_frames(x, 3, TemporalShift()), shift_clip(x, 3, 2))
+    assert torch.equal(shift_frames(x, 3, TemporalShift()), models.shift_clip(x, 3, 2))
 
 
 def test_the_online_variant_runs_the_zoos_own_code_and_equals_its_steps(built, clip):

@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from tsm_edge import cli, models, synth
-from tsm_edge.models import _shipped
 from tsm_edge.train import store
+from tsm_edge.weights import shipped
 
 NAME = "gestures"
 
 
 def evaluated(*words):
-    arguments = ["eval", _shipped.path_of(NAME), *words, "--threads", "1", "--json"]
+    arguments = ["eval", shipped.path_of(NAME), *words, "--threads", "1", "--json"]
     result = CliRunner().invoke(cli.cli, [str(word) for word in arguments])
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
@@ -45,10 +45,10 @@ def people(tmp_path_factory):
 
 
 def test_they_are_small_and_say_what_they_are():
-    assert _shipped.path_of(NAME).stat().st_size < 4 * 2**20
+    assert shipped.path_of(NAME).stat().st_size < 4 * 2**20
     model = models.load(NAME)
     assert model.labels == synth.LABELS
-    assert _shipped.meta_of(NAME).note
+    assert shipped.meta_of(NAME).note
 
 
 def test_they_recognise_clips_of_another_family(clips):

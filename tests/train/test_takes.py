@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from tsm_edge import cli, models
 from tsm_edge.decision import DecisionRule
 from tsm_edge.smoothing import Smoother
-from tsm_edge.train import _provenance, augment, frame_targets, labels, loss, sources, store, strong
+from tsm_edge.train import augment, frame_targets, labels, loss, provenance, sources, store, strong
 from tsm_edge.train import takes as judge
 from tsm_edge.train.settings import Settings
 from tsm_edge.weights.meta import WeightsMeta, read_meta
@@ -152,11 +152,11 @@ def test_the_epoch_is_kept_whose_balanced_answers_are_best(takes, tmp_path):
     scored = judge.Scored(opened, scores)
     assert judge.balanced_top1([scored]) == 1.0
     quiet = {"epoch": 1, "top1": 1 / 3, "balanced_top1": 1.0}
-    assert _provenance.worth(quiet) > _provenance.worth({"epoch": 2, "top1": 0.9})
+    assert provenance.worth(quiet) > provenance.worth({"epoch": 2, "top1": 0.9})
     model = models.load("tsm-mobilenetv2", width=0.25, size=32, labels=NAMES)
     how = Settings(model.name, dict(model.parameters), NAMES)
-    save_weights(tmp_path / "w.safetensors", model.build(5), _provenance.weights_meta(how, quiet))
-    assert _provenance.worth_of(tmp_path / "w.safetensors", how) == pytest.approx(1.0, abs=1e-4)
+    save_weights(tmp_path / "w.safetensors", model.build(5), provenance.weights_meta(how, quiet))
+    assert provenance.worth_of(tmp_path / "w.safetensors", how) == pytest.approx(1.0, abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import RuntimeFailure
 from ..processes import children
-from . import _fma
+from . import fma
 
 SIDE = 1024
 COPY_BYTES = 64 * 2**20  # a thread's copy; more than the caches hold
@@ -42,7 +42,7 @@ class Ceiling:
 
 def measure(threads: int) -> Ceiling:
     """Measure both roofs with as many threads; about 3 s. RuntimeFailure when it cannot be done."""
-    arithmetic, rate = "multiply-add loop", _fma.gflop_per_s(threads)
+    arithmetic, rate = "multiply-add loop", fma.gflop_per_s(threads)
     if rate is None:
         arithmetic, rate = "numpy sgemm", _sgemm(threads)
     method = f"best of {SECONDS:g} s: {arithmetic}; copying {COPY_BYTES >> 20} MiB a thread"

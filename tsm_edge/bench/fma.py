@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 
-from . import _native
+from . import native
 
 #: chains: more than latency times pipes of today's cores, and with two constants still inside 16 registers
 SOURCE = r"""
@@ -65,7 +65,7 @@ int main(int argc, char **argv) {
 
 def gflop_per_s(processes: int) -> float | None:
     """Return the sum over so many processes at once, each its best of one second; None without a C compiler."""
-    with _native.built(SOURCE) as program:
+    with native.built(SOURCE) as program:
         if program is None:
             return None
         running = [

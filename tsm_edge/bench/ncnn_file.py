@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...errors import UsageError
-from ...models import Model
-from ...models.description import Block, Conv, Head, Pool
-from ...onnx.graph import folded
+from ..errors import UsageError
+from ..models import Model
+from ..models.description import Block, Conv, Head, Pool
+from ..onnx.graph import folded
 
 MAGIC = 7767517
 _FLOAT32 = b"\0\0\0\0"

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DeviceError
-from ..agreement import Floats
-from ..network import Network
-from ..runner import Runner
+from ..errors import DeviceError
+from .agreement import Floats
+from .network import Network
+from .runner import Runner
 
 PROVIDER = "CUDAExecutionProvider"
 #: of the provider; convolutions choose their algorithm by measurement, and float32 is not rounded to TF32
@@ -37,7 +37,7 @@ class OnnxRuntimeCuda(Runner):
         self.settings = f"{PROVIDER}, {network.precision}, I/O binding, CUDA graph"
         self._run = onnxruntime.RunOptions
         self._session = onnxruntime.InferenceSession(
-            _model(network), providers=[(PROVIDER, {**OPTIONS, **options})]
+            half_model(network), providers=[(PROVIDER, {**OPTIONS, **options})]
         )
         if self._session.get_providers()[0] != PROVIDER:
             raise DeviceError(
@@ -90,7 +90,7 @@ class OnnxRuntimeCuda(Runner):
         del self._bindings, self._session
 
 
-def _model(network: Network) -> bytes:
+def half_model(network: Network) -> bytes:
     """The ONNX file in the precision of the bundle; frame and scores are float32 all the same."""
     if network.precision == "float32":
         return network.onnx

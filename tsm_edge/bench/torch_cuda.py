@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...errors import DeviceError
-from ..agreement import Floats
-from ..network import Network
-from ..runner import Runner
+from ..errors import DeviceError
+from .agreement import Floats
+from .network import Network
+from .runner import Runner
 
 if TYPE_CHECKING:
     import torch

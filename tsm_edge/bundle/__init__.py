@@ -70,7 +70,7 @@ from typing import TypeVar
 from ..errors import BundleError, OutputError
 from ..files import atomic
 from ..target import host as hosts
-from . import _manifest_file
+from . import manifest_file
 from .manifest import FILE_NAME, FileEntry, Manifest, malformed
 
 MANIFEST = "manifest.json"
@@ -144,7 +144,7 @@ def _is_still(root: Path, folder: int) -> bool:
 def _read(root: Path, folder: int) -> Manifest:
     if not _is_file(folder, MANIFEST):
         raise _not_a_bundle(root, f"a folder without {MANIFEST}")
-    return _manifest_file.read(root / MANIFEST, folder)
+    return manifest_file.read(root / MANIFEST, folder)
 
 
 def _verify(root: Path, folder: int) -> Manifest:
@@ -259,7 +259,7 @@ def write(
         with atomic.folder(root) as new:
             entries = {name: _store(new / name, files[name], name in executable) for name in sorted(files)}
             complete = manifest.with_files(entries)
-            _store(new / MANIFEST, _manifest_file.text_of(complete).encode(), False)
+            _store(new / MANIFEST, manifest_file.text_of(complete).encode(), False)
     except OSError as error:
         raise OutputError.of(
             f"The bundle '{folder}' cannot be written.", error, hint="nothing was changed"

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from ..errors import ModelError, UnknownName
 from ..signature import Preprocess, Scalar
+from ..weights import shipped as shipped_
 from ..weights.meta import WeightsMeta
-from . import _shipped
-from ._clip import Window
+from ._clip import Window, frame_pool, shift_window
 from ._labels import JESTER, JESTER_OFFICIAL, checked_labels, is_label, read_labels
 from ._lagged import check_streams, delay, lagged_states
 from ._model import Model, Recipe, Width, make_model
 from ._net import make_net, run_clip, run_lagged, run_layers, run_windowed, step_module
-from ._shift import DIRECTIONS, OFFLINE, ONLINE, PADDINGS, PLACES, TemporalShift, shift_frames
+from ._shift import DIRECTIONS, OFFLINE, ONLINE, PADDINGS, PLACES, TemporalShift, shift_clip, shift_frames
 
 __all__ = [
     "DIRECTIONS",
@@ -39,6 +39,7 @@ __all__ = [
     "check_streams",
     "checked_labels",
     "delay",
+    "frame_pool",
     "is_label",
     "lagged_states",
     "load",
@@ -50,7 +51,9 @@ __all__ = [
     "run_lagged",
     "run_layers",
     "run_windowed",
+    "shift_clip",
     "shift_frames",
+    "shift_window",
     "shipped",
     "shipped_file",
     "shipped_meta",
@@ -72,22 +75,22 @@ def names() -> list[str]:
 
 def shipped() -> list[str]:
     """Return the names of the models that come trained, sorted; each is one of the networks with all its parameters."""
-    return _shipped.names()
+    return shipped_.names()
 
 
 def shipped_file(name: str) -> Path:
     """Return the file of weights of a model that comes trained."""
-    return _shipped.path_of(name)
+    return shipped_.path_of(name)
 
 
 def shipped_ranges(name: str) -> Path | None:
     """Return the ranges of a trained model's values, which int8 takes without calibration; None where none came."""
-    return _shipped.ranges_of(name)
+    return shipped_.ranges_of(name)
 
 
 def shipped_meta(name: str) -> WeightsMeta:
     """Return what the weights of a model that comes trained say about themselves."""
-    return _shipped.meta_of(name)
+    return shipped_.meta_of(name)
 
 
 def load(
@@ -127,7 +130,7 @@ def load(
     """
     network = name
     if name in shipped():
-        meta = _shipped.meta_of(name)
+        meta = shipped_.meta_of(name)
         network = meta.model
         width = meta.width if width is None else width
         size = meta.size if size is None else size

@@ -19,9 +19,9 @@ from ..records import record_of
 from ..report import print_json, print_next, print_table
 from ..terminal import say
 from . import FRAMES, RATE_FPS, photos, shards
-from ._files import ReelFacts, refuse_older, write_reel, write_store, write_videos
 from .draw import SPLITS, Drawn, draw, surfaces
 from .families import Family
+from .files import ReelFacts, refuse_older, write_reel, write_store, write_videos
 from .people import scene
 from .people.reel import render_people_reel
 from .reel import render_reel

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..errors import UnknownName, UsageError
 from . import LABELS, shards
-from ._files import REEL, older_store, older_videos, video_of
 from .draw import usual_frames
+from .files import REEL, older_store, older_videos, video_of
 from .shards import Shard
 from .sheet import SHEET
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import DataError, UsageError
 from ..train.store import Store, Writer, open_store
-from ._files import ORIGIN, name_of
+from .files import ORIGIN, name_of
 from .motion import LABELS, RATE_FPS
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..files import atomic
 from ..pixels import Pixels
-from ._files import Rendered
 from .draw import Drawn
+from .files import Rendered
 from .motion import LABELS
 
 SHEET = "sheet.png"

@@ -21,17 +21,17 @@ from ..errors import DataError
 from ..files import atomic
 from ..models import Model, TemporalShift, make_net
 from ..weights.writing import save_weights
-from . import _few, checkpoint, measure, takes
-from ._initial import add_dropout, initialise
+from . import checkpoint, few, measure, takes
 from ._optimizer import blend, learning_rate, parameter_groups
-from ._provenance import checkpoint_of, weights_meta, worth, worth_of
 from .batches import Batches
 from .checkpoint import Content, Epoch, HeldOut
 from .examined import Examined
+from .initial import add_dropout, initialise
 from .loss import consensus, loss_of, loss_of_takes, right_in_takes
 from .memory import keep_freed_memory
 from .network import clip_logits
 from .processes import ALONE, Processes
+from .provenance import checkpoint_of, weights_meta, worth, worth_of
 from .settings import Settings
 from .sources import Sources, clips_a_step
 from .store import Store
@@ -91,7 +91,7 @@ class Trainer:
         self.net = make_net(model.layers)
         initialise(self.net, model, settings.variant)
         add_dropout(self.net, model, settings.dropout)
-        _few.freeze(self.net, model.layers[: settings.frozen])
+        few.freeze(self.net, model.layers[: settings.frozen])
         self.net.to(self.device)
         self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
@@ -106,7 +106,7 @@ class Trainer:
         """Begin with trained weights: a state_dict of the same network. new_head: fit the head to the clips first."""
         self.net.load_state_dict(tensors)
         if new_head:
-            _few.fit_head(self.net, self.model, self.batches.views(_few.VIEWS), self.settings)
+            few.fit_head(self.net, self.model, self.batches.views(few.VIEWS), self.settings)
             self.processes.mean_(self.net.parameters())
         self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
 
@@ -155,7 +155,7 @@ class Trainer:
         torch.manual_seed(self.settings.seed * 1_000_003 + epoch + self.processes.rank * 999_983)
         self.net.train().to(memory_format=torch.channels_last)
         if self.settings.frozen:
-            _few.keep_statistics(self.net)
+            few.keep_statistics(self.net)
         losses, hits, started = 0.0, 0.0, time.monotonic()
         for step, (clips, *wanted) in enumerate(self.batches.of_epoch(epoch)):
             for group in self.optimizer.param_groups:

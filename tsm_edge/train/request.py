@@ -13,7 +13,7 @@ from ..commands.model_options import network_of
 from ..errors import CheckpointError, EdgeError, UsageError
 from ..models import TemporalShift
 from ..weights.meta import WeightsMeta, read_meta
-from . import _few, checkpoint
+from . import checkpoint, few
 from .labels import permutation, read_pairs, reversal
 from .settings import Settings
 
@@ -138,7 +138,7 @@ class Request:
             return self.freeze
         if self._begun is not None:
             return self._begun.frozen
-        return _few.usual(model) if self.teaches(model.labels) and clips <= _few.FEW else 0
+        return few.usual(model) if self.teaches(model.labels) and clips <= few.FEW else 0
 
     @cached_property
     def _begun(self) -> Settings | None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from .. import models
 from ..errors import CheckpointError
 from ..models.description import Block, convs, head
-from ._stand_ins import StandIn
 from ._weights import HEAD, POOL, Weights, mappings, our_names, prefixes, tensors_of, unwrapped
+from .stand_ins import StandIn
 
 if TYPE_CHECKING:
     import torch

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from .. import models
 from ..models.description import convs, head
-from ._stand_ins import StandIn
+from .stand_ins import StandIn
 
 if TYPE_CHECKING:
     import torch

@@ -4,8 +4,8 @@ A file is read without running code from it, the set of tensors that fits is loo
 everything is checked, and only then is the network changed. What is known about a file but cannot be checked is told
 as a note, and so is what was left out.
 
-``_kind`` says what a file is · ``reading`` and ``_stand_ins`` read it · ``_weights`` finds the network's tensors in it
-· ``_checks`` words the refusals · ``_direction`` says how the network shifts, ``_reorder`` makes a start of a
+``_kind`` says what a file is · ``reading`` and ``stand_ins`` read it · ``_weights`` finds the network's tensors in it
+· ``_checks`` words the refusals · ``_direction`` says how the network shifts, ``reorder`` makes a start of a
 bi-directional one.
 """
 
@@ -25,9 +25,9 @@ from ..models.description import convs, head
 from ..weights.meta import read_meta
 from ._checks import check_classes, check_pooling, check_shifts, check_tensors, choose, misfit, pools
 from ._direction import decided, told
-from ._reorder import past_first
 from ._weights import AROUND, POOL, SHIFT, Weights, find, left_out
 from .reading import read
+from .reorder import past_first
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,7 @@ def prepare(
     from.
 
     Shipped weights are taken when the model comes trained and ``seed`` is 0. reorder: the file is of MIT's
-    bi-directional shift; its channels are brought into the online order (:mod:`._reorder`).
+    bi-directional shift; its channels are brought into the online order (:mod:`.reorder`).
 
     Raises:
         CheckpointError, ExtraMissing: see :func:`load_into`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import CheckpointError, ExtraMissing
-from . import _stand_ins
+from . import stand_ins
 from ._kind import LEGACY, READ, SAFETENSORS, kind_of
 
 
@@ -21,7 +21,7 @@ def read(path: str | Path) -> object:
         kind = kind_of(path)
         if kind == SAFETENSORS or (path.suffix == ".safetensors" and path.stat().st_size < 8):
             return _safetensors(path)
-        return _stand_ins.load(path, kind)
+        return stand_ins.load(path, kind)
     except (CheckpointError, ExtraMissing):
         raise
     except Exception as error:  # damaged bytes make torch raise almost anything
@@ -38,7 +38,7 @@ def _safetensors(path: Path) -> object:
             found=error,
             hint="pip install safetensors",
         ) from error
-    _stand_ins.check_size(path, LEGACY)
+    stand_ins.check_size(path, LEGACY)
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Trained weights that come with tsm-edge: each file of ``weights/`` is a model by its own name.
+"""Trained weights that come with tsm-edge: each file of ``models/weights/`` is a model by its own name.
 
 ``weights/gestures.safetensors`` is the model `gestures`: its metadata (:mod:`tsm_edge.weights.meta`) names the
 network, its parameters and its labels. Nothing else has to be written down when weights are added.
@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ModelError
-from ..weights.meta import WeightsMeta, read_meta
+from .meta import WeightsMeta, read_meta
 
-FOLDER = Path(__file__).parent / "weights"
+FOLDER = Path(__file__).parents[1] / "models" / "weights"
 
 
 def names() -> list[str]:

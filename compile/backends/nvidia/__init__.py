@@ -18,7 +18,7 @@ from tsm_edge.errors import CompileError, ExtraMissing, install_hint
 from tsm_edge.files import temporaries
 from tsm_edge.processes import children
 
-from ..ir.plan import Resources
+from ...ir.plan import Resources
 
 NVRTC_WHEEL, NVCC_WHEEL = "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvcc-cu12"
 

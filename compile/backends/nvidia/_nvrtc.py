@@ -1,4 +1,4 @@
-"""CUDA C on stdin to PTX on stdout through NVRTC; a program of its own, which `_nvidia.to_ptx` runs.
+"""CUDA C on stdin to PTX on stdout through NVRTC; a program of its own, which `nvidia.to_ptx` runs.
 
     python -I _nvrtc.py LIBNVRTC LIBNVRTC_BUILTINS COMPUTE_CAPABILITY
 

@@ -3,7 +3,7 @@
 Each has a function ``load(network, threads) -> Runner``. All of them run the same network with the same weights, states
 in and out as tensors, in float32, with the same number of threads, each in the way that its own documentation calls
 fastest for one frame at a time. Beside a CUDA bundle PyTorch and ONNX Runtime run on the GPU, in the bundle's precision
-(``_torch_cuda``, ``_onnxruntime_cuda``); the other two have nothing for it and stay on the processor.
+(:mod:`..torch_cuda`, :mod:`..onnxruntime_cuda`); the other two have nothing for it and stay on the processor.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ import numpy as np
 
 from ...errors import RuntimeFailure
 from ..agreement import Floats
+from ..ncnn_file import ncnn_files
 from ..network import Network
 from ..runner import Runner
-from ._ncnn_file import ncnn_files
 
 #: what would compute in less than float32, or elsewhere
 _OFF = (

@@ -51,7 +51,7 @@ class OnnxRuntime(Runner):
 def load(network: Network, threads: int) -> Runner:
     """Open the network, on the device of the bundle."""
     if network.device == "cuda":
-        from ._onnxruntime_cuda import OnnxRuntimeCuda
+        from ..onnxruntime_cuda import OnnxRuntimeCuda
 
         return OnnxRuntimeCuda(network)
     return OnnxRuntime(network, threads)

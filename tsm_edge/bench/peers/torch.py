@@ -44,7 +44,7 @@ class Torch(Runner):
 def load(network: Network, threads: int) -> Runner:
     """Open the network, on the device of the bundle."""
     if network.device == "cuda":
-        from ._torch_cuda import TorchCuda
+        from ..torch_cuda import TorchCuda
 
         return TorchCuda(network)
     return Torch(network, threads)
