@@ -7,7 +7,29 @@ import sys
 
 import pytest
 
-from tsm_edge import models, target
+from tsm_edge import errors, models, target
+
+
+def imported(repository, monkeypatch, file, name):
+    """A template as the module that its copy is."""
+    spec = importlib.util.spec_from_file_location(name, repository / "docs" / "templates" / f"{file}.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_template_of_a_refusal_says_what_found_allowed_and_what_to_do(repository, monkeypatch):
+    template = imported(repository, monkeypatch, "refusal", "tsm_edge.depth")
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.EdgeError)]
+    assert template.DepthError.identifier not in {kind.identifier for kind in kinds}
+    template.check_depth("small", template.MOST_LAYERS)
+    with pytest.raises(template.DepthError) as caught:
+        template.check_depth("huge", template.MOST_LAYERS + 1)
+    error = caught.value
+    assert error.report().startswith("error[depth]: 'huge' has too many layers.")
+    assert (error.found, error.allowed, error.exit_code) == (1001, "1 to 1000", 2)
+    assert error.hint and error.cure
 
 
 def test_the_template_of_a_target_is_a_target(repository):
@@ -18,11 +40,7 @@ def test_the_template_of_a_target_is_a_target(repository):
 
 def test_the_template_of_a_model_steps_as_it_sees_a_clip(repository, monkeypatch):
     torch = pytest.importorskip("torch")
-    path = repository / "docs" / "templates" / "tsm_example.py"
-    spec = importlib.util.spec_from_file_location("tsm_edge.models.tsm_example", path)
-    template = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, template)
-    spec.loader.exec_module(template)
+    imported(repository, monkeypatch, "tsm_example", "tsm_edge.models.tsm_example")
     monkeypatch.setattr(models, "names", lambda: ["tsm-example"])
     model = models.load("tsm-example", size=32, classes=5)
     net, clip = model.build(), torch.rand(1, 3, 3, 32, 32)
