@@ -78,9 +78,7 @@ def main() -> int:
     failed = False
     for scene in disk_scenes.chosen(names):
         calls, runs, faults = walk(scene, 0 if options.long else options.sample)
-        disk_lab.table([(f"{scene.name:15}", f"{calls:4} calls", f"{runs:4} runs", f"{len(faults)} faults")])
-        for fault in faults:
-            print(f"  {fault}", flush=True)
+        disk_lab.report(scene, [f"{calls:4} calls", f"{runs:4} runs"], faults)
         failed |= bool(faults)
     return int(failed)
 

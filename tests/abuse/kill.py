@@ -85,10 +85,7 @@ def main() -> int:
     chance, failed = random.Random(options.seed), False
     for scene in disk_scenes.chosen(names):
         counts, faults = campaign(scene, LONG_KILLS if options.long else options.kills, chance)
-        facts = [f"{number:4} {name}" for name, number in counts.items()]
-        disk_lab.table([(f"{scene.name:15}", *facts, f"{len(faults)} faults")])
-        for fault in faults:
-            print(f"  {fault}", flush=True)
+        disk_lab.report(scene, [f"{number:4} {name}" for name, number in counts.items()], faults)
         failed |= bool(faults)
     return int(failed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -155,33 +155,24 @@ CASES = {
         integers(four=4),
     ),
 }  # fmt: skip
-Laboratory = tuple["dict[str, plan_lab.Planned | Exception]", ctypes.CDLL]
+def planned_of(path: Path, case: Case) -> plan_lab.Planned:
+    case.save(path)
+    return plan_lab.plan_graph(case.step(path), networks.onnx_file(path, STATE).load())
 
 
 @pytest.fixture(scope="module")
-def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
-    """All files in one library; what one of them raises is kept for its own test."""
+def laboratory(tmp_path_factory: pytest.TempPathFactory) -> plan_lab.Laboratory:
+    """All files in one library."""
     folder = tmp_path_factory.mktemp("forms")
-    found: dict[str, plan_lab.Planned | Exception] = {}
-    objects = {}
-    for index, (name, case) in enumerate(CASES.items()):
-        try:
-            path = case.save(folder / f"n{index}.onnx")
-            graph = networks.onnx_file(path, STATE).load()
-            found[name] = plan_lab.plan_graph(case.step(path), graph)
-            objects[f"n{index}"] = plan_lab.build(f"n{index}", found[name])
-        except Exception as error:
-            found[name] = error
-    return found, plan_lab.link(objects, folder)
+    plans = {
+        name: partial(planned_of, folder / f"n{index}.onnx", case) for index, (name, case) in enumerate(CASES.items())
+    }
+    return plan_lab.laboratory(plans, folder)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_equal_to_onnx_runtime(name: str, laboratory: Laboratory) -> None:
-    planned = laboratory[0][name]
-    if isinstance(planned, Exception):
-        raise planned
-    index = list(CASES).index(name)
-    assert plan_lab.worst_difference(f"n{index}", planned, laboratory[1]) < CASES[name].tolerance
+def test_equal_to_onnx_runtime(name: str, laboratory: plan_lab.Laboratory) -> None:
+    laboratory.right_or_refused(name, CASES[name].tolerance)
 
 
 def bound(value: float, *shape: int) -> dict[str, np.ndarray]:

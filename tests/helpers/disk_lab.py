@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -255,6 +255,13 @@ def spread(count: int, sample: int) -> list[int]:
         return list(range(1, count + 1))
     steps = {1 + round(at * (count - 1) / (sample - 1)) for at in range(sample)}
     return sorted(steps)
+
+
+def report(scene: Scene, facts: Sequence[str], faults: Sequence[str]) -> None:
+    """Print a line for a scene, and one for each of its faults."""
+    table([(f"{scene.name:15}", *facts, f"{len(faults)} faults")])
+    for fault in faults:
+        print(f"  {fault}", flush=True)
 
 
 def table(rows: list[tuple[object, ...]]) -> None:

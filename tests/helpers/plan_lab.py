@@ -25,6 +25,7 @@ from tsm_edge.compile.ir.graph import Graph
 from tsm_edge.compile.ir.plan import ARENA, SCRATCH, STATE_IN, STATE_OUT, WEIGHTS, Plan, PlanTensor
 from tsm_edge.compile.kernels.cpu.tiling import Machine
 from tsm_edge.compile.lowering import lower, planner
+from tsm_edge.errors import ImportFailed
 
 Step = Callable[..., "Sequence[torch.Tensor | np.ndarray]"]  # (frame, *states) -> (scores, *next states)
 DEVICE = target.load("local")
@@ -82,6 +83,40 @@ def link(objects: Mapping[str, bytes], folder: Path) -> ctypes.CDLL:
     command = [sys.executable, "-m", "ziglang", "cc", "-target", DEVICE.triple, "-shared", "-o", "lab.so"]
     subprocess.run([*command, *(f"{name}.o" for name in objects), "-lm"], cwd=folder, check=True)
     return ctypes.CDLL(str(folder / "lab.so"))
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """Networks in one library; what one of them raised on the way to its plan is kept for its own test."""
+
+    found: Mapping[str, tuple[str, Planned] | Exception]
+    library: ctypes.CDLL
+
+    def right_or_refused(self, name: str, tolerance: float, may_refuse: bool = False) -> Planned | None:
+        """Compare a network with its step; None where it was refused and that is an answer too."""
+        found = self.found[name]
+        if isinstance(found, ImportFailed) and may_refuse:
+            return None
+        if isinstance(found, Exception):
+            raise found
+        symbol, planned = found
+        assert worst_difference(symbol, planned, self.library) < tolerance
+        return planned
+
+
+def laboratory(plans: Mapping[str, Callable[[], Planned]], folder: Path) -> Laboratory:
+    """Plan and build every network, and link them all."""
+    found: dict[str, tuple[str, Planned] | Exception] = {}
+    objects = {}
+    for index, (name, plan) in enumerate(plans.items()):
+        symbol = f"n{index}"
+        try:
+            planned = plan()
+            objects[symbol] = build(symbol, planned)
+            found[name] = symbol, planned
+        except Exception as error:
+            found[name] = error
+    return Laboratory(found, link(objects, folder))
 
 
 def worst_difference(name: str, planned: Planned, library: ctypes.CDLL, frames: int = 3) -> float:

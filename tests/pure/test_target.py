@@ -44,6 +44,17 @@ sysroot_package = "libc6-arm64-cross"
 """
 
 
+def check_refused(good, old, new, field, part):
+    """The file ``good`` with ``new`` in the place of ``old`` is refused, and the error names the field."""
+    assert old in good
+    with pytest.raises(UnsupportedTarget) as caught:
+        target.parse("board", good.replace(old, new, 1))
+    assert caught.value.what == f"Target 'board': bad value of '{field}'."
+    assert part in str(caught.value.allowed)
+    assert caught.value.found is not None
+
+
+
 @pytest.mark.parametrize("name", target.names())
 def test_every_target_loads(name):
     loaded = target.load(name)
@@ -120,12 +131,7 @@ def test_a_target_without_emulator():
     ],
 )
 def test_mistakes_are_refused(old, new, field, part):
-    assert old in GOOD
-    with pytest.raises(UnsupportedTarget) as caught:
-        target.parse("board", GOOD.replace(old, new, 1))
-    assert caught.value.what == f"Target 'board': bad value of '{field}'."
-    assert part in str(caught.value.allowed)
-    assert caught.value.found is not None
+    check_refused(GOOD, old, new, field, part)
 
 
 def test_a_table_that_is_a_value():
@@ -202,11 +208,7 @@ def test_a_gpu_target():
     ],
 )
 def test_mistakes_in_a_gpu_are_refused(old, new, field, part):
-    assert old in GPU_BOARD
-    with pytest.raises(UnsupportedTarget) as caught:
-        target.parse("board", GPU_BOARD.replace(old, new, 1))
-    assert caught.value.what == f"Target 'board': bad value of '{field}'."
-    assert part in str(caught.value.allowed)
+    check_refused(GPU_BOARD, old, new, field, part)
 
 
 def test_every_gpu_target_falls_back_to_a_cpu_target_of_its_architecture():

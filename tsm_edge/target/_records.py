@@ -22,17 +22,15 @@ LINKS = ("shared", "static")
 
 
 @dataclass(frozen=True)
-class CpuFacts:
-    """What schedules and the code generator need to know of a processor.
+class Core:
+    """What code for one core is generated from.
 
     ``llvm_cpu`` and ``llvm_features`` are LLVM's ``-mcpu`` and ``-mattr``. ``requires`` are the features that a bundle
     checks when it is opened. ``flops_per_cycle`` counts float32 operations of one core, an FMA as two.
     ``fma_vector_bits`` is the width of a multiply-add unit, at most that of a vector; ``load_ports`` are the vectors of
     that width that are loaded in a cycle. ``paired_loads``: one instruction loads two neighbouring vectors sooner than
     two would (AArch64's ldp). ``private_l2``: a core finds in its own second-level cache what it left there, so that
-    walking an image in quarters pays. ``software_prefetch``: asking for lines ahead of their use pays. ``cores`` are
-    the cores worth using (the big ones). ``l2_kib`` is the share of one core. ``dram_gb_s`` is the memory interface's
-    theoretical peak. ``clock_ghz`` and ``dram_gb_s`` are 0 where a detected machine does not tell.
+    walking an image in quarters pays. ``software_prefetch``: asking for lines ahead of their use pays.
     """
 
     llvm_cpu: str
@@ -46,6 +44,16 @@ class CpuFacts:
     paired_loads: bool
     private_l2: bool
     software_prefetch: bool
+
+
+@dataclass(frozen=True)
+class CpuFacts(Core):
+    """What schedules and the code generator need to know of a processor.
+
+    ``cores`` are the cores worth using (the big ones). ``l2_kib`` is the share of one core. ``dram_gb_s`` is the memory
+    interface's theoretical peak. ``clock_ghz`` and ``dram_gb_s`` are 0 where a detected machine does not tell.
+    """
+
     clock_ghz: float
     cores: int
     l1d_kib: int

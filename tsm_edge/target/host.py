@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UnsupportedHost
-from ._records import CpuFacts, EdgeTarget
+from ._records import Core, CpuFacts, EdgeTarget
 
 #: newest glibc asked for: nothing needs more, and the bundle then also runs on older machines of the same kind
 GLIBC_CAP = (2, 28)
@@ -127,23 +127,6 @@ def local_target(name: str, summary: str, host: Host | None = None) -> EdgeTarge
     )
 
 
-@dataclass(frozen=True)
-class _Level:
-    """What the instruction set alone decides."""
-
-    llvm_cpu: str
-    llvm_features: tuple[str, ...]
-    requires: tuple[str, ...]
-    simd_bits: int
-    simd_registers: int
-    flops_per_cycle: int
-    fma_vector_bits: int
-    load_ports: int
-    paired_loads: bool = False
-    private_l2: bool = False
-    software_prefetch: bool = False
-
-
 def _halves(host: Host) -> bool:
     """Whether the processor takes a 512-bit vector in two halves: AMD's family 25, whose last ones are Zen 4."""
     names = ("vendor_id", "cpu family")
@@ -152,10 +135,12 @@ def _halves(host: Host) -> bool:
 
 
 #: seen to pay on Zen 3 and Zen 4 (benchmarks/kernel_choices.py)
-_X86 = {"private_l2": True, "software_prefetch": True}
+_X86 = {"paired_loads": False, "private_l2": True, "software_prefetch": True}
+_ARM64 = {"paired_loads": True, "private_l2": False, "software_prefetch": False}
+_ARM32 = {"paired_loads": False, "private_l2": False, "software_prefetch": False}
 
 
-def _x86_level(host: Host) -> _Level:
+def _x86_level(host: Host) -> Core:
     features = features_of(host)
     v2 = ("sse4.2",)
     v3 = ("avx2", "fma", "f16c")
@@ -163,34 +148,34 @@ def _x86_level(host: Host) -> _Level:
     if features.issuperset(v2 + v3 + v4):
         # LLVM avoids 512-bit vectors on its own, for the clock drop of the first such processors
         units = (32, 256, 1) if _halves(host) else (64, 512, 2)
-        return _Level("x86-64-v4", ("-prefer-256-bit",), v3 + v4, 512, 32, *units, **_X86)
+        return Core("x86-64-v4", ("-prefer-256-bit",), v3 + v4, 512, 32, *units, **_X86)
     if features.issuperset(v2 + v3):
-        return _Level("x86-64-v3", (), v3, 256, 16, 32, 256, 2, **_X86)
+        return Core("x86-64-v3", (), v3, 256, 16, 32, 256, 2, **_X86)
     if features.issuperset(v2):
-        return _Level("x86-64-v2", (), v2, 128, 16, 8, 128, 1, **_X86)
+        return Core("x86-64-v2", (), v2, 128, 16, 8, 128, 1, **_X86)
     raise UnsupportedHost(
         "This processor is too old.", found="no SSE4.2", allowed="x86-64 with SSE4.2 (since 2008)"
     )
 
 
-def _aarch64_level(host: Host) -> _Level:
+def _aarch64_level(host: Host) -> Core:
     features = features_of(host)
     llvm = ["+neon"] + ["+fullfp16"] * ("fp16" in features) + ["+dotprod"] * ("dotprod" in features)
     requires = ("asimd", *(name for name in ("fp16", "dotprod") if name in features))
     # cores that have the dot product mostly have two vector pipes; those without have one 128-bit FMA a cycle
     pipes = 2 if "dotprod" in features else 1
-    return _Level("generic", tuple(llvm), requires, 128, 32, 8 * pipes, 128, pipes, paired_loads=True)
+    return Core("generic", tuple(llvm), requires, 128, 32, 8 * pipes, 128, pipes, **_ARM64)
 
 
-def _armv7_level(host: Host) -> _Level:
+def _armv7_level(host: Host) -> Core:
     if not {"neon", "vfpv4"} <= features_of(host):
         raise UnsupportedHost(
             "This processor is too old.", found="no NEON with VFPv4", allowed="ARMv7 with both"
         )
-    return _Level("cortex-a7", ("+neon", "+vfp4"), ("neon", "vfpv4"), 128, 16, 8, 128, 1)
+    return Core("cortex-a7", ("+neon", "+vfp4"), ("neon", "vfpv4"), 128, 16, 8, 128, 1, **_ARM32)
 
 
-def _facts(host: Host, level: _Level) -> CpuFacts:
+def _facts(host: Host, level: Core) -> CpuFacts:
     per_core = max(1, host.threads_per_core)
     l1d = [cache.kib for cache in host.caches if cache.level == 1 and cache.kind != "Instruction"]
     l2 = [
