@@ -40,7 +40,7 @@ public final class Gestures {
         double[] probability = {0.0};
         int index = see(handle, y, first, second, width, height, stride, interleaved ? stride : stride / 2,
             interleaved ? 2 : 1, number * 1_000_000_000L / 12, probability);
-        return index < 0 ? "" : number + " " + label(handle, index) + " " + (probability[0] > 0.5);
+        return index < 0 ? "" : number + " " + label(handle, index).replace("\n", "\\n") + " " + (probability[0] > 0.4);
     }
 
     public static void main(String[] arguments) {
