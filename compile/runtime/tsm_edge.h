@@ -237,7 +237,7 @@ TSM_API tsm_status tsm_reset(tsm_stream *stream);
 TSM_API const float *tsm_scores(const tsm_stream *stream, size_t *count);
 
 /* How often the network has run since the stream was made or reset. It rises by one with every step, but for a network
- * that takes several frames at once (tsm_window): there a step that leaves it as it was has left the scores, too. */
+ * that takes several frames at once (tsm_window): there a step that leaves it as it was has left the scores, too, and a decision needs no push. */
 TSM_API uint64_t tsm_answers(const tsm_stream *stream);
 
 /* Copies state `index` out or in, in NCHW order; `count` is its number of floats. A bundle may hold states as float16:

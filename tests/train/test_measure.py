@@ -31,6 +31,14 @@ def test_a_frame_counts_as_much_as_the_frames_it_has_seen(found):
     assert found.recalls == {"a": 1.0, "b": pytest.approx(2 / 3)}  # c has no clips
 
 
+def test_the_last_frame_stands_until_there_is_an_answer():
+    """A lagged stream is late by so many frames; a window waits until it is full."""
+    clip = np.arange(5)[:, None]
+    assert measure.standing(clip, 2)[:, 0].tolist() == [0, 1, 2, 3, 4, 4, 4]
+    assert measure.standing(clip, 7, 8)[:, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
+    assert measure.standing(clip, 3, 4) is clip
+
+
 def test_early_answers_use_the_beginning_of_each_clip(found):
     assert found.early(0.1) == 0.5  # one frame each: 0, 2, 2, 1
     assert found.early(0.5) == 0.75  # 2, 2, 1 and 3 frames: 0, 1, 2, 1

@@ -59,9 +59,10 @@ def show(results: Results, *, per_op: bool) -> None:
     """Print the report for people."""
     model, target = results.manifest.model, results.manifest.target
     say(f"{model.name} for {target.name}, {threads(results.threads)}, {results.manifest.precision}")
-    say(
-        f"{results.timed[0].figures.runs} steps of each in {results.outcome.seconds:.1f} s; {_agreement(results)}"
-    )
+    clip = results.manifest.signature.clip_frames
+    frames = f" over {clip} frames" if clip > 1 else ""
+    count, seconds = results.timed[0].figures.runs, results.outcome.seconds
+    say(f"{count} steps{frames} of each in {seconds:.1f} s; {_agreement(results)}")
     if results.outcome.ended_by == "max-secs":
         say(f"stopped by --max-secs {results.rule.max_secs:g} before --min-runs and --min-secs were reached")
     say()

@@ -10,6 +10,9 @@
                 if decision.changed and not decision.idle:
                     print(decision.label, decision.probability)
 
+A bundle in the clip form looks at several frames at once: give its smoother only the scores of steps in which
+:attr:`Stream.answers` rose.
+
 The weights exist once, in the model; every camera is a stream with its own states. Streams are independent and may run
 in different threads; one stream is used by one thread at a time.
 """

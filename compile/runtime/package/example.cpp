@@ -22,7 +22,10 @@ struct Watcher {
 
     void see(const tsm_frame &frame, double t_s) {
         for (int n = sampler.take(t_s); n > 0; n--) {
-            const tsm_decided now = decision.push(stream.step(frame));
+            const auto answers = stream.answers();
+            const tsm::Scores scores = stream.step(frame);
+            if (stream.answers() == answers) continue; // a model that looks at several frames waits for more of them
+            const tsm_decided now = decision.push(scores);
             if (now.changed && !now.idle)
                 std::cout << t_s << " s  " << model.info().model << "  " << model.label(now.index) << "  "
                           << static_cast<int>(100.0 * now.probability + 0.5) << " %" << std::endl;
