@@ -68,7 +68,7 @@ def shift(graph: Graph, concat: Node) -> None:
     source, op = found
     users = graph.users(concat.output)
     fits = bool(users) and all(reads_once(user, concat.output) for user in users)
-    if not fits or concat.output in graph.results():
+    if not fits or concat.output in graph.results() or op.width == op.channels:  # of which nothing is left to read
         op = replace(op, whole=True)
     name = f"{concat.output}_shift"
     _, _, height, width = graph.shape(source)

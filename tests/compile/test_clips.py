@@ -15,8 +15,9 @@ import tsm_edge
 from tsm_edge import frames as pixels
 from tsm_edge import models, target
 from tsm_edge.cli import cli
-from tsm_edge.compile import pipeline
+from tsm_edge.compile import passes, pipeline
 from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.ir.ops import Concat, Conv, FrameShift, Opaque, Slice
 from tsm_edge.compile.verification.reference import moving_pictures
 from tsm_edge.errors import ModelError, UsageError
 from tsm_edge.models import OFFLINE, ONLINE, TemporalShift, Window
@@ -70,22 +71,30 @@ def test_it_does_on_a_board(bundle):
 
 
 @pytest.mark.parametrize(
-    "shift",
+    ("shift", "found"),
     [
-        ONLINE,
-        TemporalShift("bi", 0.25, padding="circulant"),
-        TemporalShift("uni", 1.0, "inplace", "hold"),
+        (ONLINE, (0, 8, "zero", False)),
+        (TemporalShift("bi", 0.25, padding="circulant"), (8, 8, "circulant", False)),
+        (TemporalShift("bi", 1.0, "inplace", "hold"), (32, 32, "hold", True)),
     ],
     ids=str,
 )
-def test_every_kind_of_shift(bundle, shift):
-    built = bundle("local", small().clips(shift, WINDOW))
-    assert not built.generic_layers()
-    verified(built.folder)
+def test_every_kind_of_shift_is_recognised(shift, found):
+    """The first of eight shifts, of 64 channels; the rest of a residual one's channels is read where it lies."""
+    graph = networks.zoo(small("tsm-resnet18").clips(shift, WINDOW), seed=1).load()
+    passes.run(graph)
+    ops = [node.op for node in graph.nodes]
+    shifts = [op for op in ops if isinstance(op, FrameShift)]
+    first = shifts[0]
+    assert (first.future, first.past, first.padding, first.whole) == found and first.channels == 64
+    assert len(shifts) == 8 and not any(isinstance(op, (Opaque, Concat, Slice)) for op in ops)
+    reads = [op.fold_in for op in ops if isinstance(op, Conv) and op.fold_in]
+    assert len(reads) == (0 if first.whole else 8)
 
 
 def test_frames_can_be_pooled(bundle):
-    model = small("tsm-resnet18", temporal_pool=True).clips(OFFLINE, Window(5, 5))
+    around = TemporalShift("bi", 0.25, "inplace", "circulant")  # and what else no stream can do
+    model = small("tsm-resnet18", temporal_pool=True).clips(around, Window(5, 5))
     built = bundle("local", model)
     assert [op.schedule for op in built.planned.plan.ops if "frame_max" in op.schedule] == ["frame_max_cpu"]
     assert model.macs == built.manifest.plan.macs
