@@ -28,14 +28,21 @@ WHEELS = (
     "flatbuffers==25.12.19",
 )
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64")
-#: ONNX Runtime reads this file for the core's number and crashes on that of an x86 machine
+ARMV8 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
+#: by the emulator's core: its number and what it can do beyond ARMV8
+PARTS = {
+    "cortex-a72": ("0xd08", ""),
+    "cortex-a76": ("0xd0b", " atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"),
+}
+#: peers read this file: on that of an x86 machine ONNX Runtime crashes, and on that of a newer core than the emulator's
+#: they execute instructions that it does not have
 CPUINFO = """processor\t: 0
 BogoMIPS\t: 108.00
-Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
+Features\t: {features}
 CPU implementer\t: 0x41
 CPU architecture: 8
 CPU variant\t: 0x4
-CPU part\t: 0xd0b
+CPU part\t: {part}
 CPU revision\t: 1
 """
 MARK = "complete"
@@ -49,13 +56,14 @@ def made(folder: Path) -> Path:
         _packages(folder, root)
         _wheels(folder, root / "site")
         (root / "proc").mkdir(exist_ok=True)
-        (root / "proc/cpuinfo").write_text(CPUINFO)
         (root / MARK).write_text("")
     return root
 
 
 def command(root: Path, cpu: str, plugin: str) -> list[str]:
-    """What starts the sysroot's Python on a core."""
+    """What starts the sysroot's Python on a core, whose facts it puts where the peers look for them."""
+    part, more = PARTS.get(cpu, PARTS["cortex-a76"])
+    (root / "proc/cpuinfo").write_text(CPUINFO.format(part=part, features=ARMV8 + more))
     libraries = ":".join(str(root / each) for each in ("usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu"))
     settings = {
         "LD_LIBRARY_PATH": libraries,
