@@ -28,10 +28,11 @@ import _footage  # noqa: E402  (their folders have just been added)
 import house_tables  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE_NAMES = ("commands", "design", "errors", "events", "gestures", "kernels")
+PAGE_NAMES = ("commands", "design", "errors", "events", "gestures", "kernels", "precision")
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in PAGE_NAMES))
 HELP_WIDTH = 100  # characters of a line of docs/commands.md
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn"}
+ARM_PEERS = {**PEERS, "litert": "LiteRT"}
 MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -131,6 +132,20 @@ def figures() -> str:
         ),
     ]
     return table(("", "measured", "by"), rows)
+
+
+def arm_counts() -> str:
+    """Instructions of a frame on ARM cores, ours and the best peer's in the same precision."""
+    rows = []
+    for row in result("arm_precision")["ratios"]:
+        ours, theirs = ("not counted" if row[key] is None else f"{row[key] / 1e6:.1f}" for key in ("tsm_edge", "peer"))
+        found = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
+        ratio = f"**{found}**" if row["met"] else f"{found}, missed" if found else ""
+        peer = f"{theirs} ({ARM_PEERS[row['best_peer']]})" if row["best_peer"] else theirs
+        core = {"a72": "Cortex-A72", "a76": "Cortex-A76"}.get(row["core"], row["core"])
+        bounds = [f"{row[key]:.2f}" for key in ("must", "aim")]
+        rows.append((f"`{row['model']}`", core, row["precision"], ours, peer, ratio, *bounds))
+    return table(("network", "core", "precision", "tsm-edge, M", "best peer, M", "ratio", "must", "aim"), rows)
 
 
 def targets() -> str:
@@ -283,6 +298,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "all-speeds": all_speeds,
     "figures": figures,
+    "arm-counts": arm_counts,
     "targets": targets,
     "commands": commands,
     "errors": error_kinds,
