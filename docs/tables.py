@@ -25,10 +25,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / "benchmarks"), str(ROOT / "docs")]
 
 import _footage  # noqa: E402  (their folders have just been added)
+import house_family  # noqa: E402
 import house_tables  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE_NAMES = ("commands", "design", "errors", "events", "gestures", "kernels", "precision")
+PAGE_NAMES = ("commands", "design", "errors", "events", "family", "gestures", "kernels", "precision")
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in PAGE_NAMES))
 HELP_WIDTH = 100  # characters of a line of docs/commands.md
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn"}
@@ -282,6 +283,11 @@ def shown(figure: str, value: float | None) -> str:
     return f"{value:.3g}" if plain else f"{value:.1%}"
 
 
+def family() -> str:
+    """The family of clip networks: own counts beside the papers'."""
+    return table(house_family.HEADER, house_family.rows())
+
+
 def kernels() -> str:
     """The schedules of both families."""
     header, *rows = house_tables.kernels()
@@ -305,6 +311,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "refusals": refusals,
     "floors": house_tables.floors,
     "kernels": kernels,
+    "family": family,
 }
 
 

@@ -42,6 +42,9 @@ VERBS = {
         "tsm_edge.compile.verification.command:verify", "Compare a bundle with PyTorch, number by number."
     ),
     "bench": Verb("tsm_edge.commands.bench:bench", "Time a bundle, alone or beside other runtimes."),
+    "compare": Verb(
+        "tsm_edge.compile.comparison.command:compare", "Show what networks cost on a target, side by side."
+    ),
     "demo": Verb(
         "tsm_edge.demo.command:demo", "Recognise live from a camera, a stream, a video or a folder of images."
     ),

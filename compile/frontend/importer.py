@@ -23,6 +23,7 @@ from tsm_edge.signature import Signature
 from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph, Node, Value
 from ..ir.ops import Opaque, Slice
+from .clip_calls import ClipCalls
 from .operators import Split, Weighted, recognise
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def from_relax(
         for name, array in arrays.items()
         for view in ((array, array.T) if array.ndim == 2 else (array,))
     }
-    walk = _Walk(Graph(signature, clip=clip), layers)
+    walk = Walk(Graph(signature, clip=clip), layers)
     walk.run(module, inputs, outputs)
     return walk.graph
 
@@ -83,7 +84,7 @@ def fingerprint(array: np.ndarray) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
 
 
-class _Walk:
+class Walk:
     """One pass over the bindings of a Relax function."""
 
     def __init__(self, graph: Graph, layers: Mapping[bytes, str]) -> None:
@@ -93,6 +94,7 @@ class _Walk:
         self.tuples: dict[Any, list[str]] = {}
         self.module: Any = None
         self.count = 0
+        self.clip_calls = ClipCalls(self)
 
     def run(self, module: tvm.IRModule, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         """Walk the whole main function."""
@@ -141,6 +143,8 @@ class _Walk:
         if isinstance(value, relax.Tuple):
             self.tuples[var] = self.fields(value)
         elif isinstance(value, relax.TupleGetItem):
+            if self.clip_calls.field(var, value):
+                return
             self.names[var] = self.fields(value.tuple_value)[value.index]
         elif isinstance(value, relax.Call):
             self.call(var, value)
@@ -157,6 +161,8 @@ class _Walk:
     def call(self, var: Any, call: Any) -> None:
         """One operator."""
         operator = getattr(call.op, "name", str(call.op))
+        if self.graph.clip and self.clip_calls.take(var, call, operator):
+            return
         inputs: list[str] = []
         for argument in call.args:
             if isinstance(argument, relax.Tuple) or argument in self.tuples:
@@ -185,12 +191,16 @@ class _Walk:
             self.slices(call, inputs[0], outputs, found)
         elif isinstance(found, Weighted):
             weights = found.weight, np.zeros(found.op.out_channels, np.float32)
-            layer = self.layers.get(fingerprint(found.weight), operator)
+            layer = self.layer(found.weight, operator)
             self.graph.nodes.append(Node(found.op, inputs, outputs, {}, weights, layer, call))
         else:
             lowered = self.module[call.args[0]] if operator == "relax.call_tir" else None
             node = Node(found, inputs, outputs, layer=operator, call=call, function=lowered)
             self.graph.nodes.append(node)
+
+    def layer(self, weight: np.ndarray, operator: str) -> str:
+        """The name of the layer that a weight belongs to; the operator's where nobody knows it."""
+        return self.layers.get(fingerprint(weight), operator)
 
     def slices(self, call: Any, source: str, outputs: list[str], split: Split) -> None:
         """A split as one slice a piece, so that the passes know one form of cutting."""

@@ -10,6 +10,7 @@ from tsm_edge import models
 from tsm_edge.bundle.manifest import ModelInfo, WeightsInfo
 from tsm_edge.decision import DecisionRule
 from tsm_edge.errors import EdgeError, ImportFailed, ModelError, UsageError
+from tsm_edge.models.clips import ClipModel
 from tsm_edge.onnx import external_data
 from tsm_edge.onnx.meta import OnnxMeta
 from tsm_edge.signature import Signature, StatePair, TensorSpec
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
 
 
 def zoo(
-    model: models.Model,
+    model: models.Model | ClipModel,
     weights: Path | None = None,
     seed: int = 0,
     averaged: bool | None = None,
     reorder: bool = False,
 ) -> Network:
-    """A shipped model with a checkpoint's weights or seeded ones; ``reorder``: those of MIT's bi-directional shift."""
+    """A model of the zoo or of the family with a checkpoint's weights or seeded ones.
+
+    reorder: those of MIT's bi-directional shift.
+    """
     net, origin = checkpoints.prepare(model, weights, seed, averaged, reorder)
 
     def load() -> Graph:
@@ -45,7 +49,7 @@ def zoo(
     return Network(info, load, model.labels, model.preprocess, chosen=_decision(model, weights, origin))
 
 
-def _decision(model: models.Model, weights: Path | None, origin: WeightsInfo) -> DecisionRule | None:
+def _decision(model: models.Model | ClipModel, weights: Path | None, origin: WeightsInfo) -> DecisionRule | None:
     """The decision that the weights carry, if they do and the classes are theirs."""
     if weights is None and origin.source == "default" and model.name in models.shipped():
         weights = models.shipped_file(model.name)

@@ -21,6 +21,7 @@ from ..ir.ops import (
     Clip,
     Concat,
     Conv,
+    Dense,
     GlobalPool,
     MaxPool,
     Opaque,
@@ -39,32 +40,33 @@ class Split:
 
 @dataclass(frozen=True)
 class Weighted:
-    """A convolution with its weight [CO, CI, KH, KW]; its bias is zero."""
+    """A convolution with its weight [CO, CI, KH, KW], or [CO, CI, KT, KH, KW]; its bias is zero."""
 
-    op: Conv
+    op: Dense
     weight: np.ndarray
 
 
+Call = Any  # a Relax call, variable or argument: TVM has no types
 Found = Operator | Split | Weighted
 Constants = list["np.ndarray | None"]
-Reader = Callable[[Any, Constants, "tuple[int, ...]"], "Found | None"]
+Reader = Callable[[Call, Constants, "tuple[int, ...]"], "Found | None"]
 
 
 def recognise(
-    operator: str, call: Any, constants: Constants, shape: tuple[int, ...], clip: bool = False
+    operator: str, call: Call, constants: Constants, shape: tuple[int, ...], clip: bool = False
 ) -> Found:
     """constants: the constant behind each tensor argument or None; shape: of the first argument.
 
     clip: the first axis counts frames, each of which the record of one is for; else it must be 1.
     """
-    reader = READERS.get(operator)
+    reader = READERS.get(operator) if clip or operator not in CLIP_ONLY else None
     found = reader(call, constants, shape) if reader else None
     if not clip and isinstance(found, (Weighted, GlobalPool, MaxPool)) and shape[0] != 1:
         return Opaque()
     return found or Opaque()
 
 
-def conv2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def conv2d(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     attrs, weight = call.attrs, constants[1]
     layouts = (attrs.data_layout, attrs.kernel_layout)
     if weight is None or layouts != ("NCHW", "OIHW") or ints(attrs.dilation) != (1, 1):
@@ -77,7 +79,7 @@ def conv2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | N
     return Weighted(Conv(height, width, channels, weight.shape[0], kernel, stride, pad, groups), weight)
 
 
-def batch_norm(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def batch_norm(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """gamma * (x - mean) / sqrt(variance + epsilon) + beta as scale * x + shift."""
     gamma, beta, mean, variance = constants[1:5]
     if gamma is None or beta is None or mean is None or variance is None or int(call.attrs.axis) != 1:
@@ -88,7 +90,7 @@ def batch_norm(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found
     return BatchNorm(scale, shift)
 
 
-def clip(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def clip(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     low, high = float(call.args[1].value), float(call.args[2].value)
     if low > high:  # frameworks disagree on what that means, and nobody means it
         raise ImportFailed(
@@ -97,26 +99,26 @@ def clip(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | Non
     return Clip(None if low < -1e37 else low, None if high > 1e37 else high)
 
 
-def relu(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def relu(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     return Clip(0.0, None)
 
 
-def relu6(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def relu6(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     return Clip(0.0, 6.0)
 
 
-def add(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def add(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     return Add()
 
 
-def strided_slice(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def strided_slice(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """One axis, step 1, constant bounds; end is cut to the extent."""
     try:
         axes, begin, end = (integers(call.args[i]) for i in (1, 2, 3))
         steps = integers(call.args[4]) if len(call.args) > 4 else [1]
     except (AttributeError, TypeError, ValueError):
         return None
-    if len(axes) != 1 or steps != [1] or len(shape) != 4:
+    if len(axes) != 1 or steps != [1] or len(shape) not in (2, 4):
         return None
     axis = axes[0] % len(shape)
     extent = shape[axis]
@@ -126,7 +128,7 @@ def strided_slice(call: Any, constants: Constants, shape: tuple[int, ...]) -> Fo
     return Slice(axis, first, last)
 
 
-def split(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def split(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """A split of a 4-D value: `cuts` are the bounds of its pieces along `axis`."""
     axis = int(call.attrs.axis) % max(1, len(shape))
     sections = call.attrs.indices_or_sections
@@ -140,33 +142,64 @@ def split(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | No
     return Split(axis, tuple(cuts))
 
 
-def concat(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def concat(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     return Concat(int(call.attrs.axis) % max(1, len(shape)))
 
 
-def mean(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def mean(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     axes = sorted(axis % len(shape) for axis in ints(call.attrs.axis)) if call.attrs.axis is not None else []
     if len(shape) == 2 and shape[0] > 1 and axes == [0]:
         return GlobalPool(1, 1, shape[1], frames=shape[0])
     return pool_of(shape) if len(shape) == 4 and axes == [2, 3] else None
 
 
-def global_average(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def global_average(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     size = call.attrs.output_size
     ok = size is not None and ints(size) == (1, 1) and call.attrs.layout == "NCHW"
     return pool_of(shape) if ok else None
 
 
-def max_pool2d(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def max_pool2d(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     attrs = call.attrs
-    if attrs.layout != "NCHW" or ints(attrs.dilation) != (1, 1) or bool(attrs.ceil_mode):
+    if attrs.layout != "NCHW" or ints(attrs.dilation) != (1, 1):
+        return None
+    channels, height, width = shape[1:]
+    kernel, stride, pad = pair(ints(attrs.pool_size)), pair(ints(attrs.strides)), four(ints(attrs.padding))
+    if bool(attrs.ceil_mode):  # windows that end outside: as many more rows and columns, which never win
+        rows, columns = (
+            (count - 1) * step + size - extent - before
+            for count, step, size, extent, before in zip(
+                extents(call)[2:], stride, kernel, (height, width), pad[:2], strict=True
+            )
+        )
+        pad = (pad[0], pad[1], max(rows, pad[2]), max(columns, pad[3]))
+    return MaxPool(height, width, channels, kernel, stride, pad)
+
+
+def avg_pool2d(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+    """A mean over windows that counts its padding is a depthwise convolution with equal weights."""
+    attrs = call.attrs
+    pad = four(ints(attrs.padding))
+    if attrs.layout != "NCHW" or ints(attrs.dilation) != (1, 1) or (any(pad) and not bool(attrs.count_include_pad)):
         return None
     channels, height, width = shape[1:]
     kernel, stride = pair(ints(attrs.pool_size)), pair(ints(attrs.strides))
-    return MaxPool(height, width, channels, kernel, stride, four(ints(attrs.padding)))
+    op = Conv(height, width, channels, channels, kernel, stride, pad, channels)
+    if (op.out_height, op.out_width) != extents(call)[2:] or channels == 1:  # a last window that ends outside
+        return None
+    share = 1.0 / (kernel[0] * kernel[1])
+    return Weighted(op, np.full((channels, 1, *kernel), share, np.float32))
 
 
-def matmul(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def multiply(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+    """A product with one number, per channel as a batch norm has it."""
+    factor = scalar_bound(call, constants, shape)
+    if factor is None or len(shape) not in (2, 4):
+        return None
+    return BatchNorm(np.full(shape[1], factor, np.float64), np.zeros(shape[1]))
+
+
+def matmul(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """[1, K] x constant [K, N]: a pointwise convolution of one pixel."""
     weight = constants[1]
     if weight is None or weight.ndim != 2 or len(shape) != 2:
@@ -175,29 +208,29 @@ def matmul(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | N
     return Weighted(Conv(1, 1, shape[1], weight.shape[1]), matrix)
 
 
-def reshape(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def reshape(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """A reshape is free when every 4-D side has one pixel: then NHWC and NCHW are the same bytes."""
     free = all(len(side) < 4 or side[2:] == (1, 1) for side in (shape, extents(call)))
     return Alias() if free else None
 
 
-def call_tir(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def call_tir(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     """The ONNX frontend lowers Clip on the spot, to topi's maximum and minimum with a scalar."""
     reader = {"maximum": maximum, "minimum": minimum}.get(call.args[0].name_hint.rstrip("0123456789_"))
     return reader(call, constants, shape) if reader else None
 
 
-def maximum(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def maximum(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     bound = scalar_bound(call, constants, shape)
     return None if bound is None else Clip(bound, None)
 
 
-def minimum(call: Any, constants: Constants, shape: tuple[int, ...]) -> Found | None:
+def minimum(call: Call, constants: Constants, shape: tuple[int, ...]) -> Found | None:
     bound = scalar_bound(call, constants, shape)
     return None if bound is None else Clip(None, bound)
 
 
-def scalar_bound(call: Any, constants: Constants, shape: tuple[int, ...]) -> float | None:
+def scalar_bound(call: Call, constants: Constants, shape: tuple[int, ...]) -> float | None:
     """The one number that the first argument is compared with, when that leaves its shape as it is."""
     if len(constants) != 2 or constants[1] is None or constants[1].size != 1 or extents(call) != shape:
         return None
@@ -221,6 +254,8 @@ READERS: dict[str, Reader] = {
     "relax.mean": mean,
     "relax.nn.adaptive_avg_pool2d": global_average,
     "relax.nn.max_pool2d": max_pool2d,
+    "relax.nn.avg_pool2d": avg_pool2d,
+    "relax.multiply": multiply,
     "relax.matmul": matmul,
     "relax.reshape": reshape,
     "relax.squeeze": reshape,
@@ -228,6 +263,10 @@ READERS: dict[str, Reader] = {
     "relax.flatten": reshape,
     "relax.nn.batch_flatten": reshape,
 }
+
+
+#: what plain loops compute well enough in a network that runs frame by frame; a clip has none
+CLIP_ONLY = {"relax.nn.avg_pool2d", "relax.multiply"}
 
 
 def pool_of(shape: tuple[int, ...]) -> GlobalPool:
@@ -248,7 +287,7 @@ def four(values: tuple[int, ...]) -> tuple[int, int, int, int]:
     return top, left, bottom, right
 
 
-def extents(call: Any) -> tuple[int, ...]:
+def extents(call: Call) -> tuple[int, ...]:
     """The shape of a call's only result."""
     return tuple(int(extent) for extent in call.ty.shape.values)
 

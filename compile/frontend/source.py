@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsm_edge.commands import form_options
+from tsm_edge.commands.family_options import family_from
 from tsm_edge.commands.model_options import check_direction, model_from
 from tsm_edge.errors import UsageError
-from tsm_edge.models import Model, read_labels, shipped_ranges
+from tsm_edge.models import Model, clips, read_labels, shipped_ranges
 
 from . import picture_options
 
@@ -101,13 +102,22 @@ class Source:
                 "--weights is for models of the zoo; an ONNX file holds its own.", found=self.model
             )
 
-    def described(self) -> tuple[Model, bool]:
-        """The zoo model, and whether its weights are reordered to the online form."""
+    def described(self) -> tuple[Model | clips.ClipModel, bool]:
+        """The model of the zoo or of the family, and whether its weights are reordered to the online form."""
+        if self.model in clips.names():
+            options = {
+                **self.parameters,
+                "ema": self.averaged,
+                "direction": self.direction,
+                "as-online": self.as_online or None,
+            }
+            form = form_options.Asked(**self.form)
+            return family_from(self.model, options, form, self.weights), False
         model = model_from(self.model, weights=self.weights, averaged=self.averaged, **self.parameters)
         form = form_options.Asked(**self.form)
         return check_direction(model, self.weights, self.averaged, self.direction, self.as_online, form)
 
-    def network(self, described: tuple[Model, bool] | None) -> Network:
+    def network(self, described: tuple[Model | clips.ClipModel, bool] | None) -> Network:
         """The network; loads torch and TVM. described: of a zoo model."""
         from . import networks, preprocessing
 

@@ -6,7 +6,17 @@
 from __future__ import annotations
 
 from ..ir.graph import Graph
-from . import fold_batchnorm, fuse_epilogue, fuse_frames, fuse_lagged, fuse_shift, layout, own_results
+from . import (
+    fold_batchnorm,
+    fuse_epilogue,
+    fuse_frames,
+    fuse_lagged,
+    fuse_shift,
+    gather_frames,
+    join_channels,
+    layout,
+    own_results,
+)
 
 #: epilogues twice: a bias must be in its convolution before the batch norm, a clamp comes after it
 ORDER = (
@@ -14,6 +24,8 @@ ORDER = (
     fold_batchnorm,
     fuse_epilogue,
     fuse_frames,
+    gather_frames,
+    join_channels,
     fuse_lagged,
     fuse_shift,
     layout,

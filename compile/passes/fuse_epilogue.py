@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 
 import numpy as np
 
 from ..ir.graph import Graph, Node
-from ..ir.ops import Add, Clip, Conv, Role
+from ..ir.ops import Add, Clip, Conv, Dense, Role, VolumeConv, with_epilogue
 
 Bounds = tuple["float | None", "float | None"]
 
@@ -32,7 +31,7 @@ def fuse(graph: Graph, node: Node) -> bool:
             return False
         op = conv_of(conv)
         low, high = compose((op.low, op.high), (clip.low, clip.high))
-        conv.op = replace(op, low=low, high=high)
+        conv.op = with_epilogue(op, low=low, high=high)
         return absorb(graph, node, conv)
     for value, other in (node.inputs, node.inputs[::-1]):
         conv = epilogue_of(graph, value, node)
@@ -49,7 +48,7 @@ def fuse(graph: Graph, node: Node) -> bool:
             conv.weights = weight, bias + np.broadcast_to(constant.reshape(-1), (channels,))
             return absorb(graph, node, conv)
         if not op.residual and graph.shape(other) == graph.shape(value):
-            conv.op = replace(op, residual=True)
+            conv.op = with_epilogue(op, residual=True)
             conv.roles[Role.RESIDUAL] = other
             conv.inputs.append(other)
             # The residual may be computed after the convolution: the add's place is late enough for both.
@@ -62,12 +61,13 @@ def fuse(graph: Graph, node: Node) -> bool:
 def epilogue_of(graph: Graph, value: str, user: Node) -> Node | None:
     """The convolution that produces `value` for `user` alone."""
     conv = graph.producer(value)
-    return conv if conv is not None and isinstance(conv.op, Conv) and graph.sole_user(value) is user else None
+    dense = conv is not None and isinstance(conv.op, (Conv, VolumeConv))
+    return conv if dense and graph.sole_user(value) is user else None
 
 
-def conv_of(node: Node) -> Conv:
+def conv_of(node: Node) -> Dense:
     """The convolution of a node that `epilogue_of` returned."""
-    assert isinstance(node.op, Conv)
+    assert isinstance(node.op, (Conv, VolumeConv))
     return node.op
 
 

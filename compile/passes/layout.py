@@ -7,9 +7,9 @@ its inputs and after its outputs. Adjacent inverse transposes cancel.
 from __future__ import annotations
 
 from ..ir.graph import Graph, Node
-from ..ir.ops import Alias, Conv, Copy, FrameMax, FrameShift, GlobalPool, Join, MaxPool, Transpose
+from ..ir.ops import Alias, Conv, Copy, GlobalPool, Join, MaxPool, OverFrames, Transpose
 
-SCHEDULED = (Conv, GlobalPool, MaxPool, Copy, Join, Transpose, FrameShift, FrameMax, Alias)
+SCHEDULED = Conv | GlobalPool | MaxPool | Copy | Join | Transpose | Alias | OverFrames
 ELEMENTWISE = {
     f"relax.{name}"
     for name in (

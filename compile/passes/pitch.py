@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import prod
 
 from ..ir.graph import Graph
-from ..ir.ops import FrameMax, FrameShift, GlobalPool, VolumeConv
+from ..ir.ops import Attention, FrameGather, FrameMax, FrameShift, GlobalPool, Panels, VolumeConv
 from ..ir.plan import aligned
 
 
@@ -18,10 +18,10 @@ def run(graph: Graph, align: int) -> None:
     graph.align = align
     for node in graph.nodes:
         op = node.op
-        if isinstance(op, (FrameShift, FrameMax, VolumeConv)):
+        if isinstance(op, (FrameShift, FrameMax, VolumeConv, FrameGather, Attention)):
             here, there = (elements(graph, name) for name in (node.inputs[0], node.output))
             node.op = replace(op, pitch=here, out_pitch=there)
-        elif isinstance(op, GlobalPool) and op.frames > 1:
+        elif isinstance(op, Panels) or (isinstance(op, GlobalPool) and op.frames > 1):
             node.op = replace(op, pitch=elements(graph, node.inputs[0]))
 
 

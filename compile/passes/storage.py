@@ -10,9 +10,27 @@ from dataclasses import replace
 
 from ..ir.dtype import FLOAT32, DType, Types
 from ..ir.graph import Graph, Node
-from ..ir.ops import Alias, Conv, Copy, FrameMax, FrameShift, GlobalPool, Join, MaxPool, Transpose
+from ..ir.ops import (
+    Alias,
+    Attention,
+    Conv,
+    Copy,
+    FrameGather,
+    FrameMax,
+    FrameShift,
+    GlobalPool,
+    Join,
+    MaxPool,
+    Panels,
+    Transpose,
+    VolumeConv,
+    with_types,
+)
 
-TYPED = (Conv, GlobalPool, MaxPool, Copy, Join, Transpose, FrameShift, FrameMax)
+TYPED = (
+    *(Conv, GlobalPool, MaxPool, Copy, Join, Transpose),
+    *(FrameShift, FrameMax, FrameGather, Panels, Attention),
+)
 
 
 def run(graph: Graph, dtype: DType, biases: DType, plain: Iterable[str] = ()) -> None:
@@ -28,6 +46,8 @@ def run(graph: Graph, dtype: DType, biases: DType, plain: Iterable[str] = ()) ->
     for node in graph.nodes:
         if isinstance(node.op, TYPED):
             node.op = replace(node.op, types=types_of(graph, node))
+        elif isinstance(node.op, VolumeConv):
+            node.op = with_types(node.op, types_of(graph, node))
 
 
 def types_of(graph: Graph, node: Node) -> Types:

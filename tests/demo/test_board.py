@@ -21,7 +21,7 @@ ABSENT = (
 #: the packages that a board needs, every module of them
 BOARD = ("bundle", "demo", "files", "processes", "runtime", "target")
 #: verbs that may need what is absent; a verb that is not here is one of a board
-HOST_VERBS = {"bench", "compile", "eval", "export", "synth", "train", "verify"}
+HOST_VERBS = {"bench", "compare", "compile", "eval", "export", "synth", "train", "verify"}
 
 BLOCKER = f"""
 import importlib.abc, sys

@@ -10,7 +10,7 @@ import opencl_lab
 
 from tsm_edge.compile.backends import opencl
 from tsm_edge.compile.ir.dtype import FLOAT16, DType, Types
-from tsm_edge.compile.ir.ops import InvertedResidual, Op, VolumeConv
+from tsm_edge.compile.ir.ops import InvertedResidual, Op, VolumeConv, with_types
 from tsm_edge.compile.kernels.gpu.tiling import Machine
 from tsm_edge.compile.schedules import registry
 from tsm_edge.compile.schedules.gpu import Kernel
@@ -52,7 +52,7 @@ def stored(ops: list[Op], machine: Machine, **others: DType) -> list[Op]:
 def typed(op: Op, types: Types) -> Op:
     """The operator with operands of these types."""
     if isinstance(op, VolumeConv):
-        return replace(op, conv=replace(op.conv, types=types))
+        return with_types(op, types)
     return replace(op, types=types)
 
 

@@ -11,7 +11,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import clip_oracles
 import numpy as np
+from clip_oracles import frames_of
 
 from tsm_edge.compile.backends import cpu
 from tsm_edge.compile.ir.dtype import FLOAT16, FLOAT32, DType, Types
@@ -33,7 +35,7 @@ from tsm_edge.compile.schedules import registry
 from tsm_edge.compile.schedules.cpu import Kernel
 from tsm_edge.target import EdgeTarget
 
-#: calls every kernel twice, over the halves of its items, reading arguments from and writing them to files; the bytes
+#: calls every kernel twice, over the halves of its items, reading arguments from and writing them to files; the words
 #: before and after every argument are NaN of one pattern, as halves too: read they spoil the result, written they end
 #: the program
 HARNESS = """
@@ -41,23 +43,24 @@ HARNESS = """
 #include <stdio.h>
 #include <stdlib.h>
 {prototypes}
-enum {{ GUARD = 64 }};
-static const uint8_t pattern[2] = {{0xc5, 0xff}};
+enum {{ GUARD = 32 }};
+static const uint16_t pattern = 0xffc5u;
 static void *take(FILE *f, long bytes) {{
-    uint8_t *p = aligned_alloc(64, ((size_t)bytes + 2 * GUARD + 63) / 64 * 64);
+    const long n = bytes / 2;
+    uint16_t *p = aligned_alloc(64, ((size_t)(n + 2 * GUARD) * 2 + 63) / 64 * 64);
     if (!p) exit(9);
-    for (long i = 0; i < bytes + 2 * GUARD; ++i) p[i] = pattern[i % 2];
-    if (fread(p + GUARD, 1, (size_t)bytes, f) != (size_t)bytes) exit(9);
+    for (long i = 0; i < n + 2 * GUARD; ++i) p[i] = pattern;
+    if (fread(p + GUARD, 2, (size_t)n, f) != (size_t)n) exit(9);
     return p + GUARD;
 }}
 static void give(const void *argument, long bytes, const char *name, FILE *f) {{
-    const uint8_t *p = (const uint8_t *)argument - GUARD;
+    const uint16_t *p = argument;
+    const long n = bytes / 2;
     for (long i = 0; i < GUARD; ++i) {{
-        const long after = GUARD + bytes + i;
-        if (p[i] != pattern[i % 2]) {{ fprintf(stderr, "%s: written before it\\n", name); exit(8); }}
-        if (p[after] != pattern[after % 2]) {{ fprintf(stderr, "%s: written after it\\n", name); exit(8); }}
+        if (p[i - GUARD] != pattern) {{ fprintf(stderr, "%s: written before it\\n", name); exit(8); }}
+        if (p[n + i] != pattern) {{ fprintf(stderr, "%s: written after it\\n", name); exit(8); }}
     }}
-    if (fwrite(argument, 1, (size_t)bytes, f) != (size_t)bytes) exit(9);
+    if (fwrite(argument, 2, (size_t)n, f) != (size_t)n) exit(9);
 }}
 int main(int argc, char **argv) {{
     (void)argc;
@@ -259,6 +262,8 @@ def expected(
     x = values["x"].astype(np.float64)
     if isinstance(op, Conv):
         return conv(op, straight(op, op, values, lanes), *weights)
+    if isinstance(op, clip_oracles.CLIP):
+        return clip_oracles.expected(op, values)
     if isinstance(op, VolumeConv):
         return volume(op, values, *weights)
     if isinstance(op, InvertedResidual):
@@ -288,11 +293,6 @@ def expected(
     return np.max(
         [padded[window(op, ky, kx)] for ky in range(op.kernel[0]) for kx in range(op.kernel[1])], axis=0
     )
-
-
-def frames_of(array: np.ndarray, count: int, pitch: int, size: int) -> list[np.ndarray]:
-    """The frames of a clip, which lie `pitch` elements apart."""
-    return [array[frame * pitch : frame * pitch + size] for frame in range(count)]
 
 
 def volume(op: VolumeConv, values: dict[str, np.ndarray], weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -375,7 +375,7 @@ def window(op: Conv | MaxPool, ky: int, kx: int) -> tuple[slice, slice]:
 def result(op: Op, values: dict[str, np.ndarray], wanted: np.ndarray, lanes: int) -> np.ndarray:
     """What a kernel wrote, by pixel, in the shape of the oracle's."""
     last = op.project if isinstance(op, InvertedResidual) else op
-    out = values["y"]
+    out = clip_oracles.written(last, values["y"])
     if isinstance(last, VolumeConv):
         size = last.conv.pixels * last.conv.out_channels
         out = np.concatenate(frames_of(out, last.out_frames, last.out_pitch, size))

@@ -40,6 +40,7 @@ FLOORS = {
     "summary": 7,
     "frontend": 7,
     "verification": 7,
+    "comparison": 8,
     "command": 8,
 }
 #: packages that a board does without; tests/demo/test_board.py runs what a board runs without them

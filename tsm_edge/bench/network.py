@@ -10,6 +10,7 @@ import numpy as np
 from ..bundle.manifest import Manifest
 from ..errors import UsageError
 from ..models import Model
+from ..models.clips import ClipModel
 from ..onnx.file import onnx_model
 from ..onnx.meta import OnnxMeta
 from ..signature import Signature
@@ -30,7 +31,7 @@ class Network:
 
     signature: Signature
     onnx: bytes = field(repr=False)
-    model: Model | None
+    model: Model | ClipModel | None
     weights: dict[str, np.ndarray] = field(repr=False)
     device: str = "cpu"
     precision: str = "float32"
@@ -42,7 +43,13 @@ class Network:
         return TOLERANCES[self.stored]
 
     def own(self, peer: str) -> Model:
-        """Return the model; UsageError where there is only an ONNX file."""
+        """Return the model; UsageError where there is only an ONNX file, or a network of the family."""
+        if isinstance(self.model, ClipModel):
+            raise UsageError(
+                f"{peer} is compared by networks that run frame by frame.",
+                found=self.model.name,
+                allowed="--against onnxruntime,openvino",
+            )
         if self.model is None:
             raise UsageError(
                 f"{peer} takes models of tsm-edge only; this bundle was compiled from an ONNX file.",
@@ -74,7 +81,7 @@ def network_of(manifest: Manifest, weights: Path | None) -> Network:
 
 
 def own_network(
-    model: Model,
+    model: Model | ClipModel,
     weights: Path | None = None,
     seed: int = 0,
     averaged: bool | None = None,

@@ -15,6 +15,8 @@ import numpy as np
 
 from ..files import atomic
 from ..models import Model
+from ..models.clips import ClipModel
+from .clips import ClipWriter
 from .graph import GraphWriter
 from .meta import OnnxMeta
 
@@ -22,7 +24,7 @@ OPSET = 18
 IR_VERSION = 8  # what belongs to opset 18: older readers refuse a newer one
 
 
-def onnx_model(model: Model, weights: Mapping[str, np.ndarray], meta: OnnxMeta) -> Any:
+def onnx_model(model: Model | ClipModel, weights: Mapping[str, np.ndarray], meta: OnnxMeta) -> Any:
     """Return the checked ``onnx.ModelProto`` of one step.
 
     weights: float32 arrays by state_dict key; ``num_batches_tracked`` is not needed.
@@ -31,7 +33,10 @@ def onnx_model(model: Model, weights: Mapping[str, np.ndarray], meta: OnnxMeta) 
     from onnx import helper
 
     signature = model.signature
-    writer = GraphWriter(weights, [pair.input.name for pair in signature.states])
+    if isinstance(model, ClipModel):
+        writer: GraphWriter = ClipWriter(weights)
+    else:
+        writer = GraphWriter(weights, [pair.input.name for pair in signature.states])
     writer.write(model)
     graph = helper.make_graph(
         writer.nodes,

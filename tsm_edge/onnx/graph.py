@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..models import ONLINE, Model
+from ..models.clips import ClipModel
 from ..models.description import EPSILON, Block, Conv, FramePool, Head, Pool
 
 
@@ -22,8 +23,9 @@ class GraphWriter:
         self.kind = ONLINE
         self.frames = 0  # of a clip
 
-    def write(self, model: Model) -> None:
+    def write(self, model: Model | ClipModel) -> None:
         """Write all layers of a model."""
+        assert isinstance(model, Model)
         self.kind = model.shift
         self.frames = model.window.frames if model.window else 0
         value = "frame"

@@ -26,6 +26,7 @@ from ..signature import Preprocess, Scalar
 
 if TYPE_CHECKING:
     from ..models import Model
+from ..models.clips import ClipModel
 
 SCHEMA = 2  # 1 knew squares only
 _PREFIX = "tsm_edge."
@@ -43,7 +44,7 @@ class OnnxMeta:
     weights: WeightsInfo
 
     @classmethod
-    def of(cls, model: Model, weights: WeightsInfo) -> OnnxMeta:
+    def of(cls, model: Model | ClipModel, weights: WeightsInfo) -> OnnxMeta:
         """Describe a model of ours."""
         pairs = tuple((pair.input.name, pair.output_name) for pair in model.signature.states)
         return cls(model.name, dict(model.parameters), model.labels, model.preprocess, pairs, weights)

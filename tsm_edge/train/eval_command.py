@@ -194,7 +194,8 @@ def _bundle(asked: EvalRequest, cache: Path) -> Forms:
     asked.check_bundle()
     subject = asked.subject
     manifest = bundle.verify(subject)
-    model = model_of(manifest) if manifest.model.source == "zoo" else _foreign(manifest)
+    found = model_of(manifest) if manifest.model.source == "zoo" else None
+    model = found if isinstance(found, Model) else _foreign(manifest)
     store = _clips(asked, cache, model)
     look = measure.Look() if store.takes else asked.look
     if native.runs_here(manifest):

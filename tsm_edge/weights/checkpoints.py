@@ -21,9 +21,11 @@ from .. import models
 from ..bundle import sha256_of
 from ..bundle.manifest import WeightsInfo
 from ..errors import CheckpointError, UsageError
+from ..models.clips import ClipModel
 from ..models.description import convs, head
 from ..weights.meta import read_meta
 from ._checks import check_classes, check_pooling, check_shifts, check_tensors, choose, misfit, pools
+from ._clips import clip_tensors
 from ._direction import decided, told
 from ._weights import AROUND, POOL, SHIFT, Weights, find, left_out
 from .reading import read
@@ -57,7 +59,7 @@ class LoadReport:
 
 
 def prepare(
-    model: models.Model,
+    model: models.Model | ClipModel,
     path: str | Path | None = None,
     seed: int = 0,
     averaged: bool | None = None,
@@ -73,6 +75,8 @@ def prepare(
         CheckpointError, ExtraMissing: see :func:`load_into`.
         UsageError: bad seed, or parameters or labels that the shipped weights are not for.
     """
+    if isinstance(model, ClipModel):
+        return of_clips(model, path, seed)
     if path is not None:
         net = model.net()
         return net, load_into(net, path, model, averaged, reorder).weights
@@ -84,6 +88,15 @@ def prepare(
         note = meta.note if meta.labels == model.labels else f"{meta.note}; labels renamed"
         return net, WeightsInfo("default", note, load_into(net, shipped, model).sha256)
     return model.build(seed), WeightsInfo("seeded", f"untrained, seed {seed}: the scores mean nothing", "")
+
+
+def of_clips(model: ClipModel, path: str | Path | None, seed: int) -> tuple[torch.nn.Module, WeightsInfo]:
+    """As :func:`prepare` for a network of the family: the tensors of a file by our keys, or seeded ones."""
+    if path is None:
+        return model.build(seed), WeightsInfo("seeded", f"untrained, seed {seed}: the scores mean nothing", "")
+    net = model.net()
+    net.load_state_dict({**net.state_dict(), **clip_tensors(path, net, model.name)})
+    return net, WeightsInfo("file", Path(path).name, sha256(path))
 
 
 def default_file(model: models.Model) -> Path | None:

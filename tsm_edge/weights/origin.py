@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .. import models
 from ..bundle.manifest import Manifest
 from ..errors import ModelError, UsageError
-from ..models import Model
+from ..models import Model, clips
 from ..onnx import external_data
+from ..signature import Scalar
 from . import checkpoints
 
 
@@ -51,7 +53,8 @@ def check_hash(manifest: Manifest, weights: Path) -> None:
 
 def check_default(manifest: Manifest) -> None:
     """Check that the bundle's shipped weights are those of this tsm-edge; UsageError when they are others."""
-    shipped = checkpoints.default_file(model_of(manifest))
+    model = model_of(manifest)
+    shipped = checkpoints.default_file(model) if isinstance(model, Model) else None
     if shipped is None or checkpoints.sha256(shipped) != manifest.model.weights.sha256:
         raise UsageError(
             f"This bundle has other shipped weights than this tsm-edge for '{manifest.model.name}'.",
@@ -60,15 +63,24 @@ def check_default(manifest: Manifest) -> None:
         )
 
 
-def model_of(manifest: Manifest) -> Model:
+def model_of(manifest: Manifest) -> Model | clips.ClipModel:
     """Return the model of the zoo with the bundle's parameters.
 
     Raises:
         ModelError: this version's model has another signature.
     """
-    model = models.load_from(manifest.model.name, manifest.model.parameters, manifest.labels)
+    model = described(manifest.model.name, manifest.labels, manifest.model.parameters)
     if model.signature != manifest.signature:
         raise ModelError(
             f"The bundle's {model.name} is not the one of this tsm-edge.", hint="compile it again"
         )
     return model if manifest.preprocess is None else model.seeing(manifest.preprocess)
+
+
+def described(name: str, labels: Sequence[str], parameters: Mapping[str, Scalar]) -> Model | clips.ClipModel:
+    """A model of the zoo or of the family with the parameters of a manifest."""
+    if name not in clips.names():
+        return models.load_from(name, parameters, labels)
+    size, frames, stride = (parameters.get(key) for key in ("size", "clip_frames", "window_stride"))
+    whole = [None if value is None else int(value) for value in (size, frames, stride)]
+    return clips.load(name, size=whole[0], labels=labels, frames=whole[1], window_stride=whole[2])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..dtype import Types
+from .attention import Attention, Panels
 from .convolution import Conv, InvertedResidual
 from .elementwise import Add, BatchNorm, Clip
 from .frames import FrameMax, FrameShift
@@ -18,17 +19,20 @@ from .int8 import RESIDUAL_BITS, QConv, QMaxPool, QMean, Quantise
 from .moves import Alias, Concat, Copy, Join, Slice, Transpose
 from .pooling import GlobalPool, MaxPool
 from .roles import Role
-from .volumes import VolumeConv
+from .volumes import Dense, FrameGather, VolumeConv, with_epilogue, with_types
 
 __all__ = [
     "RESIDUAL_BITS",
     "Add",
     "Alias",
+    "Attention",
     "BatchNorm",
     "Clip",
     "Concat",
     "Conv",
     "Copy",
+    "Dense",
+    "FrameGather",
     "FrameMax",
     "FrameShift",
     "GlobalPool",
@@ -37,6 +41,7 @@ __all__ = [
     "MaxPool",
     "Op",
     "Opaque",
+    "Panels",
     "Operator",
     "OverFrames",
     "QConv",
@@ -50,6 +55,8 @@ __all__ = [
     "VolumeConv",
     "parts",
     "text",
+    "with_epilogue",
+    "with_types",
 ]
 
 
@@ -61,7 +68,7 @@ class Opaque:
 
 
 QOp = QConv | QMaxPool | Quantise | QMean
-OverFrames = VolumeConv | FrameShift | FrameMax
+OverFrames = VolumeConv | FrameShift | FrameMax | FrameGather | Panels | Attention
 Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Join | Transpose | OverFrames | QOp
 Operator = Op | BatchNorm | Clip | Add | Slice | Concat | Alias | Opaque
 

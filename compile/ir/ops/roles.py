@@ -13,4 +13,6 @@ class Role(str, Enum):
     RESIDUAL = "r"  # added before the clamp
     Y = "y"  # result
     NEXT = "next"  # channels for the next frame
+    KEYS = "k"  # panels of keys
+    VALUES = "v"  # panels of values
     SCRATCH = "scratch"  # the calling thread's own memory

@@ -13,7 +13,7 @@ from functools import cache
 from math import ceil
 
 from ...ir.dtype import FLOAT16, FLOAT32, DType
-from ...ir.ops import GlobalPool, Op, VolumeConv
+from ...ir.ops import Attention, GlobalPool, Op, VolumeConv
 
 #: k steps of one partial sum, for types whose precision a running sum of thousands would exhaust
 LONGEST_SUM = {FLOAT16: 256}
@@ -72,7 +72,8 @@ class Machine:
         compute in float32: they have a network's longest sums.
         """
         types = op.types
-        float32_operands = isinstance(op, (GlobalPool, VolumeConv)) or (types.x is FLOAT32 and types.y is FLOAT32)
+        wide = isinstance(op, (Attention, GlobalPool, VolumeConv))
+        float32_operands = wide or (types.x is FLOAT32 and types.y is FLOAT32)
         return self.computing(FLOAT32) if self.dtype is FLOAT16 and float32_operands else self
 
 

@@ -11,11 +11,26 @@ import pkgutil
 from collections.abc import Sequence
 
 from ...errors import UnknownName
+from . import _records as records
 from ._foreign_keys import our_keys
+from ._graph import Builder, Network
 from ._model import ClipModel, Published, Recipe, make_clip_model
 from ._tensors import head_of, shapes_of
 
-__all__ = ["ClipModel", "Published", "Recipe", "head_of", "load", "names", "our_keys", "shapes_of"]
+__all__ = [
+    "Builder",
+    "ClipModel",
+    "Network",
+    "Published",
+    "Recipe",
+    "head_of",
+    "load",
+    "make_clip_model",
+    "names",
+    "our_keys",
+    "records",
+    "shapes_of",
+]
 
 
 def names() -> list[str]:
@@ -31,11 +46,13 @@ def load(
     classes: int | None = None,
     labels: Sequence[str] | None = None,
     frames: int | None = None,
+    window_stride: int | None = None,
 ) -> ClipModel:
     """Return a model with its parameters set; needs no torch.
 
     size: input height and width in pixels, a multiple of 16 from 32 to 512; 224 when left out. frames: of a clip; the
-    paper's number when left out. classes, labels: as for :func:`tsm_edge.models.load`.
+    paper's number when left out. window_stride: new frames from clip to clip; half a clip when left out. classes,
+    labels: as for :func:`tsm_edge.models.load`.
 
     Raises:
         UnknownName: there is no such model.
@@ -44,4 +61,5 @@ def load(
     if name not in names():
         raise UnknownName.of("model", name, names())
     recipe = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").MODEL
-    return make_clip_model(name, recipe, size=size, classes=classes, labels=labels, frames=frames)
+    asked = {"size": size, "classes": classes, "frames": frames, "window_stride": window_stride}
+    return make_clip_model(name, recipe, labels=labels, **asked)

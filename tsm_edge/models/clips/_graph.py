@@ -156,9 +156,9 @@ class Builder:
         """A fully connected layer."""
         return self.put(Linear(self.prefix + key, *channels, activation), x)
 
-    def gather(self, x: int, frames: Sequence[int], activation: str = "") -> int:
+    def gather(self, x: int, frames: Sequence[int]) -> int:
         """The vectors of some frames as one."""
-        return self.put(Gather(tuple(frames), activation), x)
+        return self.put(Gather(tuple(frames)), x)
 
     def attend(self, theta: int, phi: int, g: int, scale: float = 1.0) -> int:
         """A non-local block's matrix products."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import ModelError
-from ...signature import Preprocess, Scalar
+from ...signature import Preprocess, Scalar, Signature, TensorSpec
 from .._labels import JESTER, checked_labels, default_labels
 from .._model import CLASSES, DEFAULT_SIZE, SIZES, whole
 from ._graph import Network
@@ -43,7 +43,9 @@ class Recipe:
 class ClipModel:
     """A network that takes all frames of a clip at once, with all its parameters set.
 
-    parameters: "size" (height and width, pixels), "classes" and "frames". labels: one name for every class.
+    parameters: "size" (height and width, pixels), "classes", "clip_frames", "window_stride" (new frames from clip to
+    clip) and "delay_frames" (those before the first answer), as a manifest has them. labels: one name for every class.
+    published: accuracies of the papers' tables. pictures: how they are prepared, where not in ImageNet's way.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ClipModel:
     labels: tuple[str, ...]
     network: Network
     published: tuple[Published, ...] = ()
+    pictures: Preprocess | None = None
 
     @property
     def size(self) -> int:
@@ -61,7 +64,7 @@ class ClipModel:
     @property
     def frames(self) -> int:
         """Frames of a clip."""
-        return int(self.parameters["frames"])
+        return int(self.parameters["clip_frames"])
 
     @property
     def classes(self) -> int:
@@ -72,6 +75,15 @@ class ClipModel:
     def clip(self) -> tuple[int, int, int, int]:
         """The shape of its input: (T, 3, H, W)."""
         return (self.frames, 3, self.size, self.size)
+
+    @property
+    def signature(self) -> Signature:
+        """Input "frame", which is all frames of a clip, and output "logits"; float32, no states."""
+        return Signature((TensorSpec("frame", self.clip),), (), (TensorSpec("logits", (1, self.classes)),))
+
+    def zero_states(self) -> tuple[()]:
+        """It has none."""
+        return ()
 
     @property
     def parameters_count(self) -> int:
@@ -86,7 +98,23 @@ class ClipModel:
     @property
     def preprocess(self) -> Preprocess:
         """How a picture becomes a frame of the clip."""
-        return Preprocess.imagenet(self.size)
+        return self.pictures or Preprocess.imagenet(self.size)
+
+    def seeing(self, pictures: Preprocess) -> ClipModel:
+        """The same model for pictures prepared in a way of its own; ModelError where its input is another."""
+        if pictures.crop != (self.size, self.size) or pictures.channels != 3:
+            raise ModelError(
+                f"{self.name}: the pictures are not its input.",
+                found=f"{pictures.crop[0]}x{pictures.crop[1]}, {pictures.color}",
+                allowed=f"{self.size}x{self.size} in colour",
+            )
+        return replace(self, pictures=pictures)
+
+    def net(self) -> torch.nn.Module:
+        """The torch network in eval mode, with torch's own initial values."""
+        from ._torch import make_clip_net
+
+        return make_clip_net(self.network, self.frames)
 
     def build(self, seed: int = 0) -> torch.nn.Module:
         """Return the torch network in eval mode with seeded weights: ``net(clip [N, T, 3, H, W]) -> [N, classes]``.
@@ -95,9 +123,8 @@ class ClipModel:
             UsageError: the seed is no integer of 0..2**32-1.
         """
         from ._seeded import seed_clip_net
-        from ._torch import make_clip_net
 
-        net = make_clip_net(self.network, self.frames)
+        net = self.net()
         seed_clip_net(net, self.network, self.frames, self.size, seed)
         return net
 
@@ -110,6 +137,7 @@ def make_clip_model(
     classes: int | None = None,
     labels: Sequence[str] | None = None,
     frames: int | None = None,
+    window_stride: int | None = None,
 ) -> ClipModel:
     """Check the parameters, fill in the defaults and describe the network; ModelError for a bad parameter."""
     if classes is None:
@@ -117,10 +145,16 @@ def make_clip_model(
     parameters = {
         "size": whole(name, "size", DEFAULT_SIZE if size is None else size, SIZES),
         "classes": whole(name, "classes", classes, CLASSES),
-        "frames": whole(name, "frames", recipe.frames if frames is None else frames, recipe.allowed),
+    }
+    count = whole(name, "frames", recipe.frames if frames is None else frames, recipe.allowed)
+    stride = max(1, count // 2) if window_stride is None else window_stride
+    parameters |= {
+        "clip_frames": count,
+        "window_stride": whole(name, "window stride", stride, range(1, count + 1)),
+        "delay_frames": count - 1,
     }
     words = default_labels(classes) if labels is None else checked_labels(labels, classes)
-    network = recipe.describe(classes, parameters["frames"])
+    network = recipe.describe(classes, count)
     model = ClipModel(name, recipe.summary, parameters, words, network, recipe.published)
     scores = network.shapes(model.clip)[-1]
     if scores != (classes,):

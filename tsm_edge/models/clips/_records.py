@@ -230,7 +230,6 @@ class Gather(Record):
     """The vectors of some frames as one, in their order: ``(T, C)`` to ``(len(frames) * C,)``."""
 
     frames: tuple[int, ...]
-    activation: str = ""
 
     def shape(self, inputs: tuple[Shape, ...]) -> Shape:
         """One vector."""

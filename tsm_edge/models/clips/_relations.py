@@ -1,7 +1,8 @@
 """Temporal relations (Zhou et al., ECCV 2018): small networks over the features of ordered frames, added up.
 
 The original draws new tuples of frames in every forward pass, in tests too. Here they are drawn once, with a fixed
-seed, so that a network gives the same answer twice and can be compiled.
+seed, so that a network gives the same answer twice and can be compiled. Every relation begins with a ReLU of its
+frames' features; it is done once a frame, by the layer before (``new_fc``).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def multi_scale(b: Builder, features: int, frames: int, classes: int) -> int:
     scores = []
     for place, length in enumerate(range(frames, 1, -1)):
         for chosen in tuples(frames, length):
-            x = b.gather(features, chosen, "relu")
+            x = b.gather(features, chosen)
             x = b.linear(x, f"consensus.fc_fusion_scales.{place}.1", (length * FEATURES, BOTTLENECK), "relu")
             scores.append(b.linear(x, f"consensus.fc_fusion_scales.{place}.3", (BOTTLENECK, classes)))
     return b.total(*scores)
@@ -41,6 +42,6 @@ def multi_scale(b: Builder, features: int, frames: int, classes: int) -> int:
 
 def single(b: Builder, features: int, frames: int, classes: int) -> int:
     """One relation over all frames of [T, 256]."""
-    x = b.gather(features, range(frames), "relu")
+    x = b.gather(features, range(frames))
     x = b.linear(x, "consensus.classifier.1", (frames * FEATURES, SINGLE_BOTTLENECK), "relu")
     return b.linear(x, "consensus.classifier.3", (SINGLE_BOTTLENECK, classes))

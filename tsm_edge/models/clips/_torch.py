@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._clip import shift_window
 from .._net import put
 from .._shift import OFFLINE, shift_frames
 from . import _records as ops
@@ -38,6 +39,12 @@ def make_clip_net(network: Network, frames: int) -> torch.nn.Module:
                 before = shapes[node.inputs[0]]
                 values.append(_run(self, node.op, inputs, before, shape))
             return values[-1]
+
+        def step(
+            self, frame: torch.Tensor, states: tuple[torch.Tensor, ...]
+        ) -> tuple[torch.Tensor, tuple[()]]:
+            """One clip [T, 3, H, W] -> its logits [1, classes]; there are no states."""
+            return self(frame[None]), ()
 
     return ClipNet().eval()
 
@@ -88,10 +95,12 @@ def _run(
         theta, phi, g = inputs
         return _attended(theta, phi, g, op.scale)
     if isinstance(op, (ops.Average, ops.Total)):
-        total = inputs[0]
-        for other in inputs[1:]:
+        share = 1 / len(inputs)
+        parts = [value * share for value in inputs] if isinstance(op, ops.Average) else inputs
+        total = parts[0]
+        for other in parts[1:]:
             total = total + other
-        return total / len(inputs) if isinstance(op, ops.Average) else total
+        return total
     return _moved(op, x, before, after)
 
 
@@ -101,8 +110,10 @@ def _moved(op: ops.Operator, x: torch.Tensor, before: ops.Shape, after: ops.Shap
 
     frames = before[0]
     if isinstance(op, ops.Shift):
-        return shift_frames(x, frames, OFFLINE)
+        return shift_window(x, OFFLINE) if x.shape[0] == frames else shift_frames(x, frames, OFFLINE)
     if isinstance(op, ops.Frames):
+        if x.shape[0] == frames:  # a single clip
+            return x[op.begin : op.end]
         return x.unflatten(0, (-1, frames))[:, op.begin : op.end].flatten(0, 1)
     if isinstance(op, ops.Recast):
         if op.volume:
@@ -115,9 +126,10 @@ def _moved(op: ops.Operator, x: torch.Tensor, before: ops.Shape, after: ops.Shap
             return x.mean((2, 3, 4))
         return x.unflatten(0, (-1, frames)).mean(1)
     if isinstance(op, ops.Gather):
+        if x.shape[0] == frames:  # a single clip
+            return torch.cat([x[index : index + 1] for index in op.frames], 1)
         clips = x.unflatten(0, (-1, frames))
-        chosen = torch.cat([clips[:, index] for index in op.frames], 1)
-        return _activated(chosen, op.activation)
+        return torch.cat([clips[:, index] for index in op.frames], 1)
     raise TypeError(f"no way to run {type(op).__name__} to {after}")
 
 

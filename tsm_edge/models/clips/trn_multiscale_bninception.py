@@ -15,7 +15,7 @@ def describe(classes: int, frames: int) -> Network:
     """List the operators."""
     b = Builder()
     x = inception(b, 0)
-    features = b.linear(b.space_mean(x), "new_fc", (FEATURES, relations.FEATURES))
+    features = b.linear(b.space_mean(x), "new_fc", (FEATURES, relations.FEATURES), "relu")
     relations.multi_scale(b, features, frames, classes)
     return b.network()
 

@@ -12,7 +12,7 @@ def describe(classes: int, frames: int) -> Network:
     """List the operators."""
     b = Builder()
     x = b.frame_layers(0, resnet(bottleneck, (3, 4, 6, 3), classes))
-    features = b.linear(b.space_mean(x), "new_fc", (2048, relations.FEATURES))
+    features = b.linear(b.space_mean(x), "new_fc", (2048, relations.FEATURES), "relu")
     relations.single(b, features, frames, classes)
     return b.network()
 

@@ -1,0 +1,102 @@
+"""Clip networks of the family's operators: compiled, two clips give what PyTorch gives, here and elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import volume_nets
+
+from tsm_edge import target
+from tsm_edge.compile import passes
+from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.frontend import importer
+from tsm_edge.compile.lowering import lower
+from tsm_edge.errors import ImportFailed
+
+torch = pytest.importorskip("torch")
+
+#: scores of two clips, relative to the largest: both sum in float32, in other orders
+TOLERANCE = 1e-4
+
+
+@pytest.mark.parametrize("name", volume_nets.NETS)
+def test_a_bundle_computes_what_pytorch_does(name, tmp_path):
+    built = volume_nets.compiled(name, "local", tmp_path / name)
+    assert not built.generic_layers()
+    assert built.manifest.model.form == "clip"
+    assert volume_nets.difference(name, built) <= TOLERANCE
+
+
+@pytest.mark.skipif(shutil.which("qemu-aarch64") is None, reason="qemu-aarch64 is not installed")
+@pytest.mark.parametrize("name", ["volumes", "attention"])
+def test_it_does_on_a_board(name, tmp_path):
+    built = volume_nets.compiled(name, "raspberry-pi-4", tmp_path / name)
+    assert volume_nets.difference(name, built) <= TOLERANCE
+
+
+def imported(step, shape):
+    from tsm_edge.signature import Signature, TensorSpec
+
+    signature = Signature((TensorSpec("frame", shape),), (), (TensorSpec("logits", (1, 5)),))
+    graph = importer.from_torch(step, (torch.zeros(shape),), signature)
+    passes.run(graph)
+    machine = cpu.machine(target.load("local"), "fp32")
+    lower.prepare(graph, "cpu", machine, 64)
+    return lower.lower(graph, "cpu", machine)
+
+
+class Odd(torch.nn.Module):
+    """Reads a volume in an order that has no kernel: height and time change places."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv3d(3, 5, 3, padding=1)
+
+    def forward(self, clip):
+        volume = clip.transpose(0, 1)[None].transpose(2, 3)
+        return (self.conv(volume).mean((2, 3, 4)),)
+
+
+def test_a_volume_in_another_order_is_refused():
+    with pytest.raises(ImportFailed, match="in an order that has no kernel") as caught:
+        imported(Odd().eval(), (4, 3, 8, 8))
+    assert "1 x c x h x t x w" in str(caught.value.found)
+
+
+def test_views_follow_axes():
+    from tsm_edge.compile.frontend.volumes import View, permuted, reshaped, sizes_of
+
+    sizes = sizes_of((4, 6, 5, 7))
+    frames = View("x", ("t", "c", "h", "w"))
+    volume = permuted(reshaped(frames, sizes, (1, 4, 6, 5, 7)), (0, 2, 1, 3, 4))
+    assert volume.axes == ("1", "c", "t", "h", "w")
+    columns = reshaped(volume, sizes, (1, 6, 140))
+    assert columns.axes == ("1", "c", "thw")
+    assert reshaped(permuted(columns, (0, 2, 1)), sizes, (1, 4, 5, 7, 6)).axes == ("1", "t", "h", "w", "c")
+    assert reshaped(volume, sizes, (1, 3, 8, 5, 7)) is None  # cuts an axis
+
+
+def test_exponentials_are_exact(tmp_path):
+    """The kernel's own exp against numpy, from 0 down to where float32 ends."""
+    import kernel_lab
+
+    from tsm_edge.compile.ir.dtype import Pointer
+    from tsm_edge.compile.ir.ops import Copy
+    from tsm_edge.compile.kernels.cpu import builder as tir
+    from tsm_edge.compile.kernels.cpu.exponential import exp
+    from tsm_edge.compile.schedules.cpu import Kernel
+
+    x = np.concatenate([-np.logspace(-6, 1.9, 4095), [0.0]]).astype(np.float32)
+
+    def body(source, y, begin, end):
+        with tir.loop(begin, end) as i:
+            tir.store(y, i * 8, exp(tir.load(source, i * 8, 8), 8), 8)
+
+    pointers = {"x": Pointer(x.size), "y": Pointer(x.size)}
+    kernel = Kernel(Copy(1, x.size, x.size), "copy_cpu", pointers, x.size // 8, body)
+    values = {"x": x, "y": np.full(x.size, np.nan, np.float32)}
+    kernel_lab.run([(kernel, values)], target.load("local"), tmp_path, [])
+    wanted = np.exp(x.astype(np.float64))
+    assert np.abs(values["y"] / wanted - 1).max() < 3e-7

@@ -1,0 +1,61 @@
+"""The options of a network of the family: a clip model takes fewer than the networks that shift."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .. import models
+from ..errors import UsageError
+from ..models import clips
+from ..terminal import say
+from ..weights.meta import read_meta
+from .form_options import Asked, usage_errors
+
+
+def family_from(
+    name: str, options: Mapping[str, object], asked: Asked, weights: Path | None = None
+) -> clips.ClipModel:
+    """The clip model that the options describe, and what its window costs in time, told.
+
+    weights: a file of ours says what the options leave out: labels, input, frames, and how pictures are prepared.
+
+    Raises:
+        UsageError: an option is out of its range, or is none of this network.
+    """
+    for option in ("width", "ema", "direction", "as-online"):
+        if options.get(option) is not None:
+            raise UsageError(
+                f"--{option} says nothing of {name}.", found=options[option], hint="leave the option out"
+            )
+    if asked.form not in (None, "clip"):
+        raise UsageError(f"{name} takes whole clips.", found=f"--form {asked.form}", allowed="clip")
+    meta = None if weights is None else read_meta(weights)
+    if meta is not None and meta.model != name:
+        raise UsageError(f"'{weights}' is of another network.", found=name, allowed=meta.model)
+    said: Mapping[str, object] = {} if meta is None else meta.parameters
+    with usage_errors():
+        file = options.get("labels")
+        labels = models.read_labels(file) if isinstance(file, Path) else None
+        model = clips.load(
+            name,
+            size=integer(options.get("size")) or integer(said.get("size")),
+            classes=integer(options.get("classes")),
+            labels=labels or (None if meta is None else meta.labels),
+            frames=asked.clip_frames or integer(said.get("clip_frames")),
+            window_stride=asked.window_stride,
+        )
+        pictures = None if meta is None else meta.pictures_at(model.size)
+        model = model if pictures is None else model.seeing(pictures)
+    rate, late = model.preprocess.rate_fps, model.frames - 1
+    say(
+        f"it runs as a window of {model.frames} frames: the first answer is {late} frames ({late / rate:.1f} s at "
+        f"{rate:g} frames a second) after the first frame, then one every {model.parameters['window_stride']}",
+        err=True,
+    )
+    return model
+
+
+def integer(value: object) -> int | None:
+    """A number of pixels, classes or frames; None where nothing is said."""
+    return value if isinstance(value, int) else None
