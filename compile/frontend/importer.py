@@ -45,7 +45,8 @@ def from_torch(step: torch.nn.Module, examples: Sequence[torch.Tensor], signatur
     }
     inputs = [signature.inputs[0].name, *(pair.input.name for pair in signature.states)]
     outputs = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
-    return from_relax(module, signature, inputs, outputs, arrays, clip=signature.clip_frames > 1 and not signature.states)
+    clip = signature.clip_frames > 1 and not signature.states
+    return from_relax(module, signature, inputs, outputs, arrays, clip=clip)
 
 
 def from_relax(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
 from ._checks import check_tensors
-from ._file import read
 from ._weights import mappings, tensors_of
+from .reading import read
 
 if TYPE_CHECKING:
     import torch
