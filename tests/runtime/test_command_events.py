@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -39,14 +40,18 @@ def told_by_the_demo(lines: bytes) -> list[Event]:
     events = Events(source="stdin", model="tiny", run="0" * 12)
     found = []
     for line in map(json.loads, lines.splitlines()):
-        shown = {name: line[name] for name in ("index", "label", "probability", "idle", "changed", "t_s", "frame")}
+        shown = {
+            name: line[name] for name in ("index", "label", "probability", "idle", "changed", "t_s", "frame")
+        }
         event = events.take(Shown(**shown))
         if event is not None:
             found.append(event)
     return found
 
 
-@pytest.mark.parametrize("colours", ["r" * 6 + "g" * 8 + "r" * 8 + "b" * 8 + "g" * 8 + "r" * 6, "g" * 9, "r" * 9])
+@pytest.mark.parametrize(
+    "colours", ["r" * 6 + "g" * 8 + "r" * 8 + "b" * 8 + "g" * 8 + "r" * 6, "g" * 9, "r" * 9]
+)
 def test_the_same_records_as_the_demo(tiny, colours):
     expected = told_by_the_demo(run(tiny, *RAW, "--decide", data=clip(colours)).stdout)
     done = run(tiny, *RAW, "--events", "-", data=clip(colours))
@@ -103,6 +108,33 @@ def test_a_socket_for_several_readers(tiny, tmp_path):
     assert not place.exists()
 
 
+def test_a_reader_that_never_reads_is_hung_up_on_and_stalls_nothing(tiny, tmp_path):
+    """Its socket is full after some hundred records; the steps go on, and the other reader is told everything."""
+    place, gestures = tmp_path / "events", 1500
+    with (
+        started(tiny, place) as process,
+        socket.socket(socket.AF_UNIX) as deaf,
+        socket.socket(socket.AF_UNIX) as good,
+    ):
+        assert process.stdin and process.stderr
+        for reader in (deaf, good):
+            until = time.monotonic() + 30
+            while reader.connect_ex(str(place)) != 0:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+        heard: list[bytes] = []
+        listener = threading.Thread(target=lambda: heard.extend(good.makefile("rb")))
+        listener.start()
+        for _ in range(gestures // 50):
+            process.stdin.write(clip(("g" * 8 + "b" * 8) * 25))
+        process.stdin.close()
+        assert process.wait(60) == 0
+        listener.join(30)
+        said = process.stderr.read()
+    assert said.count(b"does not keep up; it is hung up on") == 1
+    assert len(heard) == gestures and [json.loads(line)["index"] for line in heard[-2:]] == [1, 2]
+
+
 def test_places_that_cannot_be_had(tiny, tmp_path):
     file = tmp_path / "a file"
     file.write_text("mine")
@@ -113,7 +145,11 @@ def test_places_that_cannot_be_had(tiny, tmp_path):
         other.listen()
         refused(tiny, 1, "a program behind it", arguments=(*RAW, "--events", str(tmp_path / "live")))
     refused(tiny, 1, "too long", arguments=(*RAW, "--events", "x" * 200))
-    refused(tiny, 1, "cannot make the socket", arguments=(*RAW, "--events", str(tmp_path / "none" / "events")))
+    refused(
+        tiny, 1, "cannot make the socket", arguments=(*RAW, "--events", str(tmp_path / "none" / "events"))
+    )
     refused(tiny, 2, "bad value for --events", arguments=(*RAW, "--events", "--decide"))
-    refused(tiny, 2, "choose one of --dump, --decide and --events", arguments=(*RAW, "--events", "-", "--decide"))
+    refused(
+        tiny, 2, "choose one of --dump, --decide and --events", arguments=(*RAW, "--events", "-", "--decide")
+    )
     refused(tiny, 2, "--events does not go", arguments=("--bench", "--events", "-"))
