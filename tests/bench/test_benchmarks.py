@@ -24,6 +24,7 @@ NAMES = [
     "arm_instructions",
     "arm_precision",
     "false_alarms",
+    "family",
     "gpu_step",
     "half_accuracy",
     "kernel_choices",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
 
 import pocl_lab
 import pytest
+import volume_nets
 from opencl_here import needs_a_device
 
 FRAMES = 32
@@ -60,3 +62,9 @@ def test_streams_of_a_bundle(case: str, proofs: dict[str, Future[pocl_lab.Proof]
         "timed": proof.launches,
     }
     assert proof.launches <= 60
+
+
+def test_volumes_compute_what_pytorch_does(tmp_path: Path) -> None:
+    """Convolutions along time, 3-D pools and batch norms behind sums: scores of two clips, relative to the largest."""
+    built = volume_nets.compiled("volumes", "opencl", tmp_path / "bundle", "fp32")
+    assert volume_nets.difference("volumes", built) <= TOLERANCE["fp32"]

@@ -1,0 +1,71 @@
+"""The networks that TSM is compared with, each beside ONNX Runtime on the same network, on one thread and on two.
+
+    python benchmarks/family.py [--models NAME …] [--size 224] [--json] [--output FILE]
+
+Every row is one `tsm-edge bench BUNDLE --against onnxruntime`: same network, same weights, same clips, float32, both in
+turns in one process, scores compared all the while. A ratio of at most 1.0 is what each network is held to. The default
+models at 224 pixels take a few minutes on two idle cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import _common
+
+MODELS = ("tsn-resnet50", "eco-full", "i3d-resnet50-8f", "i3d-replace")
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
+    """All models and thread counts."""
+    return {"models": [one_model(name, folder, options) for name in options.models]}
+
+
+def one_model(name: str, folder: Path, options: argparse.Namespace) -> dict[str, object]:
+    """Compile one model and time it."""
+    bundle, seconds = _common.compiled(folder / name, name, "--size", options.size, "--classes", 174)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    rule = ("--min-runs", options.min_runs, "--min-secs", options.min_secs)
+    rows = []
+    for threads in options.threads:
+        document = _common.tsm_edge("bench", bundle, "--threads", threads, "--against", "onnxruntime", *rule)
+        ours, peer = document["runners"]
+        rows.append(
+            {
+                "threads": threads,
+                "median_ms": ours["median_ms"],
+                "onnxruntime_ms": peer["median_ms"],
+                "ratio": peer["tsm_edge_over_this_ratio"],
+                "load_1min_before": document["machine"]["load_1min"],
+            }
+        )
+    return {
+        "model": name,
+        "parameters": manifest["model"]["parameters"],
+        "macs": manifest["plan"]["macs"],
+        "bundle_bytes": sum(file.stat().st_size for file in bundle.iterdir()),
+        "compile_seconds": seconds,
+        "rows": rows,
+    }
+
+
+def show(document: dict[str, list[dict[str, list[dict[str, object]]]]]) -> None:
+    """Print both times and their ratio."""
+    lines = [
+        (model["model"], *(row[key] for key in ("threads", "median_ms", "onnxruntime_ms", "ratio")))
+        for model in document["models"]
+        for row in model["rows"]
+    ]
+    _common.rows(("model", "threads", "ms a clip", "onnxruntime", "ratio"), lines)
+
+
+if __name__ == "__main__":
+    parser = _common.parser(__doc__.partition("\n")[0])
+    parser.add_argument("--models", nargs="+", default=list(MODELS), metavar="NAME")
+    parser.add_argument("--size", type=int, default=224, metavar="PIXELS")
+    parser.add_argument("--threads", type=_common.counts, default=[1, 2], metavar="1,2")
+    parser.add_argument("--min-runs", type=int, default=10, metavar="N")
+    parser.add_argument("--min-secs", type=float, default=2.0, metavar="S")
+    _common.main(parser.parse_args(), measure, show)
