@@ -141,12 +141,12 @@ def test_frames_that_are_too_large(programs, quick):
 SYSTEM = "/usr/bin/python3"  # Debian's OpenCV is built with GStreamer, that of PyPI is not
 CHILD = """
 import sys
-from tsm_edge.demo.sources import gst, threaded
+from tsm_edge.demo.sources import gst, live, threaded
 from tsm_edge.demo.sources.opening import check_input, open_input
 from tsm_edge.demo.sources.uri import parse_input
 from tsm_edge.demo.sources.wanted import Wanted
 from tsm_edge.errors import EdgeError
-threaded.PATIENCE_S = 2.0
+threaded.PATIENCE_S, live._FIRST_S = 2.0, 0.1
 source, wanted = parse_input(sys.argv[1]), Wanted((64, 48), 20.0)
 try:
     check_input(source, wanted)
