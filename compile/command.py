@@ -167,7 +167,8 @@ def no_model(target_name: str) -> UsageError:
     return UsageError(
         "Which model is to be compiled?",
         found="no MODEL",
-        allowed=f"{', '.join(trained)} (trained); {', '.join(plain)} (with --weights FILE); a path of an .onnx file",
+        allowed=f"{', '.join(trained)} (trained); {', '.join(plain)} (with --weights FILE); a network of clips, see "
+        "tsm-edge models; a path of an .onnx file",
         hint=f"tsm-edge compile {trained[0] if trained else plain[0]} --target {target_name}",
     )
 

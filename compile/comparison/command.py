@@ -11,9 +11,8 @@ import click
 
 from tsm_edge import models, report, target
 from tsm_edge.commands.form_options import usage_errors
-from tsm_edge.errors import UnknownName, UsageError
+from tsm_edge.errors import UsageError
 from tsm_edge.files import atomic
-from tsm_edge.models import clips
 from tsm_edge.terminal import say
 
 if TYPE_CHECKING:
@@ -58,7 +57,8 @@ def compare(
     on them.
     """
     chosen = names or USUAL
-    check_names(chosen)
+    for name in chosen:
+        models.check_name(name)
     device = target.load(target_name)
     if plot is not None and plot.suffix.lower() != ".png":
         raise UsageError("--plot writes a PNG.", found=plot, allowed="a name that ends in .png")
@@ -69,7 +69,7 @@ def compare(
     asked = rows.Asked(device, size, threads, steps, rows.read_gestures(gestures))
     with usage_errors():
         for name in chosen:
-            rows.described(name, size)
+            models.named(name, size)
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen:
@@ -116,11 +116,3 @@ def sources(found: Sequence[rows.Row]) -> str:
     if any(row.source == "modelled" for row in found):
         lines.append("* modelled: nothing was timed")
     return "\n".join(lines)
-
-
-def check_names(names: Sequence[str]) -> None:
-    """UnknownName for a name that is no network."""
-    known = [*models.names(), *models.shipped(), *clips.names()]
-    for name in names:
-        if name not in known:
-            raise UnknownName.of("model", name, known)

@@ -63,16 +63,9 @@ class Asked:
     gestures: Mapping[str, float]
 
 
-def described(name: str, size: int | None) -> models.Model | clips.ClipModel:
-    """A network by its name, of the zoo or of the family."""
-    if name in clips.names():
-        return clips.load(name, size=size)
-    return models.load(name, size=size)
-
-
 def row(name: str, asked: Asked, folder: Path, say: Say) -> Row:
     """Compile a network into `folder`, or take the bundle that is there, and say what it costs."""
-    model = described(name, asked.size)
+    model = models.named(name, asked.size)
     compiled = pipeline.compile(networks.zoo(model), asked.target, folder / name, threads=asked.threads)
     manifest = compiled.manifest
     if asked.target.name == "local":

@@ -66,6 +66,13 @@ def onnx_file(
     """An ONNX file; pairs, labels and preprocessing come from the arguments or from the file's own metadata."""
     prepared = read_onnx(path)
     meta = OnnxMeta.from_props(prepared.metadata)
+    if meta and "clip_frames" in meta.parameters:
+        raise ImportFailed(
+            f"'{path}' takes whole clips.",
+            found=f"{meta.model}, {meta.parameters['clip_frames']} frames",
+            allowed="an ONNX file of one frame",
+            hint=f"compile it by its name: tsm-edge compile {meta.model}, with --weights where it has some",
+        )
     signature = onnx_signature(prepared.model, states or (meta.states if meta else ()))
     classes = signature.outputs[0].shape[-1]
     names = _labels(labels, meta, classes)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsm_edge.commands import form_options
-from tsm_edge.commands.family_options import family_from
-from tsm_edge.commands.model_options import check_direction, model_from
+from tsm_edge.commands.family_options import network_from
+from tsm_edge.commands.model_options import NetworkOptions
 from tsm_edge.errors import UsageError
 from tsm_edge.models import Model, clips, read_labels, shipped_ranges
 
@@ -39,7 +39,7 @@ class Source:
     as_online: bool
     seed: int
     states: tuple[tuple[str, str], ...]
-    parameters: Options
+    parameters: NetworkOptions
     pictures: Options
     form: Options
 
@@ -50,7 +50,9 @@ class Source:
         pictures = {name: left.pop(name) for name in picture_options.NAMES}
         form = {name: left.pop(name) for name in form_options.NAMES}
         own = {name: left.pop(name) for name in ("weights", "averaged", "direction", "as_online", "seed", "states")}
-        return cls(model, **own, parameters=left, pictures=pictures, form=form)
+        width, size, classes, labels = (left.pop(name) for name in ("width", "size", "classes", "labels"))
+        parameters = NetworkOptions(width=width, size=size, classes=classes, labels=labels)
+        return cls(model, **own, parameters=parameters, pictures=pictures, form=form)
 
     @property
     def shipped_ranges(self) -> Path | None:
@@ -104,18 +106,10 @@ class Source:
 
     def described(self) -> tuple[Model | clips.ClipModel, bool]:
         """The model of the zoo or of the family, and whether its weights are reordered to the online form."""
-        if self.model in clips.names():
-            options = {
-                **self.parameters,
-                "ema": self.averaged,
-                "direction": self.direction,
-                "as-online": self.as_online or None,
-            }
-            form = form_options.Asked(**self.form)
-            return family_from(self.model, options, form, self.weights), False
-        model = model_from(self.model, weights=self.weights, averaged=self.averaged, **self.parameters)
         form = form_options.Asked(**self.form)
-        return check_direction(model, self.weights, self.averaged, self.direction, self.as_online, form)
+        return network_from(
+            self.model, self.weights, self.averaged, self.direction, self.as_online, form, self.parameters
+        )
 
     def network(self, described: tuple[Model | clips.ClipModel, bool] | None) -> Network:
         """The network; loads torch and TVM. described: of a zoo model."""
@@ -124,5 +118,6 @@ class Source:
         if described is not None:
             model, reorder = described
             return networks.zoo(model, self.weights, self.seed, self.averaged, reorder)
-        labels = self.parameters["labels"] and read_labels(self.parameters["labels"])
+        file = self.parameters["labels"]
+        labels = None if file is None else read_labels(file)
         return networks.onnx_file(Path(self.model), self.states, labels, preprocessing.PictureOptions(**self.pictures))

@@ -104,3 +104,13 @@ def test_averaged_weights_are_asked_for(export, built):
     fc = next(t for t in onnx.load("tsm-resnet18.onnx").graph.initializer if t.name.endswith("fc.bias"))
     assert torch.equal(torch.tensor(onnx.numpy_helper.to_array(fc)), averaged["fc.bias"])
     assert export("tsm-resnet18", *SMALL, "--ema").exit_code == 2
+
+
+def test_a_network_of_clips(export):
+    done = export("tsn-bninception", *SMALL, "--clip-frames", 2, "--classes", 3, "-o", "clips.onnx")
+    assert done.exit_code == 0, done.output
+    assert "inputs:  frame [2, 3, 32, 32]" in done.stdout and "window of 2 frames" in done.stderr
+    pytest.importorskip("tvm", reason="compiling needs the extra 'compile'")
+    back = CliRunner().invoke(cli, ["compile", "clips.onnx", "--target", "x86-64"])
+    assert back.exit_code != 0 and "takes whole clips" in back.stderr
+    assert "tsm-edge compile tsn-bninception" in back.stderr and not Path("tsn-bninception-x86-64").exists()

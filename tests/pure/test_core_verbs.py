@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from tsm_edge import bundle, cli, models, target
+from tsm_edge.errors import UsageError
+from tsm_edge.models import clips
 
 
 def invoke(*arguments):
@@ -54,18 +57,35 @@ def test_models():
     result = invoke("models")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    known = [*models.names(), *models.shipped()]
-    assert [line.split()[0] for line in lines] == ["MODEL", *known, "next:"]
-    document = json.loads(invoke("models", "--json").stdout)
-    assert [entry["name"] for entry in document["models"]] == known
+    streams = [*models.names(), *models.shipped()]
+    first = [line.split()[0] for line in lines if line]
+    assert first == ["MODEL", *streams, "MODEL", *clips.names(), "next:"]
+    (row,) = (line for line in lines if line.startswith("tsn-bninception"))
+    assert row.split()[1:7] == ["224x224", "27", "10.30", "M", "16.253", "G"]
+    found = json.loads(invoke("models", "--json").stdout)["models"]
+    assert [entry["name"] for entry in found] == [*streams, *clips.names()]
+    assert {entry["name"] for entry in found if entry["form"] == "clip"} == set(clips.names())
 
 
 def test_one_model():
-    for name in models.names():
+    for name in (*models.names(), "eco-lite"):
         assert "labels:" in invoke("models", name).stdout
         document = json.loads(invoke("models", name, "--json").stdout)
         assert document["model"]["signature"]["inputs"][0]["name"] == "frame"
-    assert invoke("models", "nonsense").exit_code == 2
+    assert "macs a clip" in invoke("models", "eco-lite").stdout
+
+
+@pytest.mark.parametrize("verb", [["models"], ["compile", "--target", "local"], ["compare"], ["export"]])
+def test_a_name_near_one_of_the_family(verb):
+    result = invoke(*verb, "eco-light")
+    assert result.exit_code == 2
+    assert "Did you mean 'eco-lite'?" in result.stderr and "gestures" in result.stderr
+
+
+def test_a_network_of_clips_where_one_that_runs_frame_by_frame_is_needed():
+    with pytest.raises(UsageError, match="takes whole clips") as caught:
+        models.load("eco-lite")
+    assert "tsm-resnet18" in str(caught.value)
 
 
 def test_inspect(toy):

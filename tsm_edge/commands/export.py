@@ -11,14 +11,16 @@ import click
 from ..files import atomic
 from ..report import kib, print_facts, print_json, print_next
 from ..terminal import say
+from .family_options import network_from
 from .form_options import Asked, form_options
-from .model_options import NetworkOptions, check_direction, model_from, model_options
+from .model_options import NetworkOptions, model_options
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..bundle.manifest import WeightsInfo
     from ..models import Model
+    from ..models.clips import ClipModel
 
 
 @click.command()
@@ -44,14 +46,14 @@ def export(
     """Write MODEL as ONNX with its states.
 
     The file takes one frame and the caches of the frame before, and returns the scores and the caches for the next
-    frame. The caches of a stream start at zero. In the form 'clip' it takes all frames of a clip.
+    frame. The caches of a stream start at zero. In the form 'clip', and of a network of clips, it takes all frames of a
+    clip; such a file is for other runtimes, as `tsm-edge compile` builds clip bundles from a model's name.
     """
     from ..onnx.file import OPSET, onnx_model, write
     from ..onnx.meta import OnnxMeta
 
-    network = model_from(model, weights=weights, averaged=averaged, **parameters)
     asked = Asked(form, clip_frames, window_stride)
-    network, reorder = check_direction(network, weights, averaged, direction, as_online, asked)
+    network, reorder = network_from(model, weights, averaged, direction, as_online, asked, parameters)
     path = output or Path(f"{network.name}.onnx")
     atomic.check_file(path)
 
@@ -79,7 +81,7 @@ def export(
             "states": f"{len(states)}, {kib(network.signature.state_bytes)}; the file's metadata names the pairs",
         }
     )
-    if network.window is None:  # clips are compiled by the model's name
+    if "clip_frames" not in network.parameters:  # clips are compiled by the model's name
         print_next("tsm-edge compile {} --target local", path)
 
 
@@ -89,7 +91,7 @@ def _listed(first: str, names: list[str]) -> str:
     return ", ".join([first, *last])
 
 
-def _facts(network: Model, source: WeightsInfo) -> dict[str, object]:
+def _facts(network: Model | ClipModel, source: WeightsInfo) -> dict[str, object]:
     return {
         "model": network.name,
         "parameters": dict(network.parameters),

@@ -1,4 +1,4 @@
-"""The options of a network of the family: a clip model takes fewer than the networks that shift."""
+"""The network that a command line names, of the zoo or of the family; one of the family takes fewer options."""
 
 from __future__ import annotations
 
@@ -11,6 +11,31 @@ from ..models import clips
 from ..terminal import say
 from ..weights.meta import read_meta
 from .form_options import Asked, usage_errors
+from .model_options import NetworkOptions, check_direction, model_from
+
+
+def network_from(
+    name: str,
+    weights: Path | None,
+    averaged: bool | None,
+    direction: str | None,
+    as_online: bool,
+    asked: Asked,
+    parameters: NetworkOptions,
+) -> tuple[models.Model | clips.ClipModel, bool]:
+    """The model of the zoo or of the family that the options describe, and whether its weights must be re-ordered.
+
+    Raises:
+        UnknownName: there is no such model.
+        UsageError, CheckpointError, DirectionUnknown: see :func:`family_from`, :func:`.model_from`,
+            :func:`.check_direction`.
+    """
+    models.check_name(name)
+    if name in clips.names():
+        shift = {"ema": averaged, "direction": direction, "as-online": as_online or None}
+        return family_from(name, {**parameters, **shift}, asked, weights), False
+    model = model_from(name, weights=weights, averaged=averaged, **parameters)
+    return check_direction(model, weights, averaged, direction, as_online, asked)
 
 
 def family_from(

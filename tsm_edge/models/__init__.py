@@ -11,8 +11,9 @@ import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import ModelError, UnknownName
+from ..errors import ModelError, UnknownName, UsageError
 from ..signature import Preprocess, Scalar
 from ..weights import shipped as shipped_
 from ..weights.meta import WeightsMeta
@@ -22,6 +23,9 @@ from ._lagged import check_streams, delay, lagged_states
 from ._model import Model, Recipe, Width, make_model
 from ._net import make_net, run_clip, run_lagged, run_layers, run_windowed, step_module
 from ._shift import DIRECTIONS, OFFLINE, ONLINE, PADDINGS, PLACES, TemporalShift, shift_clip, shift_frames
+
+if TYPE_CHECKING:
+    from .clips import ClipModel
 
 __all__ = [
     "DIRECTIONS",
@@ -36,6 +40,7 @@ __all__ = [
     "TemporalShift",
     "Width",
     "Window",
+    "check_name",
     "check_streams",
     "checked_labels",
     "delay",
@@ -45,6 +50,7 @@ __all__ = [
     "load",
     "load_from",
     "make_net",
+    "named",
     "names",
     "read_labels",
     "run_clip",
@@ -93,6 +99,23 @@ def shipped_meta(name: str) -> WeightsMeta:
     return shipped_.meta_of(name)
 
 
+def check_name(name: str) -> None:
+    """UnknownName for a name that is neither a network here, nor one that comes trained, nor one of the family."""
+    from . import clips
+
+    known = [*names(), *shipped(), *clips.names()]
+    if name not in known:
+        raise UnknownName.of("model", name, known)
+
+
+def named(name: str, size: int | None = None) -> Model | ClipModel:
+    """Return a model by its name, be it of the family or not, with all else left out; UnknownName for any other."""
+    from . import clips
+
+    check_name(name)
+    return clips.load(name, size=size) if name in clips.names() else load(name, size=size)
+
+
 def load(
     name: str,
     *,
@@ -137,7 +160,7 @@ def load(
         if labels is None and classes in (None, len(meta.labels)):
             labels = meta.labels
     if network not in names():
-        raise UnknownName.of("model", name, [*names(), *shipped()])
+        raise _no_stream(name)
     recipe = importlib.import_module(f"{__name__}.{network.replace('-', '_')}").MODEL
     model = make_model(name, recipe, width=width, size=size, classes=classes, labels=labels)
     model = model.pooling() if temporal_pool else model
@@ -177,6 +200,19 @@ def load_from(
         direction=direction, share=share, place=place, padding=padding, clip_frames=frames, window_stride=stride,
         temporal_pool=bool(parameters.get("temporal_pool", False)), delay_frames=late,
     )  # fmt: skip
+
+
+def _no_stream(name: str) -> UsageError:
+    """The error for a name of no network that runs frame by frame."""
+    from . import clips
+
+    known = [*names(), *shipped()]
+    if name in clips.names():
+        return UsageError(
+            f"'{name}' takes whole clips, and here a network that runs frame by frame is needed.",
+            allowed=", ".join(known),
+        )
+    return UnknownName.of("model", name, known)
 
 
 def _number(name: str, parameters: Mapping[str, Scalar], key: str) -> float | None:

@@ -79,8 +79,10 @@ def convert(path: Path, asked: Asked) -> Converted | ConvertedClips:
     Raises:
         CheckpointError: it is of no network here, or does not fit it; the keys are named.
         DirectionUnknown: nothing says in which direction it shifts.
-        UsageError: what is asked contradicts the file.
+        UsageError: what is asked contradicts the file, or names no network.
     """
+    if asked.model is not None:
+        models.check_name(asked.model)
     content = read(path)
     meta = read_meta(path) or _meta_of_training(content)
     wanted = asked.model or (meta.model if meta else None)
