@@ -76,6 +76,7 @@ LIMITS = """
 #define TSM_LIMIT(name, call, plain) TSM float name(float a, float b) { return plain; }
 #endif
 TSM float tsm_lowest() { return __int_as_float(0xff800000); }
+TSM float tsm_exp(float a) { return expf(a); }
 TSM_LIMIT(tsm_at_least, "max", a < b ? b : a)
 TSM_LIMIT(tsm_at_most, "min", a > b ? b : a)
 TSM_LIMIT(tsm_larger, "max", b > a || b != b ? b : a)

@@ -23,6 +23,7 @@ COMPILERS: tuple[str, ...] = ()
 OPTIONS = "-cl-std=CL1.2 -cl-mad-enable"
 #: NaN where an argument is; OpenCL's max, min and fmax do not promise that
 LIMITS = """#define tsm_lowest() (-INFINITY)
+#define tsm_exp(a) exp(a)
 #define tsm_at_least(a, b) ((a) < (b) ? (b) : (a))
 #define tsm_at_most(a, b) ((a) > (b) ? (b) : (a))
 #define tsm_larger(a, b) ((b) > (a) || isnan(b) ? (b) : (a))"""

@@ -10,10 +10,13 @@ from tsm_edge import models, target
 from tsm_edge.compile import passes, pipeline
 from tsm_edge.compile.backends import cuda, nvidia
 from tsm_edge.compile.frontend import networks
+from tsm_edge.compile.ir.dtype import Types
 from tsm_edge.compile.ir.graph import Graph
+from tsm_edge.compile.ir.ops import Attention, FrameGather, Panels
 from tsm_edge.compile.link.code import Code
 from tsm_edge.compile.lowering import lower, planner
 from tsm_edge.compile.lowering.planner import Planned
+from tsm_edge.compile.schedules import registry
 from tsm_edge.errors import CompileError, ExtraMissing
 
 BOARDS = [name for name in target.names() if target.load(name).family == "cuda"]
@@ -75,6 +78,34 @@ def test_nothing_spills_where_registers_are_few(model: str, precision: str) -> N
         name: found for name, found in code.resources.items() if found.spill_loads or found.spill_stores
     }
     assert spilled == {}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_kernels_of_clips_are_assembled(name: str) -> None:
+    """Non-local blocks at the sizes of ResNet-50's stages, panels and chosen frames."""
+    device = target.load(name)
+    assert device.gpu is not None
+    facts = cuda.machine(device, "fp16")
+    types = Types.stored(facts.storage)
+    ops = [
+        Attention(8, 784, 256, 1568, 0.0625, types=types),
+        Attention(8, 196, 512, 392, types=types),
+        Panels(8, 196, 256, keys=True, types=types),
+        Panels(8, 49, 512, keys=False, types=types),
+        FrameGather(8, 256, (0, 3, 5, 7), types=types),
+    ]
+    kernels = {f"k{index}": registry.apply("gpu", op, facts) for index, op in enumerate(ops)}
+    functions = {symbol: kernel.build() for symbol, kernel in kernels.items() if kernel is not None}
+    assert set(functions) == set(kernels)
+    text = cuda.program(functions, device.gpu.sm, {"k0", "k1"})
+    ptx = nvidia.lowered_isa(nvidia.to_ptx(text, device.gpu.sm), device.gpu.ptx_isa)
+    assert not re.search(r"\b(max|min)\.(ftz\.)?f32", ptx), "they drop NaN"
+    for symbol, found in nvidia.assemble(nvidia.renumbered(ptx), device.gpu.sm).items():
+        kernel = kernels[symbol]
+        assert kernel is not None and kernel.launch is not None
+        assert (found.spill_loads, found.spill_stores, found.stack_bytes) == (0, 0, 0), kernel.op
+        assert found.shared_bytes == kernel.launch.shared_bytes <= device.gpu.group_shared_kib * 1024
+        assert found.registers * kernel.launch.threads <= device.gpu.registers // 2, "two groups at a time"
 
 
 def test_the_assembler_refuses_what_the_isa_does_not_know() -> None:

@@ -11,9 +11,9 @@ import opencl_lab
 import pytest
 
 from tsm_edge import target
-from tsm_edge.compile.backends import opencl
+from tsm_edge.compile.backends import cuda, opencl
 from tsm_edge.compile.ir.dtype import FLOAT32
-from tsm_edge.compile.ir.ops import Conv, Copy, GlobalPool, MaxPool
+from tsm_edge.compile.ir.ops import Attention, Conv, Copy, GlobalPool, MaxPool
 from tsm_edge.compile.kernels.gpu import tiling
 from tsm_edge.compile.schedules import registry
 from tsm_edge.errors import CompileError
@@ -63,8 +63,18 @@ def test_kernels_with_the_tiles_of_another_device(device: opencl_lab.Device) -> 
     """Many units, waves of 64, 64 registers, small groups: small tiles and several slices."""
     facts = opencl.machine(target.load("android-adreno"), "fp16")
     few = replace(facts, units=20, group_threads=128)
-    dense = [case for case in CASES if isinstance(case, Conv) and case.groups == 1]
+    dense = [case for case in CASES if isinstance(case, Attention) or (isinstance(case, Conv) and case.groups == 1)]
     gpu_lab.run(device, gpu_lab.stored(dense, few), few, 2)
+
+
+def test_attention_where_threads_take_many_positions(device: opencl_lab.Device) -> None:
+    """One unit: tiles of four positions by four keys, which other devices take at full size only."""
+    facts = cuda.machine(target.load("jetson-nano"), "fp16")
+    cases = gpu_lab.stored([Attention(2, 61, 68, 123, 0.125), Attention(2, 61, 66, 123, 0.2, pitch=4032)], facts)
+    for case in cases:
+        selection = registry.select("gpu", case, facts)
+        assert selection is not None and "each=4" in selection.name
+    gpu_lab.run(device, cases, facts, 4)
 
 
 def test_a_gpu_without_room_for_a_tile_is_refused() -> None:

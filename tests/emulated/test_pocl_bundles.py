@@ -64,7 +64,8 @@ def test_streams_of_a_bundle(case: str, proofs: dict[str, Future[pocl_lab.Proof]
     assert proof.launches <= 60
 
 
-def test_volumes_compute_what_pytorch_does(tmp_path: Path) -> None:
-    """Convolutions along time, 3-D pools and batch norms behind sums: scores of two clips, relative to the largest."""
-    built = volume_nets.compiled("volumes", "opencl", tmp_path / "bundle", "fp32")
-    assert volume_nets.difference("volumes", built) <= TOLERANCE["fp32"]
+@pytest.mark.parametrize(("net", "precision"), [("volumes", "fp32"), ("relations", "fp16"), ("attention", "fp16")])
+def test_clips_compute_what_pytorch_does(net: str, precision: str, tmp_path: Path) -> None:
+    """Scores of two clips, relative to the largest: every operator of the family's networks is in one of these."""
+    built = volume_nets.compiled(net, "opencl", tmp_path / "bundle", precision)
+    assert volume_nets.difference(net, built) <= TOLERANCE[precision]
