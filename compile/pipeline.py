@@ -301,12 +301,13 @@ def check_ranges(precision: str | None, ranges: bool) -> None:
 
 
 def check_clip(info: ModelInfo, precision: str) -> None:
-    """UsageError for 8 bits in a network that takes whole clips."""
-    if info.form == "clip" and precision == "int8":
+    """UsageError for 8 bits in a network that reads several frames at once."""
+    frames = max(info.clip_frames, info.seen_frames)
+    if frames > 1 and precision == "int8":
         raise UsageError(
-            "The 8-bit kernels run frame by frame.",
-            found=f"a window of {info.clip_frames} frames",
-            allowed="--precision fp32 or fp16, or a stream",
+            "The 8-bit kernels read one frame.",
+            found=f"a window of {frames} frames",
+            allowed="--precision fp32 or fp16, or a network that shifts, as a stream",
         )
 
 

@@ -109,7 +109,7 @@ def copies(compiled: Compiled) -> int:
     """Number of kernels that only shift: copies of states that no epilogue writes, and moves between frames."""
     plan = compiled.planned.plan
     return sum(
-        op.schedule.startswith(("join_", "frame_shift_"))
+        op.schedule.startswith(("join_", "frame_join_", "frame_shift_"))
         or (op.schedule.startswith("copy_") and plan.tensor(op.writes[0]).memory == "state_out")
         for op in plan.ops
     )
@@ -125,8 +125,15 @@ def precision_fact(manifest: Manifest) -> str:
 
 
 def delay_facts(manifest: Manifest) -> dict[str, str]:
-    """The lag of a network that reads future frames."""
+    """The lag of a network that reads future frames, or what the first answers of one that keeps features lack."""
     late, how = manifest.model.delay_frames, manifest.preprocess
+    before = manifest.model.seen_frames - 1
+    if before and how is not None:
+        span = f"{before / how.rate_fps:.1f} s at {how.rate_fps:g} frames a second"
+        return {
+            "answers": f"one a frame, from it and the {before} before it ({span}); to the first {before}, what has not "
+            "come yet is zeros"
+        }
     if not late or how is None:
         return {}
     seconds = f"{late / how.rate_fps:.1f} s at {how.rate_fps:g} frames a second"

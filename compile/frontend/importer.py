@@ -30,8 +30,13 @@ if TYPE_CHECKING:
     import torch
 
 
-def from_torch(step: torch.nn.Module, examples: Sequence[torch.Tensor], signature: Signature) -> Graph:
-    """Import a step module `forward(frame, *states) -> (logits, *new states)`."""
+def from_torch(
+    step: torch.nn.Module, examples: Sequence[torch.Tensor], signature: Signature, *, keeps_frames: bool = False
+) -> Graph:
+    """Import a step module `forward(frame, *states) -> (logits, *new states)`.
+
+    keeps_frames: the first axis of its states counts frames, as that of a clip does.
+    """
     import torch
     from tvm.relax.frontend.torch import from_exported_program
 
@@ -45,7 +50,7 @@ def from_torch(step: torch.nn.Module, examples: Sequence[torch.Tensor], signatur
     }
     inputs = [signature.inputs[0].name, *(pair.input.name for pair in signature.states)]
     outputs = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
-    clip = signature.clip_frames > 1 and not signature.states
+    clip = keeps_frames or (signature.clip_frames > 1 and not signature.states)
     return from_relax(module, signature, inputs, outputs, arrays, clip=clip)
 
 

@@ -43,7 +43,8 @@ def zoo(
         import torch
 
         frame = torch.zeros(model.signature.inputs[0].shape)
-        return importer.from_torch(models.step_module(net), (frame, *model.zero_states()), model.signature)
+        step, examples = models.step_module(net), (frame, *model.zero_states())
+        return importer.from_torch(step, examples, model.signature, keeps_frames=isinstance(model, ClipModel))
 
     info = ModelInfo(model.name, dict(model.parameters), origin, "zoo")
     return Network(info, load, model.labels, model.preprocess, chosen=_decision(model, weights, origin))
@@ -66,6 +67,13 @@ def onnx_file(
     """An ONNX file; pairs, labels and preprocessing come from the arguments or from the file's own metadata."""
     prepared = read_onnx(path)
     meta = OnnxMeta.from_props(prepared.metadata)
+    if meta and "seen_frames" in meta.parameters:
+        raise ImportFailed(
+            f"'{path}' keeps several frames in a state.",
+            found=f"{meta.model}, {meta.parameters['seen_frames']} frames",
+            allowed="an ONNX file of one frame",
+            hint=f"compile it by its name: tsm-edge compile {meta.model} --form stream, with its --weights",
+        )
     if meta and "clip_frames" in meta.parameters:
         raise ImportFailed(
             f"'{path}' takes whole clips.",

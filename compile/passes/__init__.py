@@ -14,6 +14,7 @@ from . import (
     fuse_shift,
     gather_frames,
     join_channels,
+    join_frames,
     layout,
     own_results,
 )
@@ -24,6 +25,7 @@ ORDER = (
     fold_batchnorm,
     fuse_epilogue,
     fuse_frames,
+    join_frames,
     gather_frames,
     join_channels,
     fuse_lagged,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import prod
 
 from ..ir.graph import Graph
-from ..ir.ops import Attention, FrameGather, FrameMax, FrameShift, GlobalPool, Panels, VolumeConv
+from ..ir.ops import Attention, FrameGather, FrameJoin, FrameMax, FrameShift, GlobalPool, Panels, VolumeConv
 from ..ir.plan import aligned
 
 
@@ -18,7 +18,7 @@ def run(graph: Graph, align: int) -> None:
     graph.align = align
     for node in graph.nodes:
         op = node.op
-        if isinstance(op, (FrameShift, FrameMax, VolumeConv, FrameGather, Attention)):
+        if isinstance(op, (FrameShift, FrameMax, VolumeConv, FrameGather, FrameJoin, Attention)):
             here, there = (elements(graph, name) for name in (node.inputs[0], node.output))
             node.op = replace(op, pitch=here, out_pitch=there)
         elif isinstance(op, Panels) or (isinstance(op, GlobalPool) and op.frames > 1):
@@ -31,7 +31,11 @@ def elements(graph: Graph, value: str) -> int:
 
 
 def pitch_of(graph: Graph, value: str) -> int:
-    """Bytes from one frame of a value to the next; 0 for a value without frames."""
+    """Bytes from one frame of a value to the next; 0 for a value without frames.
+
+    A state is the caller's to read and to set, so its frames lie without gaps.
+    """
     if graph.frames(value) == 1:
         return 0
-    return aligned(prod(graph.shape(value)[1:]) * graph.dtype(value).bytes, graph.align)
+    size = prod(graph.shape(value)[1:]) * graph.dtype(value).bytes
+    return size if value in graph.states or value in graph.state_outputs.values() else aligned(size, graph.align)

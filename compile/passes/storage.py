@@ -16,6 +16,7 @@ from ..ir.ops import (
     Conv,
     Copy,
     FrameGather,
+    FrameJoin,
     FrameMax,
     FrameShift,
     GlobalPool,
@@ -29,7 +30,7 @@ from ..ir.ops import (
 
 TYPED = (
     *(Conv, GlobalPool, MaxPool, Copy, Join, Transpose),
-    *(FrameShift, FrameMax, FrameGather, Panels, Attention),
+    *(FrameShift, FrameMax, FrameGather, FrameJoin, Panels, Attention),
 )
 
 

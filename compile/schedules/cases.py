@@ -5,7 +5,7 @@ A schedule adds those of its own algorithm in its `CASES`.
 
 from __future__ import annotations
 
-from ..ir.ops import Conv, Copy, GlobalPool, Join, MaxPool, Transpose
+from ..ir.ops import Conv, Copy, FrameJoin, GlobalPool, Join, MaxPool, Transpose
 
 CONV = (
     Conv(9, 11, 3, 32, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0),
@@ -59,4 +59,11 @@ JOIN = (
     Join(6, 160, 0, 80, 96, 5, 70),
     Join(1, 8, 0, 1, 2, 1, 1),
     Join(784, 96, 12, 60, 144, 3, 24),
+)
+FRAME_JOIN = (
+    FrameJoin(7, 27, out_pitch=128),
+    FrameJoin(7, 27, begin=1),
+    FrameJoin(1, 19, out_pitch=128),
+    FrameJoin(3, 300, begin=2, pitch=384),
+    FrameJoin(7, 96 * 28 * 28, begin=1),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsm_edge.compile.ir.ops import Attention, FrameGather, Op, Panels
+from tsm_edge.compile.ir.ops import Attention, FrameGather, FrameJoin, Op, Panels
 
-CLIP = (FrameGather, Panels, Attention)
+CLIP = (FrameGather, FrameJoin, Panels, Attention)
 
 
 def frames_of(array: np.ndarray, count: int, pitch: int, size: int) -> list[np.ndarray]:
@@ -20,6 +20,8 @@ def expected(op: Op, values: dict[str, np.ndarray]) -> np.ndarray:
     if isinstance(op, FrameGather):
         frames = frames_of(x, op.frames, op.pitch, op.size)
         return np.stack([frames[index] for index in op.chosen])
+    if isinstance(op, FrameJoin):
+        return np.stack([*frames_of(x, op.frames, op.pitch, op.size)[op.begin :], values["r"].astype(np.float64)])
     if isinstance(op, Panels):
         return panels(op, x)
     assert isinstance(op, Attention)
@@ -30,6 +32,8 @@ def written(op: Op, out: np.ndarray) -> np.ndarray:
     """What a kernel wrote, without what lies between frames."""
     if isinstance(op, FrameGather):
         return np.concatenate(frames_of(out, len(op.chosen), op.out_pitch, op.size))
+    if isinstance(op, FrameJoin):
+        return np.concatenate(frames_of(out, op.out_frames, op.out_pitch, op.size))
     if isinstance(op, Attention):
         return np.concatenate(frames_of(out, op.frames, op.out_pitch, op.pixels * op.channels))
     return out

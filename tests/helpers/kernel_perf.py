@@ -24,7 +24,17 @@ import opencl_lab
 
 from tsm_edge import target
 from tsm_edge.compile.backends import cpu, opencl
-from tsm_edge.compile.ir.ops import FrameMax, FrameShift, Join, Op, QMaxPool, Quantise, Transpose
+from tsm_edge.compile.ir.ops import (
+    FrameGather,
+    FrameJoin,
+    FrameMax,
+    FrameShift,
+    Join,
+    Op,
+    QMaxPool,
+    Quantise,
+    Transpose,
+)
 from tsm_edge.compile.schedules import registry
 
 #: multiply-accumulates, or numbers moved by what multiplies nothing; a few microseconds of a core
@@ -92,6 +102,10 @@ def work(op: Op) -> int:
         return op.frames * op.pixels * op.width
     if isinstance(op, FrameMax):
         return op.kernel * op.out_frames * op.size
+    if isinstance(op, FrameGather):
+        return len(op.chosen) * op.size
+    if isinstance(op, FrameJoin):
+        return op.out_frames * op.size
     if isinstance(op, Join):
         return op.pixels * (op.count + op.r_count)
     if isinstance(op, Quantise):

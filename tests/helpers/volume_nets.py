@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from tsm_edge.compile import pipeline
 from tsm_edge.compile.frontend import networks
 from tsm_edge.compile.verification import verify
 from tsm_edge.models.clips import Builder, ClipModel, Network, Recipe, make_clip_model
+
+if TYPE_CHECKING:
+    import torch
 
 SIDE, CLASSES = 32, 5
 
@@ -67,12 +72,33 @@ def attention(b: Builder, frames: int) -> None:
     b.linear(b.mean(b.space_mean(x)), "fc", (16, CLASSES))
 
 
+def kept(b: Builder, frames: int) -> None:
+    """What ECO-Full and TRN do behind layers of a frame: a volume, a relation and a mean of what is kept."""
+    x = b.conv(0, "stem", (3, 16), (1, 7, 7), (1, 4, 4), norm="bn", bias=True, activation="relu")
+    y = b.concat(x, b.conv(x, "side", (16, 8), (1, 1, 1), bias=True, activation="relu"))
+    features = b.linear(b.space_mean(y), "features", (24, 19), "relu")
+    pair = b.linear(b.gather(features, (0, frames - 1)), "pair", (38, CLASSES))
+    each = b.linear(b.mean(features), "each", (19, CLASSES))
+    volume = b.conv(b.recast(x, volume=True), "volume", (16, 8), (3, 3, 3), bias=True, activation="relu", volume=True)
+    b.total(pair, each, b.linear(b.mean(volume, volume=True), "fc", (8, CLASSES)))
+
+
 NETS = {"volumes": (volumes, 6), "relations": (relations, 5), "attention": (attention, 3)}
 
 
 def model(name: str) -> ClipModel:
     """One of the networks."""
     write, frames = NETS[name]
+    return described(f"small-{name}", write, frames)
+
+
+def stream_of(frames: int) -> ClipModel:
+    """The network of kept features, frame by frame."""
+    return described("small-kept", kept, frames).streaming()
+
+
+def described(name: str, write: Callable[[Builder, int], None], frames: int) -> ClipModel:
+    """A network as a model of so many frames."""
 
     def describe(classes: int, frames: int) -> Network:
         b = Builder()
@@ -80,7 +106,7 @@ def model(name: str) -> ClipModel:
         return b.network()
 
     recipe = Recipe("a small network", describe, frames, range(1, 9))
-    return make_clip_model(f"small-{name}", recipe, size=SIDE, classes=CLASSES)
+    return make_clip_model(name, recipe, size=SIDE, classes=CLASSES)
 
 
 def compiled(name: str, device: str, folder: Path, precision: str | None = None) -> pipeline.Compiled:
@@ -100,3 +126,15 @@ def difference(name: str, built: pipeline.Compiled) -> float:
 
     outcome = verify.compare(built.folder, built.manifest, step, frames=2)
     return max(found.relative for found in outcome.differences)
+
+
+def stepped(net: torch.nn.Module) -> verify.Step:
+    """A stream's step in PyTorch over arrays."""
+    import torch
+
+    def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        with torch.no_grad():
+            scores, after = net.step(torch.from_numpy(frame), tuple(map(torch.from_numpy, states)))
+        return scores.numpy(), [state.numpy() for state in after]
+
+    return step

@@ -106,6 +106,16 @@ def test_averaged_weights_are_asked_for(export, built):
     assert export("tsm-resnet18", *SMALL, "--ema").exit_code == 2
 
 
+def test_a_stream_of_the_family(export):
+    done = export("tsn-bninception", *SMALL, "--clip-frames", 3, "--classes", 3, "--form", "stream", "-o", "s.onnx")
+    assert done.exit_code == 0, done.output
+    assert "frame [1, 3, 32, 32], cache0" in done.stdout and "an answer for every frame" in done.stderr
+    assert "tsm-edge compile" not in done.output
+    pytest.importorskip("tvm", reason="compiling needs the extra 'compile'")
+    back = CliRunner().invoke(cli, ["compile", "s.onnx", "--target", "x86-64"])
+    assert back.exit_code != 0 and "tsm-edge compile tsn-bninception --form stream" in back.stderr
+
+
 def test_a_network_of_clips(export):
     done = export("tsn-bninception", *SMALL, "--clip-frames", 2, "--classes", 3, "-o", "clips.onnx")
     assert done.exit_code == 0, done.output

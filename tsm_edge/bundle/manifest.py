@@ -58,7 +58,7 @@ class ModelInfo:
 
     def __post_init__(self) -> None:
         _one_of("model.source", self.source, ("zoo", "onnx"))
-        for name, least in (("delay_frames", 0), ("clip_frames", 1), ("window_stride", 1)):
+        for name, least in (("delay_frames", 0), ("clip_frames", 1), ("window_stride", 1), ("seen_frames", 1)):
             value = self.parameters.get(name, least)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1000:
                 malformed(f"model.parameters.{name}", value, f"an integer from {least} to 1000")
@@ -79,6 +79,13 @@ class ModelInfo:
     def window_stride(self) -> int:
         """New frames from one run of the network to the next."""
         return int(self.parameters.get("window_stride", 1))
+
+    @property
+    def seen_frames(self) -> int:
+        """Frames that an answer of a stream of the family is computed from, the newest one and those it keeps features
+        of; to the first ones, frames that have not come yet are zeros. 1 for a network that shifts.
+        """
+        return int(self.parameters.get("seen_frames", 1))
 
     @property
     def form(self) -> str:

@@ -53,8 +53,7 @@ def family_from(
             raise UsageError(
                 f"--{option} says nothing of {name}.", found=options[option], hint="leave the option out"
             )
-    if asked.form not in (None, "clip"):
-        raise UsageError(f"{name} takes whole clips.", found=f"--form {asked.form}", allowed="clip")
+    check_form(name, asked)
     meta = None if weights is None else read_meta(weights)
     if meta is not None and meta.model != name:
         raise UsageError(f"'{weights}' is of another network.", found=name, allowed=meta.model)
@@ -72,13 +71,36 @@ def family_from(
         )
         pictures = None if meta is None else meta.pictures_at(model.size)
         model = model if pictures is None else model.seeing(pictures)
-    rate, late = model.preprocess.rate_fps, model.frames - 1
-    say(
-        f"it runs as a window of {model.frames} frames: the first answer is {late} frames ({late / rate:.1f} s at "
-        f"{rate:g} frames a second) after the first frame, then one every {model.parameters['window_stride']}",
-        err=True,
-    )
+        model = model.streaming() if asked.form == "stream" else model
+    say(f"it runs as {running(model)}", err=True)
     return model
+
+
+def check_form(name: str, asked: Asked) -> None:
+    """UsageError for a form that no network of the family has, and for a stride in a stream, which has none."""
+    if asked.form == "lagged":
+        raise UsageError(f"{name} has no stream with a delay.", found="--form lagged", allowed="clip, stream")
+    if asked.form == "stream" and asked.window_stride is not None:
+        raise UsageError(
+            "A stream has an answer for every frame.",
+            found=f"--window-stride {asked.window_stride}",
+            hint="leave the stride out, or take --form clip",
+        )
+
+
+def running(model: clips.ClipModel) -> str:
+    """How a model runs and what that costs in time."""
+    rate, late = model.preprocess.rate_fps, model.frames - 1
+    late_by = f"{late / rate:.1f} s at {rate:g} frames a second"
+    if model.stream is not None:
+        return (
+            f"a stream: an answer for every frame, computed from it and what is kept of the {late} frames before it "
+            f"({late_by}); to the first {late} answers, frames that have not come yet are zeros"
+        )
+    return (
+        f"a window of {model.frames} frames: the first answer is {late} frames ({late_by}) after the first frame, then "
+        f"one every {model.parameters['window_stride']}"
+    )
 
 
 def integer(value: object) -> int | None:

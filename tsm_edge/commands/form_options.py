@@ -51,9 +51,10 @@ def form_options(command: Command) -> Command:
             "--form",
             type=click.Choice(FORMS),
             help="How it runs: frame by frame; so with a delay, for a shift from both sides; or as a window over the "
-            "last frames.  [default: stream for a shift from the past, else lagged, else clip]",
+            "last frames; TSN, TRN and ECO are clips or streams.  [default: clip for the family; stream for a "
+            "shift from the past, else lagged, else clip]",
         ),
-        click.option("--clip-frames", type=int, help="Frames of a clip.  [default: 8]"),
+        click.option("--clip-frames", type=int, help="Frames that an answer is computed from.  [default: 8]"),
         click.option(
             "--window-stride", type=int, help="New frames from clip to clip.  [default: half a clip]"
         ),

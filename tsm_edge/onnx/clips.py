@@ -1,4 +1,7 @@
-"""The nodes and constants of a clip model's ONNX graph: input "frame" [T, 3, H, W], output "logits" [1, classes]."""
+"""The nodes and constants of a clip model's ONNX graph: input "frame" [T, 3, H, W], output "logits" [1, classes].
+
+A stream's "frame" is [1, 3, H, W], and "cache0" and on are [T - 1, ...].
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,26 @@ class ClipWriter(GraphWriter):
         assert isinstance(model, ClipModel)
         network = model.network
         self.shapes = network.shapes(model.clip)
-        values = ["frame"]
+        values = {0: "frame"}
+        kept = model.stream.kept if model.stream else ()
+        alone: frozenset[int] = model.stream.alone if model.stream else frozenset()
+        joined: dict[int, str] = {}
         for number, node in enumerate(network.nodes, start=1):
-            inputs = [values[index] for index in node.inputs]
+            read = values if number in alone else {**values, **joined}
+            inputs = [read[index] for index in node.inputs]
             name = "logits" if number == len(network.nodes) else f"v{number}"
             if self.in_volume(node.op, inputs):
                 self.volumes.add(name)
-            values.append(self.operator(node.op, name, inputs, self.shapes[node.inputs[0]]))
+            values[number] = self.operator(node.op, name, inputs, self.shapes[node.inputs[0]])
+            if number in kept:
+                joined[number] = self.joined(f"cache{kept.index(number)}", values[number], model.frames)
+
+    def joined(self, state: str, value: str, frames: int) -> str:
+        """The frames of a state and the newest one; the newest T - 1 are the next state."""
+        together = self.node("Concat", f"{value}.seen", state, value, axis=0)
+        bounds = (self.numbers(f"{state}.{part}", at) for part, at in (("begin", 1), ("end", frames), ("axis", 0)))
+        self.node("Slice", f"{state}_out", together, *bounds)
+        return together
 
     def in_volume(self, op: ops.Operator, inputs: list[str]) -> bool:
         """Whether the result has five axes."""

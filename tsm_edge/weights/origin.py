@@ -81,6 +81,8 @@ def described(name: str, labels: Sequence[str], parameters: Mapping[str, Scalar]
     """A model of the zoo or of the family with the parameters of a manifest."""
     if name not in clips.names():
         return models.load_from(name, parameters, labels)
+    seen = parameters.get("seen_frames")  # of a stream
     size, frames, stride = (parameters.get(key) for key in ("size", "clip_frames", "window_stride"))
-    whole = [None if value is None else int(value) for value in (size, frames, stride)]
-    return clips.load(name, size=whole[0], labels=labels, frames=whole[1], window_stride=whole[2])
+    whole = [None if value is None else int(value) for value in (size, frames if seen is None else seen, stride)]
+    model = clips.load(name, size=whole[0], labels=labels, frames=whole[1], window_stride=whole[2])
+    return model if seen is None else model.streaming()

@@ -14,7 +14,7 @@ from ..dtype import Types
 from .attention import Attention, Panels
 from .convolution import Conv, InvertedResidual
 from .elementwise import Add, BatchNorm, Clip
-from .frames import FrameMax, FrameShift
+from .frames import FrameJoin, FrameMax, FrameShift
 from .int8 import RESIDUAL_BITS, QConv, QMaxPool, QMean, Quantise
 from .moves import Alias, Concat, Copy, Join, Slice, Transpose
 from .pooling import GlobalPool, MaxPool
@@ -33,6 +33,7 @@ __all__ = [
     "Copy",
     "Dense",
     "FrameGather",
+    "FrameJoin",
     "FrameMax",
     "FrameShift",
     "GlobalPool",
@@ -68,7 +69,7 @@ class Opaque:
 
 
 QOp = QConv | QMaxPool | Quantise | QMean
-OverFrames = VolumeConv | FrameShift | FrameMax | FrameGather | Panels | Attention
+OverFrames = VolumeConv | FrameShift | FrameMax | FrameGather | FrameJoin | Panels | Attention
 Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Join | Transpose | OverFrames | QOp
 Operator = Op | BatchNorm | Clip | Add | Slice | Concat | Alias | Opaque
 

@@ -84,3 +84,34 @@ class FrameMax:
     @property
     def label(self) -> str:
         return f"framemax_{self.frames}x{self.size}_{self.kernel}s{self.stride}"
+
+
+@dataclass(frozen=True)
+class FrameJoin:
+    """The frames of x from `begin` on, `size` elements each, then the one of r: what a stream keeps and its newest.
+
+    pitch, out_pitch: elements from one frame of x or y to the next; those of a state lie without gaps.
+    """
+
+    kind: ClassVar[str] = "frame_join"
+    macs: ClassVar[int] = 0
+
+    frames: int
+    size: int
+    begin: int = 0
+    pitch: int = 0
+    out_pitch: int = 0
+    types: Types = field(default=Types(), repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("pitch", "out_pitch"):
+            object.__setattr__(self, name, max(getattr(self, name), self.size))
+
+    @property
+    def out_frames(self) -> int:
+        """Frames of the output."""
+        return self.frames - self.begin + 1
+
+    @property
+    def label(self) -> str:
+        return f"framejoin_{self.frames}x{self.size}_{self.begin}"

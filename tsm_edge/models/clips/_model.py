@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import ModelError
-from ...signature import Preprocess, Scalar, Signature, TensorSpec
+from ...signature import Preprocess, Scalar, Signature, StatePair, TensorSpec
 from .._labels import JESTER, checked_labels, default_labels
 from .._model import CLASSES, DEFAULT_SIZE, SIZES, whole
 from ._graph import Network
+from ._stream import Stream, macs, streamed
 
 if TYPE_CHECKING:
     import torch
@@ -41,11 +42,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class ClipModel:
-    """A network that takes all frames of a clip at once, with all its parameters set.
+    """A network that takes all frames of a clip at once, with all its parameters set; some run as streams as well.
 
     parameters: "size" (height and width, pixels), "classes", "clip_frames", "window_stride" (new frames from clip to
-    clip) and "delay_frames" (those before the first answer), as a manifest has them. labels: one name for every class.
+    clip) and "delay_frames" (those before the first answer), as a manifest has them; of a stream, in place of these
+    three, "seen_frames": how many frames an answer is computed from. labels: one name for every class.
     published: accuracies of the papers' tables. pictures: how they are prepared, where not in ImageNet's way.
+    stream: where the network is cut, for one that runs frame by frame.
     """
 
     name: str
@@ -55,6 +58,7 @@ class ClipModel:
     network: Network
     published: tuple[Published, ...] = ()
     pictures: Preprocess | None = None
+    stream: Stream | None = None
 
     @property
     def size(self) -> int:
@@ -63,8 +67,8 @@ class ClipModel:
 
     @property
     def frames(self) -> int:
-        """Frames of a clip."""
-        return int(self.parameters["clip_frames"])
+        """Frames of a clip, or that an answer of a stream is computed from."""
+        return int(self.parameters["clip_frames" if self.stream is None else "seen_frames"])
 
     @property
     def classes(self) -> int:
@@ -73,17 +77,40 @@ class ClipModel:
 
     @property
     def clip(self) -> tuple[int, int, int, int]:
-        """The shape of its input: (T, 3, H, W)."""
+        """The shape of a clip: (T, 3, H, W)."""
         return (self.frames, 3, self.size, self.size)
 
     @property
     def signature(self) -> Signature:
-        """Input "frame", which is all frames of a clip, and output "logits"; float32, no states."""
-        return Signature((TensorSpec("frame", self.clip),), (), (TensorSpec("logits", (1, self.classes)),))
+        """Input "frame", which is all frames of a clip, and output "logits"; float32, no states.
 
-    def zero_states(self) -> tuple[()]:
-        """It has none."""
-        return ()
+        A stream takes one frame, and has the states "cache0" and on with outputs "cache0_out" and on, [T - 1, ...].
+        """
+        scores = (TensorSpec("logits", (1, self.classes)),)
+        if self.stream is None:
+            return Signature((TensorSpec("frame", self.clip),), (), scores)
+        shapes = self.network.shapes(self.clip)
+        states = tuple(
+            StatePair(TensorSpec(f"cache{index}", (self.frames - 1, *shapes[value][1:])), f"cache{index}_out")
+            for index, value in enumerate(self.stream.kept)
+        )
+        return Signature((TensorSpec("frame", (1, *self.clip[1:])),), states, scores)
+
+    def zero_states(self) -> tuple[torch.Tensor, ...]:
+        """The states with which a stream starts; a clip has none."""
+        import torch
+
+        return tuple(torch.zeros(pair.input.shape) for pair in self.signature.states)
+
+    def streaming(self) -> ClipModel:
+        """The same network frame by frame, the features of the last frames in states.
+
+        Raises:
+            ModelError: too little of its work is of one frame alone.
+        """
+        kept = {key: self.parameters[key] for key in ("size", "classes")}
+        stream = streamed(self.name, self.network, self.clip)
+        return replace(self, parameters={**kept, "seen_frames": self.frames}, stream=stream)
 
     @property
     def parameters_count(self) -> int:
@@ -92,8 +119,8 @@ class ClipModel:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates a clip: convolutions, matrix products and fully connected layers."""
-        return self.network.macs(self.clip)
+        """Multiply-accumulates of a clip, or of a stream's step: convolutions, matrix products, linear layers."""
+        return self.network.macs(self.clip) if self.stream is None else sum(macs(self.network, self.clip, self.stream))
 
     @property
     def preprocess(self) -> Preprocess:
@@ -114,7 +141,7 @@ class ClipModel:
         """The torch network in eval mode, with torch's own initial values."""
         from ._torch import make_clip_net
 
-        return make_clip_net(self.network, self.frames)
+        return make_clip_net(self.network, self.frames, self.stream)
 
     def build(self, seed: int = 0) -> torch.nn.Module:
         """Return the torch network in eval mode with seeded weights: ``net(clip [N, T, 3, H, W]) -> [N, classes]``.

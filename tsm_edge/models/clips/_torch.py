@@ -1,7 +1,8 @@
 """The torch network of a clip network's description.
 
-``net(clip)`` takes [N, T, 3, H, W] and returns the logits [N, classes]. The state_dict's keys are the description's;
-frames pass through 2-D layers as [N * T, C, H, W] and volumes through 3-D ones as [N, C, T, H, W].
+``net(clip)`` takes [N, T, 3, H, W] and returns the logits [N, classes]; ``net.step`` takes what a bundle does, a
+clip or a stream's frame and states. The state_dict's keys are the description's; frames pass through 2-D layers as
+[N * T, C, H, W] and volumes through 3-D ones as [N, C, T, H, W].
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from .._net import put
 from .._shift import OFFLINE, shift_frames
 from . import _records as ops
 from ._graph import Network
+from ._stream import Stream
 
 if TYPE_CHECKING:
     import torch
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
 EPSILON = 1e-5
 
 
-def make_clip_net(network: Network, frames: int) -> torch.nn.Module:
-    """Build the network for clips of so many frames, in eval mode, with torch's own initial values."""
+def make_clip_net(network: Network, frames: int, stream: Stream | None = None) -> torch.nn.Module:
+    """Build the network for clips of so many frames, in eval mode, with torch's own initial values.
+
+    stream: where a step of one frame is cut.
+    """
     import torch
 
     class ClipNet(torch.nn.Module):
@@ -42,11 +47,37 @@ def make_clip_net(network: Network, frames: int) -> torch.nn.Module:
 
         def step(
             self, frame: torch.Tensor, states: tuple[torch.Tensor, ...]
-        ) -> tuple[torch.Tensor, tuple[()]]:
-            """One clip [T, 3, H, W] -> its logits [1, classes]; there are no states."""
+        ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+            """A clip [T, 3, H, W], or a frame [1, 3, H, W] and the states -> logits [1, classes] and next states."""
+            if stream is not None:
+                return _streamed(self, network, stream, frame, states)
             return self(frame[None]), ()
 
     return ClipNet().eval()
+
+
+def _streamed(
+    net: torch.nn.Module, network: Network, stream: Stream, frame: torch.Tensor, states: tuple[torch.Tensor, ...]
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """A frame's own values, each kept one behind those of the frames before it, then the rest over all T frames."""
+    import torch
+
+    shapes = network.shapes((states[0].shape[0] + 1, *frame.shape[1:]))
+    values: dict[int, torch.Tensor] = {0: frame}
+    numbered = list(enumerate(network.nodes, start=1))
+    for number, node in numbered:
+        if number in stream.alone:
+            before = (1, *shapes[node.inputs[0]][1:])
+            values[number] = _run(net, node.op, [values[index] for index in node.inputs], before, shapes[number])
+    after = []
+    for value, state in zip(stream.kept, states, strict=True):
+        values[value] = torch.cat([state, values[value]])
+        after.append(values[value][1:])
+    for number, node in numbered:
+        if number not in stream.alone:
+            inputs = [values[index] for index in node.inputs]
+            values[number] = _run(net, node.op, inputs, shapes[node.inputs[0]], shapes[number])
+    return values[len(network.nodes)], tuple(after)
 
 
 def _register(net: torch.nn.Module, layer: ops.Conv | ops.Norm | ops.Linear) -> None:
