@@ -4,13 +4,15 @@
 
 Every row is one `tsm-edge bench BUNDLE --against onnxruntime`: same network, same weights, same clips, float32, both in
 turns in one process, scores compared all the while. A ratio of at most 1.0 is what each network is held to. The default
-models at 224 pixels take a few minutes on two idle cores.
+models at 224 pixels take a few minutes on two idle cores; no model begins after --budget-secs, and those left out are
+named.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 import _common
@@ -19,15 +21,21 @@ MODELS = ("tsn-resnet50", "eco-full", "i3d-resnet50-8f", "i3d-replace")
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
-    """All models and thread counts."""
-    return {"models": [one_model(name, folder, options) for name in options.models]}
+    """All models and thread counts; models for which no time is left are named."""
+    start, measured, left_out = time.perf_counter(), [], []
+    for name in options.models:
+        if time.perf_counter() - start > options.budget_secs:
+            left_out.append(name)
+            continue
+        measured.append(one_model(name, folder, options))
+    return {"models": measured, "left_out": left_out}
 
 
 def one_model(name: str, folder: Path, options: argparse.Namespace) -> dict[str, object]:
     """Compile one model and time it."""
     bundle, seconds = _common.compiled(folder / name, name, "--size", options.size, "--classes", 174)
     manifest = json.loads((bundle / "manifest.json").read_text())
-    rule = ("--min-runs", options.min_runs, "--min-secs", options.min_secs)
+    rule = ("--min-runs", options.min_runs, "--min-secs", options.min_secs, "--max-secs", options.max_secs)
     rows = []
     for threads in options.threads:
         document = _common.tsm_edge("bench", bundle, "--threads", threads, "--against", "onnxruntime", *rule)
@@ -58,6 +66,8 @@ def show(document: dict[str, list[dict[str, list[dict[str, object]]]]]) -> None:
         for model in document["models"]
         for row in model["rows"]
     ]
+    for name in document["left_out"]:
+        _common.note(f"{name}: left out, --budget-secs was over")
     _common.rows(("model", "threads", "ms a clip", "onnxruntime", "ratio"), lines)
 
 
@@ -68,4 +78,6 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=_common.counts, default=[1, 2], metavar="1,2")
     parser.add_argument("--min-runs", type=int, default=10, metavar="N")
     parser.add_argument("--min-secs", type=float, default=2.0, metavar="S")
+    parser.add_argument("--max-secs", type=float, default=20.0, metavar="S", help="of timing one row, at most")
+    parser.add_argument("--budget-secs", type=float, default=420.0, metavar="S", help="no model begins after these")
     _common.main(parser.parse_args(), measure, show)

@@ -82,6 +82,12 @@ def test_a_name_near_one_of_the_family(verb):
     assert "Did you mean 'eco-lite'?" in result.stderr and "gestures" in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--clip-frames", "--size", "--classes"])
+def test_zero_is_refused_for_a_network_of_clips(option):
+    result = invoke("export", "eco-lite", option, "0")
+    assert result.exit_code == 2 and "found: 0" in result.stderr
+
+
 def test_a_network_of_clips_where_one_that_runs_frame_by_frame_is_needed():
     with pytest.raises(UsageError, match="takes whole clips") as caught:
         models.load("eco-lite")

@@ -10,10 +10,12 @@ import click
 from .. import report
 from ..errors import UsageError
 from ..files import atomic
+from ..models import clips
 from ..terminal import say
 
 if TYPE_CHECKING:
     from ..bench.session import Results
+    from ..bundle.manifest import Manifest
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -64,7 +66,7 @@ def bench(
     and no time is printed when they differ (exit code 3). Without --against the bundle is compared with a second run
     of itself.
     """
-    from ..bench import peers, session, stop, summary
+    from ..bench import session, stop, summary
 
     rule = stop.StopRule(min_runs, min_secs, max_secs)
     _check_plot(plot)
@@ -83,7 +85,16 @@ def bench(
         report.print_json(summary.document(results))
         return
     summary.show(results, per_op=per_op)
-    report.print_next(_next(bundle, bool(against), results.manifest.preprocess is not None, peers.names()))
+    manifest = results.manifest
+    report.print_next(_next(bundle, bool(against), manifest.preprocess is not None, _peers(manifest)))
+
+
+def _peers(manifest: Manifest) -> list[str]:
+    """The peers that can run the network of a bundle: those that read ONNX files, and for a zoo model all."""
+    from ..bench import peers
+
+    stream = manifest.model.source == "zoo" and manifest.model.name not in clips.names()
+    return peers.names() if stream else [name for name in peers.names() if name in ("onnxruntime", "openvino")]
 
 
 def _next(bundle: Path, compared: bool, takes_pictures: bool, known: list[str]) -> str:

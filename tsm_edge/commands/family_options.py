@@ -63,10 +63,10 @@ def family_from(
         labels = models.read_labels(file) if isinstance(file, Path) else None
         model = clips.load(
             name,
-            size=integer(options.get("size")) or integer(said.get("size")),
+            size=integer(options.get("size"), said.get("size")),
             classes=integer(options.get("classes")),
             labels=labels or (None if meta is None else meta.labels),
-            frames=asked.clip_frames or integer(said.get("clip_frames")),
+            frames=integer(asked.clip_frames, said.get("clip_frames")),
             window_stride=asked.window_stride,
         )
         pictures = None if meta is None else meta.pictures_at(model.size)
@@ -103,6 +103,6 @@ def running(model: clips.ClipModel) -> str:
     )
 
 
-def integer(value: object) -> int | None:
-    """A number of pixels, classes or frames; None where nothing is said."""
-    return value if isinstance(value, int) else None
+def integer(*values: object) -> int | None:
+    """The first number of pixels, classes or frames that is said, 0 included; None where none is."""
+    return next((value for value in values if isinstance(value, int)), None)

@@ -119,12 +119,13 @@ def _print_memory(manifest: Manifest) -> None:
 
 
 def _print_states(manifest: Manifest) -> None:
-    say("")
     rows = [
         (pair.input.name, list(pair.input.shape), kib(pair.input.nbytes))
         for pair in manifest.signature.states
     ]
-    print_table(("STATE", "SHAPE (NCHW)", "SIZE"), rows)
+    if rows:
+        say("")
+        print_table(("STATE", "SHAPE (NCHW)", "SIZE"), rows)
 
 
 def _print_files(manifest: Manifest) -> None:
