@@ -44,7 +44,7 @@ def test_the_summary_of_a_cuda_bundle(board: tuple[Path, Result]) -> None:
     assert result.exit_code == 0, result.output
     text = " ".join(result.stdout.split())
     assert "cuda compute capability 5.3, a driver of CUDA 10.2 (PTX ISA 6.4)" in text
-    assert re.search(r"kernels: \d+ launches a frame of \d+ kernels, none to shift", text)
+    assert re.search(r"kernels: \d+ launches of \d+ kernels, none to shift", text)
     assert f"next: tsm-edge inspect {folder}" in text, "it cannot be run here"
     assert "float16, sums in float32" in text and "no spills" in text
     assert re.search(r"modelled: \d+\.\d\d ms a frame, .* not a measurement", text)
