@@ -21,8 +21,7 @@ from tsm_edge.compile.quantize import LayerLoss, float_step, integer, scheme
 from tsm_edge.compile.quantize.ranges import Ranges, Seen
 from tsm_edge.compile.verification.reference import moving_frames
 from tsm_edge.errors import CompileError, UsageError
-from tsm_edge.models import _shipped
-from tsm_edge.weights import checkpoints
+from tsm_edge.weights import checkpoints, shipped
 
 FRAMES = 2
 MODELS = {
@@ -215,7 +214,7 @@ def test_ranges_that_come_with_trained_weights_need_no_other_source(
 ) -> None:
     path = tmp_path / "gestures.ranges.json"
     path.touch()
-    monkeypatch.setattr(_shipped, "FOLDER", tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     fields = {"averaged": None, "direction": None, "as_online": False, "seed": 0, "states": ()}
     fields |= {"parameters": {}, "pictures": {}, "form": {}}
     assert Source("gestures", None, **fields).shipped_ranges == path
