@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import kernel_lab
 import numpy as np
 
 from tsm_edge.compile.backends import cpu
@@ -17,33 +16,6 @@ from tsm_edge.compile.quantize.windows import windows
 from tsm_edge.compile.schedules import registry
 from tsm_edge.compile.schedules.rule import Schedule
 from tsm_edge.target import EdgeTarget
-
-#: calls every kernel over the halves of its items, the second first; bytes around each argument must stay
-HARNESS = """
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-{prototypes}
-enum {{ GUARD = 64, PATTERN = 0x5a }};
-static int8_t *take(FILE *f, long n) {{
-    int8_t *p = aligned_alloc(64, (size_t)(n + 2 * GUARD + 63) / 64 * 64);
-    if (!p) exit(9);
-    for (long i = 0; i < n + 2 * GUARD; i++) p[i] = PATTERN;
-    if (fread(p + GUARD, 1, (size_t)n, f) != (size_t)n) exit(9);
-    return p + GUARD;
-}}
-static void give(const int8_t *p, long n, const char *name, FILE *f) {{
-    for (int i = 1; i <= GUARD; i++)
-        if (p[-i] != PATTERN || p[n - 1 + i] != PATTERN) {{ fprintf(stderr, "%s: written outside\\n", name); exit(8); }}
-    if (fwrite(p, 1, (size_t)n, f) != (size_t)n) exit(9);
-}}
-int main(int argc, char **argv) {{
-    (void)argc;
-    FILE *in = fopen(argv[1], "rb"), *out = fopen(argv[2], "wb");
-{calls}
-    return fclose(out);
-}}
-"""
 
 
 @dataclass
@@ -108,48 +80,16 @@ def convolution(rule: Schedule, op: QConv, machine: Any, rng: np.random.Generato
 
 def check(found: list[Case], device: EdgeTarget, folder: Path, command: list[str]) -> None:
     """Build all kernels with one program, run it, and compare every byte."""
-    names = [f"k{index}" for index in range(len(found))]
-    functions = {name: case.kernel.build() for name, case in zip(names, found, strict=True)}
-    (folder / "kernels.o").write_bytes(cpu.build_object(functions, device))
-    prototypes = "\n".join(
-        f"void {name}({'void *, ' * len(case.kernel.pointers)}int32_t, int32_t);"
-        for name, case in zip(names, found, strict=True)
-    )
-    calls = "\n".join(call(name, case) for name, case in zip(names, found, strict=True))
-    (folder / "main.c").write_text(HARNESS.format(prototypes=prototypes, calls=calls))
-    zig = [sys.executable, "-m", "ziglang", "cc", "-target", f"{device.triple}.{device.glibc}", "-O1"]
-    subprocess.run([*zig, "-o", "lab", "main.c", "kernels.o"], cwd=folder, check=True)
-    with open(folder / "in.bin", "wb") as file:
-        for case in found:
-            for name, pointer in case.kernel.pointers.items():
-                data = case.arguments[name].tobytes() if name in case.arguments else bytes(pointer.bytes)
-                assert len(data) == pointer.bytes, (case.kernel.op, name)
-                file.write(data)
-    program = [*command, str(folder / "lab"), str(folder / "in.bin"), str(folder / "out.bin")]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr or f"the kernels ended with {done.returncode}"
-    data, at = (folder / "out.bin").read_bytes(), 0
+    calls = []
     for case in found:
+        values = dict(case.arguments)
         for name, pointer in case.kernel.pointers.items():
-            if name in case.expected:
-                got = np.frombuffer(data[at : at + pointer.bytes], pointer.dtype.numpy)
-                wrong = np.flatnonzero(got != case.expected[name].ravel())
-                assert not wrong.size, f"{case.kernel.rule} {case.kernel.op}: {wrong.size} of {name}, from {wrong[0]}"
-            at += pointer.bytes
-    assert at == len(data)
-
-
-def call(function: str, case: Case) -> str:
-    """The statements of one case."""
-    pointers = case.kernel.pointers
-    names = [f"{function}_{name}" for name in pointers]
-    half, items = case.kernel.items // 2, case.kernel.items
-    takes = [
-        f"    int8_t *{name} = take(in, {p.bytes}L);" for name, p in zip(names, pointers.values(), strict=True)
-    ]
-    calls = [f"    {function}({', '.join(names)}, {a}, {b});" for a, b in ((half, items), (0, half))]
-    gives = [
-        f'    give({name}, {p.bytes}L, "{case.kernel.rule} {case.kernel.op.label} {role}", out);'
-        for name, (role, p) in zip(names, pointers.items(), strict=True)
-    ]
-    return "\n".join([*takes, *calls, *gives])
+            data = values.setdefault(name, np.zeros(pointer.size, pointer.dtype.numpy))
+            assert data.nbytes == pointer.bytes, (case.kernel.op, name)
+        calls.append((case.kernel, values))
+    kernel_lab.run(calls, device, folder, command)
+    for case, (kernel, values) in zip(found, calls, strict=True):
+        for name, expected in case.expected.items():
+            if name in kernel.pointers:
+                wrong = np.flatnonzero(values[name] != expected.ravel())
+                assert not wrong.size, f"{kernel.rule} {kernel.op}: {wrong.size} of {name}, from {wrong[0]}"

@@ -35,7 +35,7 @@ from tsm_edge.compile.schedules import registry
 from tsm_edge.compile.schedules.cpu import Kernel
 from tsm_edge.target import EdgeTarget
 
-#: calls every kernel twice, over the halves of its items, reading arguments from and writing them to files; the words
+#: calls every kernel twice, over the halves of its items, reading arguments from and writing them to files; the bytes
 #: before and after every argument are NaN of one pattern, as halves too: read they spoil the result, written they end
 #: the program
 HARNESS = """
@@ -43,24 +43,23 @@ HARNESS = """
 #include <stdio.h>
 #include <stdlib.h>
 {prototypes}
-enum {{ GUARD = 32 }};
-static const uint16_t pattern = 0xffc5u;
+enum {{ GUARD = 64 }};
+static const uint8_t pattern[2] = {{0xc5, 0xff}};
 static void *take(FILE *f, long bytes) {{
-    const long n = bytes / 2;
-    uint16_t *p = aligned_alloc(64, ((size_t)(n + 2 * GUARD) * 2 + 63) / 64 * 64);
+    uint8_t *p = aligned_alloc(64, ((size_t)bytes + 2 * GUARD + 63) / 64 * 64);
     if (!p) exit(9);
-    for (long i = 0; i < n + 2 * GUARD; ++i) p[i] = pattern;
-    if (fread(p + GUARD, 2, (size_t)n, f) != (size_t)n) exit(9);
+    for (long i = 0; i < bytes + 2 * GUARD; ++i) p[i] = pattern[i % 2];
+    if (fread(p + GUARD, 1, (size_t)bytes, f) != (size_t)bytes) exit(9);
     return p + GUARD;
 }}
 static void give(const void *argument, long bytes, const char *name, FILE *f) {{
-    const uint16_t *p = argument;
-    const long n = bytes / 2;
+    const uint8_t *p = (const uint8_t *)argument - GUARD;
     for (long i = 0; i < GUARD; ++i) {{
-        if (p[i - GUARD] != pattern) {{ fprintf(stderr, "%s: written before it\\n", name); exit(8); }}
-        if (p[n + i] != pattern) {{ fprintf(stderr, "%s: written after it\\n", name); exit(8); }}
+        const long after = GUARD + bytes + i;
+        if (p[i] != pattern[i % 2]) {{ fprintf(stderr, "%s: written before it\\n", name); exit(8); }}
+        if (p[after] != pattern[after % 2]) {{ fprintf(stderr, "%s: written after it\\n", name); exit(8); }}
     }}
-    if (fwrite(argument, 2, (size_t)n, f) != (size_t)n) exit(9);
+    if (fwrite(argument, 1, (size_t)bytes, f) != (size_t)bytes) exit(9);
 }}
 int main(int argc, char **argv) {{
     (void)argc;
