@@ -31,6 +31,7 @@ def run(loops: Sequence[Loop], names: Sequence[str], reset: threading.Event) -> 
                 for other, _ in left:
                     other.stopped = loop.stopped
                 return
-            if loop.failure is not None and left:
-                say(f"note: {name} has ended, the others go on: {loop.failure.what}", err=True)
+            if loop.failure is not None:
                 loop.show_end(f"ended: {loop.failure.what}")
+                if left:
+                    say(f"note: {name} has ended, the others go on: {loop.failure.what}", err=True)
