@@ -45,14 +45,14 @@ HARNESS = """
 {prototypes}
 enum {{ GUARD = 64 }};
 static const uint8_t pattern[2] = {{0xc5, 0xff}};
-static void *take(FILE *f, long bytes) {{
+static __attribute__((noinline)) void *take(FILE *f, long bytes) {{
     uint8_t *p = aligned_alloc(64, ((size_t)bytes + 2 * GUARD + 63) / 64 * 64);
     if (!p) exit(9);
     for (long i = 0; i < bytes + 2 * GUARD; ++i) p[i] = pattern[i % 2];
     if (fread(p + GUARD, 1, (size_t)bytes, f) != (size_t)bytes) exit(9);
     return p + GUARD;
 }}
-static void give(const void *argument, long bytes, const char *name, FILE *f) {{
+static __attribute__((noinline)) void give(const void *argument, long bytes, const char *name, FILE *f) {{
     const uint8_t *p = (const uint8_t *)argument - GUARD;
     for (long i = 0; i < GUARD; ++i) {{
         const long after = GUARD + bytes + i;
