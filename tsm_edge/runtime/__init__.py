@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -40,6 +40,7 @@ from ..smoothing import Smoother
 from . import abi
 from ._guard import Guard
 from ._marshal import FLOAT, Floats, address, c_frame, check_array, failure_of
+from .operations import Operation, Timing
 
 __all__ = ["Model", "Operation", "Stream", "Timing", "open"]
 
@@ -48,19 +49,6 @@ class _CFunction(Protocol):
     """A function of the library whose first argument is a handle and whose result is a status."""
 
     def __call__(self, handle: ctypes.c_void_p, /, *arguments: object) -> int: ...
-
-
-class Operation(NamedTuple):
-    """One operation of the plan.
-
-    macs: multiply-accumulates. bytes: what its arguments hold, the least it can move.
-    """
-
-    kernel: str
-    layer: str
-    schedule: str
-    macs: int
-    bytes: int
 
 
 def open(path: str | os.PathLike[str], threads: int | None = None) -> Model:
@@ -213,15 +201,6 @@ class Model(AbstractContextManager["Model"]):
         stated = [(pair.input.name, pair.input.shape) for pair in self.signature.states]
         if found != stated:
             raise RuntimeFailure("The library's states are not the manifest's.", found=found, allowed=stated)
-
-
-class Timing(NamedTuple):
-    """Time of one operation of the last profiled step."""
-
-    kernel: str
-    layer: str
-    schedule: str
-    ns: int
 
 
 class Stream(AbstractContextManager["Stream"]):
