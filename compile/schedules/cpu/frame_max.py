@@ -22,6 +22,7 @@ CASES = (
     FrameMax(5, 19, pitch=32, out_pitch=48),
     FrameMax(1, 7, pitch=16, out_pitch=16),
     FrameMax(4, 33, 2, 2, 0, pitch=48, out_pitch=48),
+    FrameMax(8, 12544, pitch=12544, out_pitch=12544),
 )
 
 

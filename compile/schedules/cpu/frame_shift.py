@@ -31,6 +31,7 @@ CASES = (
     FrameShift(1, 1, 8, 1, 1, pitch=16, out_pitch=16),
     FrameShift(2, 5, 19, 2, 2, "circulant", whole=True, pitch=96, out_pitch=96),
     FrameShift(2, 5, 9, 0, 1, whole=True, pitch=48, out_pitch=48),
+    FrameShift(8, 784, 64, 8, 8, pitch=50176, out_pitch=12544),
 )
 
 

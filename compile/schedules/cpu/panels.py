@@ -22,7 +22,7 @@ CASES = (
     Panels(2, 9, 19, keys=True, pitch=192),
     Panels(3, 7, 24, keys=False),
     Panels(2, 9, 32, keys=False, pitch=304),
-    Panels(4, 49, 256, keys=True),
+    Panels(8, 196, 256, keys=True),
 )
 
 

@@ -20,6 +20,7 @@ CASES = (
     FrameMax(5, 19, pitch=128, out_pitch=256),
     FrameMax(1, 7, pitch=128, out_pitch=128),
     FrameMax(4, 33, 2, 2, 0, pitch=128, out_pitch=128),
+    FrameMax(8, 12544, pitch=12544, out_pitch=12544),
 )
 
 

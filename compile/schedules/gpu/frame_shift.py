@@ -21,6 +21,7 @@ CASES = (
     FrameShift(4, 6, 160, 80, 70, "circulant", pitch=1024, out_pitch=1024),
     FrameShift(1, 1, 8, 1, 1, pitch=128, out_pitch=128),
     FrameShift(2, 5, 19, 2, 2, "circulant", whole=True, pitch=128, out_pitch=128),
+    FrameShift(8, 784, 64, 8, 8, pitch=50176, out_pitch=12544),
 )
 
 

@@ -23,7 +23,7 @@ CASES = (
     Panels(3, 7, 24, keys=False),
     Panels(2, 9, 32, keys=False, pitch=304),
     Panels(1, 5, 3, keys=False),
-    Panels(4, 49, 256, keys=True),
+    Panels(8, 196, 256, keys=True),
 )
 
 
