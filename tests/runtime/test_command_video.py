@@ -83,7 +83,7 @@ def test_yuv4mpeg2_has_its_own_rate_and_may_be_grey(tiny):
     ("data", "says"),
     [
         (b"", "found: nothing"),
-        (b"\xff\xd8\xff", "does not say what it is"),
+        (b"\x89PNG\r\n", "does not say what it is"),
         (b"YUV4MPEG2", "no end of its header"),
         (b"YUV4MPEG2 " + b"X" * 2000, "no end of its header"),
         (b"YUV4MPEG2 W4\n", "found: no H"),
