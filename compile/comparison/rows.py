@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from tsm_edge import models
 from tsm_edge.bundle.manifest import Manifest
 from tsm_edge.errors import UsageError
+from tsm_edge.files import strict_json
 from tsm_edge.models import clips
 from tsm_edge.target import EdgeTarget
 
@@ -127,9 +127,11 @@ def read_gestures(path: Path | None) -> dict[str, float]:
     if path is None:
         return {}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): float(value) for name, value in document.items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        document = strict_json.read(path)
+        if not isinstance(document, dict):
+            raise TypeError("no object")
+        return {name: float(value) for name, value in document.items()}
+    except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             f"'{path}' holds no accuracies.", found=error, allowed='{"model": accuracy in %, …}'
         ) from error
