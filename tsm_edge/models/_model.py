@@ -121,12 +121,7 @@ class Model:
 
     def seeing(self, pictures: Preprocess) -> Model:
         """The same model for pictures prepared in a way of its own; ModelError where its input is another."""
-        if pictures.crop != (self.size, self.size) or pictures.channels != 3:
-            raise ModelError(
-                f"{self.name}: the pictures are not its input.",
-                found=f"{pictures.crop[0]}x{pictures.crop[1]}, {pictures.color}",
-                allowed=f"{self.size}x{self.size} in colour",
-            )
+        check_pictures(self.name, self.size, pictures)
         return replace(self, pictures=pictures)
 
     @property
@@ -231,6 +226,16 @@ def make_model(
     names = default_labels(classes) if labels is None else checked_labels(labels, classes)
     layers = recipe.describe(classes) if scale is None else recipe.describe(classes, scale)
     return Model(name, recipe.summary, parameters, names, layers, recipe.our_keys)
+
+
+def check_pictures(name: str, size: int, pictures: Preprocess) -> None:
+    """ModelError where a network's input, `size` x `size` in colour, is not what the preprocessing gives."""
+    if pictures.crop != (size, size) or pictures.channels != 3:
+        raise ModelError(
+            f"{name}: the pictures are not its input.",
+            found=f"{pictures.crop[0]}x{pictures.crop[1]}, {pictures.color}",
+            allowed=f"{size}x{size} in colour",
+        )
 
 
 def whole(name: str, field: str, value: object, allowed: range) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..dtype import Types
+from .frames import at_least
 
 PANEL = 16  # columns of a panel: of every register tile that reads one
 
@@ -28,7 +29,7 @@ class Panels:
     types: Types = field(default=Types(), repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pitch", max(self.pitch, self.pixels * self.channels))
+        at_least(self, pitch=self.pixels * self.channels)
 
     @property
     def positions(self) -> int:
@@ -65,8 +66,7 @@ class Attention:
     types: Types = field(default=Types(), repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("pitch", "out_pitch"):
-            object.__setattr__(self, name, max(getattr(self, name), self.pixels * self.channels))
+        at_least(self, pitch=self.pixels * self.channels, out_pitch=self.pixels * self.channels)
 
     @property
     def macs(self) -> int:

@@ -12,6 +12,12 @@ from typing import ClassVar
 from ..dtype import Types
 
 
+def at_least(op: object, **least: int) -> None:
+    """Raise fields of an operator that is being made, such as its pitches, to the least that they may be."""
+    for name, value in least.items():
+        object.__setattr__(op, name, max(getattr(op, name), value))
+
+
 @dataclass(frozen=True)
 class FrameShift:
     """The temporal shift of a clip: x [frames, pixels, channels] -> y [frames, pixels, width].
@@ -104,8 +110,7 @@ class FrameJoin:
     types: Types = field(default=Types(), repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("pitch", "out_pitch"):
-            object.__setattr__(self, name, max(getattr(self, name), self.size))
+        at_least(self, pitch=self.size, out_pitch=self.size)
 
     @property
     def out_frames(self) -> int:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ..dtype import Types
 from .convolution import Conv
+from .frames import at_least
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class VolumeConv:
 
     def __post_init__(self) -> None:
         conv = self.conv
-        least = conv.height * conv.width * conv.channels, conv.pixels * conv.out_channels
-        for name, value in zip(("pitch", "out_pitch"), least, strict=True):
-            object.__setattr__(self, name, max(getattr(self, name), value))
+        at_least(
+            self, pitch=conv.height * conv.width * conv.channels, out_pitch=conv.pixels * conv.out_channels
+        )
 
     @property
     def types(self) -> Types:
@@ -119,8 +120,7 @@ class FrameGather:
     types: Types = field(default=Types(), repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("pitch", "out_pitch"):
-            object.__setattr__(self, name, max(getattr(self, name), self.size))
+        at_least(self, pitch=self.size, out_pitch=self.size)
 
     @property
     def label(self) -> str:

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from ...ir.ops import FrameGather, Op
@@ -18,6 +16,7 @@ from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
 from ..pointers import typed
 from ..rule import Schedule
+from ._pieces import Params
 from ._rule import Kernel
 
 CASES = (
@@ -33,48 +32,22 @@ def claims(op: Op) -> bool:
     return isinstance(op, FrameGather)
 
 
-@dataclass(frozen=True)
-class Params:
-    """Elements of a piece."""
-
-    piece: int
-
-    @classmethod
-    def from_machine(cls, machine: Machine, op: FrameGather) -> Params:
-        return cls(machine.lanes * max(1, min(64, op.size // machine.lanes)))
-
-
 def schedule(op: FrameGather, params: Params, machine: Machine) -> Kernel:
     """x [frames, size] -> y [chosen, size]."""
-    whole, rest = divmod(op.size, params.piece)
-    pieces = whole + bool(rest)
-    count = len(op.chosen)
+    pieces, count = params.count(op.size), len(op.chosen)
     sizes = {
         "x": (op.frames - 1) * op.pitch + op.size,
         "y": (count - 1) * op.out_pitch + op.size,
     }
 
-    def copied(x: Buffer, y: Buffer, source: Expr, target: Expr, length: int) -> None:
-        vectors = length // machine.lanes
-        with tir.loop(0, vectors) as index:
-            at = index * machine.lanes
-            tir.store(y, target + at, tir.load(x, source + at, machine.lanes), machine.lanes)
-        done = vectors * machine.lanes
-        for offset, lanes in tir.vectors(length - done, machine.lanes):
-            tir.store(y, target + done + offset, tir.load(x, source + done + offset, lanes), lanes)
-
     def body(x: Buffer, y: Buffer, begin: Expr, end: Expr) -> None:
         with tir.loop(begin, end) as item:
             place, piece = tir.bind(item // pieces), tir.bind(item % pieces)
+            start = tir.bind(piece * params.piece)
 
             def frame(index: int) -> None:
-                source = op.chosen[index] * op.pitch + piece * params.piece
-                target = index * op.out_pitch + piece * params.piece
-                lengths = ([params.piece] if whole else []) + ([rest] if rest else [])
-                cases: list[Callable[[], None]] = [
-                    partial(copied, x, y, tir.bind(source), tir.bind(target), length) for length in lengths
-                ]
-                tir.switch(piece, [0, whole][: len(cases)], cases)
+                source, target = op.chosen[index] * op.pitch + start, index * op.out_pitch + start
+                params.copy(op.size, piece, x, tir.bind(source), y, tir.bind(target))
 
             tir.switch(place, list(range(count)), [partial(frame, index) for index in range(count)])
 

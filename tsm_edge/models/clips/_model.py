@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...errors import ModelError
 from ...signature import Preprocess, Scalar, Signature, StatePair, TensorSpec
 from .._labels import JESTER, checked_labels, default_labels
-from .._model import CLASSES, DEFAULT_SIZE, SIZES, whole
+from .._model import CLASSES, DEFAULT_SIZE, SIZES, check_pictures, whole
 from ._graph import Network
 from ._stream import Stream, macs, streamed
 
@@ -129,12 +129,7 @@ class ClipModel:
 
     def seeing(self, pictures: Preprocess) -> ClipModel:
         """The same model for pictures prepared in a way of its own; ModelError where its input is another."""
-        if pictures.crop != (self.size, self.size) or pictures.channels != 3:
-            raise ModelError(
-                f"{self.name}: the pictures are not its input.",
-                found=f"{pictures.crop[0]}x{pictures.crop[1]}, {pictures.color}",
-                allowed=f"{self.size}x{self.size} in colour",
-            )
+        check_pictures(self.name, self.size, pictures)
         return replace(self, pictures=pictures)
 
     def net(self) -> torch.nn.Module:
