@@ -40,6 +40,7 @@ REFUSED = {
     "eco-ensemble-lite": "its members read frames of one clip at different paces",
     "i3d-resnet50": "its convolutions read neighbouring frames",
     "i3d-replace": "its convolutions read neighbouring frames",
+    "i3d-nonlocal-resnet50": "its convolutions read neighbouring frames",
     "i3d-nonlocal": "its convolutions read neighbouring frames",
     "tsm-bninception": "its shifts read the frames before and behind each one",
     "tsm-nonlocal-resnet50": "its shifts read the frames before and behind each one",

@@ -31,6 +31,7 @@ COUNTS = [
     ("tsm-nonlocal-resnet50", 400, 8, 31_686_096, 61.10),
     ("tsm-bninception", 400, 8, 10_680_240, 16.25),
     ("i3d-nonlocal", 400, 32, 35_401_936, 220.9),
+    ("i3d-nonlocal-resnet50", 400, 32, 35_401_936, 44.34),
 ]
 # published figures that no network of the description gives: (name, published, own)
 DISPUTED = [
@@ -65,6 +66,11 @@ def test_the_published_multiply_adds_of_non_local_i3d_leave_its_matrix_products_
         if type(node.op).__name__ == "Attend"
     )
     assert (model.macs - products) / 1e9 == pytest.approx(173.0, rel=0.005)  # the paper says 168
+
+
+def test_mmactions_own_figure_of_its_non_local_i3d():
+    """Its table says 59.3 G; it counts pictures of 256 pixels."""
+    assert clips.load("i3d-nonlocal-resnet50", classes=400, size=256).macs / 1e9 == pytest.approx(59.3, rel=0.005)
 
 
 def test_names_and_parameters_are_checked():
@@ -108,11 +114,11 @@ def norm(w, key, x):
     return F.batch_norm(x, *parts, eps=1e-5)
 
 
-def i3d(w, clip, inflated, places=(), last_stride=2):
-    """FAIR's ResNet-50 I3D with a stem that does not stride along time; `places`: blocks with a non-local block."""
+def i3d(w, clip, inflated, places=(), last_stride=2, stem=1, block=None):
+    """FAIR's ResNet-50 I3D; `places`: blocks with a non-local block, `stem`: stride along time of both its halves."""
     x = clip.transpose(1, 2)
-    x = F.relu(norm(w, "bn1", F.conv3d(x, w["conv1.weight"], None, (1, 2, 2), (2, 3, 3))))
-    x = F.max_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))
+    x = F.relu(norm(w, "bn1", F.conv3d(x, w["conv1.weight"], None, (stem, 2, 2), (2, 3, 3))))
+    x = F.max_pool3d(x, (stem, 3, 3), (stem, 2, 2), (0, 1, 1))
     for stage, count in enumerate((3, 4, 6, 3), 1):
         for index in range(count):
             at = f"layer{stage}.{index}"
@@ -127,7 +133,7 @@ def i3d(w, clip, inflated, places=(), last_stride=2):
                 x = norm(w, f"{at}.downsample.1", F.conv3d(x, w[f"{at}.downsample.0.weight"], None, step))
             x = F.relu(x + y)
             if (stage, index) in places:
-                x = non_local(w, f"{at}.nl", x)
+                x = (block or non_local)(w, f"{at}.nl", x)
         if stage == 1:
             x = F.max_pool3d(x, (2, 1, 1), (2, 1, 1))
     return F.linear(x.mean((2, 3, 4)), w["fc.weight"], w["fc.bias"])
@@ -148,6 +154,18 @@ def non_local(w, at, x):
     return x + norm(w, f"{at}.W.1", F.conv3d(y, w[f"{at}.W.0.weight"], w[f"{at}.W.0.bias"]))
 
 
+def non_local_mmcv(w, at, x):
+    """mmcv's form: pooled behind phi and g, scores as they are."""
+
+    def embedded(key):
+        return F.conv3d(x, w[f"{at}.{key}.weight"], w[f"{at}.{key}.bias"])
+
+    theta, (phi, g) = embedded("theta"), (F.max_pool3d(embedded(key), (1, 2, 2)) for key in ("phi", "g"))
+    weights = (theta.flatten(2).transpose(1, 2) @ phi.flatten(2)).softmax(-1)
+    y = (weights @ g.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(theta.shape)
+    return x + norm(w, f"{at}.W.1", F.conv3d(y, w[f"{at}.W.0.weight"], w[f"{at}.W.0.bias"]))
+
+
 FLAGS = ((1, 1, 1), (1, 0, 1, 0), (1, 0, 1, 0, 1, 0), (0, 1, 0))
 
 
@@ -159,6 +177,12 @@ def test_i3d_equals_plain_code():
 def test_non_local_i3d_equals_plain_code():
     _, _, weights, clip, scores = built("i3d-nonlocal", 4)
     assert near(scores, i3d(weights, clip, FLAGS, {(2, 1), (2, 3), (3, 1), (3, 3), (3, 5)}, last_stride=1))
+
+
+def test_mmactions_non_local_i3d_equals_plain_code():
+    _, _, weights, clip, scores = built("i3d-nonlocal-resnet50", 8, 64)
+    places = {(2, 1), (2, 3), (3, 1), (3, 3), (3, 5)}
+    assert near(scores, i3d(weights, clip, FLAGS, places, stem=2, block=non_local_mmcv))
 
 
 def eco_volume(w, x):

@@ -17,7 +17,7 @@ from ..errors import CheckpointError, UsageError
 from ..models import clips
 from ..models.description import Conv, convs, head
 from ..signature import Preprocess
-from . import checkpoints, convert_clips
+from . import _elsewhere, checkpoints, convert_clips
 from ._checks import choose, misfit, nearest, pools
 from ._weights import Weights, find
 from .asked import Asked, labels_of
@@ -147,6 +147,9 @@ def _candidates(asked: str | None) -> list[models.Model]:
 
 def _misfit(path: Path, content: object, asked: str | None) -> CheckpointError:
     """The error for a file of no network: what is missing in it and left over for the nearest one."""
+    elsewhere = _elsewhere.refusal(path, content)
+    if elsewhere is not None:
+        return elsewhere
     near = convert_clips.nearest(content, asked)
     if near is not None:
         return convert_clips.misfit(path, near)

@@ -16,6 +16,7 @@ from ..models import OFFLINE, TemporalShift, clips
 from ..signature import Preprocess
 from . import checkpoints
 from ._checks import check_tensors
+from ._non_local import check_non_local
 from ._weights import is_beside, mappings, tensors_of
 from .asked import Asked, labels_of
 from .meta import WeightsMeta
@@ -28,6 +29,8 @@ UNSHIFTED = TemporalShift("none")
 _SHOWN = 8
 #: keys that only networks of the family have
 _FAMILY = re.compile(r"\.(nl|non_local_block)\.|(^|\.)(consensus\.|inception_\d|res3a_)")
+#: mmcv's non-local blocks, which pool behind phi and g
+_POOLS_BEHIND = re.compile(r"\.non_local_block\.")
 #: a bias that mmaction2's non-local blocks do not have
 _NO_BIAS = re.compile(r"\.nl\.W\.0\.bias$")
 
@@ -81,6 +84,8 @@ def fit_of(content: object, asked: str | None, direction: str | None) -> Fit | N
     """
     names = [asked] if asked else clips.names()
     found = [fit for fit in (best(content, name) for name in names) if fit is not None and not fit.missing + fit.left]
+    if any(_POOLS_BEHIND.search(name) for fit in found for name in fit.names.values()):
+        found = [fit for fit in found if fit.model.name != "i3d-nonlocal"] or found
     if direction is not None and len(found) > 1:  # the same network with a shift and without
         found = [fit for fit in found if shifts(fit.model) == (direction != "none")] or found
     if len(found) > 1:
@@ -118,7 +123,7 @@ def _fit(name: str, where: Sequence[str], tensors: Mapping[str, torch.Tensor]) -
         return None
     taken = {ours[key] for key in there}
     left = tuple(raw for raw in keys if raw not in taken and not is_beside(raw, tensors[raw]))
-    bare = any("non_local_block" in raw for raw in keys)
+    bare = any(_POOLS_BEHIND.search(raw) for raw in keys)
     missing = tuple(key for key in expected if key not in there and not (bare and _NO_BIAS.search(key)))
     return Fit(model, "/".join(where) or "its top level", tensors, {key: ours[key] for key in there}, missing, left)
 
@@ -142,18 +147,14 @@ def convert_clips(path: Path, content: object, fit: Fit, asked: Asked) -> Conver
 
     Raises:
         DirectionUnknown, UsageError: nothing says that its shift is from both sides, or it is another one.
-        CheckpointError: a tensor has no finite numbers, or it is mmaction2's I3D with non-local blocks.
+        CheckpointError: a tensor has no finite numbers, or mmaction2's non-local blocks are others than those here.
     """
     shift, why_shift = _shift(path, fit.model, asked.direction)
     if asked.as_online:
         raise UsageError("A network of whole clips does not run online.", found="--as-online", hint="leave it out")
     mmaction = any(name.startswith(("backbone.", "cls_head.")) for name in fit.names.values())
-    if mmaction and fit.model.name == "i3d-nonlocal":
-        raise CheckpointError(
-            f"'{path}' is of an I3D whose non-local blocks pool in another place.",
-            found="mmaction2's: pools behind the convolutions phi and g",
-            allowed="FAIR's: pools before them, and scales the scores",
-        )
+    if mmaction and fit.model.name.startswith("i3d-nonlocal"):
+        check_non_local(path, content, fit.model.name, asked.model)
     version = mmaction_version(content)
     project = f"mmaction2 {version}" if mmaction else "the authors' code"
     source = Source(project, fit.model.name, "official" if mmaction else "mit", "one answer a clip")

@@ -10,11 +10,13 @@ from . import _resnet as resnet
 from ._graph import Builder, Network
 from ._model import Recipe
 
+STEM = resnet.Stem(conv_stride=2, pool_kernel=2, pool_stride=2)
+
 
 def describe(classes: int, frames: int) -> Network:
     """List the operators."""
     b = Builder()
-    x = resnet.i3d(b, 0, resnet.Stem(conv_stride=2, pool_kernel=2, pool_stride=2))
+    x = resnet.i3d(b, 0, STEM)
     b.linear(b.mean(x, volume=True), "fc", (resnet.FEATURES, classes))
     return b.network()
 
