@@ -180,7 +180,7 @@ def test_non_local_i3d_equals_plain_code():
 
 
 def test_mmactions_non_local_i3d_equals_plain_code():
-    _, _, weights, clip, scores = built("i3d-nonlocal-resnet50", 8, 64)
+    _, _, weights, clip, scores = built("i3d-nonlocal-resnet50", 16)
     places = {(2, 1), (2, 3), (3, 1), (3, 3), (3, 5)}
     assert near(scores, i3d(weights, clip, FLAGS, places, stem=2, block=non_local_mmcv))
 

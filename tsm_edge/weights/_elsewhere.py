@@ -1,4 +1,4 @@
-"""Networks that are not here but known by their keys: torchvision's three video ResNets, so that a refusal names them."""
+"""Networks that are not here but known by their keys, so that a refusal names them: torchvision's video ResNets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of mmaction2's non-local blocks a checkpoint of its I3D has: their tensors do not tell it, its configuration does.
+"""Which of mmaction2's non-local blocks a checkpoint of its I3D has: its configuration tells it, the tensors do not.
 
 An embedded Gaussian and a dot product have the same keys and shapes. What mmaction2 saves holds the text of the
 configuration (`meta`, 0.x: `config`, 1.x: `cfg`); without it the user says it by the name of the network.
