@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
+
 import pytest
 import torch
+from click.testing import CliRunner
 
-from tsm_edge import models
+from tsm_edge import cli, models
 from tsm_edge.errors import UsageError
 from tsm_edge.models import TemporalShift, shift_frames
 from tsm_edge.train import network
+from tsm_edge.weights.meta import read_meta
 
 LABELS = ("a", "b", "c")
 
@@ -107,3 +112,42 @@ def test_inplace_also_shifts_what_the_sum_reads(built, clip):
 def test_a_variant_that_does_not_exist(changes):
     with pytest.raises(UsageError):
         TemporalShift(**changes)
+
+
+def test_pooled_clips_have_half_as_many_answers_which_later_frames_reach(clip):
+    model = models.load("tsm-resnet18", size=32, labels=LABELS, temporal_pool=True)
+    net = model.build(1)
+    for kind in (TemporalShift(), TemporalShift("bi", 0.25)):
+        with torch.inference_mode():
+            found = network.clip_logits(net, model.layers, clip, kind)
+            alone = models.run_windowed(net, model.layers, clip[0], kind)
+        assert found.shape == (2, 3, 3)
+        assert torch.allclose(found[0].mean(0), alone[0], atol=1e-4, rtol=1e-4)
+
+
+def test_a_training_with_temporal_pooling_is_measured_and_goes_on(make_store, tmp_path):
+    """What it writes says that it pools; `eval` and a next training take that from the file."""
+    clips = make_store(tmp_path / "clips", ("No gesture", "Swiping Left"), 10)
+    words = ("--data", clips, "--held-out", clips, "--size", 32, "--frames", 4, "--batch", 8, "--threads", 1, "--epochs", 1)
+    train = ("train", *words, "--out", tmp_path / "one", "--model", "tsm-resnet18", "--temporal-pool")
+    assert invoke(*train).exit_code == 0
+    weights = tmp_path / "one" / "weights.safetensors"
+    assert read_meta(weights).parameters["temporal_pool"] is True
+    document = json.loads(invoke("eval", weights, "--data", clips, "--frames", 4, "--json").stdout)
+    assert list(document["forms"]) == ["clip"]
+    again = invoke("train", *words, "--out", tmp_path / "two", "--init", weights)
+    assert again.exit_code == 0, again.output
+    assert read_meta(tmp_path / "two" / "weights.safetensors").parameters["temporal_pool"] is True
+
+
+def test_takes_and_networks_without_stages_are_refused(small_store, tmp_path):
+    words = ("train", "--data", small_store, "--out", tmp_path / "x", "--size", 32, "--temporal-pool")
+    refused = invoke(*words, "--width", 0.25)
+    assert refused.exit_code == 2 and "Only a ResNet" in refused.stderr
+    pooling = models.load("tsm-resnet18", size=32, labels=LABELS, temporal_pool=True)
+    with pytest.raises(UsageError, match="answers about clips"):
+        network.check_pooled_clips(pooling, SimpleNamespace(takes=True))
+
+
+def invoke(*words):
+    return CliRunner().invoke(cli.cli, [str(word) for word in words])

@@ -20,6 +20,7 @@ from ..terminal import say, say_over
 from ..weights.meta import read_meta
 from . import checkpoint
 from .clip_sets import concerns, guessing, is_chance, labels_in, parted, several
+from .network import check_pooled_clips
 from .processes import Processes, joined, started
 from .request import USUAL_LOOK, Request
 from .sampling import WAYS
@@ -102,6 +103,11 @@ def renamed_option(context: click.Context, parameter: click.Parameter, value: st
 @click.option(
     "--shift-padding", type=click.Choice(PADDINGS), default="zero", show_default=True, help="At ends."
 )
+@click.option(
+    "--temporal-pool",
+    is_flag=True,
+    help="Pool frames in pairs behind the first stage of a ResNet, as MIT's code; runs as a clip only.",
+)
 @click.option("--no-flip", is_flag=True, help="Do not mirror clips.")
 @click.option("--mirrored", default="", metavar="A=B,…", help="Your labels that change places in a mirror.")
 @click.option(
@@ -167,6 +173,8 @@ def _train(asked: Request, device: str, processes: Processes) -> None:
         check_out(asked.out, resume=asked.resume, overwrite=asked.overwrite)
     with processes.one_a_machine_first():
         model, train_clips, held_out = _clips(asked)
+    check_pooled_clips(model, train_clips)
+    check_pooled_clips(model, held_out)
     for concern in concerns(train_clips, held_out):
         say(f"warning: {concern}", err=True)
     trainer = _trainer(asked, model, train_clips, held_out, device, processes)

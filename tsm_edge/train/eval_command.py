@@ -131,10 +131,10 @@ def _weights(asked: EvalRequest, cache: Path) -> Forms:
     say(f"weights: {load_into(net, subject, model, asked.averaged).weights.note}", err=True)
     seen = measure.prepared(store, model.preprocess, measure.Look() if store.takes else asked.look)
     scores = {}
-    if variant.online:
+    if variant.online and not model.pools:
         with progress("online form", len(seen)) as done:
             scores["online"] = measure.step_scores(net, model, seen, done)
-    if not store.takes or not variant.online:  # of takes one form takes long enough; they are equal
+    if not scores or not store.takes:  # of takes one form takes long enough; they are equal
         with progress("clip form", len(seen)) as done:
             scores["clip"] = measure.clip_scores(net, model, seen, variant, done)
     meta = read_meta(subject)

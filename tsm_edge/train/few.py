@@ -70,7 +70,7 @@ def fit_head(
         for clips, wanted in batches:
             seen.clear()
             clip_logits(net, model.layers, clips, settings.variant)
-            features.append(consensus(seen[0].unflatten(0, clips.shape[:2])))
+            features.append(consensus(seen[0].unflatten(0, (len(clips), -1))))
             labels.append(wanted)
     hook.remove()
     weight, bias = _regression(torch.cat(features), torch.cat(labels), last, settings.smoothing)

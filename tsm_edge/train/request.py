@@ -48,6 +48,7 @@ class Request:
     shift_share: float
     shift_place: str
     shift_padding: str
+    temporal_pool: bool
     no_flip: bool
     mirrored: str
     reverse: bool
@@ -110,7 +111,7 @@ class Request:
                 f"'{self.init}' was trained for another network.", found=name, allowed=network_of(meta.model)
             )
         said = meta.parameters if meta else self._begun.parameters if self._begun else {}
-        asked = {"width": self.width, "size": self.size}
+        asked = {"width": self.width, "size": self.size, "temporal_pool": self.temporal_pool or None}
         shape = {"size": DEFAULT_SIZE, **{key: said[key] for key in asked if key in said}}
         shape.update({key: value for key, value in asked.items() if value is not None})
         with usage_errors():
