@@ -15,6 +15,7 @@ PAPER = {
     "i3d-resnet50": (29.3, 33.0),
     "i3d-resnet50-graph": (28.0, 153.0),
     "i3d-nonlocal": (35.3, 168.0),
+    "i3d-nonlocal-gcn": (62.2, 303.0),
     "i3d-replace": (33.0, 48.0),
 }
 CLASSES = 400  # of the papers' counts, whatever the data set

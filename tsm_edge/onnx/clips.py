@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from ..errors import ModelError
 from ..models import OFFLINE, Model
 from ..models.clips import ClipModel
 from ..models.clips import records as ops
@@ -28,6 +29,13 @@ class ClipWriter(GraphWriter):
         """Write all operators of a model."""
         assert isinstance(model, ClipModel)
         network = model.network
+        if network.boxes is not None:
+            raise ModelError(
+                f"{model.name} has no ONNX form.",
+                found="graphs over boxes",
+                allowed="networks that take pictures alone",
+                hint=f"tsm_edge.models.clips.load('{model.name}').build()",
+            )
         self.shapes = network.shapes(model.clip)
         values = {0: "frame"}
         kept = model.stream.kept if model.stream else ()

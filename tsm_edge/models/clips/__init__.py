@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from ...errors import UnknownName
 from . import _records as records
+from . import _regions as regions
 from ._foreign_keys import our_keys
 from ._graph import Builder, Network
 from ._model import ClipModel, Published, Recipe, make_clip_model
@@ -29,6 +30,7 @@ __all__ = [
     "names",
     "our_keys",
     "records",
+    "regions",
     "shapes_of",
 ]
 

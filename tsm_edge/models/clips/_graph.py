@@ -12,16 +12,20 @@ from ._records import (
     Add,
     Attend,
     Average,
+    Boxes,
     Concat,
     Conv,
     Frames,
     Gather,
+    LayerNorm,
     Linear,
     Mean,
     Norm,
     Operator,
+    OverlapMean,
     Pool,
     Recast,
+    RegionMax,
     Shape,
     Shift,
     SpaceMean,
@@ -29,6 +33,8 @@ from ._records import (
     Triple,
     Window,
 )
+
+Learnt = Conv | Norm | LayerNorm | Linear
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,16 @@ class Network:
         """Learnt numbers; a layer that is used several times counts once."""
         return sum(op.parameters for op in self.layers())
 
-    def layers(self) -> list[Conv | Norm | Linear]:
+    @property
+    def boxes(self) -> Boxes | None:
+        """The boxes that it takes besides the clip."""
+        return next((node.op for node in self.nodes if isinstance(node.op, Boxes)), None)
+
+    def layers(self) -> list[Learnt]:
         """The operators with learnt numbers, each once."""
-        found: dict[str, Conv | Norm | Linear] = {}
+        found: dict[str, Learnt] = {}
         for node in self.nodes:
-            if isinstance(node.op, (Conv, Norm, Linear)):
+            if isinstance(node.op, Learnt):
                 found.setdefault(node.op.key, node.op)
         return list(found.values())
 
@@ -110,6 +121,22 @@ class Builder:
     def norm(self, x: int, key: str, channels: int) -> int:
         """A batch norm and a ReLU behind a sum of volumes."""
         return self.put(Norm(self.prefix + key, channels, "relu"), x)
+
+    def layer_norm(self, x: int, key: str, channels: int) -> int:
+        """A layer norm over channels, then a ReLU."""
+        return self.put(LayerNorm(self.prefix + key, channels), x)
+
+    def boxes(self, frames: int, count: int) -> int:
+        """The second input."""
+        return self.put(Boxes(frames, count))
+
+    def region_max(self, x: int, boxes: int) -> int:
+        """The features of boxes."""
+        return self.put(RegionMax(), x, boxes)
+
+    def overlap_mean(self, x: int, boxes: int, by: int) -> int:
+        """The mean of the regions that each one overlaps in a neighbouring frame."""
+        return self.put(OverlapMean(by), x, boxes)
 
     def pool(
         self,

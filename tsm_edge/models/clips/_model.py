@@ -82,13 +82,18 @@ class ClipModel:
 
     @property
     def signature(self) -> Signature:
-        """Input "frame", which is all frames of a clip, and output "logits"; float32, no states.
+        """Input "frame", which is all frames of a clip, and output "logits"; float32, no states but "boxes".
+
+        A network of regions has boxes as a state that only the caller changes, [frames, boxes, 4]: left, top, right and
+        bottom as fractions of the picture; four zeros, with which it starts, stand for the box of a fixed grid.
 
         A stream takes one frame, and has the states "cache0" and on with outputs "cache0_out" and on, [T - 1, ...].
         """
         scores = (TensorSpec("logits", (1, self.classes)),)
         if self.stream is None:
-            return Signature((TensorSpec("frame", self.clip),), (), scores)
+            boxes = self.network.boxes
+            given = () if boxes is None else (StatePair(TensorSpec("boxes", boxes.shape(())), "boxes_out"),)
+            return Signature((TensorSpec("frame", self.clip),), given, scores)
         shapes = self.network.shapes(self.clip)
         states = tuple(
             StatePair(TensorSpec(f"cache{index}", (self.frames - 1, *shapes[value][1:])), f"cache{index}_out")
@@ -97,7 +102,7 @@ class ClipModel:
         return Signature((TensorSpec("frame", (1, *self.clip[1:])),), states, scores)
 
     def zero_states(self) -> tuple[torch.Tensor, ...]:
-        """The states with which a stream starts; a clip has none."""
+        """The states with which a stream starts; a clip has none but boxes."""
         import torch
 
         return tuple(torch.zeros(pair.input.shape) for pair in self.signature.states)

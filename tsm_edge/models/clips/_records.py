@@ -128,6 +128,63 @@ class Norm(Record):
 
 
 @dataclass(frozen=True)
+class LayerNorm(Record):
+    """A layer norm over the channels of each position of a volume, then a ReLU."""
+
+    key: str
+    channels: int
+
+    @property
+    def parameters(self) -> int:
+        """Scale and shift."""
+        return 2 * self.channels
+
+    def shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """Unchanged."""
+        return inputs[0]
+
+
+@dataclass(frozen=True)
+class Boxes(Record):
+    """The second input: ``count`` boxes in each of ``frames`` frames, as fractions of the picture."""
+
+    frames: int
+    count: int
+
+    def shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """Left, top, right and bottom of each."""
+        return (self.frames, self.count, 4)
+
+
+@dataclass(frozen=True)
+class RegionMax(Record):
+    """The features of boxes: RoIAlign to 7x7 bins and their maximum; a volume ``(T, C, 1, B)``."""
+
+    def shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """A position a box."""
+        (frames, channels, *_), (boxed, count, _) = inputs
+        if frames != boxed:
+            raise ModelError("Boxes are of other frames.", found=boxed, allowed=frames)
+        return (frames, channels, 1, count)
+
+
+@dataclass(frozen=True)
+class OverlapMean(Record):
+    """The mean of the regions of the next frame (``by`` 1) or the last one (-1), by how much their boxes overlap."""
+
+    by: int
+
+    def shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """Unchanged."""
+        return inputs[0]
+
+    def macs(self, inputs: tuple[Shape, ...]) -> int:
+        """A product of matrices a frame that has such a neighbour."""
+        frames, channels, _, count = inputs[0]
+        return (frames - 1) * count * count * channels
+
+
+@dataclass(frozen=True)
 class Pool(Record):
     """A pooling window: "max", or "mean" over the window's full size, padding counted as zeros."""
 
@@ -294,6 +351,10 @@ class Recast(Record):
 Operator = (
     Conv
     | Norm
+    | LayerNorm
+    | Boxes
+    | RegionMax
+    | OverlapMean
     | Pool
     | Add
     | Concat

@@ -41,6 +41,9 @@ def seed_clip_net(net: torch.nn.Module, network: Network, frames: int, side: int
                 _fill_norm(net, layer.key, layer.channels, seed, 1.0)
                 hooks.append(_hook(net, layer.key, seed))
                 continue
+            if isinstance(layer, ops.LayerNorm):
+                _fill_norm(net, layer.key, layer.channels, seed, 1.0)
+                continue
             _fill_weight(net, layer, seed, 1.0 if isinstance(layer, ops.Conv) and layer.norm else scale)
             if isinstance(layer, ops.Conv) and layer.norm:
                 _fill_norm(net, layer.norm, layer.outputs, seed, scale)

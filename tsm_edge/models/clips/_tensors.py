@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._graph import Network
-from ._records import Conv, Linear, Norm
+from ._records import Conv, LayerNorm, Linear, Norm
 
 _NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -14,6 +14,9 @@ def shapes_of(network: Network) -> dict[str, tuple[int, ...]]:
     for layer in network.layers():
         if isinstance(layer, Norm):
             found |= {f"{layer.key}.{part}": (layer.channels,) for part in _NORM}
+            continue
+        if isinstance(layer, LayerNorm):
+            found |= {f"{layer.key}.{part}": (layer.channels,) for part in _NORM[:2]}
             continue
         matrix: tuple[int, ...] = (layer.outputs, layer.inputs)
         if isinstance(layer, Conv):

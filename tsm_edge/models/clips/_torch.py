@@ -1,8 +1,9 @@
 """The torch network of a clip network's description.
 
-``net(clip)`` takes [N, T, 3, H, W] and returns the logits [N, classes]; ``net.step`` takes what a bundle does, a
-clip or a stream's frame and states. The state_dict's keys are the description's; frames pass through 2-D layers as
-[N * T, C, H, W] and volumes through 3-D ones as [N, C, T, H, W].
+``net(clip)`` takes [N, T, 3, H, W] and returns the logits [N, classes]; a network of regions also takes boxes,
+``net(clip, boxes)``, [N, T', B, 4]. ``net.step`` takes what a bundle does, a clip or a stream's frame, and states. The
+state_dict's keys are the description's; frames pass through 2-D layers as [N * T, C, H, W] and volumes through 3-D
+ones as [N, C, T, H, W].
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from .._clip import shift_window
 from .._net import put
 from .._shift import OFFLINE, shift_frames
 from . import _records as ops
-from ._graph import Network
+from . import _regions as regions
+from ._graph import Learnt, Network
 from ._stream import Stream
 
 if TYPE_CHECKING:
@@ -35,11 +37,14 @@ def make_clip_net(network: Network, frames: int, stream: Stream | None = None) -
             for layer in network.layers():
                 _register(self, layer)
 
-        def forward(self, clip: torch.Tensor) -> torch.Tensor:
+        def forward(self, clip: torch.Tensor, boxes: torch.Tensor | None = None) -> torch.Tensor:
             """[N, T, 3, H, W] -> logits [N, classes]."""
             shapes = network.shapes((frames, *clip.shape[2:]))
             values = [clip.flatten(0, 1)]
             for node, shape in zip(network.nodes, shapes[1:], strict=True):
+                if isinstance(node.op, ops.Boxes):
+                    values.append(clip.new_zeros((len(clip), *shape)) if boxes is None else boxes)
+                    continue
                 inputs = [values[index] for index in node.inputs]
                 before = shapes[node.inputs[0]]
                 values.append(_run(self, node.op, inputs, before, shape))
@@ -48,10 +53,13 @@ def make_clip_net(network: Network, frames: int, stream: Stream | None = None) -
         def step(
             self, frame: torch.Tensor, states: tuple[torch.Tensor, ...]
         ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-            """A clip [T, 3, H, W], or a frame [1, 3, H, W] and the states -> logits [1, classes] and next states."""
+            """A clip [T, 3, H, W], or a frame [1, 3, H, W] and the states -> logits [1, classes] and next states.
+
+            The boxes of a clip are a state that stays as it is.
+            """
             if stream is not None:
                 return _streamed(self, network, stream, frame, states)
-            return self(frame[None]), ()
+            return self(frame[None], *(boxes[None] for boxes in states)), states
 
     return ClipNet().eval()
 
@@ -80,12 +88,15 @@ def _streamed(
     return values[len(network.nodes)], tuple(after)
 
 
-def _register(net: torch.nn.Module, layer: ops.Conv | ops.Norm | ops.Linear) -> None:
+def _register(net: torch.nn.Module, layer: Learnt) -> None:
     """The modules of a layer under its keys."""
     import torch
 
     if isinstance(layer, ops.Linear):
         put(net, layer.key, torch.nn.Linear(layer.inputs, layer.outputs))
+        return
+    if isinstance(layer, ops.LayerNorm):
+        put(net, layer.key, torch.nn.LayerNorm(layer.channels, eps=EPSILON))
         return
     kind = torch.nn.BatchNorm3d if layer.volume else torch.nn.BatchNorm2d
     if isinstance(layer, ops.Norm):
@@ -116,6 +127,13 @@ def _run(
         return _activated(net.get_submodule(op.norm)(x) if op.norm else x, op.activation)
     if isinstance(op, (ops.Norm, ops.Linear)):
         return _activated(net.get_submodule(op.key)(x), op.activation)
+    if isinstance(op, ops.LayerNorm):
+        normed: torch.Tensor = net.get_submodule(op.key)(x.permute(0, 2, 3, 4, 1))
+        return normed.permute(0, 4, 1, 2, 3).relu()
+    if isinstance(op, ops.RegionMax):
+        return regions.region_max(x, inputs[1])
+    if isinstance(op, ops.OverlapMean):
+        return regions.overlap_mean(x, inputs[1], op.by)
     if isinstance(op, ops.Add):
         return _activated(inputs[0] + inputs[1], op.activation)
     if isinstance(op, ops.Concat):
