@@ -118,7 +118,7 @@ class Phases:
 #: what a target lacks that does not have a precision
 WITHOUT = {
     "fp16": ", which takes Armv8.2's half-precision arithmetic (fp16) or a GPU",
-    "int8": ", which takes a 64-bit ARM processor",
+    "int8": ", which takes a 64-bit processor",
 }
 COMPILERS = ("apache-tvm", "torch", "onnx", "ziglang")  # a family may name more
 

@@ -54,6 +54,7 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
         prefetch=cpu.software_prefetch,
         stream=cpu.dram_gb_s / cpu.clock_ghz if cpu.dram_gb_s and cpu.clock_ghz else STREAM,
         dotprod=cpu.dotprod,
+        vnni=cpu.vnni,
         storage=dtype,
     ).computing(dtype)
 
@@ -61,10 +62,10 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
 def precisions(target: EdgeTarget) -> tuple[str, ...]:
     """Precisions that a target offers, its default first.
 
-    Half precision takes Armv8.2's arithmetic (FEAT_FP16), 8 bits the byte products of any 64-bit ARM processor.
+    Half precision takes Armv8.2's arithmetic (FEAT_FP16), 8 bits any 64-bit processor.
     """
     half = ("fp16",) if target.cpu.fp16 else ()
-    return ("fp32", *half, *(("int8",) if target.arch == "aarch64" else ()))
+    return ("fp32", *half, *(("int8",) if target.arch in ("aarch64", "x86_64") else ()))
 
 
 def tvm_target(target: EdgeTarget) -> tvm.target.Target:

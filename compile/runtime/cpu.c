@@ -16,12 +16,13 @@ typedef struct {
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-enum { LEAF1_ECX, LEAF7_EBX, GROUPS };
+enum { LEAF1_ECX, LEAF7_EBX, LEAF7_ECX, LEAF7_1_EAX, GROUPS };
 
 static const feature features[] = {
-    {"sse4.2", 20, LEAF1_ECX},   {"avx", 28, LEAF1_ECX},      {"avx2", 5, LEAF7_EBX},
-    {"fma", 12, LEAF1_ECX},      {"f16c", 29, LEAF1_ECX},     {"avx512f", 16, LEAF7_EBX},
-    {"avx512vl", 31, LEAF7_EBX}, {"avx512bw", 30, LEAF7_EBX}, {"avx512dq", 17, LEAF7_EBX},
+    {"sse4.2", 20, LEAF1_ECX},      {"avx", 28, LEAF1_ECX},        {"avx2", 5, LEAF7_EBX},
+    {"fma", 12, LEAF1_ECX},         {"f16c", 29, LEAF1_ECX},       {"avx_vnni", 4, LEAF7_1_EAX},
+    {"avx512f", 16, LEAF7_EBX},     {"avx512vl", 31, LEAF7_EBX},   {"avx512bw", 30, LEAF7_EBX},
+    {"avx512dq", 17, LEAF7_EBX},    {"avx512_vnni", 11, LEAF7_ECX},
 };
 
 /* Which registers the operating system saves (XCR0). A CPU may have AVX where the system or a hypervisor has it off. */
@@ -34,7 +35,12 @@ static uint64_t saved_registers(uint32_t leaf1_ecx) {
 static int has_bit(const feature *f) {
     uint32_t a = 0, b = 0, c = 0, d = 0, words[GROUPS] = {0};
     if (__get_cpuid(1, &a, &b, &c, &d)) words[LEAF1_ECX] = c;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) words[LEAF7_EBX] = b;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+        const uint32_t leaves = a;
+        words[LEAF7_EBX] = b;
+        words[LEAF7_ECX] = c;
+        if (leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) words[LEAF7_1_EAX] = a;
+    }
     if (!(words[f->group] >> f->bit & 1)) return 0;
     const uint64_t ymm = 0x6, zmm = 0xe6, saved = saved_registers(words[LEAF1_ECX]);
     if (strncmp(f->name, "avx512", 6) == 0) return (saved & zmm) == zmm;

@@ -1,5 +1,5 @@
 /* cpu.h: the instruction sets that a bundle may require, by the names of targets/ *.toml:
- *   x86_64   sse4.2 avx avx2 fma f16c avx512f avx512vl avx512bw avx512dq
+ *   x86_64   sse4.2 avx avx2 fma f16c avx_vnni avx512f avx512vl avx512bw avx512dq avx512_vnni
  *   aarch64  neon asimd fp16 dotprod        (neon and asimd are two names of one thing)
  *   armv7l   neon vfpv4 fp16 dotprod */
 #ifndef TSM_CPU_H

@@ -1,4 +1,4 @@
-"""Run 8-bit kernels outside a bundle under an emulator, and compute the same in the integer reference."""
+"""Run 8-bit kernels outside a bundle, and whole bundles, and compute the same in the integer reference."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import Any
 
 import kernel_lab
 import numpy as np
+import pytest
 
+from tsm_edge import bundle, models, target
+from tsm_edge.compile import passes, pipeline, quantize
 from tsm_edge.compile.backends import cpu
+from tsm_edge.compile.frontend import networks
 from tsm_edge.compile.ir.ops import QConv, QMaxPool, QMean, Quantise
 from tsm_edge.compile.quantize import integer, scheme
+from tsm_edge.compile.quantize.ranges import Ranges
 from tsm_edge.compile.quantize.windows import windows
 from tsm_edge.compile.schedules import registry
 from tsm_edge.compile.schedules.rule import Schedule
+from tsm_edge.compile.verification import verify
+from tsm_edge.compile.verification.reference import Reference, moving_frames
+from tsm_edge.errors import UsageError
 from tsm_edge.target import EdgeTarget
 
 
@@ -93,3 +101,36 @@ def check(found: list[Case], device: EdgeTarget, folder: Path, command: list[str
             if name in kernel.pointers:
                 wrong = np.flatnonzero(values[name] != expected.ravel())
                 assert not wrong.size, f"{kernel.rule} {kernel.op}: {wrong.size} of {name}, from {wrong[0]}"
+
+
+def check_bundle(device: EdgeTarget, folder: Path) -> None:
+    """Compile a network in 8 bits and compare frames and states with the reference: the states to the bit."""
+    model = models.load("tsm-mobilenetv2", width=0.25, size=32, classes=5)
+    network = networks.zoo(model)
+    graph = network.load()
+    passes.run(graph)
+    found = quantize.calibrate(graph, [list(moving_frames(model.signature.inputs[0], 2))], "mean squared error").ranges
+    with pytest.raises(UsageError, match="needs the ranges"):
+        pipeline.compile(network, device, folder / "none", precision="int8")
+    with pytest.raises(UsageError, match="no such precision"):
+        narrow = target.load("raspberry-pi-3-32bit")
+        pipeline.compile(network, narrow, folder / "none", precision="int8", ranges=lambda graph: found)
+    compiled = pipeline.compile(network, device, folder / "bundle", precision="int8", ranges=lambda graph: found)
+    assert compiled.manifest.precision == "int8"
+    assert Ranges.load(compiled.folder / "ranges.json") == found
+    whole = sum(array.nbytes for node in graph.nodes for array in node.weights)
+    assert compiled.planned.plan.weights_bytes < 0.4 * whole
+    integers = quantize.quantise(graph, found)
+
+    def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        names = graph.states
+        stored = {n: integers.scales[n].quantised(array) for n, array in zip(names, states, strict=True)}
+        scores, after = integer.step(integers, frame, stored)
+        return scores, [integers.scales[name].real(after[name]) for name in names]
+
+    reference = Reference("the integer reference", step)
+    outcome = verify.compare(compiled.folder, bundle.verify(compiled.folder), reference, 3)
+    exact = {difference.name: difference.absolute for difference in outcome.differences}
+    states = [pair.output_name for pair in model.signature.states]
+    assert [name for name in states if exact[name] > 0] == []
+    assert max(difference.relative for difference in outcome.differences) < 1e-5

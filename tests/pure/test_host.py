@@ -52,8 +52,11 @@ def local(*arguments, **changes):
 def test_xeon_with_avx512():
     found = local(XEON, threads_per_core=2, threads=8)
     assert (found.cpu.llvm_cpu, found.cpu.simd_bits, found.cpu.simd_registers) == ("x86-64-v4", 512, 32)
-    assert found.cpu.llvm_features == ("-prefer-256-bit",)
-    assert {"avx512f", "avx512vl", "avx512bw", "avx512dq", "avx2", "fma"} <= set(found.cpu.requires)
+    assert found.cpu.llvm_features == ("-prefer-256-bit", "+avx512vnni")
+    assert {"avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512_vnni", "avx2", "fma"} <= set(found.cpu.requires)
+    assert found.cpu.vnni
+    without = local(XEON.replace(" avx512_vnni", ""))
+    assert without.cpu.llvm_features == ("-prefer-256-bit",) and not without.cpu.vnni
     assert (found.cpu.cores, found.cpu.flops_per_cycle) == (4, 64)
     assert found.cpu.clock_ghz == 2.8
     assert (found.arch, found.triple, found.family) == ("x86_64", "x86_64-linux-gnu", "cpu")
@@ -62,7 +65,8 @@ def test_xeon_with_avx512():
 def test_half_an_avx512_is_none():
     found = local(XEON.replace(" avx512vl", ""))
     assert (found.cpu.llvm_cpu, found.cpu.simd_bits, found.cpu.simd_registers) == ("x86-64-v3", 256, 16)
-    assert not any(feature.startswith("avx512") for feature in found.cpu.requires)
+    assert not any(feature.startswith("avx512") for feature in found.cpu.requires) and not found.cpu.vnni
+    assert local(XEON.replace(" avx512vl", " avx_vnni")).cpu.requires[-1] == "avx_vnni"
 
 
 def test_zen_with_avx2_and_two_threads_a_core():

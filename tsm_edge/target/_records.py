@@ -12,7 +12,10 @@ from . import _checks as check
 
 #: machine names as ``uname -m`` prints them, each with the processor features a target may require
 CPU_FEATURES = {
-    "x86_64": ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512vl", "avx512bw", "avx512dq"),
+    "x86_64": (
+        *("sse4.2", "avx", "avx2", "fma", "f16c", "avx_vnni"),
+        *("avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512_vnni"),
+    ),
     "aarch64": ("asimd", "fp16", "dotprod"),
     "armv7l": ("neon", "vfpv4"),
 }
@@ -102,7 +105,7 @@ class CpuFacts(Core):
     @property
     def vnni(self) -> bool:
         """Whether an instruction adds four products of 8-bit numbers (AVX-512 VNNI or AVX-VNNI)."""
-        return not {"+avx512vnni", "+avxvnni"}.isdisjoint(self.llvm_features)
+        return not {"avx512_vnni", "avx_vnni"}.isdisjoint(self.requires)
 
     @property
     def peak_gflops(self) -> float:

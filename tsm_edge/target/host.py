@@ -140,6 +140,11 @@ _ARM64 = {"paired_loads": True, "private_l2": False, "software_prefetch": False}
 _ARM32 = {"paired_loads": False, "private_l2": False, "software_prefetch": False}
 
 
+def _with(feature: str, llvm: str, features: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """LLVM's name and ours of a feature that a processor has beyond its level, or nothing."""
+    return ((llvm,), (feature,)) if feature in features else ((), ())
+
+
 def _x86_level(host: Host) -> Core:
     features = features_of(host)
     v2 = ("sse4.2",)
@@ -148,9 +153,11 @@ def _x86_level(host: Host) -> Core:
     if features.issuperset(v2 + v3 + v4):
         # LLVM avoids 512-bit vectors on its own, for the clock drop of the first such processors
         units = (32, 256, 1) if _halves(host) else (64, 512, 2)
-        return Core("x86-64-v4", ("-prefer-256-bit",), v3 + v4, 512, 32, *units, **_X86)
+        llvm, vnni = _with("avx512_vnni", "+avx512vnni", features)
+        return Core("x86-64-v4", ("-prefer-256-bit", *llvm), v3 + v4 + vnni, 512, 32, *units, **_X86)
     if features.issuperset(v2 + v3):
-        return Core("x86-64-v3", (), v3, 256, 16, 32, 256, 2, **_X86)
+        llvm, vnni = _with("avx_vnni", "+avxvnni", features)
+        return Core("x86-64-v3", llvm, v3 + vnni, 256, 16, 32, 256, 2, **_X86)
     if features.issuperset(v2):
         return Core("x86-64-v2", (), v2, 128, 16, 8, 128, 1, **_X86)
     raise UnsupportedHost(

@@ -47,6 +47,7 @@ class Machine:
     stream: float  # bytes per cycle that all cores together read from memory
     dtype: DType = FLOAT32  # of the accumulators
     dotprod: bool = False  # SDOT: four products of bytes added to each of four int32 sums
+    vnni: bool = False  # vpdpbusd: the same on x86, unsigned by signed
     storage: DType = FLOAT32  # how activations, states and weights are stored
 
     @property

@@ -106,7 +106,7 @@ static int is_version(const char *text, size_t size) {
 
 static int check_target(const json_value *t, refusal *why) {
     static const char *const features[][2] = {
-        {"x86_64", " sse4.2 avx avx2 fma f16c avx512f avx512vl avx512bw avx512dq "},
+        {"x86_64", " sse4.2 avx avx2 fma f16c avx_vnni avx512f avx512vl avx512bw avx512dq avx512_vnni "},
         {"aarch64", " asimd fp16 dotprod "},
         {"armv7l", " neon vfpv4 "},
     };

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 
@@ -13,10 +12,9 @@ from ...ir.ops import Conv, QConv
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
-from ...kernels.cpu.int8 import Requantise
+from ...kernels.cpu.int8 import ByteSet, Requantise
 
 DTYPES = frozenset({FLOAT32, INT8, INT32})  # of operands that the schedules read and write
-REGISTERS = 32
 TAIL = 16  # bytes past the end of a tensor that a kernel may read without using them
 
 
@@ -37,10 +35,11 @@ def pointers(op: Conv, weights: int, channels: int, scratch: int = 0) -> dict[st
     return {name: Pointer(size, dtype) for name, (size, dtype) in sizes.items() if size}
 
 
-def epilogue(op: QConv, buffers: dict[str, Buffer]) -> Requantise:
+def epilogue(op: QConv, isa: ByteSet, buffers: dict[str, Buffer]) -> Requantise:
     """The epilogue over the argument buffers."""
     conv = op.conv
     return Requantise(
+        isa,
         buffers["y"],
         conv.out_channels,
         buffers["m"],
@@ -52,42 +51,31 @@ def epilogue(op: QConv, buffers: dict[str, Buffer]) -> Requantise:
     )
 
 
-def tile_cost(rows: int, width: int, length: int, dot: bool) -> float:
-    """Instructions of a register tile: multiplies, loads (weights two at a time), epilogue and addresses."""
-    steps = ceil(length / 16)
-    if dot:
-        inner = steps * (rows * width + rows + width / 2)
-        return inner + rows * (width * 0.9 + 1) + 12
-    inner = steps * (3 * rows * width + rows + width / 2)
-    return inner + rows * width * 1.7 + 12
-
-
 @dataclass(frozen=True)
 class Params:
-    """The register tile of a dense convolution: height, panels, and whether the core has sdot."""
+    """The register tile of a dense convolution: height, panels, and the instruction set."""
 
     rows: int
     panels: tiling.Panels
-    dot: bool
+    isa: ByteSet
 
     @classmethod
-    def of(cls, pixels: int, channels: int, length: int, dot: bool) -> Params:
+    def of(cls, pixels: int, channels: int, length: int, isa: ByteSet) -> Params:
         """The tile with the fewest instructions for a run of `pixels` over a reduction of `length`."""
-        return cls(*choose(pixels, channels, length, dot), dot)
+        return cls(*choose(pixels, channels, length, isa), isa)
 
 
-def choose(pixels: int, channels: int, length: int, dot: bool) -> tuple[int, tiling.Panels]:
-    """The register tile and panels with the fewest instructions for a run of `pixels`."""
-    padded = -(-channels // 4) * 4
+def choose(pixels: int, channels: int, length: int, isa: ByteSet) -> tuple[int, tiling.Panels]:
+    """The register tile and panels with the least cost for a run of `pixels`."""
+    padded = -(-channels // isa.lanes) * isa.lanes
     best: tuple[float, int, tiling.Panels] | None = None
-    for width in (4, 8, 12, 16, 20, 24) if dot else (4, 8):
+    for width in isa.widths:
         for rows in range(1, 17):
-            registers = rows * width // 4 + rows + width // 4 if dot else rows * width + rows + 8
-            if registers > REGISTERS - 1 or width > padded:
+            if not isa.fits(rows, width) or width > padded:
                 continue
-            panels = tiling.panels_of(padded, width, 4)
+            panels = tiling.panels_of(padded, width, isa.lanes)
             cost = sum(
-                count * tile_cost(height, w, length, dot)
+                count * isa.cost(height, w, length)
                 for count, height in tiling.split_rows(pixels, rows)
                 for w in panels.widths
             )
@@ -97,12 +85,11 @@ def choose(pixels: int, channels: int, length: int, dot: bool) -> tuple[int, til
     return best[1:]
 
 
-def pack(weight: np.ndarray, panels: tiling.Panels, lengths: Sequence[int], dot: bool) -> np.ndarray:
+def pack(weight: np.ndarray, panels: tiling.Panels, lengths: Sequence[int], isa: ByteSet) -> np.ndarray:
     """[parts of k][k][channels] to panels; every part is padded to whole steps, channels to whole vectors.
 
     weight: [k, channels] int8. lengths: how many rows of k each part has; a part is reduced on its own.
     """
-    step = 4 if dot else 8
     channels = sum(panels.widths)
     full = np.zeros((weight.shape[0], channels), np.int8)
     full[:, : weight.shape[1]] = weight
@@ -111,18 +98,18 @@ def pack(weight: np.ndarray, panels: tiling.Panels, lengths: Sequence[int], dot:
         first = 0
         for length in lengths:
             part = full[first : first + length, start : start + width]
-            part = np.pad(part, ((0, -length % step), (0, 0)))
-            out.append(part_of(part, dot))
+            part = np.pad(part, ((0, -length % isa.step), (0, 0)))
+            out.append(part_of(part, isa.group))
             first += length
         start += width
     return np.ascontiguousarray(np.concatenate(out))
 
 
-def part_of(part: np.ndarray, dot: bool) -> np.ndarray:
-    """[k, width] as a tile reads it: [k / 4][width][4], or [k / 16][width][16] and a tail of 8."""
+def part_of(part: np.ndarray, group: int) -> np.ndarray:
+    """[k, width] as a tile reads it: [k / group][width][group], or [k / 16][width][16] and a tail of 8."""
     length, width = part.shape
-    if dot:
-        return np.ravel(part.reshape(length // 4, 4, width).transpose(0, 2, 1))
+    if group:
+        return np.ravel(part.reshape(length // group, group, width).transpose(0, 2, 1))
     whole = length // 16 * 16
     head = part[:whole].reshape(-1, 16, width).transpose(0, 2, 1).ravel()
     return np.concatenate([head, part[whole:].reshape(-1, 8, width).transpose(0, 2, 1).ravel()])
@@ -133,10 +120,9 @@ def padded(array: np.ndarray, channels: int) -> np.ndarray:
     return np.ascontiguousarray(np.pad(array, (0, channels - array.size)).astype(np.int32))
 
 
-def steps_of(length: int, dot: bool) -> int:
+def steps_of(length: int, isa: ByteSet) -> int:
     """`length` of k padded to whole steps."""
-    step = 4 if dot else 8
-    return -(-length // step) * step
+    return -(-length // isa.step) * isa.step
 
 
 def for_panels(panels: tiling.Panels, length: int, emit: Callable[[int, Expr, Expr], None]) -> None:

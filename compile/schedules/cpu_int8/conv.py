@@ -1,4 +1,4 @@
-"""Dense k x k convolution in 8 bits on NEON, over a window of padded rows in the thread's scratch.
+"""Dense k x k convolution in 8 bits, over a window of padded rows in the thread's scratch.
 
 Pattern: the stem (3x3 or 7x7 on 3 channels), ResNet's 3x3, strided 1x1 shortcuts.
 
@@ -15,15 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...ir.dtype import INT8
 from ...ir.ops import Conv, Op, QConv
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
-from ...kernels.cpu.int8 import ByteTile
+from ...kernels.cpu.int8 import ByteSet, ByteTile, instructions
 from ..cpu import Kernel
 from ..rule import Schedule
 from . import _rule
+from ._copies import Scratch
 from ._rule import Params
 
 CASES = (
@@ -45,93 +45,70 @@ def claims(op: Op) -> bool:
 
 def best(machine: tiling.Machine, op: QConv) -> Params:
     """The parameters for output rows as runs of pixels."""
-    conv, dot = op.conv, machine.dotprod
-    length = conv.kernel[0] * _rule.steps_of(conv.kernel[1] * conv.channels, dot)
-    return Params.of(conv.out_width, conv.out_channels, length, dot)
+    conv, isa = op.conv, instructions(machine)
+    length = conv.kernel[0] * _rule.steps_of(conv.kernel[1] * conv.channels, isa)
+    return Params.of(conv.out_width, conv.out_channels, length, isa)
 
 
 @dataclass(frozen=True)
 class Window:
-    """The copied rows of an output row. columns: pixels of a row; pitch: its bytes."""
+    """The copied rows of an output row. columns: pixels of a row; pitch: its activations."""
 
     op: Conv
+    isa: ByteSet
     columns: int
     pitch: int
 
     @classmethod
-    def of(cls, op: Conv) -> Window:
+    def of(cls, op: Conv, isa: ByteSet) -> Window:
         """That of a convolution."""
         columns = (op.out_width - 1) * op.stride[1] + op.kernel[1]
-        return cls(op, columns, columns * op.channels)
+        return cls(op, isa, columns, columns * op.channels)
 
     @property
     def size(self) -> int:
         """Bytes, including those that tails read past the end."""
-        return self.op.kernel[0] * self.pitch + _rule.TAIL
+        return self.op.kernel[0] * self.pitch * self.isa.wide + _rule.TAIL
 
     def fill(self, y: Expr, zero: int, buffers: dict[str, Buffer]) -> None:
         """Copy the input rows of output row y."""
-        op = self.op
+        op, scratch = self.op, Scratch(self.isa, buffers["scratch"])
         top = tir.bind(y * op.stride[0] - op.pad[0])
         with tir.loop(0, op.kernel[0]) as ky:
             row, place = tir.bind(top + ky), tir.bind(ky * self.pitch)
             inside = (row >= 0) & (row < op.height)
             tir.branch(
                 inside,
-                lambda: self.row(row, place, zero, buffers),
-                lambda: splash(buffers["scratch"], place, self.pitch, zero),
+                lambda: self.row(row, place, zero, buffers, scratch),
+                lambda: scratch.splash(place, self.pitch, zero),
             )
 
-    def row(self, row: Expr, place: Expr, zero: int, buffers: dict[str, Buffer]) -> None:
+    def row(self, row: Expr, place: Expr, zero: int, buffers: dict[str, Buffer], scratch: Scratch) -> None:
         """One input row with its padding left and right."""
-        op, scratch = self.op, buffers["scratch"]
+        op = self.op
         left = op.pad[1]
         copied = min(op.width, self.columns - left)
         right = self.columns - left - copied
-        splash(scratch, place, left * op.channels, zero)
+        scratch.splash(place, left * op.channels, zero)
         begin = tir.bind(place + left * op.channels)
-        copy(buffers["x"], row * (op.width * op.channels), scratch, begin, copied * op.channels)
-        splash(scratch, begin + copied * op.channels, right * op.channels, zero)
+        scratch.copy(buffers["x"], row * (op.width * op.channels), begin, copied * op.channels)
+        scratch.splash(begin + copied * op.channels, right * op.channels, zero)
         if op.fold_in:
             with tir.loop(0, copied) as x:
                 past = tir.bind((row * op.width + x) * op.fold_in)
-                copy(buffers["state"], past, scratch, tir.bind(begin + x * op.channels), op.fold_in)
-
-
-def copy(source: Buffer, begin: Expr, target: Buffer, at: Expr, size: int) -> None:
-    """Copy bytes."""
-    begin, at = tir.bind(begin), tir.bind(at)
-    whole = size // 16
-    if whole > 4:
-        with tir.loop(0, whole) as index:
-            tir.store(target, at + index * 16, tir.load(source, begin + index * 16, 16), 16)
-    rest = size - 16 * whole if whole > 4 else size
-    for offset, lanes in tir.vectors(rest, 16):
-        place = size - rest + offset
-        tir.store(target, at + place, tir.load(source, begin + place, lanes), lanes)
-
-
-def splash(target: Buffer, at: Expr, size: int, value: int) -> None:
-    """Fill bytes."""
-    whole = size // 16
-    if whole > 4:
-        with tir.loop(0, whole) as index:
-            tir.store(target, at + index * 16, tir.constant(value, 16, INT8), 16)
-    rest = size - 16 * whole if whole > 4 else size
-    for offset, lanes in tir.vectors(rest, 16):
-        tir.store(target, at + size - rest + offset, tir.constant(value, lanes, INT8), lanes)
+                scratch.copy(buffers["state"], past, tir.bind(begin + x * op.channels), op.fold_in)
 
 
 def schedule(
     op: QConv, params: Params, machine: tiling.Machine, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray
 ) -> Kernel:
     """weight: [CO, CI, KH, KW] int8; bias, multiplier: [CO] int32."""
-    conv, dot = op.conv, params.dot
+    conv, isa = op.conv, params.isa
     length = conv.kernel[1] * conv.channels
     matrix = weight.transpose(2, 3, 1, 0).reshape(-1, conv.out_channels)
-    packed = _rule.pack(matrix, params.panels, (length,) * conv.kernel[0], dot)
+    packed = _rule.pack(matrix, params.panels, (length,) * conv.kernel[0], isa)
     channels = sum(params.panels.widths)
-    window = Window.of(conv)
+    window = Window.of(conv, isa)
     pointers = _rule.pointers(conv, packed.size, channels, window.size)
 
     def body(*arguments: Buffer) -> None:
@@ -141,20 +118,21 @@ def schedule(
             window.fill(y, op.x_zero, buffers)
             _row(op, params, window, buffers, y)
 
-    constants = {"w": packed, "b": _rule.padded(bias, channels), "m": _rule.padded(multiplier, channels)}
+    start = isa.bias(bias, weight.sum((1, 2, 3)))
+    constants = {"w": packed, "b": _rule.padded(start, channels), "m": _rule.padded(multiplier, channels)}
     note = f"{params.rows}x{params.panels.width}"
     return Kernel(op, "conv_cpu_int8", pointers, conv.out_height, body, constants, note)
 
 
 def _row(op: QConv, params: Params, window: Window, buffers: dict[str, Buffer], y: Expr) -> None:
     """One output row from its window, panel by panel."""
-    conv, dot = op.conv, params.dot
-    part = _rule.steps_of(conv.kernel[1] * conv.channels, dot)
-    epilogue = _rule.epilogue(op, buffers)
+    conv, isa = op.conv, params.isa
+    part = _rule.steps_of(conv.kernel[1] * conv.channels, isa)
+    epilogue = _rule.epilogue(op, isa, buffers)
     start = tir.bind(y * conv.out_width)
 
     def tile(x: Expr, height: int, width: int, channel: Expr, place: Expr) -> None:
-        registers = ByteTile(height, width, dot)
+        registers = ByteTile(height, width, isa)
         acc = registers.accumulators(buffers["b"], channel)
         for ky in range(conv.kernel[0]):
             bases = [

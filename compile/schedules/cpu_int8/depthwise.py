@@ -1,9 +1,9 @@
-"""Depthwise convolution in 8 bits on NEON, read in place by output rows.
+"""Depthwise convolution in 8 bits, read in place by output rows.
 
 Pattern: one filter per channel, any kernel, stride and padding: the middle of every inverted residual.
 
 1. Two taps are multiplied and added in 16 bits (|x| <= 128, |w| <= 127, so two products fit) and widened together into
-   32-bit sums: smull, smlal, saddw, saddw2 are 16 multiply-adds.
+   32-bit sums: on NEON smull, smlal, saddw, saddw2 are 16 multiply-adds.
 2. Taps outside the image are omitted; their contribution, zero_x * w, is in the bias. A layer has one bias per set of
    rows and columns inside the image: nine for 3x3 with padding 1.
 3. 16 channels at a time, then 8, 4 and single ones; the filter stays in registers along a row.
@@ -23,7 +23,7 @@ from ...ir.ops import Conv, Op, QConv
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
-from ...kernels.cpu.int8 import Requantise, half, shuffled, smull
+from ...kernels.cpu.int8 import ByteSet, Requantise, instructions
 from ..cpu import Kernel
 from ..rule import Schedule
 from . import _rule
@@ -48,13 +48,14 @@ def claims(op: Op) -> bool:
 
 @dataclass(frozen=True)
 class Params:
-    """Pixels of a tile."""
+    """Pixels of a tile, and the instruction set."""
 
     columns: int
+    isa: ByteSet
 
     @classmethod
     def from_machine(cls, machine: tiling.Machine, op: QConv) -> Params:
-        return cls(min(COLUMNS, op.conv.out_width))
+        return cls(min(COLUMNS, op.conv.out_width), instructions(machine))
 
 
 def biases(op: QConv, weight: np.ndarray, bias: np.ndarray, channels: int) -> np.ndarray:
@@ -74,11 +75,13 @@ def schedule(
 ) -> Kernel:
     """weight: [C, 1, KH, KW] int8; bias, multiplier: [C] int32."""
     conv = op.conv
-    channels = -(-conv.channels // 4) * 4
+    lanes = params.isa.lanes
+    channels = -(-conv.channels // lanes) * lanes
+    past = lanes if conv.channels % lanes else 0  # the last channels are loaded as whole vectors
     packed = np.zeros((conv.kernel[0] * conv.kernel[1], channels), np.int8)
     packed[:, : conv.channels] = weight[:, 0].reshape(conv.channels, -1).T
-    starts = biases(op, weight, bias, channels)
-    pointers = _rule.pointers(conv, packed.size, channels)
+    starts = np.pad(biases(op, weight, bias, channels), (0, past))
+    pointers = _rule.pointers(conv, packed.size, channels + past)
     pointers["b"] = type(pointers["b"])(starts.size, INT32)
 
     def body(*arguments: Buffer) -> None:
@@ -87,7 +90,7 @@ def schedule(
         with tir.loop(first, last) as y:
             rows.emit(y)
 
-    constants = {"w": packed.ravel(), "b": starts, "m": _rule.padded(multiplier, channels)}
+    constants = {"w": packed.ravel(), "b": starts, "m": _rule.padded(multiplier, channels + past)}
     return Kernel(op, "depthwise_cpu_int8", pointers, conv.out_height, body, constants, f"1x{params.columns}")
 
 
@@ -106,7 +109,7 @@ class Rows:
         runs = runs_of(borders.rows)
         cases: list[Callable[[], None]] = [lambda taps=taps: self.row(y, taps) for _, taps in runs]  # type: ignore[misc]
         tir.switch(y, [first for first, _ in runs], cases)
-        epilogue = _rule.epilogue(self.op, self.buffers)
+        epilogue = _rule.epilogue(self.op, self.params.isa, self.buffers)
         if epilogue.next is not None:
             with tir.loop(0, self.op.conv.out_width) as x:
                 epilogue.keep(tir.bind(y * self.op.conv.out_width + x))
@@ -141,9 +144,13 @@ class Rows:
             for rest in range(first + tiles * size, first + count):
                 self.tile(y, taps, columns, rest, 1, channel, lanes, filters)
 
+    def used(self, lanes: int) -> int:
+        """Channels that are computed for so many: as many as the smallest vector has."""
+        return max(lanes, 8, self.params.isa.lanes)
+
     def weight(self, at: Expr, lanes: int) -> Expr:
         """A tap of so many channels."""
-        return tir.bind(widened(tir.load(self.buffers["w"], at, lanes), lanes))
+        return tir.bind(widened(tir.load(self.buffers["w"], at, lanes), lanes, self.used(lanes)))
 
     def tile(
         self,
@@ -159,10 +166,11 @@ class Rows:
         """`size` neighbouring pixels that have the same taps."""
         conv = self.op.conv
         number = Borders.of(conv).number(rows, columns)
-        used = max(lanes, 8)
-        quads = [q for q in range(0, used, 4) if q < max(lanes, 4)]
-        starts = [tir.bind(tir.load(self.buffers["b"], number * self.channels + channel + q, 4)) for q in quads]
-        scales = [tir.bind(tir.load(self.buffers["m"], channel + q, 4)) for q in quads]
+        used, isa = self.used(lanes), self.params.isa
+        vectors = range(0, max(lanes, isa.lanes), isa.lanes)
+        first = number * self.channels + channel
+        starts = [tir.bind(tir.load(self.buffers["b"], first + at, isa.lanes)) for at in vectors]
+        scales = [tir.bind(tir.load(self.buffers["m"], channel + at, isa.lanes)) for at in vectors]
         top, left = y * conv.stride[0] - conv.pad[0], x * conv.stride[1] - conv.pad[1]
         origin = tir.bind((top * conv.width + left) * conv.channels + channel)
         taps = [(ky, kx) for ky in range(*rows) for kx in range(*columns)]
@@ -172,11 +180,11 @@ class Rows:
                 place = (ky, kx + pixel * conv.stride[1])
                 if place not in loaded:
                     at = origin + (place[0] * conv.width + place[1]) * conv.channels
-                    loaded[place] = tir.bind(widened(tir.load(self.buffers["x"], at, lanes), lanes))
-        epilogue = _rule.epilogue(self.op, self.buffers)
+                    loaded[place] = tir.bind(widened(tir.load(self.buffers["x"], at, lanes), lanes, used))
+        epilogue = _rule.epilogue(self.op, self.params.isa, self.buffers)
         for pixel in range(size):
             products = [(loaded[ky, kx + pixel * conv.stride[1]], filters[ky, kx]) for ky, kx in taps]
-            totals = sums(products, starts, used)
+            totals = isa.sums(products, starts, used)
             at = tir.bind(y * conv.out_width + x + pixel)
             self.write(epilogue, totals, at, channel, lanes, scales)
 
@@ -187,29 +195,11 @@ class Rows:
         epilogue.write(totals[: len(scales)], pixel, channel, lanes, scales)
 
 
-def widened(vector: Expr, lanes: int) -> Expr:
-    """Fewer than 8 bytes, repeated in a vector of 8."""
-    if lanes >= 8:
+def widened(vector: Expr, lanes: int, used: int) -> Expr:
+    """So many bytes, repeated in a vector of `used`."""
+    if lanes == used:
         return vector
-    return tirx.Shuffle([vector] * (8 // lanes), list(range(8))) if lanes > 1 else tirx.Broadcast(vector, 8)
-
-
-def sums(products: list[tuple[Expr, Expr]], starts: list[Expr], lanes: int) -> list[Expr]:
-    """int32x4 sums of the products of bytes, four channels each."""
-    totals = [tir.bind(start) for start in starts]
-    for part in range(lanes // 8):
-        for index in range(0, len(products), 2):
-            product = None
-            for x, w in products[index : index + 2]:
-                one = smull(*((half(v, 16, part == 1) if lanes == 16 else v) for v in (x, w)))
-                product = one if product is None else product + one
-            product = tir.bind(product)
-            for quarter in range(2):
-                at = 2 * part + quarter
-                if at < len(totals):
-                    added = tirx.Cast("int32x4", shuffled(product, 4 * quarter, 4))
-                    totals[at] = tir.bind(totals[at] + added)
-    return totals
+    return tirx.Shuffle([vector] * (used // lanes), list(range(used))) if lanes > 1 else tirx.Broadcast(vector, used)
 
 
 SCHEDULE = Schedule("depthwise_cpu_int8", claims, Params.from_machine, schedule, CASES, dtypes=_rule.DTYPES)

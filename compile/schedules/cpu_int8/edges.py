@@ -1,6 +1,6 @@
-"""The edges of an 8-bit network on NEON: quantisation of the frame, and the mean that dequantises.
+"""The edges of an 8-bit network: quantisation of the frame, and the mean that dequantises.
 
-1. Quantise: v / step rounded half to even (fcvtns), plus zero, saturated; 16 elements at a time.
+1. Quantise: v / step rounded half to even, plus zero, saturated; 16 elements at a time.
 2. Mean: a 32-bit sum over all pixels, minus pixels * zero, times step / pixels; the operators after it are float32.
 """
 
@@ -14,7 +14,7 @@ from ...ir.ops import Op, QMean, Quantise
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
-from ...kernels.cpu.int8 import intrinsic, shuffled, widened
+from ...kernels.cpu.int8 import ByteSet, instructions, shuffled
 from ..cpu import Kernel
 from ..rule import NoParams, Schedule
 from . import _rule
@@ -39,30 +39,25 @@ def claims(op: Op) -> bool:
 
 def schedule(op: Quantise | QMean, params: NoParams, machine: tiling.Machine) -> Kernel:
     """Quantise: x [size] float32 -> y int8. QMean: x [pixels, channels] int8 -> y [channels] float32."""
-    return quantise(op) if isinstance(op, Quantise) else mean(op)
+    return quantise(op, instructions(machine)) if isinstance(op, Quantise) else mean(op)
 
 
-def quantise(op: Quantise) -> Kernel:
+def quantise(op: Quantise, isa: ByteSet) -> Kernel:
     """The kernel of the frame."""
+    width = isa.lanes
     chunks, rest = divmod(op.size, CHUNK)
 
     def piece(x: Buffer, y: Buffer, at: Expr, lanes: int) -> None:
-        words = []
-        for first in range(0, max(lanes, 4), 4):
-            count = min(4, lanes)
+        numbers = []
+        for first in range(0, max(lanes, width), width):
+            count = min(width, lanes)
             value = tir.load(x, at + first, count) * tir.constant(float(np.float32(1) / np.float32(op.step)), count)
-            if count < 4:
-                value = tirx.Shuffle([value] * (4 // count), list(range(4))) if count > 1 else tirx.Broadcast(value, 4)
-            number = intrinsic("int32x4", "fcvtns.v4i32.v4f32", value)
-            number = intrinsic("int32x4", "sqadd.v4i32", number, tir.constant(op.zero, 4, INT32))
-            words.append(intrinsic("int16x4", "sqxtn.v4i16", number))
-        pairs = [
-            tirx.Shuffle(words[i : i + 2], list(range(8))) if len(words) > 1 else widened(words[0])
-            for i in range(0, len(words), 2)
-        ]
-        narrow = [intrinsic("int8x8", "sqxtn.v8i8", pair) for pair in pairs]
-        whole = tirx.Shuffle(narrow, list(range(16))) if len(narrow) == 2 else narrow[0]
-        tir.store(y, at, whole if lanes == 8 * len(narrow) else shuffled(whole, 0, lanes), lanes)
+            if count < width:
+                some = [value] * (width // count)
+                value = tirx.Shuffle(some, list(range(width))) if count > 1 else tirx.Broadcast(value, width)
+            numbers.append(isa.rounded(value, op.zero))
+        whole, size = isa.narrowed(numbers, False)
+        tir.store(y, at, whole if lanes == size else shuffled(whole, 0, lanes), lanes)
 
     def body(x: Buffer, y: Buffer, begin: Expr, end: Expr) -> None:
         def chunk(item: Expr) -> None:

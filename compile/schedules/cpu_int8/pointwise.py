@@ -1,12 +1,13 @@
-"""Pointwise convolution in 8 bits on NEON: [pixels, CI] x [CI, CO], with residual and both sides of the shift.
+"""Pointwise convolution in 8 bits: [pixels, CI] x [CI, CO], with residual and both sides of the shift.
 
 Pattern: 1x1, stride 1, dense; every expand and project layer of MobileNetV2, conv1 and conv3 of a ResNet bottleneck.
 
 1. Pixels are cut into register tiles of two adjacent heights, output channels into panels (`_rule.choose` counts
-   instructions); weights are packed for sdot, or for smull, smlal2 and sadalp where a core has no sdot.
+   instructions); weights are packed for the instruction set's products (`kernels/cpu/int8.py`).
 2. A shift that ends inside a group of four bytes costs one group more: the state's part is padded with zero weights,
    and x is read from the group's beginning, with zero weights for the channels that come from the state.
-3. The epilogue is one sqrdmulh and the narrowings; the residual is added with 8 fractional bits.
+   On x86 a tile's pixels are copied first, the state's channels over x's, in the form that is multiplied (`_copies`).
+3. The epilogue is one Q31 product and the narrowings; the residual is added with 8 fractional bits.
 4. The first channels of a finished pixel are copied into the next state.
 """
 
@@ -18,10 +19,11 @@ from ...ir.ops import Conv, Op, QConv
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
-from ...kernels.cpu.int8 import ByteTile
+from ...kernels.cpu.int8 import ByteSet, ByteTile, instructions
 from ..cpu import Kernel, each_height
 from ..rule import Schedule
 from . import _rule
+from ._copies import Scratch
 from ._rule import Params
 
 CASES = (
@@ -42,28 +44,29 @@ def claims(op: Op) -> bool:
 
 def best(machine: tiling.Machine, op: QConv) -> Params:
     """The parameters for the image as one run of pixels."""
-    return Params.of(op.conv.pixels, op.conv.out_channels, op.conv.channels, machine.dotprod)
+    return Params.of(op.conv.pixels, op.conv.out_channels, op.conv.channels, instructions(machine))
 
 
-def parts(op: Conv, dot: bool) -> tuple[int, int, int]:
-    """Channels of the state's part, where x is read from, and the length of x's part."""
-    step = 4 if dot else 8
-    begin = op.fold_in // step * step
-    return op.fold_in, begin, op.channels - begin
+def parts(op: Conv, isa: ByteSet) -> tuple[int, int, int]:
+    """Channels of the state's part, where x is read from, and the length of x's part; a copy has one part."""
+    past = 0 if isa.copies else op.fold_in
+    begin = past // isa.step * isa.step
+    return past, begin, op.channels - begin
 
 
 def schedule(
     op: QConv, params: Params, machine: tiling.Machine, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray
 ) -> Kernel:
     """weight: [CO, CI, 1, 1] int8; bias, multiplier: [CO] int32."""
-    conv, dot = op.conv, params.dot
-    past, begin, length = parts(conv, dot)
+    conv, isa = op.conv, params.isa
+    past, begin, length = parts(conv, isa)
     matrix = weight[:, :, 0, 0].T
     rest = matrix[begin:].copy()
     rest[: past - begin] = 0
-    packed = _rule.pack(np.concatenate([matrix[:past], rest]), params.panels, (past, length), dot)
+    packed = _rule.pack(np.concatenate([matrix[:past], rest]), params.panels, (past, length), isa)
     channels = sum(params.panels.widths)
-    pointers = _rule.pointers(conv, packed.size, channels)
+    copied = params.rows * conv.channels * isa.wide + _rule.TAIL if isa.copies else 0
+    pointers = _rule.pointers(conv, packed.size, channels, copied)
     tiles = tuple(tiling.split_rows(conv.pixels, params.rows))
 
     def body(*arguments: Buffer) -> None:
@@ -74,7 +77,7 @@ def schedule(
 
     constants = {
         "w": packed,
-        "b": _rule.padded(bias, channels),
+        "b": _rule.padded(isa.bias(bias, weight.sum((1, 2, 3))), channels),
         "m": _rule.padded(multiplier, channels),
     }
     items = sum(count for count, _ in tiles)
@@ -82,23 +85,35 @@ def schedule(
     return Kernel(op, "pointwise_cpu_int8", pointers, items, body, constants, note)
 
 
+def gather(op: Conv, scratch: Scratch, buffers: dict[str, Buffer], pixel: Expr, height: int) -> None:
+    """Copy neighbouring pixels of x, the state's channels over the first ones."""
+    scratch.copy(buffers["x"], pixel * op.channels, 0, height * op.channels)
+    for row in range(height if op.fold_in else 0):
+        scratch.copy(buffers["state"], (pixel + row) * op.fold_in, row * op.channels, op.fold_in)
+
+
 def _tile(op: QConv, params: Params, buffers: dict[str, Buffer], pixel: Expr, height: int) -> None:
     """`height` pixels, panel by panel."""
-    conv, dot = op.conv, params.dot
-    past, begin, length = parts(conv, dot)
-    head = _rule.steps_of(past, dot)
-    body = _rule.steps_of(length, dot)
-    epilogue = _rule.epilogue(op, buffers)
+    conv, isa = op.conv, params.isa
+    past, begin, length = parts(conv, isa)
+    head = _rule.steps_of(past, isa)
+    body = _rule.steps_of(length, isa)
+    epilogue = _rule.epilogue(op, isa, buffers)
     pixels = [pixel + row for row in range(height)]
+    if isa.copies:
+        gather(conv, Scratch(isa, buffers["scratch"]), buffers, pixel, height)
 
     def panel(width: int, channel: Expr, place: Expr) -> None:
-        registers = ByteTile(height, width, dot)
+        registers = ByteTile(height, width, isa)
         acc = registers.accumulators(buffers["b"], channel)
         if past:
             bases = [tir.bind(each * past) for each in pixels]
             registers.reduce(acc, buffers["state"], bases, head, buffers["w"], place)
-        bases = [tir.bind(each * conv.channels + begin) for each in pixels]
-        registers.reduce(acc, buffers["x"], bases, body, buffers["w"], place + head * width)
+        if isa.copies:
+            source, bases = buffers["scratch"], [row * conv.channels for row in range(height)]
+        else:
+            source, bases = buffers["x"], [tir.bind(each * conv.channels + begin) for each in pixels]
+        registers.reduce(acc, source, bases, body, buffers["w"], place + head * width)
         kept = min(width, conv.out_channels - channel) if isinstance(channel, int) else width
         registers.finish(acc, epilogue, pixels, buffers["b"], channel, kept)
 
