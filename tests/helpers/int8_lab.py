@@ -36,9 +36,11 @@ class Case:
 
 
 def cases(device: EdgeTarget, rng: np.random.Generator) -> list[Case]:
-    """The CASES of every 8-bit schedule."""
+    """The CASES of every 8-bit schedule that the machine has instructions for."""
     machine = cpu.machine(device)
-    return [case_of(rule, op, machine, rng) for rule in registry.rules("cpu_int8") for op in rule.cases]
+    pairs = [(rule, op) for rule in registry.rules("cpu_int8") for op in rule.cases]
+    usable = [(rule, op) for rule, op in pairs if rule.worthwhile is None or rule.worthwhile(machine, op)]
+    return [case_of(rule, op, machine, rng) for rule, op in usable]
 
 
 def case_of(rule: Schedule, op: Any, machine: Any, rng: np.random.Generator) -> Case:

@@ -4,7 +4,9 @@
    bias starts at -128 * sum of the weights. Its sums wrap and do not saturate, so the result is exact.
 2. pmaddubsw saturates two products to 16 bits, which 8-bit weights exceed. Without VNNI, activations are copied as
    16-bit words and weights are widened as they are loaded: pmaddwd, with 32-bit sums, is exact.
-3. A multiplier in Q31 needs 64-bit products: pmuldq of the even and of the odd lanes, rounded, shifted and merged.
+3. Depthwise, vpdpbusd sums four taps of a channel: four pixels' bytes are interleaved (punpck), and the sums, which are
+   then scattered over the vectors, are in order again when they are packed.
+4. A multiplier in Q31 needs 64-bit products: pmuldq of the even and of the odd lanes, rounded, shifted and merged.
 """
 
 from __future__ import annotations
@@ -22,7 +24,12 @@ from ...ir.ops import RESIDUAL_BITS
 from . import builder as tir
 from .builder import Buffer, Expr
 
-DOT = {16: "avx512.vpdpbusd.512", 8: "avx512.vpdpbusd.256"}
+DOT = {16: "avx512.vpdpbusd.512", 8: "avx512.vpdpbusd.256", 4: "avx512.vpdpbusd.128"}
+PACKS = {
+    16: ("avx512.packssdw.512", "avx512.packsswb.512"),
+    8: ("avx2.packssdw", "avx2.packsswb"),
+    4: ("sse2.packssdw.128", "sse2.packsswb.128"),
+}
 MADD = {16: "avx512.pmaddw.d.512", 8: "avx2.pmadd.wd", 4: "sse2.pmadd.wd"}
 OFFSET = 128
 IN_FLIGHT = 3  # registers: a broadcast, the next one that LLVM loads early, a product
@@ -134,14 +141,17 @@ class X86:
         """int32 vectors saturated to one of bytes, and its lanes. shift: drop the residual's fraction, rounding."""
         parts = []
         for value in values:
-            if shift:
-                half = tir.constant(1 << (RESIDUAL_BITS - 1), self.lanes, INT32)
-                value = (value + half) >> tir.constant(RESIDUAL_BITS, self.lanes, INT32)
+            value = self.whole(value) if shift else value
             value = tirx.max(value, tir.constant(-128, self.lanes, INT32))
             value = tirx.min(value, tir.constant(127, self.lanes, INT32))
             parts.append(tirx.Cast(tir.vector_type(DType.INT8, self.lanes), value))
         lanes = self.lanes * len(parts)
         return (tirx.Shuffle(parts, list(range(lanes))) if len(parts) > 1 else parts[0]), lanes
+
+    def whole(self, value: Expr) -> Expr:
+        """A value with the residual's fraction, rounded half up."""
+        half = tir.constant(1 << (RESIDUAL_BITS - 1), self.lanes, INT32)
+        return (value + half) >> tir.constant(RESIDUAL_BITS, self.lanes, INT32)
 
     def rounded(self, value: Expr, zero: int) -> Expr:
         """float32 rounded half to even, plus zero; a conversion out of range is undefined, so it is clamped before."""
@@ -171,6 +181,37 @@ class X86:
                 part = pair if lanes == self.lanes else tirx.Shuffle([pair], list(range(first, first + self.lanes)))
                 totals[at] = tir.bind(total + tirx.Cast(tir.vector_type(INT32, self.lanes), part))
         return totals
+
+
+    def interleaved(self, a: Expr, b: Expr, c: Expr, d: Expr) -> list[Expr]:
+        """Four vectors of bytes as four of groups, a byte of each operand; channels in the order `scattered`."""
+        size = 4 * self.lanes
+        parts = []
+        for upper in (False, True):
+            left, right = unpacked(a, b, size, 1, upper), unpacked(c, d, size, 1, upper)
+            parts += [unpacked(left, right, size, 2, half) for half in (False, True)]
+        return parts
+
+    def scattered(self) -> np.ndarray:
+        """[4][lanes]: the channels in each vector of `interleaved`, within every 16 bytes four apart."""
+        groups = np.arange(4 * self.lanes).reshape(-1, 4, 4)
+        return np.concatenate([groups[:, vector].reshape(1, -1) for vector in range(4)])
+
+    def packed(self, values: Sequence[Expr]) -> Expr:
+        """Four vectors of int32, scattered, as one of saturated bytes in order."""
+        words, whole = PACKS[self.lanes]
+        kind = tir.vector_type(DType.INT16, 2 * self.lanes)
+        pairs = [intrinsic(kind, words, values[at], values[at + 1]) for at in (0, 2)]
+        return tir.bind(intrinsic(tir.vector_type(DType.INT8, 4 * self.lanes), whole, *pairs))
+
+
+def unpacked(a: Expr, b: Expr, size: int, element: int, upper: bool) -> Expr:
+    """Elements of a and b by turns, from one half of every 16 bytes: punpckl and punpckh."""
+    order: list[int] = []
+    for begin in range(8 if upper else 0, size, 16):
+        for at in range(begin, begin + 8, element):
+            order += [*range(at, at + element), *range(size + at, size + at + element)]
+    return tir.bind(tirx.Shuffle([a, b], order))
 
 
 def intrinsic(kind: str, name: str, *arguments: Expr) -> Expr:

@@ -12,7 +12,6 @@ Pattern: one filter per channel, any kernel, stride and padding: the middle of e
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +26,8 @@ from ...kernels.cpu.int8 import ByteSet, Requantise, instructions
 from ..cpu import Kernel
 from ..rule import Schedule
 from . import _rule
-from ._borders import Borders, column_runs, runs_of
+from ._borders import Borders
+from ._rows import Rows
 
 CASES = (
     QConv(Conv(9, 8, 24, 24, (3, 3), (1, 1), (1, 1, 1, 1), 24), -128),
@@ -86,7 +86,7 @@ def schedule(
 
     def body(*arguments: Buffer) -> None:
         *tensors, first, last = arguments
-        rows = Rows(op, params, dict(zip(pointers, tensors, strict=True)), channels)
+        rows = Pairs(op, params.isa, params.columns, dict(zip(pointers, tensors, strict=True)), channels)
         with tir.loop(first, last) as y:
             rows.emit(y)
 
@@ -95,24 +95,10 @@ def schedule(
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The statements of output rows."""
+class Pairs(Rows):
+    """Rows in products of two taps each. channels: padded."""
 
-    op: QConv
-    params: Params
-    buffers: dict[str, Buffer]
-    channels: int  # padded
-
-    def emit(self, y: Expr) -> None:
-        """Row y, by the set of kernel rows that it has."""
-        borders = Borders.of(self.op.conv)
-        runs = runs_of(borders.rows)
-        cases: list[Callable[[], None]] = [lambda taps=taps: self.row(y, taps) for _, taps in runs]  # type: ignore[misc]
-        tir.switch(y, [first for first, _ in runs], cases)
-        epilogue = _rule.epilogue(self.op, self.params.isa, self.buffers)
-        if epilogue.next is not None:
-            with tir.loop(0, self.op.conv.out_width) as x:
-                epilogue.keep(tir.bind(y * self.op.conv.out_width + x))
+    channels: int
 
     def row(self, y: Expr, taps: tuple[int, int]) -> None:
         """All channels of a row."""
@@ -132,21 +118,11 @@ class Rows:
             for ky in range(taps[0], taps[1])
             for kx in range(width)
         }
-        borders = Borders.of(conv)
-        for first, columns, count in column_runs(borders.columns):
-            size = self.params.columns if count >= self.params.columns else 1
-            tiles = count // size
-            if tiles > 1:
-                with tir.loop(0, tiles) as index:
-                    self.tile(y, taps, columns, tir.bind(index * size + first), size, channel, lanes, filters)
-            else:
-                self.tile(y, taps, columns, first, size, channel, lanes, filters)
-            for rest in range(first + tiles * size, first + count):
-                self.tile(y, taps, columns, rest, 1, channel, lanes, filters)
+        self.along(lambda columns, x, size: self.tile(y, taps, columns, x, size, channel, lanes, filters))
 
     def used(self, lanes: int) -> int:
         """Channels that are computed for so many: as many as the smallest vector has."""
-        return max(lanes, 8, self.params.isa.lanes)
+        return max(lanes, 8, self.isa.lanes)
 
     def weight(self, at: Expr, lanes: int) -> Expr:
         """A tap of so many channels."""
@@ -166,13 +142,12 @@ class Rows:
         """`size` neighbouring pixels that have the same taps."""
         conv = self.op.conv
         number = Borders.of(conv).number(rows, columns)
-        used, isa = self.used(lanes), self.params.isa
+        used, isa = self.used(lanes), self.isa
         vectors = range(0, max(lanes, isa.lanes), isa.lanes)
         first = number * self.channels + channel
         starts = [tir.bind(tir.load(self.buffers["b"], first + at, isa.lanes)) for at in vectors]
         scales = [tir.bind(tir.load(self.buffers["m"], channel + at, isa.lanes)) for at in vectors]
-        top, left = y * conv.stride[0] - conv.pad[0], x * conv.stride[1] - conv.pad[1]
-        origin = tir.bind((top * conv.width + left) * conv.channels + channel)
+        origin = self.origin(y, x, channel)
         taps = [(ky, kx) for ky in range(*rows) for kx in range(*columns)]
         loaded: dict[tuple[int, int], Expr] = {}
         for ky, kx in taps:
@@ -181,7 +156,7 @@ class Rows:
                 if place not in loaded:
                     at = origin + (place[0] * conv.width + place[1]) * conv.channels
                     loaded[place] = tir.bind(widened(tir.load(self.buffers["x"], at, lanes), lanes, used))
-        epilogue = _rule.epilogue(self.op, self.params.isa, self.buffers)
+        epilogue = _rule.epilogue(self.op, self.isa, self.buffers)
         for pixel in range(size):
             products = [(loaded[ky, kx + pixel * conv.stride[1]], filters[ky, kx]) for ky, kx in taps]
             totals = isa.sums(products, starts, used)
