@@ -44,7 +44,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         _common.note(f"skipped: {missing}")
         return {"target": device.name, "skipped": missing}
     bundle, seconds = _common.compiled(
-        folder / f"{options.model}-{device.name}", options.model, target=device.name
+        folder / f"{options.model}-{device.name}", options.model, "--precision", "fp32", target=device.name
     )
     _common.note("verifying under the emulator")
     verified = _common.tsm_edge("verify", bundle, "--frames", VERIFIED_FRAMES)

@@ -69,7 +69,7 @@ def state_pair(
     "--precision",
     type=click.Choice(sorted(PRECISIONS)),
     help="What numbers are stored in; a CPU with half-precision arithmetic computes in it, too.  "
-    "[default: fp16 on a GPU, fp32 on a CPU]",
+    "[default: fp16 on a GPU, and on a CPU with that arithmetic if a trial finds little lost; else fp32]",
 )
 @form_options
 @calibration_options.add
@@ -136,7 +136,8 @@ def compile(
     network = source.network(described)
     for note in network.notes:
         say(note, err=True)
-    with progress(len(pipeline.PHASES) + given.source) as advance:
+    phases = len(pipeline.PHASES) + given.source + pipeline.tries_half(device, precision)
+    with progress(phases) as advance:
         compiled = pipeline.compile(
             network,
             device,

@@ -30,7 +30,7 @@ from .lowering import lower, planner
 from .lowering.latency_cpu import FrameTime
 from .lowering.latency_gpu import Modelled
 from .lowering.planner import Planned
-from .quantize import Ranges, quantise, rewrite
+from .quantize import Ranges, half, quantise, rewrite
 from .tune.autotune import NO_TUNING, Tuning
 
 if TYPE_CHECKING:
@@ -89,6 +89,14 @@ class Compiled:
         return [op.layer for op in self.planned.plan.ops if op.schedule.startswith(lower.GENERIC)]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A precision, and why it is that one."""
+
+    precision: str
+    reason: str
+
+
 @dataclass
 class Phases:
     """Times each phase, reports it, and dumps what it left when a folder is given."""
@@ -120,6 +128,7 @@ WITHOUT = {
     "fp16": ", which takes Armv8.2's half-precision arithmetic (fp16) or a GPU",
     "int8": ", which takes a 64-bit processor",
 }
+CHOICE = "precision"  # of the manifest's `compiler`: which was chosen, and why
 COMPILERS = ("apache-tvm", "torch", "onnx", "ziglang")  # a family may name more
 
 PHASES = ("import", "passes", "schedule", "plan", "kernels", "link", "bundle")
@@ -140,15 +149,15 @@ def compile(
 ) -> Compiled:
     """Compile a network for a target and write the bundle folder `output`.
 
-    precision: one of the target's, by default its first. threads: of a stream whose user names none, 1 to 64; by
-    default one a core, 4 at most. cc: the C compiler's command where zig's will not do. tuning: records of a search by
-    measurement to follow, or a file for those of a new one. ranges: for int8, of the fused graph's values.
+    precision: one of the target's; by default its first, or half where its cores compute in it and that costs little.
+    threads: of a stream whose user names none, 1 to 64; by default one a core, 4 at most. cc: the C compiler's command
+    where zig's will not do. tuning: records of a search by measurement to follow, or a file for those of a new one.
+    ranges: for int8, of the fused graph's values.
 
     Raises EdgeError of the cause: UsageError, UnsupportedTarget, ImportFailed, CompileError, OutputError, ToolMissing.
     """
     backend = backend_of(target)
-    precision = precision_of(target, precision)
-    check_ranges(precision, ranges is not None)
+    check_ranges(precision_of(target, precision), ranges is not None)
     shared = None if threads is None else abi.check_threads(threads)
     threads = min(target.cpu.cores, 4) if shared is None else shared
     check_clip(network.info, precision)
@@ -157,11 +166,12 @@ def compile(
     tuning.check(target)
     phases = Phases(progress, dump)
     graph = imported(network, phases)
+    choice = chosen(graph, target, precision, phases)
     kept: dict[str, bytes | Path] = {}
     if ranges is not None:
         kept["ranges.json"] = quantised(graph, ranges, phases)
     with phases.phase("schedule"):
-        lowered = scheduled(graph, backend, target, precision, tuning, shared)
+        lowered = scheduled(graph, backend, target, choice.precision, tuning, shared)
     phases.save("scheduled.txt", graph.text)
     phases.save("claims.txt", lambda: "".join(f"{step.claim}\n" for step in lowered.steps))
     require_schedules(lowered, network.info)
@@ -169,7 +179,7 @@ def compile(
         planned = planner.plan(graph, lowered, backend.ALIGN)
     phases.save("plan.txt", planned.plan.text)
     with phases.phase("kernels"):
-        functions, code = generated(planned, backend, target, precision)
+        functions, code = generated(planned, backend, target, choice.precision)
     phases.save("kernels.py", lambda: "\n\n".join(f"# {name}\n{f.script()}" for name, f in functions.items()))
     if code.text is not None:
         name, text = code.text
@@ -179,10 +189,10 @@ def compile(
         linked = toolchain.link(code, planned.weights, plan_c, target, cc)
     phases.save("plan.c", lambda: plan_c)
     with phases.phase("bundle"):
-        manifest = describe(network, graph, planned, target, threads, precision, code)
+        manifest = describe(network, graph, planned, target, threads, choice, code)
         files: dict[str, bytes | Path] = {**linked.files, "plan.txt": planned.plan.text().encode(), **kept}
         written = bundle.write(output, manifest, files, executable={"tsm-edge-run"})
-    modelled = backend.modelled(planned, code, target, precision, manifest.threads)
+    modelled = backend.modelled(planned, code, target, choice.precision, manifest.threads)
     return Compiled(output, written, planned, code, modelled, phases.seconds)
 
 
@@ -281,6 +291,25 @@ def precision_of(target: EdgeTarget, precision: str | None) -> str:
     return precision or str(allowed[0])
 
 
+def tries_half(target: EdgeTarget, precision: str | None) -> bool:
+    """Whether the default is found by a trial: the target's first is float32, and its cores compute in half, too."""
+    allowed = backend_of(target).precisions(target)
+    return precision is None and allowed[0] == "fp32" and "fp16" in allowed
+
+
+def chosen(graph: Graph, target: EdgeTarget, precision: str | None, phases: Phases) -> Choice:
+    """The precision of a fused graph: the requested one, or the best that its target has and that costs little."""
+    default = precision_of(target, precision)
+    if precision is not None:
+        return Choice(default, "as asked for")
+    if not tries_half(target, precision):
+        cores = "the cores do not compute in half precision"
+        return Choice(default, cores if default == "fp32" else "the default of a GPU")
+    with phases.phase("precision"):
+        trial = half.attempt(graph)
+    return Choice("fp16" if trial.passed else default, trial.reason)
+
+
 def processor_with(target: EdgeTarget, precision: str) -> str:
     """The target of a GPU board's processor where that has a precision, or ""."""
     if not target.fallback:
@@ -300,7 +329,7 @@ def check_ranges(precision: str | None, ranges: bool) -> None:
         )
 
 
-def check_clip(info: ModelInfo, precision: str) -> None:
+def check_clip(info: ModelInfo, precision: str | None) -> None:
     """UsageError for 8 bits in a network that reads several frames at once."""
     frames = max(info.clip_frames, info.seen_frames)
     if frames > 1 and precision == "int8":
@@ -317,7 +346,7 @@ def describe(
     planned: Planned,
     target: EdgeTarget,
     threads: int,
-    precision: str,
+    choice: Choice,
     code: Code,
 ) -> Manifest:
     """The manifest without its files."""
@@ -331,7 +360,7 @@ def describe(
         signature=graph.signature,
         target=TargetInfo.of(target),
         backend=target.family,
-        precision=PRECISIONS[precision].value,
+        precision=PRECISIONS[choice.precision].value,
         threads=threads,
         plan=PlanInfo(
             len(plan.ops),
@@ -341,7 +370,10 @@ def describe(
             plan.scratch_bytes,
             plan.macs,
         ),
-        compiler=versions((*COMPILERS, *backends.load(target.family).COMPILERS)),
+        compiler={
+            **versions((*COMPILERS, *backends.load(target.family).COMPILERS)),
+            CHOICE: f"{choice.precision}: {choice.reason}",
+        },
         device=code.device,
     )
 

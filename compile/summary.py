@@ -14,7 +14,7 @@ from tsm_edge.bundle.manifest import Manifest
 from tsm_edge.terminal import say
 
 from .lowering.lower import GENERIC
-from .pipeline import Compiled
+from .pipeline import CHOICE, Compiled
 
 #: the library that a GPU's driver is found by
 DRIVERS = {"cuda": "cuda", "opencl": "OpenCL"}
@@ -62,6 +62,7 @@ def show(compiled: Compiled, origin: Path | None) -> None:
             "kernels": f"{f'{plan.launches} launches' if manifest.device else f'{len(plan.ops)} calls'} of "
             f"{len(compiled.planned.kernels)} kernels, {copies(compiled) or 'none'} to shift",
             "precision": precision_fact(compiled.manifest),
+            "chosen": compiled.manifest.compiler[CHOICE],
             **delay_facts(manifest),
             **device_facts(compiled),
             **({"modelled": compiled.modelled.text} if compiled.modelled else {}),

@@ -30,7 +30,7 @@ what it does not know can never run a bundle wrongly. A new key means a new form
                 driver_cuda (10020 is 10.2), all 0 for opencl, group_threads, shared_bytes; or null for family cpu
     plan        steps, arena_bytes, state_bytes, weights_bytes, scratch_bytes, macs
     files       {name: {sha256, bytes}}, a name is letters, digits and . _ + -, not starting with a dot
-    compiler    {package: version}
+    compiler    {package: version}, and "precision": which one was chosen, and why ("fp32: as asked for")
 
 **Deterministic**: the same inputs give the same bytes. No dates, no paths and no names of the building machine.
 **Atomic**: written to a temporary sibling that then changes places with the older bundle in one step

@@ -68,11 +68,21 @@ def _print_facts(manifest: Manifest, runs_here: str) -> None:
             "precision": manifest.precision,
             **_device(manifest),
             "threads": manifest.threads,
-            "compiler": ", ".join(f"{name} {version}" for name, version in manifest.compiler.items()),
+            **_compiler(manifest),
             "runs here": runs_here,
             "files": "whole: every size and sha256 is right",
         }
     )
+
+
+def _compiler(manifest: Manifest) -> dict[str, str]:
+    """Why it has its precision (older bundles do not say), and the versions of what compiled it."""
+    versions = dict(manifest.compiler)
+    chosen = versions.pop("precision", "")
+    return {
+        **({"chosen": chosen} if chosen else {}),
+        "compiler": ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }
 
 
 def _time(manifest: Manifest) -> dict[str, str]:
