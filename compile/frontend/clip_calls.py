@@ -19,6 +19,7 @@ from ..ir.ops import Opaque, Operator
 from . import volumes
 from .clip_products import SAME, Products, extents_of
 from .operators import Call, Split, Weighted, extents, ints, recognise
+from .region_calls import Regions
 from .volumes import FRAMES, VECTORS, VOLUME, Shape, View
 
 if TYPE_CHECKING:
@@ -38,11 +39,12 @@ class ClipCalls:
         self.walk = walk
         self.views: dict[Call, View] = {}
         self.products = Products(self)
+        self.regions = Regions(self)
 
     def take(self, var: Call, call: Call, operator: str) -> bool:
         """Register a call that concerns a volume; False where the importer's own way is right."""
         arguments = self.tensors(call)
-        if self.products.take(var, call, operator, arguments):
+        if self.products.take(var, call, operator, arguments) or self.regions.take(var, call, operator, arguments):
             return True
         viewed = [argument for argument in arguments if argument in self.views]
         view = self.view(arguments[0]) if arguments else None

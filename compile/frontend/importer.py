@@ -23,6 +23,7 @@ from tsm_edge.signature import Signature
 from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph, Node, Value
 from ..ir.ops import Opaque, Slice
+from . import region_calls
 from .clip_calls import ClipCalls
 from .operators import Split, Weighted, recognise
 
@@ -42,7 +43,8 @@ def from_torch(
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch warns of its own use of a deprecated class
-        module = from_exported_program(torch.export.export(step, tuple(examples)))
+        exported = torch.export.export(step, tuple(examples))
+        module = from_exported_program(exported, custom_convert_map=region_calls.converters())
     arrays = {
         name.removesuffix(".weight").removeprefix("net."): value.numpy()
         for name, value in step.state_dict().items()

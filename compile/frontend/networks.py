@@ -37,13 +37,6 @@ def zoo(
 
     reorder: those of MIT's bi-directional shift.
     """
-    if isinstance(model, ClipModel) and model.network.boxes is not None:
-        raise ImportFailed(
-            f"{model.name} runs in PyTorch only.",
-            found="boxes beside the clip",
-            allowed="networks that take pictures alone",
-            hint=f"tsm_edge.models.clips.load('{model.name}').build()",
-        )
     net, origin = checkpoints.prepare(model, weights, seed, averaged, reorder)
 
     def load() -> Graph:

@@ -53,7 +53,9 @@ def reshaped(view: View, sizes: dict[str, int], shape: Shape) -> View | None:
     """
     letters = [letter for axis in view.axes for letter in axis if letter != "1"]
     axes: list[str] = []
-    for extent in shape:
+    for place, extent in enumerate(shape):
+        if tuple(sizes[letter] for letter in letters) == shape[place:]:  # one each, those of extent 1 too
+            return View(view.value, (*axes, *letters))
         word, size = "", 1
         while letters and (size < extent or (extent > 1 and sizes[letters[0]] == 1)):
             size *= sizes[letters[0]]

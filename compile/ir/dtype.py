@@ -54,7 +54,7 @@ class Types:
     """Element types of an operator's operands, by the names of a kernel's pointers.
 
     x: activation read. state: channels of the last frame. w: packed weights. b: bias. r: residual. y: result. next:
-    channels for the next frame. k, v: panels of keys and values.
+    channels for the next frame. k, v: panels of keys and values. boxes: boxes of frames.
     """
 
     x: DType = FLOAT32
@@ -66,6 +66,7 @@ class Types:
     next: DType = FLOAT32
     k: DType = FLOAT32
     v: DType = FLOAT32
+    boxes: DType = FLOAT32
 
     @classmethod
     def stored(cls, dtype: DType) -> Types:

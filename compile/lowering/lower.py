@@ -14,7 +14,7 @@ from tsm_edge.errors import CompileError
 
 from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph, Node
-from ..ir.ops import Alias, GlobalPool, Op, OverFrames, QOp, Role, text
+from ..ir.ops import Alias, Copy, GlobalPool, Op, OverFrames, QOp, Role, text
 from ..ir.plan import ALIGN, Cycles, Launch, Work, aligned
 from ..passes import block_channels, fuse_block, pitch, storage
 from ..schedules import registry
@@ -150,9 +150,13 @@ def lower(graph: Graph, family: str, machine: Machine, tuned: Mapping[str, str] 
 
 
 def frames_of(graph: Graph, node: Node) -> int:
-    """How often a kernel runs in a step: once a frame, but for those that take all frames at once."""
+    """How often a kernel runs in a step: once a frame, but for those that take all frames at once.
+
+    A state that is copied as it is, is copied whole.
+    """
     op = node.op
     at_once = isinstance(op, OverFrames) or (isinstance(op, GlobalPool) and op.frames > 1)
+    at_once |= isinstance(op, Copy) and node.inputs[0] in graph.states
     return 1 if at_once else graph.frames(node.output)
 
 

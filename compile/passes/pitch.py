@@ -9,8 +9,26 @@ from dataclasses import replace
 from math import prod
 
 from ..ir.graph import Graph
-from ..ir.ops import Attention, FrameGather, FrameJoin, FrameMax, FrameShift, GlobalPool, Panels, VolumeConv
+from ..ir.ops import (
+    Attention,
+    FrameGather,
+    FrameJoin,
+    FrameMax,
+    FrameShift,
+    GlobalPool,
+    LayerNorm,
+    OverlapMean,
+    Panels,
+    RegionMax,
+    VolumeConv,
+)
 from ..ir.plan import aligned
+
+#: operators that read frames and write frames
+BOTH = (
+    *(FrameShift, FrameMax, VolumeConv, FrameGather, FrameJoin, Attention),
+    *(RegionMax, OverlapMean, LayerNorm),
+)
 
 
 def run(graph: Graph, align: int) -> None:
@@ -18,7 +36,7 @@ def run(graph: Graph, align: int) -> None:
     graph.align = align
     for node in graph.nodes:
         op = node.op
-        if isinstance(op, (FrameShift, FrameMax, VolumeConv, FrameGather, FrameJoin, Attention)):
+        if isinstance(op, BOTH):
             here, there = (elements(graph, name) for name in (node.inputs[0], node.output))
             node.op = replace(op, pitch=here, out_pitch=there)
         elif isinstance(op, Panels) or (isinstance(op, GlobalPool) and op.frames > 1):

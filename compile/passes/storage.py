@@ -21,8 +21,11 @@ from ..ir.ops import (
     FrameShift,
     GlobalPool,
     Join,
+    LayerNorm,
     MaxPool,
+    OverlapMean,
     Panels,
+    RegionMax,
     Transpose,
     VolumeConv,
     with_types,
@@ -31,6 +34,7 @@ from ..ir.ops import (
 TYPED = (
     *(Conv, GlobalPool, MaxPool, Copy, Join, Transpose),
     *(FrameShift, FrameMax, FrameGather, FrameJoin, Panels, Attention),
+    *(RegionMax, OverlapMean, LayerNorm),
 )
 
 

@@ -5,7 +5,18 @@ A schedule adds those of its own algorithm in its `CASES`.
 
 from __future__ import annotations
 
-from ..ir.ops import Conv, Copy, FrameJoin, GlobalPool, Join, MaxPool, Transpose
+from ..ir.ops import (
+    Conv,
+    Copy,
+    FrameJoin,
+    GlobalPool,
+    Join,
+    LayerNorm,
+    MaxPool,
+    OverlapMean,
+    RegionMax,
+    Transpose,
+)
 
 CONV = (
     Conv(9, 11, 3, 32, (3, 3), (2, 2), (1, 1, 1, 1), low=0.0, high=6.0),
@@ -66,4 +77,22 @@ FRAME_JOIN = (
     FrameJoin(1, 19, out_pitch=128),
     FrameJoin(3, 300, begin=2, pitch=384),
     FrameJoin(7, 96 * 28 * 28, begin=1),
+)
+REGION_MAX = (
+    RegionMax(2, 5, 7, 19, 6, pitch=768, out_pitch=128),
+    RegionMax(1, 2, 3, 8, 5),
+    RegionMax(1, 1, 1, 33, 4),
+    RegionMax(3, 7, 7, 64, 50),
+)
+OVERLAP_MEAN = (
+    OverlapMean(3, 7, 19, 1, pitch=256, out_pitch=384),
+    OverlapMean(3, 9, 40, -1, pitch=384, out_pitch=384),
+    OverlapMean(1, 3, 8, 1),
+    OverlapMean(4, 50, 128, 1),
+)
+LAYER_NORM = (
+    LayerNorm(2, 5, 19, 1e-5, pitch=128, out_pitch=256),
+    LayerNorm(1, 3, 64, 1e-5, relu=True),
+    LayerNorm(3, 4, 33, 1e-3, relu=True, residual=True, pitch=256, out_pitch=256),
+    LayerNorm(8, 50, 512, 1e-5, relu=True),
 )

@@ -30,10 +30,37 @@ def test_a_bundle_computes_what_pytorch_does(name, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("qemu-aarch64") is None, reason="qemu-aarch64 is not installed")
-@pytest.mark.parametrize("name", ["volumes", "attention"])
+@pytest.mark.parametrize("name", ["volumes", "attention", "regions"])
 def test_it_does_on_a_board(name, tmp_path):
     built = volume_nets.compiled(name, "raspberry-pi-4", tmp_path / name)
     assert volume_nets.difference(name, built) <= TOLERANCE
+
+
+def test_boxes_are_an_input_that_a_stream_keeps(tmp_path):
+    """Two clips with boxes of their own, some absent, some outside; then what no detector gives, and the grid again."""
+    import tsm_edge
+
+    model = volume_nets.model("regions")
+    step, rng = volume_nets.stepped(model.build(0)), np.random.default_rng(0)
+    volume_nets.compiled("regions", "local", tmp_path / "regions")
+    with tsm_edge.open(tmp_path / "regions") as bundle, bundle.stream(2) as stream:
+        for _ in range(2):
+            boxes = rng.uniform(-0.2, 0.8, (3, volume_nets.REGIONS, 4)).astype(np.float32)
+            boxes[..., 2:] = boxes[..., :2] + rng.uniform(0.05, 0.6, (3, volume_nets.REGIONS, 2))
+            boxes[0, 2] = 0
+            clip = rng.standard_normal(model.clip).astype(np.float32)
+            stream.set_states({"boxes": boxes})
+            wanted = step(clip, [boxes])[0]
+            assert np.abs(wanted - step(clip, [0 * boxes])[0]).max() > 100 * TOLERANCE * np.abs(wanted).max()
+            for _ in range(2):  # they stay
+                assert np.abs(stream.step_tensor(clip) - wanted).max() <= TOLERANCE * np.abs(wanted).max()
+            assert np.array_equal(stream.states()["boxes"], boxes)
+        for odd in (np.nan, np.inf, 1e30, -1e30):  # read nothing outside the features
+            stream.set_states({"boxes": np.full_like(boxes, odd)})
+            assert np.isfinite(stream.step_tensor(clip)).all()
+        stream.reset()
+        grid = step(clip, [0 * boxes])[0]
+        assert np.abs(stream.step_tensor(clip) - grid).max() <= TOLERANCE * np.abs(grid).max()
 
 
 def imported(step, shape):
@@ -76,6 +103,8 @@ def test_views_follow_axes():
     assert columns.axes == ("1", "c", "thw")
     assert reshaped(permuted(columns, (0, 2, 1)), sizes, (1, 4, 5, 7, 6)).axes == ("1", "t", "h", "w", "c")
     assert reshaped(volume, sizes, (1, 3, 8, 5, 7)) is None  # cuts an axis
+    regions = reshaped(View("y", ("1", "c", "thw")), sizes_of((4, 6, 1, 7)), (1, 6, 4, 1, 7))
+    assert regions is not None and regions.axes == ("1", "c", "t", "h", "w")
 
 
 def test_exponentials_are_exact(tmp_path):

@@ -25,6 +25,7 @@ from tsm_edge.compile.ir.ops import (
     GlobalPool,
     InvertedResidual,
     Join,
+    LayerNorm,
     MaxPool,
     Op,
     Transpose,
@@ -77,6 +78,8 @@ def weights_for(op: Op, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     if isinstance(op, VolumeConv):
         taps = [weights_for(op.conv, rng) for _ in range(op.depth)]
         return np.stack([weight for weight, _ in taps], axis=2), taps[0][1]
+    if isinstance(op, LayerNorm):
+        return rng.standard_normal(op.channels).astype(np.float32), rng.standard_normal(op.channels).astype(np.float32)
     if not isinstance(op, Conv):
         return ()
     fan_in = op.channels // op.groups * op.kernel[0] * op.kernel[1]

@@ -30,11 +30,15 @@ from tsm_edge.compile.ir.ops import (
     FrameMax,
     FrameShift,
     Join,
+    LayerNorm,
     Op,
+    OverlapMean,
     QMaxPool,
     Quantise,
+    RegionMax,
     Transpose,
 )
+from tsm_edge.compile.ir.ops.regions import BINS, SAMPLES
 from tsm_edge.compile.schedules import registry
 
 #: multiply-accumulates, or numbers moved by what multiplies nothing; a few microseconds of a core
@@ -110,6 +114,10 @@ def work(op: Op) -> int:
         return op.pixels * (op.count + op.r_count)
     if isinstance(op, Quantise):
         return op.size
+    if isinstance(op, RegionMax):
+        return op.frames * op.boxes * op.channels * (2 * BINS * SAMPLES) ** 2
+    if isinstance(op, (LayerNorm, OverlapMean)):
+        return op.frames * (op.pixels if isinstance(op, LayerNorm) else op.boxes) * op.channels
     op = op.pool if isinstance(op, QMaxPool) else op
     pixels = op.pixels if hasattr(op, "pixels") else op.height * op.width  # type: ignore[union-attr]
     return int(pixels * op.channels)  # type: ignore[union-attr]

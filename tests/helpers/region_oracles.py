@@ -22,17 +22,16 @@ def given(box: np.ndarray, index: int, count: int) -> list[float]:
 
 
 def sample(image: np.ndarray, y: float, x: float) -> np.ndarray:
-    """[C, H, W] between its four positions around (y, x); zeros more than one position outside."""
+    """[C, H, W] between its four positions around (y, x); times zero more than one position outside."""
     _, height, width = image.shape
-    if not (-1 <= y <= height and -1 <= x <= width):
-        return np.zeros(len(image))
+    inside = float(-1 <= y <= height and -1 <= x <= width)
     y, x = min(max(y, 0.0), height - 1.0), min(max(x, 0.0), width - 1.0)
     top, left = math.floor(y), math.floor(x)
     below, right = min(top + 1, height - 1), min(left + 1, width - 1)
     high, wide = y - top, x - left
     upper = image[:, top, left] * (1 - wide) + image[:, top, right] * wide
     lower = image[:, below, left] * (1 - wide) + image[:, below, right] * wide
-    return upper * (1 - high) + lower * high
+    return (upper * (1 - high) + lower * high) * inside
 
 
 def aligned_max(image: np.ndarray, box: np.ndarray, index: int, count: int) -> np.ndarray:

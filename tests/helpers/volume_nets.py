@@ -13,6 +13,7 @@ from tsm_edge.compile import pipeline
 from tsm_edge.compile.frontend import networks
 from tsm_edge.compile.verification import verify
 from tsm_edge.models.clips import Builder, ClipModel, Network, Recipe, make_clip_model
+from tsm_edge.models.clips.i3d_nonlocal_gcn import region_graphs
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +84,17 @@ def kept(b: Builder, frames: int) -> None:
     b.total(pair, each, b.linear(b.mean(volume, volume=True), "fc", (8, CLASSES)))
 
 
-NETS = {"volumes": (volumes, 6), "relations": (relations, 5), "attention": (attention, 3)}
+def regions(b: Builder, frames: int) -> None:
+    """A volume, and the graphs over nine regions of each of its frames, one of two layers."""
+    x = b.recast(0, volume=True)
+    x = b.conv(x, "stem", (3, 16), (3, 7, 7), (1, 4, 4), norm="bn", activation="relu", volume=True)
+    x = b.pool(x, "max", (2, 1, 1), (2, 1, 1))
+    y = region_graphs(b, x, b.boxes(frames // 2, REGIONS), 16, 27, 2)
+    b.linear(b.concat(b.mean(x, volume=True), b.mean(y, volume=True)), "fc", (43, CLASSES))
+
+
+REGIONS = 9
+NETS = {"volumes": (volumes, 6), "relations": (relations, 5), "attention": (attention, 3), "regions": (regions, 6)}
 
 
 def model(name: str) -> ClipModel:
@@ -116,15 +127,7 @@ def compiled(name: str, device: str, folder: Path, precision: str | None = None)
 
 def difference(name: str, built: pipeline.Compiled) -> float:
     """Largest difference of the scores of two clips from PyTorch's, relative to the largest score."""
-    import torch
-
-    net = model(name).build(0)
-
-    def step(clip: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-        with torch.no_grad():
-            return net.step(torch.from_numpy(clip), ())[0].numpy(), []
-
-    outcome = verify.compare(built.folder, built.manifest, step, frames=2)
+    outcome = verify.compare(built.folder, built.manifest, stepped(model(name).build(0)), frames=2)
     return max(found.relative for found in outcome.differences)
 
 

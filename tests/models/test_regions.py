@@ -125,11 +125,3 @@ def test_it_has_no_onnx_form():
 
     with pytest.raises(ModelError, match="has no ONNX form"):
         ClipWriter({}).write(clips.load("i3d-nonlocal-gcn"))
-
-
-def test_it_is_not_compiled():
-    from tsm_edge.compile.frontend import networks
-    from tsm_edge.errors import ImportFailed
-
-    with pytest.raises(ImportFailed, match="runs in PyTorch only"):
-        networks.zoo(clips.load("i3d-nonlocal-gcn"))

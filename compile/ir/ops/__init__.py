@@ -18,6 +18,7 @@ from .frames import FrameJoin, FrameMax, FrameShift
 from .int8 import RESIDUAL_BITS, QConv, QMaxPool, QMean, Quantise
 from .moves import Alias, Concat, Copy, Join, Slice, Transpose
 from .pooling import GlobalPool, MaxPool
+from .regions import LayerNorm, OverlapMean, RegionMax
 from .roles import Role
 from .volumes import Dense, FrameGather, VolumeConv, with_epilogue, with_types
 
@@ -39,17 +40,20 @@ __all__ = [
     "GlobalPool",
     "InvertedResidual",
     "Join",
+    "LayerNorm",
     "MaxPool",
     "Op",
     "Opaque",
     "Panels",
     "Operator",
     "OverFrames",
+    "OverlapMean",
     "QConv",
     "QMaxPool",
     "QMean",
     "QOp",
     "Quantise",
+    "RegionMax",
     "Role",
     "Slice",
     "Transpose",
@@ -69,7 +73,8 @@ class Opaque:
 
 
 QOp = QConv | QMaxPool | Quantise | QMean
-OverFrames = VolumeConv | FrameShift | FrameMax | FrameGather | FrameJoin | Panels | Attention
+OverBoxes = RegionMax | OverlapMean
+OverFrames = VolumeConv | FrameShift | FrameMax | FrameGather | FrameJoin | Panels | Attention | OverBoxes | LayerNorm
 Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Join | Transpose | OverFrames | QOp
 Operator = Op | BatchNorm | Clip | Add | Slice | Concat | Alias | Opaque
 

@@ -15,4 +15,5 @@ class Role(str, Enum):
     NEXT = "next"  # channels for the next frame
     KEYS = "k"  # panels of keys
     VALUES = "v"  # panels of values
+    BOXES = "boxes"  # boxes of frames
     SCRATCH = "scratch"  # the calling thread's own memory

@@ -13,7 +13,7 @@ from functools import cache
 from math import ceil
 
 from ...ir.dtype import FLOAT16, FLOAT32, DType
-from ...ir.ops import Attention, GlobalPool, Op, VolumeConv
+from ...ir.ops import Attention, GlobalPool, LayerNorm, Op, OverlapMean, RegionMax, VolumeConv
 
 #: k steps of one partial sum, for types whose precision a running sum of thousands would exhaust
 LONGEST_SUM = {FLOAT16: 256}
@@ -69,11 +69,11 @@ class Machine:
     def of(self, op: Op) -> Machine:
         """The machine of one operator.
 
-        Global pools, convolutions along time and operators with float32 input and output (a classifier after the pool)
-        compute in float32: they have a network's longest sums.
+        Global pools, convolutions along time, what is computed of boxes and operators with float32 input and output (a
+        classifier after the pool) compute in float32: they have a network's longest sums, or positions in a picture.
         """
         types = op.types
-        wide = isinstance(op, (Attention, GlobalPool, VolumeConv))
+        wide = isinstance(op, (Attention, GlobalPool, VolumeConv, RegionMax, OverlapMean, LayerNorm))
         float32_operands = wide or (types.x is FLOAT32 and types.y is FLOAT32)
         return self.computing(FLOAT32) if self.dtype is FLOAT16 and float32_operands else self
 
