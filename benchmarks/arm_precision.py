@@ -29,6 +29,7 @@ import _arm_own
 import _arm_sysroot
 import _arm_tflite
 import _common
+import _peer_int8
 import arm_instructions
 import numpy as np
 from _arm_goals import CORES, OURS, Core, Goal
@@ -165,9 +166,10 @@ def peer_files(
         path = path.with_suffix(".onnx")
         if precision == "fp16":
             raise RuntimeFailure("ONNX Runtime computes no float16 on a CPU; it converts to float32.")
-        path.write_bytes(network.onnx)
         if precision == "int8":
-            quantised(path, np.load(folder / "frames.npy"), network)
+            _peer_int8.quantised(path, np.load(folder / "frames.npy"), network)
+        else:
+            path.write_bytes(network.onnx)
     return path
 
 
@@ -187,32 +189,6 @@ def ncnn_peaks(seen: Seen) -> dict[str, float]:
         if name.endswith(".shift"):
             peaks[f"{name}ed"] = peak
     return peaks
-
-
-def quantised(path: Path, frames: np.ndarray, network: Network) -> None:
-    """Rewrite an ONNX file in 8 bits with ONNX Runtime's own quantiser: QDQ, s8s8, per channel."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-
-    states = {s.input.name: np.zeros(s.input.shape, np.float32) for s in network.signature.states}
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.left = [{"frame": frame, **states} for frame in frames]
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            return self.left.pop() if self.left else None
-
-    whole = path.with_suffix(".fp32.onnx")
-    path.replace(whole)
-    quantize_static(
-        whole,
-        path,
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=QuantType.QInt8,
-        weight_type=QuantType.QInt8,
-    )
 
 
 def peer(

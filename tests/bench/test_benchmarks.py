@@ -40,6 +40,7 @@ NAMES = [
     "step_time",
     "table",
     "taught",
+    "x86_int8",
 ]
 
 
