@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tsm_edge import __version__, bundle
 from tsm_edge.bundle.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
+from tsm_edge.bundle.scales import NAME as SCALES
 from tsm_edge.decision import DecisionRule
 from tsm_edge.errors import CompileError, EdgeError, UnsupportedTarget, UsageError
 from tsm_edge.files import atomic
@@ -169,7 +170,7 @@ def compile(
     choice = chosen(graph, target, precision, phases)
     kept: dict[str, bytes | Path] = {}
     if ranges is not None:
-        kept["ranges.json"] = quantised(graph, ranges, phases)
+        kept |= quantised(graph, ranges, phases)
     with phases.phase("schedule"):
         lowered = scheduled(graph, backend, target, choice.precision, tuning, shared)
     phases.save("scheduled.txt", graph.text)
@@ -207,13 +208,15 @@ def imported(network: Network, phases: Phases) -> Graph:
     return graph
 
 
-def quantised(graph: Graph, ranges: Callable[[Graph], Ranges], phases: Phases) -> bytes:
-    """Put 8-bit operators into a fused graph; the text of its ranges."""
+def quantised(graph: Graph, ranges: Callable[[Graph], Ranges], phases: Phases) -> dict[str, bytes]:
+    """Put 8-bit operators into a fused graph; its ranges and scales as files of the bundle."""
     with phases.phase("quantise"):
         found = ranges(graph)
-        rewrite(quantise(graph, found))
+        network = quantise(graph, found)
+        scales = network.by_layer()
+        rewrite(network)
     phases.save("quantised.txt", graph.text)
-    return found.text().encode()
+    return {"ranges.json": found.text().encode(), SCALES: scales.text().encode()}
 
 
 def with_threads(target: EdgeTarget, threads: int) -> EdgeTarget:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from tsm_edge.errors import AccuracyError, DataError, UsageError
+from tsm_edge.errors import AccuracyError, UsageError
 from tsm_edge.files import atomic, temporaries
 from tsm_edge.signature import Preprocess
 
@@ -152,16 +152,11 @@ def split(
     given: CalibrationOptions, how: Preprocess, labels: tuple[str, ...], folder: Path, say: Say
 ) -> tuple[Clips, Clips, np.ndarray]:
     """Clips to calibrate on, others to judge on, and what those show."""
-    from tsm_edge.train.clip_sets import Subject, opened
+    from tsm_edge.train.clip_sets import Subject, check_labels, opened
 
     assert given.calibrate is not None
     store = opened(given.calibrate, folder, Subject("network", labels, how), videos=None, least=LEAST_FRAMES)
-    if store.labels != labels:
-        raise DataError(
-            "The labels of the data are not those of the network.",
-            found=", ".join(store.labels),
-            allowed=", ".join(labels),
-        )
+    check_labels(store, labels)
     count = min(given.clips, len(store))
     every = np.linspace(0, len(store) - 1, min(len(store), (1 + SHARE) * count)).round().astype(int)
     chosen = every[np.linspace(0, len(every) - 1, count).round().astype(int)]

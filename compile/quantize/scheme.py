@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tsm_edge.bundle.scales import Affine, LayerScale, Scales
 from tsm_edge.errors import UsageError
 
 from ..ir.graph import Graph, Node
@@ -35,18 +36,8 @@ SMALLEST = 2.0**-20  # multiplier: keeps zero_y / multiplier inside the 32 bits 
 BIAS = 2.0**30
 
 
-@dataclass(frozen=True)
-class Scale:
-    """v = (q - zero) * step."""
-
-    step: float
-    zero: int
-
-    @classmethod
-    def of(cls, low: float, high: float) -> Scale:
-        """The scale of a range that contains zero."""
-        step = float(max(high - low, 1e-12)) / 255
-        return cls(step, int(np.clip(round(-128 - low / step), -128, 127)))
+class Scale(Affine):
+    """The scale of a value, with what it does to arrays."""
 
     def quantised(self, array: NDArray[np.floating]) -> NDArray[np.int8]:
         """Round, halves to even, and saturate."""
@@ -85,6 +76,16 @@ class QuantisedGraph:
     def weight_bytes(self) -> int:
         """Bytes of all constants of the 8-bit layers."""
         return sum(x.weight.nbytes + x.bias.nbytes + x.multiplier.nbytes for x in self.layers.values())
+
+    def by_layer(self) -> Scales:
+        """The scales in the words of the network, for other runtimes; the graph has not been rewritten."""
+        layers = [
+            LayerScale(node.layer, self.scales[node.output], Role.RESIDUAL in node.roles)
+            for node in self.graph.nodes
+            if node.output in self.layers
+        ]
+        states = (self.scales.get(name) for name in self.graph.states)
+        return Scales(self.scales.get(self.graph.frame), tuple(states), tuple(layers))
 
 
 def float_nodes(graph: Graph) -> frozenset[str]:

@@ -7,10 +7,12 @@ import json
 import re
 
 import cv2
+import numpy as np
 import pytest
 
 from tsm_edge.bench import ceiling, peers
 from tsm_edge.bench.turns import PROOF_STEPS
+from tsm_edge.train import store as stores
 
 QUICK = ("--threads", "1", "--min-runs", "5", "--min-secs", "0")
 FIGURES = ("median_ms", "p5_ms", "p95_ms", "min_ms", "stddev_ms", "open_ms", "first_ms", "warm_ms")
@@ -146,9 +148,51 @@ def test_a_missing_peer(bundle, invoke, monkeypatch):
     assert "'ncnn'" in result.stderr and '".[bench]"' in result.stderr
 
 
+@pytest.fixture
+def noise(bundle, tmp_path):
+    """A function that writes four clips of noise, of labels that are the bundle's or given."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+
+    def write(labels=tuple(manifest["labels"]), cues=()):
+        rng = np.random.default_rng(5)
+        writer = stores.Writer(tmp_path / "store", 4 * 3, 40)
+        for number in range(4):
+            writer.add(f"{number}", number, rng.integers(0, 256, (3, 40, 40, 3), np.uint8), cues)
+        writer.close(labels, 12.0, "noise")
+        return tmp_path / "store"
+
+    return write
+
+
+def test_top1_is_that_of_eval(bundle, invoke, noise):
+    pytest.importorskip("onnxruntime")
+    store = noise()
+    found = invoke("bench", bundle, *QUICK, "--against", "onnxruntime", "--data", store, "--json")
+    assert found.exit_code == 0, found.stderr
+    document = json.loads(found.stdout)
+    expected = json.loads(invoke("eval", bundle, "--data", store, "--json").stdout)
+    assert {one["top1"] for one in document["runners"]} == {expected["forms"]["bundle"]["top1"]}
+    assert document["data"]["clips"] == 4 and document["data"]["classes_shown"] == 4
+    alone = invoke("bench", bundle, *QUICK, "--data", store, "--clips", "2")
+    assert alone.exit_code == 0 and "top-1 of 2 clips of 2 of" in alone.stdout
+
+
+def test_clips_that_do_not_fit_are_refused_before_anything_is_measured(bundle, invoke, noise):
+    labels = tuple(json.loads((bundle / "manifest.json").read_text())["labels"])
+    for arguments, words in (
+        ({"labels": labels[::-1]}, "The labels of the data are not those of the network"),
+        ({"cues": ((3, 0, 2),)}, "clips of one class each"),
+    ):
+        result = invoke("bench", bundle, *QUICK, "--data", noise(**arguments))
+        assert result.exit_code != 0 and result.stdout == "" and words in result.stderr
+        assert "measuring" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
+        (["--clips", "3"], 2, "how many clips of --data"),
+        (["--data", "nowhere"], 2, "'nowhere' does not exist"),
         (["--against", "onnx"], 2, "no peer named 'onnx'. Did you mean 'onnxruntime'"),
         (["--min-runs", "0"], 2, "Bad --min-runs"),
         (["--min-secs", "5", "--max-secs", "1"], 2, "do not fit"),

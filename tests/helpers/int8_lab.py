@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tsm_edge import bundle, models, target
+from tsm_edge.bundle.scales import Scales
 from tsm_edge.compile import passes, pipeline, quantize
 from tsm_edge.compile.backends import cpu
 from tsm_edge.compile.frontend import networks
@@ -123,6 +124,8 @@ def check_bundle(device: EdgeTarget, folder: Path) -> None:
     whole = sum(array.nbytes for node in graph.nodes for array in node.weights)
     assert compiled.planned.plan.weights_bytes < 0.4 * whole
     integers = quantize.quantise(graph, found)
+    scales = Scales.load(compiled.folder / "scales.json")
+    assert scales.text() == integers.by_layer().text() and len(scales.layers) == len(integers.layers)
 
     def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         names = graph.states

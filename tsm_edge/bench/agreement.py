@@ -1,4 +1,7 @@
-"""Do two runners compute the same? Scores and every state, step by step, relative to the reference's largest value."""
+"""Do two runners compute the same? Scores and every state, step by step, relative to the reference's largest value.
+
+In 8 bits single numbers are off by many roundings, and a fault shows in all of them: the root mean square is compared.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,26 @@ def difference(found: Floats, wanted: Floats) -> float:
     return float(np.abs(flat - other).max(initial=0.0)) / scale
 
 
+def rms_difference(found: Floats, wanted: Floats) -> float:
+    """The same with root mean squares in place of largest values."""
+    if difference(found, wanted) == float("inf"):
+        return float("inf")
+    flat, other = found.reshape(-1).astype(np.float64), wanted.reshape(-1).astype(np.float64)
+    scale = max(float(np.sqrt(np.square(other).mean())), float(np.finfo(np.float32).tiny))
+    return float(np.sqrt(np.square(flat - other).mean())) / scale
+
+
 @dataclass
 class Agreement:
     """Compares the outputs of ``name`` with those of ``reference`` and remembers the largest difference.
 
-    tolerance: largest relative difference allowed; 0 asks for equal numbers.
+    tolerance: largest relative difference allowed; 0 asks for equal numbers. rms: compare root mean squares.
     """
 
     name: str
     reference: str
     tolerance: float
+    rms: bool = False
     worst: float = field(default=0.0, init=False)
     compared: int = field(default=0, init=False)
 
@@ -49,7 +62,7 @@ class Agreement:
             )
         for index, (mine, other) in enumerate(zip(found, wanted)):
             output = f"state {index - 1}" if index else "the scores"
-            off = difference(mine, other)
+            off = (rms_difference if self.rms else difference)(mine, other)
             if not off <= self.tolerance:
                 raise VerificationError(
                     f"{self.name} does not compute what {self.reference} computes; no time is reported.",

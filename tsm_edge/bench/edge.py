@@ -33,6 +33,7 @@ class EdgeRunner(_StreamRunner):
     def __init__(self, path: Path, threads: int | None = None) -> None:
         self.model = runtime.open(path, threads)
         self.stream = self.model.stream()
+        self.precision = self.model.manifest.precision
         self.settings = f"target {self.model.manifest.target.name}"
 
     def close(self) -> None:

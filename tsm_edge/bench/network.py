@@ -15,6 +15,7 @@ from ..onnx.file import onnx_model
 from ..onnx.meta import OnnxMeta
 from ..signature import Signature
 from ..weights import checkpoints, origin
+from .forms import Form, eight_bits
 
 #: twice what a bundle itself may be off: two float16 networks that sum in another order are each off by up to 0.01
 TOLERANCES = {"float32": 1e-4, "float16": 4e-2, "int8": 0.3}
@@ -25,8 +26,8 @@ class Network:
     """What a peer can run. ``model`` and ``weights`` are None and empty for a foreign ONNX file.
 
     weights: float32 arrays by state_dict key. device: "cuda" for a bundle that runs on an NVIDIA GPU, else "cpu";
-    precision: what peers compute with: the bundle's where they run on the same device. stored: what the bundle stores
-    numbers in.
+    precision: what peers on a GPU compute with. stored: what the bundle stores numbers in. eight: of a bundle in 8
+    bits, the ONNX file by its scales.
     """
 
     signature: Signature
@@ -36,6 +37,12 @@ class Network:
     device: str = "cpu"
     precision: str = "float32"
     stored: str = "float32"
+    eight: Form | None = None
+
+    @property
+    def form(self) -> Form:
+        """What the peers on a processor that read ONNX files open."""
+        return self.eight or Form("float32", self.onnx)
 
     @property
     def tolerance(self) -> float:
@@ -58,10 +65,11 @@ class Network:
         return self.model
 
 
-def network_of(manifest: Manifest, weights: Path | None) -> Network:
+def network_of(manifest: Manifest, weights: Path | None, bundle: Path | None = None) -> Network:
     """Return the network that a bundle was compiled from.
 
     weights: the checkpoint or ONNX file it was compiled from, where there was one; its sha256 must be the manifest's.
+    bundle: its folder, for the scales of one in 8 bits.
 
     Raises:
         UsageError: the file is missing or another one.
@@ -75,6 +83,8 @@ def network_of(manifest: Manifest, weights: Path | None) -> Network:
         chosen = checkpoints.seed_of(info), checkpoints.averaged_of(info), checkpoints.reordered(info)
         network = own_network(origin.model_of(manifest), weights, *chosen)
     network = replace(network, stored=manifest.precision)
+    if manifest.precision == "int8":
+        network = replace(network, eight=eight_bits(network.signature, network.onnx, bundle))
     if manifest.target.family != "cuda":
         return network
     return replace(network, device="cuda", precision=manifest.precision)

@@ -34,6 +34,7 @@ class OnnxRuntimeCuda(Runner):
         if hasattr(onnxruntime, "preload_dlls"):
             onnxruntime.preload_dlls()  # the CUDA libraries of Python packages
         self.version, self.tolerance = str(onnxruntime.__version__), network.tolerance
+        self.precision = network.precision
         self.settings = f"{PROVIDER}, {network.precision}, I/O binding, CUDA graph"
         self._run = onnxruntime.RunOptions
         self._session = onnxruntime.InferenceSession(

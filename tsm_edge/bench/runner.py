@@ -17,13 +17,17 @@ class Runner(ABC):
     """A network in a runtime.
 
     name, version: of the runtime. settings: how it was set up, in words, for the report.
-    tolerance: how far its outputs may be from tsm-edge's, relative to the largest value.
+    tolerance: how far its outputs may be from tsm-edge's, relative to the largest value, or by root mean squares where
+    rms is true. precision: what it stores numbers in; why: why that is not the bundle's precision, "" where it is.
     """
 
     name: str
     version: str
     settings: str
     tolerance: float = 1e-4
+    rms: bool = False
+    precision: str = "float32"
+    why: str = ""
 
     @abstractmethod
     def reset(self) -> None:
@@ -43,6 +47,9 @@ class Runner(ABC):
 
 
 def frames(spec: TensorSpec, count: int = FRAMES, seed: int = 0) -> list[Floats]:
-    """Return ``count`` different inputs with values as a normalised picture has them."""
+    """Return ``count`` different inputs with values as a normalised picture has them: none beyond 2.
+
+    What is beyond the range that 8 bits were calibrated on would saturate, and be compared with what does not.
+    """
     rng = np.random.default_rng(seed)
-    return [rng.standard_normal(spec.shape).astype(np.float32) for _ in range(count)]
+    return [np.clip(rng.standard_normal(spec.shape), -2, 2).astype(np.float32) for _ in range(count)]

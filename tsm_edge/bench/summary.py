@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from .. import report
 from ..terminal import say
+from .accuracy import Clips
 from .agreement import Agreement
 from .ceiling import Ceiling
 from .figures import ratio
@@ -43,6 +44,7 @@ def document(results: Results) -> dict[str, object]:
             "seconds": round(outcome.seconds, 2),
             "ended_by": outcome.ended_by,
         },
+        **({"data": _data(results.clips)} if results.clips else {}),
         "runners": [_runner(entry, ours) for entry in results.timed],
         "checked": [_checked(entry.agreement) for entry in results.entries if entry.agreement],
         **({"ceiling": _rounded(asdict(results.ceiling))} if results.ceiling else {}),
@@ -66,15 +68,43 @@ def show(results: Results, *, per_op: bool) -> None:
     if results.outcome.ended_by == "max-secs":
         say(f"stopped by --max-secs {results.rule.max_secs:g} before --min-runs and --min-secs were reached")
     say()
-    header: tuple[str, ...] = ("ms a step", "median", "p5", "p95", "min", "std dev", "open", "first", "warm")
+    report.print_table(*_table(results))
+    for entry in results.timed:
+        if entry.runner.why:
+            say(f"{entry.runner.name} in {entry.runner.precision}: {entry.runner.why}")
+    if results.clips:
+        say(f"top-1 of {len(results.clips.store)} clips of {_classes(results.clips)}, each from zero states")
+    if per_op:
+        _show_ops(results)
+    say()
+
+
+def _table(results: Results) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    """Header and rows, one for a runtime."""
+    header: tuple[str, ...] = ("ms a step", "precision")
+    header += ("median", "p5", "p95", "min", "std dev", "open", "first", "warm")
     rows = [_row(entry) for entry in results.timed]
     if len(rows) > 1:
         header = (*header, "tsm-edge/this")
         rows = [(*row, Fixed(_ratio(results.entries[0], entry))) for row, entry in zip(rows, results.timed)]
-    report.print_table(header, rows)
-    if per_op:
-        _show_ops(results)
-    say()
+    if results.clips:
+        header = (*header, "top-1 %")
+        rows = [(*row, f"{100 * (entry.top1 or 0.0):.1f}") for row, entry in zip(rows, results.timed)]
+    return header, rows
+
+
+def _classes(clips: Clips) -> str:
+    """Return "12 classes", or "3 of 12 classes" where the clips show no more."""
+    return f"{clips.classes if clips.shown == clips.classes else f'{clips.shown} of {clips.classes}'} classes"
+
+
+def _data(clips: Clips) -> dict[str, object]:
+    return {
+        "clips": len(clips.store),
+        "classes": clips.classes,
+        "classes_shown": clips.shown,
+        "labels": list(clips.store.labels),
+    }
 
 
 def _runner(entry: Entry, ours: Entry) -> dict[str, object]:
@@ -83,11 +113,16 @@ def _runner(entry: Entry, ours: Entry) -> dict[str, object]:
         "name": entry.runner.name,
         "version": entry.runner.version,
         "settings": entry.runner.settings,
+        "precision": entry.runner.precision,
         **figures,
         "open_ms": round(entry.open_ns / 1e6, _DIGITS),
         "first_ms": round(entry.first_ns / 1e6, _DIGITS),
         "warm_ms": round(_warm_ms(entry), _DIGITS),
     }
+    if entry.runner.why:
+        document["why_not_the_bundles_precision"] = entry.runner.why
+    if entry.top1 is not None:
+        document["top1"] = round(entry.top1, _DIGITS)
     if entry is not ours:
         document["tsm_edge_over_this_ratio"] = round(_ratio(ours, entry), _DIGITS)
     return document
@@ -97,7 +132,7 @@ def _row(entry: Entry) -> tuple[object, ...]:
     f = entry.figures
     values = [f.median_ms, f.p5_ms, f.p95_ms, f.min_ms, f.stddev_ms]
     values += [entry.open_ns / 1e6, entry.first_ns / 1e6, _warm_ms(entry)]
-    return (f"{entry.runner.name} {entry.runner.version}", *map(Fixed, values))
+    return (f"{entry.runner.name} {entry.runner.version}", entry.runner.precision, *map(Fixed, values))
 
 
 def _warm_ms(entry: Entry) -> float:
@@ -114,6 +149,7 @@ def _checked(agreement: Agreement) -> dict[str, object]:
         "reference": agreement.reference,
         "tolerance_relative": agreement.tolerance,
         "worst_relative": agreement.worst,
+        "relative_to": "root mean square" if agreement.rms else "largest value",
         "steps": agreement.compared,
     }
 

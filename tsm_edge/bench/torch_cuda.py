@@ -32,6 +32,7 @@ class TorchCuda(Runner):
                 hint="install a build of torch for this driver, or leave torch out of --against",
             )
         self.version, self.tolerance = str(torch.__version__), network.tolerance
+        self.precision = network.precision
         self.settings = (
             f"{torch.cuda.get_device_name()}, {network.precision}, channels last, "
             f"{'inductor, ' if compiled else ''}CUDA graph"

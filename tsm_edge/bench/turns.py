@@ -44,7 +44,7 @@ class Entry:
     """One runner in the contest, what it is compared with, and its times in ns.
 
     reference: another entry, earlier in the list; None for one that others are compared with. timed: whether its time
-    is of interest. open_ns: how long opening took.
+    is of interest. open_ns: how long opening took. top1: share of clips that are recognised, where that was asked for.
     """
 
     runner: Runner
@@ -55,6 +55,7 @@ class Entry:
     warm_ns: list[int] = field(default_factory=list)
     times_ns: list[int] = field(default_factory=list)
     agreement: Agreement | None = None
+    top1: float | None = None
 
     @property
     def figures(self) -> Figures:
@@ -92,7 +93,7 @@ def contest(
     for entry in entries:
         if entry.reference is not None:
             other = entry.reference.runner.name
-            entry.agreement = Agreement(entry.runner.name, other, entry.runner.tolerance)
+            entry.agreement = Agreement(entry.runner.name, other, entry.runner.tolerance, entry.runner.rms)
     with _no_collection():
         _prove(entries, frames, turn)
         return _measure(entries, frames, rule, turn)

@@ -5,6 +5,8 @@ A bundle is a folder, by custom called ``<model>-<target>``, that holds exactly 
 * ``libtsm.so`` (``libtsm.a`` when the target's ``link`` is "static"): kernels, plan, weights and runtime;
 * ``tsm-edge-run``: the native command; ``tsm_edge.h``: the C API; ``plan.txt``: the plan as text;
 * ``tsm_edge.hpp``, ``tsm_edge.pc``, ``tsm_edge-config.cmake``, ``example.cpp``: for C++; no reader needs them;
+* ``ranges.json``, ``scales.json``: of a bundle in 8 bits, for another compilation and other runtimes; no reader needs
+  them;
 * ``manifest.json``: what the bundle is, and size and sha256 of every other file.
 
 ``manifest.json`` is UTF-8 without a byte order mark, at most 1 MiB, JSON with sorted keys, an indent of 2 and a newline

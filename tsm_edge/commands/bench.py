@@ -10,7 +10,7 @@ import click
 from .. import report
 from ..errors import UsageError
 from ..files import atomic
-from ..models import clips
+from ..models import clips as clip_models
 from ..terminal import say
 
 if TYPE_CHECKING:
@@ -43,6 +43,13 @@ def peer_list(context: click.Context, parameter: click.Parameter, value: str) ->
 @click.option(
     "--weights", type=_FILE, help="Checkpoint or ONNX file the bundle was compiled from, for --against."
 )
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="CLIPS",
+    help="Show top-1 of every runtime on these clips: store, folder of label folders, or annotation file.",
+)
+@click.option("--clips", type=click.IntRange(1), help="Only so many of them, spread over the data.")
 @click.option("--min-runs", type=int, default=50, show_default=True, help="Least number of timed steps.")
 @click.option("--min-secs", type=float, default=2.0, show_default=True, help="Least time of measuring.")
 @click.option("--max-secs", type=float, default=60.0, show_default=True, help="Stop after this time anyway.")
@@ -54,6 +61,8 @@ def bench(
     per_op: bool,
     against: tuple[str, ...],
     weights: Path | None,
+    data: Path | None,
+    clips: int | None,
     min_runs: int,
     min_secs: float,
     max_secs: float,
@@ -64,12 +73,13 @@ def bench(
 
     All runtimes get the same frames in turns and in one process; their scores and states are compared all the while,
     and no time is printed when they differ (exit code 3). Without --against the bundle is compared with a second run
-    of itself.
+    of itself. Each runtime computes in the bundle's precision where it has that, or the report says why not.
     """
     from ..bench import session, stop, summary
 
     rule = stop.StopRule(min_runs, min_secs, max_secs)
     _check_plot(plot)
+    _check_data(data, clips)
     results = session.measure(
         bundle,
         rule,
@@ -77,6 +87,8 @@ def bench(
         against=against,
         weights=weights,
         operations=per_op or plot is not None,
+        data=data,
+        count=clips,
         say=lambda text: say(text, err=True),
     )
     if plot is not None:
@@ -93,7 +105,7 @@ def _peers(manifest: Manifest) -> list[str]:
     """The peers that can run the network of a bundle: those that read ONNX files, and for a zoo model all."""
     from ..bench import peers
 
-    stream = manifest.model.source == "zoo" and manifest.model.name not in clips.names()
+    stream = manifest.model.source == "zoo" and manifest.model.name not in clip_models.names()
     return peers.names() if stream else [name for name in peers.names() if name in ("onnxruntime", "openvino")]
 
 
@@ -112,6 +124,14 @@ def _check_plot(plot: Path | None) -> None:
     if plot.suffix.lower() != ".png":
         raise UsageError("--plot writes a PNG.", found=plot, allowed="a name that ends in .png")
     atomic.check_file(plot)
+
+
+def _check_data(data: Path | None, clips: int | None) -> None:
+    """Refuse what cannot be meant before anything is opened."""
+    if clips is not None and data is None:
+        raise UsageError("--clips says how many clips of --data.", found="no --data")
+    if data is not None and not data.exists():
+        raise UsageError(f"'{data}' does not exist.", hint="tsm-edge synth --split test --out CLIPS renders some")
 
 
 def _plot(path: Path, results: Results) -> None:

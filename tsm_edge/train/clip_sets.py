@@ -16,7 +16,7 @@ from ..errors import DataError
 from ..models import Model
 from ..signature import Preprocess
 from ..terminal import say
-from .data import Skipped, decoded, find, split
+from .data import Skipped, decoded, find, split, subset
 from .sources import Sources
 from .store import Store, is_store, open_store
 
@@ -67,6 +67,24 @@ def opened(data: Path, cache: Path, model: Model | Subject, *, videos: Path | No
         )
     report_left_out(skipped, source.notes)
     return store
+
+
+def check_labels(store: Store, labels: tuple[str, ...], hint: str | None = None) -> None:
+    """DataError where clips have other labels than a network."""
+    if store.labels != labels:
+        raise DataError(
+            "The labels of the data are not those of the network.",
+            found=", ".join(store.labels),
+            allowed=", ".join(labels),
+            hint=hint,
+        )
+
+
+def spread(store: Store, count: int | None) -> Store:
+    """Only so many clips, spread over all of them; None for all."""
+    if count is None or count >= len(store):
+        return store
+    return subset(store, [int(index * len(store) / count) for index in range(count)])
 
 
 def several(

@@ -16,7 +16,7 @@ from ..bundle.manifest import Manifest
 from ..commands.form_options import usage_errors
 from ..commands.model_options import averaged_option, network_of
 from ..decision import DecisionRule
-from ..errors import AccuracyError, CheckpointError, DataError, UsageError
+from ..errors import AccuracyError, CheckpointError, UsageError
 from ..files.temporaries import scratch
 from ..models import PADDINGS, PLACES, Model, TemporalShift
 from ..models.description import head
@@ -24,8 +24,7 @@ from ..records import record_of
 from ..terminal import say
 from ..weights.meta import Decision, WeightsMeta, read_meta
 from . import checkpoint, measure, takes
-from .clip_sets import Subject, opened
-from .data import subset
+from .clip_sets import Subject, check_labels, opened, spread
 from .eval_report import Forms, Takes, draw, print_forms
 from .eval_request import EvalRequest
 from .request import DEFAULT_MODEL
@@ -293,14 +292,7 @@ def _shift(asked: EvalRequest, model: Model) -> TemporalShift:
 
 def _clips(asked: EvalRequest, cache: Path, model: Model | Subject) -> Store:
     store = opened(asked.data, cache, model, videos=asked.videos, least=asked.least)
-    if store.labels != model.labels:
-        raise DataError(
-            "The labels of the data are not those of the network.",
-            found=", ".join(store.labels),
-            allowed=", ".join(model.labels),
-            hint="compile the ONNX file with --labels" if isinstance(model, Subject) else None,
-        )
-    if asked.clips is not None and asked.clips < len(store):
-        share = len(store) / asked.clips
-        store = subset(store, [int(index * share) for index in range(asked.clips)])
-    return store
+    check_labels(
+        store, model.labels, "compile the ONNX file with --labels" if isinstance(model, Subject) else None
+    )
+    return spread(store, asked.clips)

@@ -43,4 +43,6 @@ def check(wanted: Sequence[str]) -> None:
 def load(name: str, network: Network, threads: int) -> Runner:
     """Open the network in the peer called ``name``."""
     peer: Runner = importlib.import_module(f"{__name__}.{name}").load(network, threads)
+    if network.stored != "float32":
+        peer.tolerance, peer.rms = network.tolerance, network.stored == "int8"
     return peer

@@ -1,4 +1,4 @@
-"""ncnn: its own files written from our description, float32 storage and arithmetic like the others, light mode."""
+"""ncnn: its own files written from our description, light mode; its own defaults beside a bundle in half precision."""
 
 from __future__ import annotations
 
@@ -12,23 +12,16 @@ from ..ncnn_file import ncnn_files
 from ..network import Network
 from ..runner import Runner
 
-#: what would compute in less than float32, or elsewhere
-_OFF = (
-    "use_fp16_packed",
-    "use_fp16_storage",
-    "use_fp16_arithmetic",
-    "use_bf16_packed",
-    "use_bf16_storage",
-    "use_int8_inference",
-    "use_vulkan_compute",
-)
+#: what would compute in half precision: its defaults
+_LESS = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
+#: what would compute in less still, or elsewhere
+_ELSEWHERE = ("use_bf16_packed", "use_bf16_storage", "use_int8_inference", "use_vulkan_compute")
 
 
 class Ncnn(Runner):
     """A net whose state blobs go out of one extractor and into the next without a copy."""
 
     name = "ncnn"
-    settings = "light mode, packing layout, Winograd and sgemm on; fp16, bf16, int8 and Vulkan off"
     tolerance = 1e-3  # Winograd rounds more than the others do
 
     def __init__(self, network: Network, threads: int) -> None:
@@ -40,9 +33,19 @@ class Ncnn(Runner):
         self._net.opt.num_threads = threads
         self._net.opt.lightmode = True
         self._net.opt.use_packing_layout = True
-        for option in _OFF:
+        half = network.stored == "float16"
+        for option in _ELSEWHERE if half else (*_LESS, *_ELSEWHERE):
             if hasattr(self._net.opt, option):  # the older wheels do not know all of them
                 setattr(self._net.opt, option, False)
+        off = "bf16, int8 and Vulkan off"
+        self.settings = "light mode, packing layout, Winograd and sgemm on; "
+        self.settings += f"fp16 storage, packing and arithmetic on, its defaults; {off}" if half else f"fp16, {off}"
+        if half and ncnn.cpu_support_arm_asimdhp():
+            self.precision = "float16"
+        elif half:  # every state is float32's to the bit, on x86
+            self.why = "of its fp16 defaults this processor has half-precision weights of the classifier only"
+        elif network.stored == "int8":
+            self.why = "its 8 bits have no zero points, so the bundle's ranges do not fit them"
         param, weights = ncnn_files(network.own(self.name), network.weights)
         if self._net.load_param_mem(param) != 0:
             raise RuntimeFailure("ncnn does not read the network.", found=f"ncnn {self.version}")

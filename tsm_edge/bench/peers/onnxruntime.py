@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
+import platform
+from dataclasses import replace
 
 from ..agreement import Floats
+from ..forms import Form
 from ..network import Network
 from ..runner import Runner
 
@@ -19,21 +21,23 @@ class OnnxRuntime(Runner):
         import onnxruntime
 
         self.version = str(onnxruntime.__version__)
+        self._form = form_of(network)
+        self.precision, self.why = self._form.precision, self._form.why
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         self._session = onnxruntime.InferenceSession(
-            network.onnx, options, providers=["CPUExecutionProvider"]
+            self._form.onnx, options, providers=["CPUExecutionProvider"]
         )
-        signature = network.signature
+        self._signature = signature = network.signature
         self._frame = signature.inputs[0].name
-        self._specs = [pair.input for pair in signature.states]
         self._outputs = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
         self.reset()
 
     def reset(self) -> None:
-        self._states = {spec.name: np.zeros(spec.shape, np.float32) for spec in self._specs}
+        names = (pair.input.name for pair in self._signature.states)
+        self._states = dict(zip(names, self._form.zeros(self._signature)))
 
     def step(self, frame: Floats) -> Floats:
         scores: Floats
@@ -42,10 +46,21 @@ class OnnxRuntime(Runner):
         return scores
 
     def states(self) -> list[Floats]:
-        return [array.copy() for array in self._states.values()]
+        return self._form.real([*self._states.values()])
 
     def close(self) -> None:
         del self._session
+
+
+def form_of(network: Network) -> Form:
+    """The file of a bundle's precision. Its CPU provider has half-precision kernels for 64-bit ARM only."""
+    if network.stored != "float16":
+        return network.form
+    if platform.machine() == "aarch64":
+        from ..onnxruntime_cuda import half_model
+
+        return Form("float16", half_model(replace(network, precision="float16")))
+    return Form("float32", network.onnx, why="its CPU provider has no half-precision convolution for this processor")
 
 
 def load(network: Network, threads: int) -> Runner:

@@ -1,4 +1,4 @@
-"""OpenVINO: tuned for latency, float32 arithmetic forced (its default on some processors is bfloat16)."""
+"""OpenVINO: tuned for latency, its arithmetic outside of 8 bits forced (its default on some processors is bfloat16)."""
 
 from __future__ import annotations
 
@@ -16,37 +16,47 @@ class OpenVino(Runner):
     """
 
     name = "openvino"
-    settings = "CPU, LATENCY, INFERENCE_PRECISION_HINT f32, shared tensors"
-
     def __init__(self, network: Network, threads: int) -> None:
         import openvino
 
         self.version = str(openvino.__version__).partition("-")[0]
-        core = openvino.Core()
+        core, form = openvino.Core(), network.form
+        half = "FP16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")  # where not, f16 becomes bfloat16
+        hint = "f16" if half and network.stored == "float16" else "f32"
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": hint,
         }
-        compiled = core.compile_model(core.read_model(network.onnx, b""), "CPU", options)
+        compiled = core.compile_model(core.read_model(form.onnx, b""), "CPU", options)
+        self.precision, self.why = form.precision, form.why
+        if hint == "f16":
+            self.precision = "float16"
+        elif network.stored == "float16":
+            self.why = "its CPU plugin has no half-precision arithmetic on this processor"
+        self.settings = f"CPU, LATENCY, INFERENCE_PRECISION_HINT {hint}, shared tensors"
+        self._form = form
         self._request = compiled.create_infer_request()
         signature = network.signature
-        self._frame = self._shared(signature.inputs[0].name, signature.inputs[0].shape)
-        self._scores = self._shared(signature.outputs[0].name, signature.outputs[0].shape)
-        self._before = [self._shared(pair.input.name, pair.input.shape) for pair in signature.states]
-        self._after = [self._shared(pair.output_name, pair.input.shape) for pair in signature.states]
+        outside = signature.inputs[0], signature.outputs[0]
+        self._frame, self._scores = (
+            self._shared(spec.name, np.zeros(spec.shape, np.float32)) for spec in outside
+        )
+        self._zeros = form.zeros(signature)
+        named = [*zip(signature.states, self._zeros)]
+        self._before = [self._shared(pair.input.name, zeros.copy()) for pair, zeros in named]
+        self._after = [self._shared(pair.output_name, zeros.copy()) for pair, zeros in named]
 
-    def _shared(self, name: str, shape: tuple[int, ...]) -> Floats:
-        """Return an array that the request reads or writes as its tensor ``name``."""
+    def _shared(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Let the request read or write an array as its tensor ``name``."""
         import openvino
 
-        array = np.zeros(shape, np.float32)
         self._request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
         return array
 
     def reset(self) -> None:
-        for array in self._before:
-            array[:] = 0
+        for array, zeros in zip(self._before, self._zeros):
+            np.copyto(array, zeros)
 
     def step(self, frame: Floats) -> Floats:
         np.copyto(self._frame, frame)
@@ -57,7 +67,7 @@ class OpenVino(Runner):
         return scores
 
     def states(self) -> list[Floats]:
-        return [array.copy() for array in self._before]
+        return self._form.real(self._before)
 
     def close(self) -> None:
         del self._request

@@ -18,6 +18,8 @@ class Torch(Runner):
 
         torch.set_num_threads(threads)
         self.version = str(torch.__version__)
+        if network.stored != self.precision:
+            self.why = "its eager step runs in float32 on a processor"
         self._torch = torch
         model = network.own(self.name)
         self._net = model.build()
