@@ -149,6 +149,22 @@ def arm_counts() -> str:
     return table(("network", "core", "precision", "tsm-edge, M", "best peer, M", "ratio", "must", "aim"), rows)
 
 
+def accuracies() -> str:
+    """What rounding costs the shipped network on rendered clips, in each precision."""
+    half, whole = result("half_accuracy"), result("quantised_accuracy")
+    taken = next(one for one in whole["methods"] if one["chosen"])
+    rows = []
+    for model, precision, one in ((half["model"], "fp16", half), (whole["model"], "int8", taken)):
+        top1 = f"{100 * one['top1_float32']:.1f} %, {100 * one['top1']:.1f} %"
+        worst = one["worst_class"]
+        lost = f"{100 * worst['lost']:.1f} points" if worst["lost"] > 0 else "nothing"
+        equal, off = f"{100 * one['frames_equal']:.2f} %", f"{100 * one['largest_difference']:.1f} %"
+        clips = f"{one['clips']}, {one['frames']}"
+        rows.append((f"`{model}`", precision, clips, top1, lost, equal, off, "yes" if one["ok"] else "no"))
+    header = ("network", "precision", "clips, frames", "top-1 in float32, rounded", "most lost of a class")
+    return table((*header, "same answer", "largest difference", "within bounds"), rows)
+
+
 def targets() -> str:
     """Every target with its device, by family."""
     rows = []
@@ -304,6 +320,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "all-speeds": all_speeds,
     "figures": figures,
+    "accuracies": accuracies,
     "arm-counts": arm_counts,
     "targets": targets,
     "commands": commands,
