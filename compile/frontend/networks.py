@@ -67,20 +67,6 @@ def onnx_file(
     """An ONNX file; pairs, labels and preprocessing come from the arguments or from the file's own metadata."""
     prepared = read_onnx(path)
     meta = OnnxMeta.from_props(prepared.metadata)
-    if meta and "seen_frames" in meta.parameters:
-        raise ImportFailed(
-            f"'{path}' keeps several frames in a state.",
-            found=f"{meta.model}, {meta.parameters['seen_frames']} frames",
-            allowed="an ONNX file of one frame",
-            hint=f"compile it by its name: tsm-edge compile {meta.model} --form stream, with its --weights",
-        )
-    if meta and "clip_frames" in meta.parameters:
-        raise ImportFailed(
-            f"'{path}' takes whole clips.",
-            found=f"{meta.model}, {meta.parameters['clip_frames']} frames",
-            allowed="an ONNX file of one frame",
-            hint=f"compile it by its name: tsm-edge compile {meta.model}, with --weights where it has some",
-        )
     signature = onnx_signature(prepared.model, states or (meta.states if meta else ()))
     classes = signature.outputs[0].shape[-1]
     names = _labels(labels, meta, classes)
@@ -90,7 +76,7 @@ def onnx_file(
     decided = preprocessing.decide(signature.inputs[0], pictures, meta.preprocess if meta else None)
     scores = tails.scores_kind(prepared.model, signature.outputs[0].name, prepared.values.known_shape)
     notes = (decided.text, f"scores: {scores}, {tails.WHY[scores]}")
-    return Network(info, lambda: load_onnx(prepared, signature), names, decided.preprocess, scores, notes)
+    return Network(info, lambda: load_onnx(prepared, signature, counts_frames(meta)), names, decided.preprocess, scores, notes)
 
 
 def _labels(given: Sequence[str] | None, meta: OnnxMeta | None, classes: int) -> tuple[str, ...]:
@@ -193,8 +179,16 @@ def spec_of(value: ValueInfoProto) -> TensorSpec:
     return TensorSpec(value.name, shape)
 
 
-def load_onnx(prepared: onnx_import.Prepared, signature: Signature) -> Graph:
-    """Import through Relax; ImportFailed names an operator that cannot be had and its node."""
+def counts_frames(meta: OnnxMeta | None) -> bool:
+    """Whether the first axis of a file's input or states counts frames, by what tsm-edge wrote into it."""
+    return meta is not None and not meta.parameters.keys().isdisjoint(("clip_frames", "seen_frames"))
+
+
+def load_onnx(prepared: onnx_import.Prepared, signature: Signature, clip: bool = False) -> Graph:
+    """Import through Relax; ImportFailed names an operator that cannot be had and its node.
+
+    clip: the first axis counts frames.
+    """
     import onnx
 
     file = prepared.model
@@ -208,7 +202,7 @@ def load_onnx(prepared: onnx_import.Prepared, signature: Signature) -> Graph:
     inputs = [value.name for value in file.graph.input]
     outputs = [value.name for value in file.graph.output]
     try:
-        return importer.from_relax(module, signature, inputs, outputs, arrays)
+        return importer.from_relax(module, signature, inputs, outputs, arrays, clip)
     except EdgeError:
         raise
     except Exception as error:  # TVM's passes raise anything from InternalError to TypeError

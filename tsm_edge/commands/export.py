@@ -47,7 +47,7 @@ def export(
 
     The file takes one frame and the caches of the frame before, and returns the scores and the caches for the next
     frame. The caches of a stream start at zero. In the form 'clip', and of a network of clips, it takes all frames of a
-    clip. Files of such a network, as a stream too, are for other runtimes: `tsm-edge compile` takes its name.
+    clip. `tsm-edge compile` takes each of these files.
     """
     from ..onnx.file import OPSET, onnx_model, write
     from ..onnx.meta import OnnxMeta
@@ -81,8 +81,7 @@ def export(
             "states": f"{len(states)}, {kib(network.signature.state_bytes)}; the file's metadata names the pairs",
         }
     )
-    if {"clip_frames", "seen_frames"}.isdisjoint(network.parameters):  # the family is compiled by its names
-        print_next("tsm-edge compile {} --target local", path)
+    print_next("tsm-edge compile {} --target local", path)
 
 
 def _listed(first: str, names: list[str]) -> str:

@@ -22,6 +22,7 @@ class GraphWriter:
         self.constants: list[Any] = []
         self.kind = ONLINE
         self.frames = 0  # of a clip
+        self.side = 0  # of what a layer reads
 
     def write(self, model: Model | ClipModel) -> None:
         """Write all layers of a model."""
@@ -31,6 +32,7 @@ class GraphWriter:
         value = "frame"
         side, channels = model.size, 3
         for layer in model.layers:
+            self.side = side
             if isinstance(layer, Conv):
                 value = self.conv(layer, value)
             elif isinstance(layer, Pool):
@@ -109,9 +111,11 @@ class GraphWriter:
         kept = self.cut(f"{name}.kept", own, 0, *((1, last + 1) if by > 0 else (0, last)))
         end = last if by > 0 else 0
         at = last - end if self.kind.padding == "circulant" else end
-        edge = self.cut(f"{name}.edge", own, 0, at, at + 1)
         if self.kind.padding == "zero":
-            edge = self.node("Mul", f"{name}.zero", edge, self.constant(f"{name}.nothing", np.float32(0)))
+            shape = (1, channels[1] - channels[0], self.side, self.side)
+            edge = self.constant(f"{name}.edge", np.zeros(shape, np.float32))
+        else:
+            edge = self.cut(f"{name}.edge", own, 0, at, at + 1)
         return self.node("Concat", f"{name}.moved", *((kept, edge) if by > 0 else (edge, kept)), axis=0)
 
     def pool_frames(self, layer: FramePool, value: str, channels: int, side: int) -> str:
