@@ -148,6 +148,7 @@ def compile(
             dump=dump,
             tuning=Tuning(records, autotune, lambda text: say(text, err=True)),
             ranges=given.of(network, lambda text: say(text, err=True)),
+            exclude=given.exclude,
             progress=advance,
         )
     if as_json:

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tsm_edge import __version__, bundle
-from tsm_edge.bundle.manifest import Manifest, ModelInfo, PlanInfo, TargetInfo
+from tsm_edge.bundle.manifest import FLOAT_LAYERS, Manifest, ModelInfo, PlanInfo, TargetInfo
 from tsm_edge.bundle.scales import NAME as SCALES
 from tsm_edge.decision import DecisionRule
 from tsm_edge.errors import CompileError, EdgeError, UnsupportedTarget, UsageError
@@ -31,7 +31,8 @@ from .lowering import lower, planner
 from .lowering.latency_cpu import FrameTime
 from .lowering.latency_gpu import Modelled
 from .lowering.planner import Planned
-from .quantize import Ranges, half, quantise, rewrite
+from .quantize import Ranges, check_layers, half, quantise, rewrite
+from .quantize.demands import Kept, check_clip, check_exclude, check_ranges, floats_beside_bytes
 from .tune.autotune import NO_TUNING, Tuning
 
 if TYPE_CHECKING:
@@ -51,6 +52,13 @@ class Network:
     scores: str = "logits"  # one of tsm_edge.decision.SCORES
     notes: tuple[str, ...] = ()  # what was assumed, a line each, to be said before anything is compiled
     chosen: DecisionRule | None = None  # the decision over time that was chosen for these weights
+
+    def with_float_layers(self, layers: Sequence[str], dtype: str) -> Network:
+        """The network with a note of the layers that compute in floats beside 8 bits."""
+        if not layers:
+            return self
+        noted = {**self.info.parameters, FLOAT_LAYERS: f"{dtype}: {', '.join(dict.fromkeys(layers))}"}
+        return replace(self, info=replace(self.info, parameters=noted))
 
     @property
     def decision(self) -> DecisionRule:
@@ -145,7 +153,8 @@ def compile(
     cc: Sequence[str] = (),
     dump: Path | None = None,
     tuning: Tuning = NO_TUNING,
-    ranges: Callable[[Graph], Ranges] | None = None,
+    ranges: Callable[[Graph, Kept], Ranges] | None = None,
+    exclude: Sequence[str] = (),
     progress: Progress = lambda phase, seconds: None,
 ) -> Compiled:
     """Compile a network for a target and write the bundle folder `output`.
@@ -153,12 +162,13 @@ def compile(
     precision: one of the target's; by default its first, or half where its cores compute in it and that costs little.
     threads: of a stream whose user names none, 1 to 64; by default one a core, 4 at most. cc: the C compiler's command
     where zig's will not do. tuning: records of a search by measurement to follow, or a file for those of a new one.
-    ranges: for int8, of the fused graph's values.
+    ranges: for int8, of the fused graph's values, given the layers that stay in floats. exclude: names of those.
 
     Raises EdgeError of the cause: UsageError, UnsupportedTarget, ImportFailed, CompileError, OutputError, ToolMissing.
     """
     backend = backend_of(target)
     check_ranges(precision_of(target, precision), ranges is not None)
+    check_exclude(precision, exclude)
     shared = None if threads is None else abi.check_threads(threads)
     threads = min(target.cpu.cores, 4) if shared is None else shared
     check_clip(network.info, precision)
@@ -168,30 +178,27 @@ def compile(
     phases = Phases(progress, dump)
     graph = imported(network, phases)
     choice = chosen(graph, target, precision, phases)
-    kept: dict[str, bytes | Path] = {}
+    added, floats = dict[str, bytes | Path](), choice.precision
     if ranges is not None:
-        kept |= quantised(graph, ranges, phases)
+        added |= quantised(graph, ranges, frozenset(exclude), phases)
+        floats = floats_beside_bytes(backend, target, exclude)
+        network = network.with_float_layers(exclude, PRECISIONS[floats].value)
     with phases.phase("schedule"):
-        lowered = scheduled(graph, backend, target, choice.precision, tuning, shared)
+        lowered = scheduled(graph, backend, target, floats, tuning, shared)
     phases.save("scheduled.txt", graph.text)
     phases.save("claims.txt", lambda: "".join(f"{step.claim}\n" for step in lowered.steps))
     require_schedules(lowered, network.info)
     with phases.phase("plan"):
         planned = planner.plan(graph, lowered, backend.ALIGN)
     phases.save("plan.txt", planned.plan.text)
-    with phases.phase("kernels"):
-        functions, code = generated(planned, backend, target, choice.precision)
-    phases.save("kernels.py", lambda: "\n\n".join(f"# {name}\n{f.script()}" for name, f in functions.items()))
-    if code.text is not None:
-        name, text = code.text
-        phases.save(name, lambda: text)
+    code = kernels_of(planned, backend, target, choice.precision, phases)
     with phases.phase("link"):
         plan_c = backend.plan_c(planned, code, network.about(graph, target))
         linked = toolchain.link(code, planned.weights, plan_c, target, cc)
     phases.save("plan.c", lambda: plan_c)
     with phases.phase("bundle"):
         manifest = describe(network, graph, planned, target, threads, choice, code)
-        files: dict[str, bytes | Path] = {**linked.files, "plan.txt": planned.plan.text().encode(), **kept}
+        files: dict[str, bytes | Path] = {**linked.files, "plan.txt": planned.plan.text().encode(), **added}
         written = bundle.write(output, manifest, files, executable={"tsm-edge-run"})
     modelled = backend.modelled(planned, code, target, choice.precision, manifest.threads)
     return Compiled(output, written, planned, code, modelled, phases.seconds)
@@ -208,11 +215,14 @@ def imported(network: Network, phases: Phases) -> Graph:
     return graph
 
 
-def quantised(graph: Graph, ranges: Callable[[Graph], Ranges], phases: Phases) -> dict[str, bytes]:
-    """Put 8-bit operators into a fused graph; its ranges and scales as files of the bundle."""
+def quantised(
+    graph: Graph, ranges: Callable[[Graph, Kept], Ranges], kept: Kept, phases: Phases
+) -> dict[str, bytes]:
+    """Put 8-bit operators into a fused graph but for the layers `kept`; the bundle's files of ranges and scales."""
     with phases.phase("quantise"):
-        found = ranges(graph)
-        network = quantise(graph, found)
+        check_layers(graph, kept)
+        found = ranges(graph, kept)
+        network = quantise(graph, found, kept)
         scales = network.by_layer()
         rewrite(network)
     phases.save("quantised.txt", graph.text)
@@ -239,6 +249,17 @@ def scheduled(
     machine = backend.machine(target if threads is None else with_threads(target, threads), precision)
     lower.prepare(graph, backend.SCHEDULES, machine, backend.ALIGN)
     return lower.lower(graph, backend.SCHEDULES, machine, tuning.choices(graph, target, backend, precision))
+
+
+def kernels_of(planned: Planned, backend: ModuleType, target: EdgeTarget, precision: str, phases: Phases) -> Code:
+    """The code of the kernels, dumped."""
+    with phases.phase("kernels"):
+        functions, code = generated(planned, backend, target, precision)
+    phases.save("kernels.py", lambda: "\n\n".join(f"# {name}\n{f.script()}" for name, f in functions.items()))
+    if code.text is not None:
+        name, text = code.text
+        phases.save(name, lambda: text)
+    return code
 
 
 def generated(
@@ -319,28 +340,6 @@ def processor_with(target: EdgeTarget, precision: str) -> str:
         return ""
     processor = load_target(target.fallback)
     return processor.name if precision in backend_of(processor).precisions(processor) else ""
-
-
-def check_ranges(precision: str | None, ranges: bool) -> None:
-    """int8 needs ranges; UsageError says where they come from."""
-    if precision == "int8" and not ranges:
-        raise UsageError(
-            "int8 needs the ranges of the network's values.",
-            found="--precision int8 alone",
-            allowed="--calibrate DATA or --ranges FILE",
-            hint="--calibrate takes any data that `tsm-edge train` reads; a few dozen clips are enough",
-        )
-
-
-def check_clip(info: ModelInfo, precision: str | None) -> None:
-    """UsageError for 8 bits in a network that reads several frames at once."""
-    frames = max(info.clip_frames, info.seen_frames)
-    if frames > 1 and precision == "int8":
-        raise UsageError(
-            "The 8-bit kernels read one frame.",
-            found=f"a window of {frames} frames",
-            allowed="--precision fp32 or fp16, or a network that shifts, as a stream",
-        )
 
 
 def describe(

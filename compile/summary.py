@@ -122,7 +122,8 @@ def precision_fact(manifest: Manifest) -> str:
         return f"{manifest.precision}, sums in float32"
     if manifest.precision == "float16":
         return "float16; mean over the image and classifier float32"
-    return manifest.precision
+    inside = manifest.model.float_layers
+    return f"{manifest.precision}; in {inside}" if inside else manifest.precision
 
 
 def delay_facts(manifest: Manifest) -> dict[str, str]:

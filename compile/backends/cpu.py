@@ -34,7 +34,7 @@ COMPILERS: tuple[str, ...] = ()
 def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
     """The facts of a target that the schedules read. precision: one of `precisions`."""
     cpu = target.cpu
-    dtype = FLOAT32 if precision == "int8" else PRECISIONS[precision]  # of int8 the layers that stay in floats
+    dtype = FLOAT32 if precision == "int8" else PRECISIONS[precision]
     lanes = cpu.simd_lanes
     return Machine(
         lanes=lanes,

@@ -16,7 +16,7 @@ from tsm_edge.files import atomic, temporaries
 from tsm_edge.signature import Preprocess
 
 from ..ir.graph import Graph
-from ..pipeline import Network, check_ranges
+from ..pipeline import Network
 from ..quantize import (
     LayerLoss,
     QuantisedGraph,
@@ -29,6 +29,7 @@ from ..quantize import (
     quantise,
 )
 from ..quantize.calibration import Clips
+from ..quantize.demands import Kept, check_ranges
 
 Say = Callable[[str], None]
 LEAST_FRAMES = 2
@@ -40,7 +41,8 @@ SHARE = 2  # so many times the calibrated clips are judged, others where there a
 class CalibrationOptions:
     """The options, by their names.
 
-    max_drop: by how many points top-1 may fall. layers: a .png file for the loss of each layer.
+    max_drop: by how many points top-1 may fall. layers: a .png file for the loss of each layer. exclude: layers
+    that stay in floats.
     """
 
     calibrate: Path | None = None
@@ -48,6 +50,7 @@ class CalibrationOptions:
     clips: int = 16
     max_drop: float | None = None
     layers: Path | None = None
+    exclude: tuple[str, ...] = ()
 
     def with_shipped(self, precision: str | None, ranges: Path | None) -> CalibrationOptions:
         """Where int8 is asked for and no source is named: the ranges that come with the model's weights."""
@@ -56,7 +59,7 @@ class CalibrationOptions:
     def check(self, precision: str | None) -> None:
         """Refuse options that exclude or need each other, and a file that holds no ranges."""
         given: dict[str, object] = {"--calibrate": self.calibrate, "--ranges": self.ranges}
-        given |= {"--max-drop": self.max_drop, "--layers": self.layers}
+        given |= {"--max-drop": self.max_drop, "--layers": self.layers, "--exclude": self.exclude or None}
         named = [option for option, value in given.items() if value is not None]
         if named and precision != "int8":
             raise UsageError(f"{named[0]} is for --precision int8.", found=f"--precision {precision or 'left out'}")
@@ -72,11 +75,11 @@ class CalibrationOptions:
             Ranges.load(self.ranges)
         check_ranges(precision, self.source)
 
-    def of(self, network: Network, say: Say) -> Callable[[Graph], Ranges] | None:
+    def of(self, network: Network, say: Say) -> Callable[[Graph, Kept], Ranges] | None:
         """What makes the ranges of a network's fused graph; None without a source."""
         if not self.source:
             return None
-        return lambda graph: ranges(graph, self, network.preprocess, network.labels, say)
+        return lambda graph, kept: ranges(graph, self, network.preprocess, network.labels, say, kept)
 
     @property
     def source(self) -> bool:
@@ -85,9 +88,14 @@ class CalibrationOptions:
 
 
 def ranges(
-    graph: Graph, given: CalibrationOptions, how: Preprocess | None, labels: tuple[str, ...], say: Say
+    graph: Graph,
+    given: CalibrationOptions,
+    how: Preprocess | None,
+    labels: tuple[str, ...],
+    say: Say,
+    kept: Kept = frozenset(),
 ) -> Ranges:
-    """The ranges of a fused graph.
+    """The ranges of a fused graph; the layers `kept` are judged in floats.
 
     Raises:
         UsageError: a file that is no ranges, or a network that takes no square RGB pictures.
@@ -110,7 +118,7 @@ def ranges(
             found = calibrate(graph, calibrating, done=done)
         figures = ", ".join(f"{name} {value:.1f} dB" for name, value in found.decibels.items())
         say(f"ranges: {found.ranges.method} of {found.ranges.frames} frames ({figures})")
-        network = quantise(graph, found.ranges)
+        network = quantise(graph, found.ranges, kept)
         tell_layers(layer_table(network, calibrating[:TABLED]), given.layers, say)
         judge(graph, network, judged, targets, given, say)
     return found.ranges

@@ -9,12 +9,12 @@ from typing import TypeVar
 import click
 
 #: fields of `calibration_data.CalibrationOptions`; the command's help loads no more than this file
-NAMES = ("calibrate", "ranges", "clips", "max_drop", "layers")
+NAMES = ("calibrate", "ranges", "clips", "max_drop", "layers", "exclude")
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def add(command: Command) -> Command:
-    """Add --calibrate, --clips, --ranges, --max-drop and --layers to a click command."""
+    """Add --calibrate, --clips, --ranges, --max-drop, --layers and --exclude to a click command."""
     options = (
         click.option(
             "--calibrate",
@@ -46,6 +46,12 @@ def add(command: Command) -> Command:
             type=click.Path(path_type=Path, dir_okay=False),
             metavar="FILE",
             help="Draw what each layer loses in 8 bits into a .png file.",
+        ),
+        click.option(
+            "--exclude",
+            multiple=True,
+            metavar="LAYER",
+            help="Keep a layer of int8 in fp16 where the target has it, else in fp32. Repeat for each.",
         ),
     )
     for option in reversed(options):

@@ -14,7 +14,7 @@ from tsm_edge.errors import CompileError
 
 from ..ir.dtype import FLOAT32, DType
 from ..ir.graph import Graph, Node
-from ..ir.ops import Alias, Copy, GlobalPool, Op, OverFrames, QOp, Role, text
+from ..ir.ops import Alias, Copy, GlobalPool, Op, OverFrames, QMean, QOp, Role, text
 from ..ir.plan import ALIGN, Cycles, Launch, Work, aligned
 from ..passes import block_channels, fuse_block, pitch, storage
 from ..schedules import registry
@@ -83,9 +83,9 @@ def plain_values(graph: Graph, family: str, machine: Machine) -> list[str]:
     """
     names: list[str] = []
     for node, op in operators(graph) if machine.plain_loops else ():
-        if op is None or registry.find(family, op, machine) is None:
+        if op is None or registry.find(schedules_of(family, op), op, machine) is None:
             names += [*node.inputs, *node.outputs]
-        elif isinstance(op, GlobalPool):
+        elif isinstance(op, (GlobalPool, QMean)):
             names.append(node.output)
     return names
 

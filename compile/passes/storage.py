@@ -15,6 +15,7 @@ from ..ir.ops import (
     Attention,
     Conv,
     Copy,
+    Dequantise,
     FrameGather,
     FrameJoin,
     FrameMax,
@@ -25,6 +26,7 @@ from ..ir.ops import (
     MaxPool,
     OverlapMean,
     Panels,
+    Quantise,
     RegionMax,
     Transpose,
     VolumeConv,
@@ -34,7 +36,7 @@ from ..ir.ops import (
 TYPED = (
     *(Conv, GlobalPool, MaxPool, Copy, Join, Transpose),
     *(FrameShift, FrameMax, FrameGather, FrameJoin, Panels, Attention),
-    *(RegionMax, OverlapMean, LayerNorm),
+    *(RegionMax, OverlapMean, LayerNorm, Quantise, Dequantise),
 )
 
 

@@ -5,7 +5,8 @@
     scores, states = step(network, frame, states)
 
 Modules: float_step computes a graph in float32 and returns its values · ranges observes them and estimates ranges ·
-scheme defines the integers · integer computes with them · calibration runs these three · table has each layer's loss.
+scheme defines the integers · integer computes with them · calibration runs these three · table has each layer's loss ·
+demands checks what is asked.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .calibration import METHODS, Calibration, calibrate
 from .integer import step
 from .ranges import Ranges, Seen
 from .rewrite import rewrite
-from .scheme import QuantisedGraph, quantise
+from .scheme import QuantisedGraph, check_layers, quantise
 from .table import LayerLoss, layer_table
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Ranges",
     "Seen",
     "calibrate",
+    "check_layers",
     "layer_table",
     "quantise",
     "rewrite",

@@ -1,4 +1,7 @@
-"""One step of a quantised network in numpy, bit-exact: the reference of every 8-bit kernel."""
+"""One step of a quantised network in numpy, bit-exact in 8 bits: the reference of every 8-bit kernel.
+
+Layers that are kept in floats compute in float32 here, whatever a target has for them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from .scheme import Layer, Q, QuantisedGraph, Scale
 from .windows import convolve, windows
 
 Bytes = NDArray[np.int8]
+Stored = NDArray[np.int8] | NDArray[np.float32]  # a state: 8 bits, or floats where its layers compute in them
 
 
 def convolution(
@@ -51,38 +55,48 @@ def mean(scale: Scale, image: Bytes) -> Floats:
 
 
 def integer_step(
-    network: QuantisedGraph, frame: Floats, states: Mapping[str, Bytes]
+    network: QuantisedGraph, frame: Floats, states: Mapping[str, Stored]
 ) -> dict[str, NDArray[np.generic]]:
-    """Every value of a step; 8-bit values as integers. states: int8, logical NCHW."""
+    """Every value of a step; 8-bit values as integers. states: as they are stored, logical NCHW."""
     graph = network.graph
-    values: dict[str, NDArray[np.generic]] = {
-        graph.frame: network.scales[graph.frame].quantised(image_of(frame))
-    }
+    image = image_of(frame)
+    values: dict[str, NDArray[np.generic]] = {graph.frame: network.scales[graph.frame].quantised(image)}
     values |= {name: image_of(state) for name, state in states.items()}  # type: ignore[arg-type]
-    real: dict[str, Floats] = {}
     for node in graph.nodes:
-        if node.output in network.floats:
-            source = node.inputs[0]
-            if node.kind == "global_pool":
-                found = mean(network.scales[source], values[source].astype(np.int8))
-                real[node.output] = found.reshape(graph.shape(node.output))
-            else:
-                evaluate(graph, node, real)
-            values[node.output] = real[node.output]
+        source, operands = node.inputs[0], [name for name in node.inputs if name in values]
+        if node.output not in network.floats:
+            values |= evaluate_integer(network, node, {name: as_bytes(network, name, values) for name in operands})
+        elif node.kind == "global_pool" and source not in network.floats:
+            found = mean(network.scales[source], values[source].astype(np.int8))
+            values[node.output] = found.reshape(graph.shape(node.output))
         else:
-            values |= evaluate_integer(network, node, values)
+            real = {name: image if name == graph.frame else as_floats(network, name, values) for name in operands}
+            evaluate(graph, node, real)
+            values |= {name: real[name] for name in node.outputs}
     return values
 
 
+def as_bytes(network: QuantisedGraph, name: str, values: Mapping[str, NDArray[np.generic]]) -> Bytes:
+    """A value in 8 bits, quantised where it is stored in floats."""
+    value = values[name]
+    return network.scales[name].quantised(value.astype(np.float32)) if name in network.floats else value.astype(np.int8)
+
+
+def as_floats(network: QuantisedGraph, name: str, values: Mapping[str, NDArray[np.generic]]) -> Floats:
+    """A value in float32, dequantised where it is stored in 8 bits."""
+    value = values[name]
+    return value.astype(np.float32) if name in network.floats else network.scales[name].real(value.astype(np.int8))
+
+
 def evaluate_integer(
-    network: QuantisedGraph, node: Node, values: Mapping[str, NDArray[np.generic]]
+    network: QuantisedGraph, node: Node, values: Mapping[str, Bytes]
 ) -> dict[str, NDArray[np.generic]]:
     """The values that an 8-bit node writes, by name."""
-    op, x = node.op, values[node.inputs[0]].astype(np.int8)
+    op, x = node.op, values[node.inputs[0]]
     if isinstance(op, Conv):
         layer = network.layers[node.output]
         state, residual = (
-            values[node.roles[role]].astype(np.int8) if role in node.roles else None
+            values[node.roles[role]] if role in node.roles else None
             for role in (Role.STATE, Role.RESIDUAL)
         )
         y = convolution(layer, x, state, residual, op.stride, op.pad, op.groups)
@@ -98,16 +112,29 @@ def evaluate_integer(
     return written
 
 
-def zero_states(network: QuantisedGraph) -> dict[str, Bytes]:
-    """The states at a stream's start: the zero point of each."""
+def zero_states(network: QuantisedGraph) -> dict[str, Stored]:
+    """The states at a stream's start: the zero point of each, or zeros."""
     graph = network.graph
-    return {name: np.full(graph.shape(name), network.scales[name].zero, np.int8) for name in graph.states}
+    return {
+        name: np.zeros(graph.shape(name), np.float32)
+        if name in network.floats
+        else np.full(graph.shape(name), network.scales[name].zero, np.int8)
+        for name in graph.states
+    }
+
+
+def next_states(network: QuantisedGraph, values: Mapping[str, NDArray[np.generic]]) -> dict[str, Stored]:
+    """The states after a step as they are stored, logical NCHW."""
+    return {
+        name: array.astype(np.float32) if name in network.floats else array.astype(np.int8)
+        for name, array in after(network.graph, values).items()
+    }
 
 
 def step(
-    network: QuantisedGraph, frame: Floats, states: Mapping[str, Bytes]
-) -> tuple[Floats, dict[str, Bytes]]:
+    network: QuantisedGraph, frame: Floats, states: Mapping[str, Stored]
+) -> tuple[Floats, dict[str, Stored]]:
     """The scores of a frame and the next states."""
     values = integer_step(network, frame, states)
     scores = values[network.graph.output].astype(np.float32)
-    return scores, {name: array.astype(np.int8) for name, array in after(network.graph, values).items()}
+    return scores, next_states(network, values)

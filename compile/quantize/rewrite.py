@@ -1,8 +1,8 @@
 """Rewrite the graph of a quantised network with 8-bit operators and integer constants, for lowering.
 
-Every 8-bit layer gets the record of its 8-bit form (`ir/ops/int8.py`) and integer constants; a node of its own
-quantises the frame, and the mean dequantises to float32. Values and states are stored in 8 bits; `Graph.scales` holds
-the scale of each state.
+Every 8-bit layer gets the record of its 8-bit form (`ir/ops/int8.py`) and integer constants. Nodes of their own
+quantise the frame and convert what an 8-bit layer and one in floats share; the mean dequantises to float32. The other
+values and states are stored in 8 bits; `Graph.scales` holds the scale of each such state.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from math import prod
 
 import numpy as np
 
-from ..ir.dtype import INT8
+from ..ir.dtype import FLOAT32, INT8
 from ..ir.graph import Node
-from ..ir.ops import Conv, GlobalPool, MaxPool, QConv, QMaxPool, QMean, QOp, Quantise
+from ..ir.ops import Conv, Dequantise, GlobalPool, MaxPool, QConv, QMaxPool, QMean, QOp, Quantise
 from .scheme import QuantisedGraph
 
 
@@ -24,14 +24,15 @@ def rewrite(network: QuantisedGraph) -> None:
     for node in graph.nodes:
         if node.output not in network.floats:
             rewrite_layer(network, node)
-        elif isinstance(node.op, GlobalPool):
+        elif isinstance(node.op, GlobalPool) and node.inputs[0] not in network.floats:
             scale = network.scales[node.inputs[0]]
             become(node, QMean(node.op.height * node.op.width, node.op.channels, scale.step, scale.zero))
-    quantise_frame(network)
-    for name in network.scales:
-        if name != graph.frame:
-            graph.values[name] = replace(graph.values[name], dtype=INT8)
-    graph.scales = {name: (network.scales[name].step, network.scales[name].zero) for name in graph.states}
+    insert_conversions(network)
+    in_bytes = set(network.scales) - network.floats - {graph.frame}
+    for name in in_bytes:
+        graph.values[name] = replace(graph.values[name], dtype=INT8)
+    scales = {name: network.scales[name] for name in graph.states if name in in_bytes}
+    graph.scales = {name: (scale.step, scale.zero) for name, scale in scales.items()}
 
 
 def rewrite_layer(network: QuantisedGraph, node: Node) -> None:
@@ -50,11 +51,37 @@ def become(node: Node, op: QOp, weights: tuple[np.ndarray, ...] = ()) -> None:
     node.op, node.weights, node.call = op, weights, None
 
 
-def quantise_frame(network: QuantisedGraph) -> None:
-    """Insert the quantisation of the frame before its readers."""
+def insert_conversions(network: QuantisedGraph) -> None:
+    """Insert a conversion before the first reader of a value in the other form."""
     graph = network.graph
-    scale, name = network.scales[graph.frame], f"{graph.frame}_int8"
-    graph.replace_value(graph.frame, name)
-    graph.values[name] = replace(graph.values[graph.frame], dtype=INT8)
-    op = Quantise(prod(graph.shape(graph.frame)), scale.step, scale.zero)
-    graph.nodes.insert(0, Node(op, [graph.frame], [name], layer="frame"))
+    nodes: list[Node] = []
+    made: dict[tuple[str, bool], str] = {}
+    for node in graph.nodes:
+        if not isinstance(node.op, QMean):
+            wants = node.output in network.floats
+            for name in dict.fromkeys(node.inputs):
+                has = name in network.floats or name == graph.frame
+                if name not in network.scales or has == wants:
+                    continue
+                if (name, wants) not in made:
+                    nodes.append(conversion(network, name, wants))
+                    made[name, wants] = nodes[-1].output
+                node.inputs = [made[name, wants] if one == name else one for one in node.inputs]
+                node.roles = {role: made[name, wants] if one == name else one for role, one in node.roles.items()}
+        nodes.append(node)
+    graph.nodes = nodes
+    stored = made.get((graph.frame, False), graph.frame)
+    graph.state_outputs = {
+        state: stored if value == graph.frame else value for state, value in graph.state_outputs.items()
+    }
+
+
+def conversion(network: QuantisedGraph, name: str, floats: bool) -> Node:
+    """The node that gives a value in the other form: in floats, or in 8 bits."""
+    graph, scale = network.graph, network.scales[name]
+    kind, dtype, suffix = (Dequantise, FLOAT32, "floats") if floats else (Quantise, INT8, "int8")
+    output, producer = f"{name}_{suffix}", graph.producer(name)
+    graph.values[output] = replace(graph.values[name], dtype=dtype)
+    op = kind(prod(graph.shape(name)), scale.step, scale.zero)
+    layer = "frame" if name == graph.frame else name if producer is None else producer.layer
+    return Node(op, [name], [output], layer=layer)

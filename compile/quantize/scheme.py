@@ -13,11 +13,14 @@ zero_y / multiplier. Padding is zero_x. Then, with multiplier = scale_x * scale_
 share = round(256 * scale_r / scale_y): the residual is added with 8 fractional bits, before the only rounding.
 The saturation is the clamp: the range of a clamped value ends at its clamp.
 
-The mean and the classifier after it stay in float32: they are a hundredth of the arithmetic.
+The mean and the classifier after it stay in float32: they are a hundredth of the arithmetic. Other convolutions may be
+kept in floats, too; a pool or a copy follows what it reads, and a state what becomes it. Where an 8-bit layer and
+one in floats meet, the value between them is converted by its scale.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,12 +69,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class QuantisedGraph:
-    """A graph with the scale of every 8-bit value and the constants of every 8-bit layer, by the layer's output."""
+    """A graph with the scale of every value before the mean and the constants of every 8-bit layer, by its output.
+
+    floats: the values that are stored in floats, those of `tail` among them: the outputs of the mean and what follows.
+    """
 
     graph: Graph
     scales: dict[str, Scale]
     layers: dict[str, Layer]
-    floats: frozenset[str] = field(default_factory=frozenset)  # outputs of nodes that stay in float32
+    floats: frozenset[str] = field(default_factory=frozenset)
+    tail: frozenset[str] = field(default_factory=frozenset)
 
     def weight_bytes(self) -> int:
         """Bytes of all constants of the 8-bit layers."""
@@ -84,7 +91,7 @@ class QuantisedGraph:
             for node in self.graph.nodes
             if node.output in self.layers
         ]
-        states = (self.scales.get(name) for name in self.graph.states)
+        states = (None if name in self.floats else self.scales.get(name) for name in self.graph.states)
         return Scales(self.scales.get(self.graph.frame), tuple(states), tuple(layers))
 
 
@@ -97,8 +104,42 @@ def float_nodes(graph: Graph) -> frozenset[str]:
     return frozenset(found)
 
 
+def named_layers(graph: Graph) -> dict[str, str]:
+    """The layers that have an 8-bit form: name -> output."""
+    tail = float_nodes(graph)
+    return {n.layer: n.output for n in graph.nodes if isinstance(n.op, Conv) and n.output not in tail}
+
+
+def check_layers(graph: Graph, names: Iterable[str]) -> None:
+    """UsageError for a name that no 8-bit layer has."""
+    known = named_layers(graph)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(
+            "The network has no such layer to keep out of 8 bits.",
+            found=", ".join(unknown),
+            allowed=", ".join(known),
+        )
+
+
+def values_in_floats(graph: Graph, kept: Iterable[str]) -> frozenset[str]:
+    """Every value that is stored in floats where the layers `kept` compute in them."""
+    check_layers(graph, kept)
+    layers = named_layers(graph)
+    found = {*float_nodes(graph), *(layers[name] for name in kept)}
+    size = -1
+    while len(found) != size:
+        size = len(found)
+        for node in graph.nodes:
+            follows = not isinstance(node.op, Conv) and node.inputs[0] in found
+            if follows or node.output in found:
+                found.update(node.outputs)
+        found.update(state for state, value in graph.state_outputs.items() if value in found)
+    return frozenset(found)
+
+
 def stored_values(graph: Graph) -> list[str]:
-    """The values that are stored in 8 bits and need a range of their own: the frame and every layer's output.
+    """The values that may be stored in 8 bits and need a range of their own: the frame and every layer's output.
 
     A pool and a copy keep the scale of what they read.
     """
@@ -114,8 +155,11 @@ def identity(graph: Graph) -> str:
     return fingerprint([array for node in graph.nodes for array in node.weights])
 
 
-def quantise(graph: Graph, ranges: Ranges) -> QuantisedGraph:
-    """The integers of a fused graph (`passes.run`); UsageError for ranges of another network."""
+def quantise(graph: Graph, ranges: Ranges, kept: Iterable[str] = ()) -> QuantisedGraph:
+    """The integers of a fused graph (`passes.run`); UsageError for ranges of another network.
+
+    kept: names of layers that compute in floats.
+    """
     float_step.check(graph)
     if ranges.network != identity(graph) or set(stored_values(graph)) - set(ranges.values):
         raise UsageError(
@@ -126,10 +170,9 @@ def quantise(graph: Graph, ranges: Ranges) -> QuantisedGraph:
         )
     scales = {graph.frame: Scale.of(*ranges.values[graph.frame])}
     layers: dict[str, Layer] = {}
-    floats = float_nodes(graph)
-    sources = state_sources(graph)
+    tail, floats = float_nodes(graph), values_in_floats(graph, kept)
     for node in graph.nodes:
-        if node.output in floats:
+        if node.output in tail:
             continue
         x = scales[node.inputs[0]]
         roles = node.roles
@@ -140,18 +183,15 @@ def quantise(graph: Graph, ranges: Ranges) -> QuantisedGraph:
                 scales[roles[Role.STATE]] = x
             residual = scales[roles[Role.RESIDUAL]] if Role.RESIDUAL in roles else None
             low, high = ranges.values[node.output]
-            layer, y = layer_of(node, x, residual, Scale.of(*clamped(node.op, low, high)))
-            layers[node.output], scales[node.output] = layer, y
+            y = Scale.of(*clamped(node.op, low, high))
+            if node.output not in floats:
+                layers[node.output], y = layer_of(node, x, residual, y)
+            scales[node.output] = y
         if Role.NEXT in roles:
             scales[roles[Role.NEXT]] = scales[node.output]
-    for state, source in sources.items():
+    for state, source in graph.state_outputs.items():
         scales.setdefault(state, scales[source])
-    return QuantisedGraph(graph, scales, layers, floats)
-
-
-def state_sources(graph: Graph) -> dict[str, str]:
-    """The next value of every state."""
-    return dict(graph.state_outputs)
+    return QuantisedGraph(graph, scales, layers, floats, tail)
 
 
 def clamped(op: Conv, low: float, high: float) -> tuple[float, float]:

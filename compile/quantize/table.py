@@ -9,7 +9,7 @@ import numpy as np
 from . import float_step
 from .calibration import Clips, ratio_decibels
 from .float_step import Floats
-from .integer import Bytes, integer_step, zero_states
+from .integer import Stored, integer_step, next_states, zero_states
 from .scheme import QuantisedGraph
 
 
@@ -33,12 +33,12 @@ def layer_table(network: QuantisedGraph, clips: Clips) -> list[LayerLoss]:
     ends, numbers = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     for clip in clips:
         states: dict[str, Floats] = {name: np.zeros(graph.shape(name), np.float32) for name in graph.states}
-        stored: dict[str, Bytes] = zero_states(network)
+        stored: dict[str, Stored] = zero_states(network)
         for frame in clip:
             exact = float_step.float_step(graph, frame, states)
             rounded = integer_step(network, frame, stored)
             states = {name: a.astype(np.float32) for name, a in float_step.after(graph, exact).items()}
-            stored = {name: a.astype(np.int8) for name, a in float_step.after(graph, rounded).items()}
+            stored = next_states(network, rounded)
             for name in names:
                 wanted = exact[name].astype(np.float64)
                 lost = wanted - network.scales[name].real(rounded[name].astype(np.int8))

@@ -23,3 +23,10 @@ def test_a_bundle_equals_the_reference(tmp_path: Path) -> None:
     device = target.load("raspberry-pi-5")
     emulators.command(device)
     int8_lab.check_bundle(device, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "floats"), [("raspberry-pi-5", "float16"), ("raspberry-pi-4", "float32")])
+def test_layers_are_kept_in_floats(name: str, floats: str, tmp_path: Path) -> None:
+    device = target.load(name)
+    emulators.command(device)
+    int8_lab.check_mixed(device, tmp_path, floats)

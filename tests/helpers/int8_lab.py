@@ -15,7 +15,8 @@ from tsm_edge.bundle.scales import Scales
 from tsm_edge.compile import passes, pipeline, quantize
 from tsm_edge.compile.backends import cpu
 from tsm_edge.compile.frontend import networks
-from tsm_edge.compile.ir.ops import QConv, QMaxPool, QMean, Quantise
+from tsm_edge.compile.ir.dtype import FLOAT16, FLOAT32
+from tsm_edge.compile.ir.ops import Dequantise, QConv, QMaxPool, QMean, Quantise
 from tsm_edge.compile.quantize import integer, scheme
 from tsm_edge.compile.quantize.ranges import Ranges
 from tsm_edge.compile.quantize.windows import windows
@@ -38,10 +39,10 @@ class Case:
 
 def cases(device: EdgeTarget, rng: np.random.Generator) -> list[Case]:
     """The CASES of every 8-bit schedule that the machine has instructions for."""
-    machine = cpu.machine(device)
+    machine, halves = cpu.machine(device), "fp16" in cpu.precisions(device)
     pairs = [(rule, op) for rule in registry.rules("cpu_int8") for op in rule.cases]
     usable = [(rule, op) for rule, op in pairs if rule.worthwhile is None or rule.worthwhile(machine, op)]
-    return [case_of(rule, op, machine, rng) for rule, op in usable]
+    return [case_of(rule, op, machine, rng) for rule, op in usable if halves or FLOAT16 not in op.types.all]
 
 
 def case_of(rule: Schedule, op: Any, machine: Any, rng: np.random.Generator) -> Case:
@@ -50,9 +51,13 @@ def case_of(rule: Schedule, op: Any, machine: Any, rng: np.random.Generator) -> 
         return convolution(rule, op, machine, rng)
     kernel = registry.kernel_of(rule, op, rule.best(machine, op), machine)
     if isinstance(op, Quantise):
-        x = (rng.standard_normal(op.size) * op.step * 100).astype(np.float32)
-        x[:4] = np.array([0.5, -1.5, 1e9, -1e9])[: x.size] * op.step
-        expected = scheme.Scale(op.step, op.zero).quantised(x)
+        x = (rng.standard_normal(op.size) * op.step * 100).astype(op.types.x.numpy)
+        x[:4] = (np.array([0.5, -1.5, 1e4, -1e4])[: x.size] * op.step).astype(x.dtype)
+        expected = quantised(op, x)
+    elif isinstance(op, Dequantise):
+        x = rng.integers(-128, 128, op.size).astype(np.int8)
+        floats = op.arithmetic.numpy.type
+        expected = ((x.astype(np.int16) - op.zero).astype(floats) * floats(op.step)).astype(op.types.y.numpy)
     elif isinstance(op, QMean):
         x = rng.integers(-128, 128, (op.pixels, 1, op.channels)).astype(np.int8)
         expected = integer.mean(scheme.Scale(op.step, op.zero), x)
@@ -63,6 +68,14 @@ def case_of(rule: Schedule, op: Any, machine: Any, rng: np.random.Generator) -> 
         expected = windows(x, pool.kernel, pool.stride, pool.pad, -128).max((3, 4))
         return Case(kernel, {"x": x}, {"y": expected, "next": expected[..., : pool.fold_out]})
     return Case(kernel, {"x": x}, {"y": expected})
+
+
+def quantised(op: Quantise, x: np.ndarray) -> np.ndarray:
+    """The conversion in the operator's type of arithmetic; in float32 it is the reference's."""
+    if op.arithmetic is FLOAT32:
+        return scheme.Scale(op.step, op.zero).quantised(x.astype(np.float32))
+    steps = x * np.float16(np.float32(1) / np.float32(op.step))
+    return np.clip(np.rint(steps).astype(np.int32) + op.zero, -128, 127).astype(np.int8)
 
 
 def convolution(rule: Schedule, op: QConv, machine: Any, rng: np.random.Generator) -> Case:
@@ -106,36 +119,83 @@ def check(found: list[Case], device: EdgeTarget, folder: Path, command: list[str
                 assert not wrong.size, f"{kernel.rule} {kernel.op}: {wrong.size} of {name}, from {wrong[0]}"
 
 
+class Small:
+    """A small network, the ranges of its values, and the reference of what is compiled from it."""
+
+    def __init__(self) -> None:
+        self.model = models.load("tsm-mobilenetv2", width=0.25, size=32, classes=5)
+        self.network = networks.zoo(self.model)
+        self.graph = self.network.load()
+        passes.run(self.graph)
+        frames = list(moving_frames(self.model.signature.inputs[0], 2))
+        self.ranges = quantize.calibrate(self.graph, [frames], "mean squared error").ranges
+
+    def compiled(self, device: EdgeTarget, folder: Path, **options: Any) -> pipeline.Compiled:
+        """A bundle in 8 bits."""
+        given = {"precision": "int8", "ranges": lambda graph, kept: self.ranges, **options}
+        return pipeline.compile(self.network, device, folder, **given)
+
+    def compare(self, folder: Path, kept: tuple[str, ...] = ()) -> tuple[dict[str, float], dict[str, float]]:
+        """How far a bundle is from the reference: absolute and relative differences by output."""
+        integers = quantize.quantise(self.graph, self.ranges, kept)
+
+        def stored(name: str, array: np.ndarray) -> np.ndarray:
+            return array if name in integers.floats else integers.scales[name].quantised(array)
+
+        def real(name: str, array: np.ndarray) -> np.ndarray:
+            return array if name in integers.floats else integers.scales[name].real(array)
+
+        def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+            before = {name: stored(name, array) for name, array in zip(self.graph.states, states, strict=True)}
+            scores, after = integer.step(integers, frame, before)
+            return scores, [real(name, after[name]) for name in self.graph.states]
+
+        found = verify.compare(folder, bundle.verify(folder), Reference("the integer reference", step), 3).differences
+        return {one.name: one.absolute for one in found}, {one.name: one.relative for one in found}
+
+    @property
+    def states(self) -> list[str]:
+        """The outputs that are states."""
+        return [pair.output_name for pair in self.model.signature.states]
+
+
 def check_bundle(device: EdgeTarget, folder: Path) -> None:
     """Compile a network in 8 bits and compare frames and states with the reference: the states to the bit."""
-    model = models.load("tsm-mobilenetv2", width=0.25, size=32, classes=5)
-    network = networks.zoo(model)
-    graph = network.load()
-    passes.run(graph)
-    found = quantize.calibrate(graph, [list(moving_frames(model.signature.inputs[0], 2))], "mean squared error").ranges
+    small = Small()
     with pytest.raises(UsageError, match="needs the ranges"):
-        pipeline.compile(network, device, folder / "none", precision="int8")
+        small.compiled(device, folder / "none", ranges=None)
     with pytest.raises(UsageError, match="no such precision"):
-        narrow = target.load("raspberry-pi-3-32bit")
-        pipeline.compile(network, narrow, folder / "none", precision="int8", ranges=lambda graph: found)
-    compiled = pipeline.compile(network, device, folder / "bundle", precision="int8", ranges=lambda graph: found)
+        small.compiled(target.load("raspberry-pi-3-32bit"), folder / "none")
+    compiled = small.compiled(device, folder / "bundle")
     assert compiled.manifest.precision == "int8"
-    assert Ranges.load(compiled.folder / "ranges.json") == found
-    whole = sum(array.nbytes for node in graph.nodes for array in node.weights)
+    assert Ranges.load(compiled.folder / "ranges.json") == small.ranges
+    whole = sum(array.nbytes for node in small.graph.nodes for array in node.weights)
     assert compiled.planned.plan.weights_bytes < 0.4 * whole
-    integers = quantize.quantise(graph, found)
+    integers = quantize.quantise(small.graph, small.ranges)
     scales = Scales.load(compiled.folder / "scales.json")
     assert scales.text() == integers.by_layer().text() and len(scales.layers) == len(integers.layers)
+    exact, relative = small.compare(compiled.folder)
+    assert [name for name in small.states if exact[name] > 0] == []
+    assert max(relative.values()) < 1e-5
 
-    def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-        names = graph.states
-        stored = {n: integers.scales[n].quantised(array) for n, array in zip(names, states, strict=True)}
-        scores, after = integer.step(integers, frame, stored)
-        return scores, [integers.scales[name].real(after[name]) for name in names]
 
-    reference = Reference("the integer reference", step)
-    outcome = verify.compare(compiled.folder, bundle.verify(compiled.folder), reference, 3)
-    exact = {difference.name: difference.absolute for difference in outcome.differences}
-    states = [pair.output_name for pair in model.signature.states]
-    assert [name for name in states if exact[name] > 0] == []
-    assert max(difference.relative for difference in outcome.differences) < 1e-5
+#: reading a state, with a residual and a next state, and depthwise; the number of states before any of them
+KEPT = ("features.15.conv.0", "features.15.conv.6", "features.17.conv.3")
+BEFORE = 9
+
+
+def check_mixed(device: EdgeTarget, folder: Path, floats: str) -> None:
+    """Keep layers in floats: states before them to the bit, those after within a few steps of rounding."""
+    small = Small()
+    with pytest.raises(UsageError, match="no such layer") as refused:
+        small.compiled(device, folder / "none", exclude=["stem"])
+    assert KEPT[0] in refused.value.allowed and "classifier" not in refused.value.allowed
+    compiled = small.compiled(device, folder / "bundle", exclude=KEPT, dump=folder / "dump")
+    assert compiled.manifest.model.float_layers == f"{floats}: {', '.join(KEPT)}"
+    claims = next((folder / "dump").glob("*-claims.txt")).read_text().splitlines()
+    for layer in KEPT:
+        assert [line for line in claims if f" of {layer}:" in line and "_cpu takes" in line]
+    assert sum("dequantise_" in line for line in claims) == 4
+    exact, relative = small.compare(compiled.folder, KEPT)
+    assert [state for state in small.states[:BEFORE] if exact[state] > 0] == []
+    assert 0 < max(relative.values()) < 0.1

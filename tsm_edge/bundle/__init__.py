@@ -27,7 +27,8 @@ what it does not know can never run a bundle wrongly. A new key means a new form
                 glibc ("2.27" or ""), link "shared"|"static", requires [CPU features],
                 fallback (name of a CPU target or "")
     backend     the family whose kernels are inside; threads: default number, 1 to 64
-    precision   "float32"|"float16"|"int8": what weights, activations and states are stored in
+    precision   "float32"|"float16"|"int8": what weights, activations and states are stored in; of "int8" the layers
+                that model.parameters.float_layers names, "float16: a, b", are in that type
     device      what the kernels ask of a GPU: api (the family), compute_capability (53 is 5.3), ptx_isa (64 is 6.4) and
                 driver_cuda (10020 is 10.2), all 0 for opencl, group_threads, shared_bytes; or null for family cpu
     plan        steps, arena_bytes, state_bytes, weights_bytes, scratch_bytes, macs

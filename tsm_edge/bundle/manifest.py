@@ -19,6 +19,8 @@ from ..target import CPU_FEATURES, FAMILIES, LIBCS, LINKS, EdgeTarget
 
 #: what a file of a bundle may be called; no folders, nothing hidden
 FILE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
+#: the parameter that is no network's: which layers of an int8 bundle compute in floats
+FLOAT_LAYERS = "float_layers"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -86,6 +88,11 @@ class ModelInfo:
         of; to the first ones, frames that have not come yet are zeros. 1 for a network that shifts.
         """
         return int(self.parameters.get("seen_frames", 1))
+
+    @property
+    def float_layers(self) -> str:
+        """Of an int8 bundle the layers that compute in floats, and in which: "float16: a, b"; empty without any."""
+        return str(self.parameters.get(FLOAT_LAYERS, ""))
 
     @property
     def form(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .. import models
-from ..bundle.manifest import Manifest
+from ..bundle.manifest import FLOAT_LAYERS, Manifest
 from ..errors import ModelError, UsageError
 from ..models import Model, clips
 from ..onnx import external_data
@@ -69,7 +69,8 @@ def model_of(manifest: Manifest) -> Model | clips.ClipModel:
     Raises:
         ModelError: this version's model has another signature.
     """
-    model = described(manifest.model.name, manifest.labels, manifest.model.parameters)
+    parameters = {key: value for key, value in manifest.model.parameters.items() if key != FLOAT_LAYERS}
+    model = described(manifest.model.name, manifest.labels, parameters)
     if model.signature != manifest.signature:
         raise ModelError(
             f"The bundle's {model.name} is not the one of this tsm-edge.", hint="compile it again"

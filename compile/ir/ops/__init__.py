@@ -15,7 +15,7 @@ from .attention import Attention, Panels
 from .convolution import Conv, InvertedResidual
 from .elementwise import Add, BatchNorm, Clip
 from .frames import FrameJoin, FrameMax, FrameShift
-from .int8 import RESIDUAL_BITS, QConv, QMaxPool, QMean, Quantise
+from .int8 import RESIDUAL_BITS, Dequantise, QConv, QMaxPool, QMean, Quantise
 from .moves import Alias, Concat, Copy, Join, Slice, Transpose
 from .pooling import GlobalPool, MaxPool
 from .regions import LayerNorm, OverlapMean, RegionMax
@@ -33,6 +33,7 @@ __all__ = [
     "Conv",
     "Copy",
     "Dense",
+    "Dequantise",
     "FrameGather",
     "FrameJoin",
     "FrameMax",
@@ -72,7 +73,7 @@ class Opaque:
     kind: ClassVar[str] = "opaque"
 
 
-QOp = QConv | QMaxPool | Quantise | QMean
+QOp = QConv | QMaxPool | Quantise | Dequantise | QMean
 OverBoxes = RegionMax | OverlapMean
 OverFrames = VolumeConv | FrameShift | FrameMax | FrameGather | FrameJoin | Panels | Attention | OverBoxes | LayerNorm
 Op = Conv | InvertedResidual | GlobalPool | MaxPool | Copy | Join | Transpose | OverFrames | QOp

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..dtype import FLOAT32, INT8, INT32, Types
+from ..dtype import FLOAT32, INT8, INT32, DType, Types
 from .convolution import Conv
 from .pooling import MaxPool
 
 RESIDUAL_BITS = 8  # fractional bits of a sum with a residual, before its rounding
+#: steps whose products with 8-bit numbers, and whose reciprocals, float16 holds without loss of its precision
+HALF_STEPS = 2.0**-12, 2.0**4
 BYTES = Types(INT8, INT8, INT8, INT32, INT8, INT8, INT8)
 
 
@@ -56,20 +58,48 @@ class QMaxPool:
 
 @dataclass(frozen=True)
 class Quantise:
-    """float32 -> int8, elementwise: q = saturate(round_half_even(v * (1 / step)) + zero)."""
+    """Floats -> int8, elementwise: q = saturate(round_half_even(v * (1 / step)) + zero)."""
 
     kind: ClassVar[str] = "quantise"
 
     size: int
     step: float
     zero: int
+    types: Types = Types(x=FLOAT32, y=INT8)
 
-    types: ClassVar[Types] = Types(x=FLOAT32, y=INT8)
     macs: ClassVar[int] = 0
+
+    @property
+    def arithmetic(self) -> DType:
+        """The type in which it multiplies."""
+        return arithmetic_of(self.types.x, self.step)
 
     @property
     def label(self) -> str:
         return f"quantise_{self.size}"
+
+
+@dataclass(frozen=True)
+class Dequantise:
+    """int8 -> floats, elementwise: v = (q - zero) * step."""
+
+    kind: ClassVar[str] = "dequantise"
+
+    size: int
+    step: float
+    zero: int
+    types: Types = Types(x=INT8, y=FLOAT32)
+
+    macs: ClassVar[int] = 0
+
+    @property
+    def arithmetic(self) -> DType:
+        """The type in which it multiplies."""
+        return arithmetic_of(self.types.y, self.step)
+
+    @property
+    def label(self) -> str:
+        return f"dequantise_{self.size}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +115,13 @@ class QMean:
 
     types: ClassVar[Types] = Types(x=INT8)
     macs: ClassVar[int] = 0
+    arithmetic: ClassVar[DType] = FLOAT32
 
     @property
     def label(self) -> str:
         return f"qmean_{self.pixels}x{self.channels}"
+
+
+def arithmetic_of(floats: DType, step: float) -> DType:
+    """float16 for float16 operands, unless a product or a reciprocal would leave its range."""
+    return floats if HALF_STEPS[0] <= step <= HALF_STEPS[1] else FLOAT32

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from tvm import tirx
 
-from ...ir.dtype import INT32
+from ...ir.dtype import INT32, DType
 from ...ir.ops import RESIDUAL_BITS
 from . import builder as tir
 from .builder import Buffer, Expr
@@ -125,6 +125,16 @@ class Neon:
                     added = tirx.Cast("int32x4", half(product, 8, at % 2 == 1))
                     totals[at] = tir.bind(totals[at] + added)
         return totals
+
+
+def of_halves(values: Sequence[Expr], zero: int) -> tuple[Expr, int]:
+    """One or two float16x8 rounded half to even, plus zero, as one vector of saturated bytes, and its lanes."""
+    narrow = []
+    for value in values:
+        number = intrinsic("int16x8", "fcvtns.v8i16.v8f16", value)
+        number = intrinsic("int16x8", "sqadd.v8i16", number, tir.constant(zero, 8, DType.INT16))
+        narrow.append(intrinsic("int8x8", "sqxtn.v8i8", number))
+    return (tirx.Shuffle(narrow, list(range(16))), 16) if len(narrow) == 2 else (narrow[0], 8)
 
 
 def intrinsic(kind: str, name: str, *arguments: Expr) -> Expr:

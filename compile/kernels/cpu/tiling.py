@@ -13,7 +13,18 @@ from functools import cache
 from math import ceil
 
 from ...ir.dtype import FLOAT16, FLOAT32, DType
-from ...ir.ops import Attention, GlobalPool, LayerNorm, Op, OverlapMean, RegionMax, VolumeConv
+from ...ir.ops import (
+    Attention,
+    Dequantise,
+    GlobalPool,
+    LayerNorm,
+    Op,
+    OverlapMean,
+    QMean,
+    Quantise,
+    RegionMax,
+    VolumeConv,
+)
 
 #: k steps of one partial sum, for types whose precision a running sum of thousands would exhaust
 LONGEST_SUM = {FLOAT16: 256}
@@ -71,7 +82,10 @@ class Machine:
 
         Global pools, convolutions along time, what is computed of boxes and operators with float32 input and output (a
         classifier after the pool) compute in float32: they have a network's longest sums, or positions in a picture.
+        Between 8 bits and floats an operator says it itself.
         """
+        if isinstance(op, (Quantise, Dequantise, QMean)):
+            return self.computing(op.arithmetic)
         types = op.types
         wide = isinstance(op, (Attention, GlobalPool, VolumeConv, RegionMax, OverlapMean, LayerNorm))
         float32_operands = wide or (types.x is FLOAT32 and types.y is FLOAT32)

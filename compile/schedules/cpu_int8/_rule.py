@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...ir.dtype import FLOAT32, INT8, INT32, Pointer
+from ...ir.dtype import FLOAT16, FLOAT32, INT8, INT32, Pointer
 from ...ir.ops import Conv, QConv
 from ...kernels.cpu import builder as tir
 from ...kernels.cpu import tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import ByteSet, Requantise
 
-DTYPES = frozenset({FLOAT32, INT8, INT32})  # of operands that the schedules read and write
+DTYPES = frozenset({FLOAT16, FLOAT32, INT8, INT32})  # of operands that the schedules read and write
 TAIL = 16  # bytes past the end of a tensor that a kernel may read without using them
 
 
