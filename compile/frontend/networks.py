@@ -76,7 +76,8 @@ def onnx_file(
     decided = preprocessing.decide(signature.inputs[0], pictures, meta.preprocess if meta else None)
     scores = tails.scores_kind(prepared.model, signature.outputs[0].name, prepared.values.known_shape)
     notes = (decided.text, f"scores: {scores}, {tails.WHY[scores]}")
-    return Network(info, lambda: load_onnx(prepared, signature, counts_frames(meta)), names, decided.preprocess, scores, notes)
+    clip = counts_frames(meta)
+    return Network(info, lambda: load_onnx(prepared, signature, clip), names, decided.preprocess, scores, notes)
 
 
 def _labels(given: Sequence[str] | None, meta: OnnxMeta | None, classes: int) -> tuple[str, ...]:

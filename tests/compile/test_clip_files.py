@@ -1,4 +1,4 @@
-"""ONNX files of clips that `tsm-edge export` wrote, compiled: what PyTorch computes, as the network by its name does."""
+"""ONNX files of clips that `tsm-edge export` wrote, compiled: they compute what PyTorch does."""
 
 from __future__ import annotations
 
