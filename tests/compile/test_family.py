@@ -58,8 +58,11 @@ def test_boxes_are_an_input_that_a_stream_keeps(tmp_path):
         for odd in (np.nan, np.inf, 1e30, -1e30):  # read nothing outside the features
             stream.set_states({"boxes": np.full_like(boxes, odd)})
             assert np.isfinite(stream.step_tensor(clip)).all()
+        boxes[1, 3, 2] = np.nan  # one among others
+        stream.set_states({"boxes": boxes})
+        assert np.isfinite(stream.step_tensor(clip)).all()
         stream.reset()
-        grid = step(clip, [0 * boxes])[0]
+        grid = step(clip, [np.zeros_like(boxes)])[0]
         assert np.abs(stream.step_tensor(clip) - grid).max() <= TOLERANCE * np.abs(grid).max()
 
 

@@ -64,7 +64,10 @@ def test_streams_of_a_bundle(case: str, proofs: dict[str, Future[pocl_lab.Proof]
     assert proof.launches <= 60
 
 
-@pytest.mark.parametrize(("net", "precision"), [("volumes", "fp32"), ("relations", "fp16"), ("attention", "fp16")])
+@pytest.mark.parametrize(
+    ("net", "precision"),
+    [("volumes", "fp32"), ("relations", "fp16"), ("attention", "fp16"), ("regions", "fp16")],
+)
 def test_clips_compute_what_pytorch_does(net: str, precision: str, tmp_path: Path) -> None:
     """Scores of two clips, relative to the largest: every operator of the family's networks is in one of these."""
     built = volume_nets.compiled(net, "opencl", tmp_path / "bundle", precision)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from tvm import tirx
-
 from ...ir.dtype import FLOAT32, Pointer
 from ...ir.ops import Op, OverlapMean
 from ...ir.plan import Cycles
@@ -18,10 +16,10 @@ from ...kernels.cpu import cost
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
 from .. import cases
+from ..boxes import intersection_over_union
 from ..pointers import typed
 from ..rule import NoParams, Schedule
 from . import _boxes
-from ._boxes import Corners
 from ._rule import Kernel
 
 CASES = cases.OVERLAP_MEAN
@@ -30,18 +28,6 @@ CASES = cases.OVERLAP_MEAN
 def claims(op: Op) -> bool:
     """All of them."""
     return isinstance(op, OverlapMean)
-
-
-def intersection_over_union(a: Corners, b: Corners) -> Expr:
-    """Of two boxes; 0 where they share nothing or are no numbers."""
-    zero, one = tir.constant(0.0), tir.constant(1.0)
-    width = _boxes.kept(tirx.min(a.right, b.right) - tirx.max(a.left, b.left))
-    height = _boxes.kept(tirx.min(a.bottom, b.bottom) - tirx.max(a.top, b.top))
-    inside = _boxes.kept(width * height)
-    areas = [(box.right - box.left) * (box.bottom - box.top) for box in (a, b)]
-    share = tirx.And(width > zero, height > zero)
-    union = _boxes.kept(tirx.Select(share, areas[0] + areas[1] - inside, one))
-    return _boxes.kept(tirx.Select(share, inside / union, zero))
 
 
 def schedule(op: OverlapMean, params: NoParams, machine: Machine) -> Kernel:
@@ -67,7 +53,8 @@ def schedule(op: OverlapMean, params: NoParams, machine: Machine) -> Kernel:
             own, total = _boxes.corners(boxes, frame, index, op.boxes), tir.local(1)
             tir.store(total, 0, tir.constant(0.0), 1)
             with tir.loop(0, op.boxes) as other:
-                found = intersection_over_union(own, _boxes.corners(boxes, frame + op.by, other, op.boxes))
+                near = _boxes.corners(boxes, frame + op.by, other, op.boxes)
+                found = intersection_over_union(own, near, _boxes.kept)
                 tir.store(scratch, other, found, 1)
                 tir.store(total, 0, tir.load(total, 0, 1) + found, 1)
             return tir.bind(tir.load(total, 0, 1))

@@ -17,6 +17,7 @@ from ...kernels.cpu import cost
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.tiling import Machine
 from .. import cases
+from ..boxes import number, sides
 from ..pointers import typed
 from ..rule import NoParams, Schedule
 from . import _boxes
@@ -28,29 +29,6 @@ CASES = cases.REGION_MAX
 def claims(op: Op) -> bool:
     """All of them."""
     return isinstance(op, RegionMax)
-
-
-def taps(start: Expr, step: Expr, first: Expr, extent: int, index: str) -> list[tuple[Expr, Expr]]:
-    """The positions and weights of a bin's samples along one side; start, step: of samples, first: the bin's.
-
-    Positions are read back from a local array: TVM would simplify the sums of all sixteen addresses for minutes.
-    """
-    found = []
-    places = tir.local(2 * SAMPLES, DType(index))
-    for sample in range(SAMPLES):
-        place = _boxes.kept(start + (_boxes.real(first + sample) + tir.constant(0.5)) * step)
-        zero, last, one = (tir.constant(float(value)) for value in (0, extent - 1, 1))
-        held = _boxes.kept(tirx.Select(place > zero, place, zero))  # NaN becomes 0
-        held = _boxes.kept(tirx.Select(held < last, held, last))
-        low, high = 2 * sample, 2 * sample + 1
-        tir.store(places, low, tirx.Cast(index, held), 1)
-        above = _boxes.kept(held - _boxes.real(places[low]))
-        behind = tirx.Select(held + one < last, held + one, last)
-        tir.store(places, high, tirx.Cast(index, behind), 1)
-        inside = tirx.And(place >= tir.constant(-1.0), place <= tir.constant(float(extent)))
-        share = _boxes.kept(tirx.Select(inside, tir.constant(1 / SAMPLES), zero))
-        found += [(places[low], _boxes.kept((one - above) * share)), (places[high], _boxes.kept(above * share))]
-    return found
 
 
 def schedule(op: RegionMax, params: NoParams, machine: Machine) -> Kernel:
@@ -68,14 +46,15 @@ def schedule(op: RegionMax, params: NoParams, machine: Machine) -> Kernel:
             weights: list[Expr] = []
             for row, high in rows:
                 for column, wide in columns:
-                    tir.store(places, len(weights), source + (row * op.width + column) * channels, 1)
+                    at = tirx.Cast(machine.index, row * number(op.width) + column)
+                    tir.store(places, len(weights), source + at * channels, 1)
                     weights.append(_boxes.kept(high * wide))
 
             def group(first: Expr, vectors: list[tuple[int, int]]) -> None:
                 for offset, lanes in vectors:
                     total = tir.constant(0.0, lanes)
-                    for number, weight in enumerate(weights):
-                        value = tir.load(x, places[number] + first + offset, lanes)
+                    for tap, weight in enumerate(weights):
+                        value = tir.load(x, places[tap] + first + offset, lanes)
                         total = tir.bind(total + value * tir.splat(weight, lanes))
                     held = tir.bind(tir.load(y, target + first + offset, lanes))
                     best = tir.larger(held, total, lanes, machine.clamp)
@@ -93,15 +72,11 @@ def schedule(op: RegionMax, params: NoParams, machine: Machine) -> Kernel:
                     tir.store(y, target + first + offset, tir.constant(float("-inf"), lanes), lanes)
 
             _boxes.each_group(channels, machine, lowest)
-            sides = []
-            for low, high, extent in ((box.top, box.bottom, op.height), (box.left, box.right, op.width)):
-                start, size = _boxes.kept(low * tir.constant(float(extent))), (high - low) * tir.constant(float(extent))
-                long = _boxes.kept(tirx.Select(size < tir.constant(1.0), tir.constant(1.0), size))
-                sides.append((start, _boxes.kept(long * tir.constant(1 / (BINS * SAMPLES)))))
+            down, across = sides(box, op.height, op.width, _boxes.kept)
             with tir.loop(0, BINS) as row:
-                rows = taps(*sides[0], tir.bind(row * SAMPLES), op.height, machine.index)
+                rows = down.taps(tir.bind(row * SAMPLES), _boxes.kept)
                 with tir.loop(0, BINS) as column:
-                    columns = taps(*sides[1], tir.bind(column * SAMPLES), op.width, machine.index)
+                    columns = across.taps(tir.bind(column * SAMPLES), _boxes.kept)
                     bin_of(rows, columns, tir.bind(frame * op.pitch), target)
 
     work = Cycles(cost.moved(op.frames * op.boxes * channels * (2 * BINS * SAMPLES) ** 2))
