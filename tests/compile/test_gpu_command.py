@@ -104,12 +104,16 @@ def test_backend_cpu_builds_the_fallback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"),
-    [("jetson-orin-nano", "--target jetson-orin-nano-cpu"), ("opencl", "leave --precision out")],
+    ("name", "precision", "hint"),
+    [
+        ("jetson-orin-nano", "int8", "--target jetson-orin-nano-cpu"),
+        ("opencl", "int8", "--target x86-64"),
+        ("x86-64", "fp16", "leave --precision out"),
+    ],
 )
-def test_a_precision_of_the_processor_alone_names_its_target(name: str, hint: str) -> None:
+def test_a_precision_of_the_processor_alone_names_its_target(name: str, precision: str, hint: str) -> None:
     with pytest.raises(UsageError, match="no such precision") as caught:
-        pipeline.precision_of(target.load(name), "int8")
+        pipeline.precision_of(target.load(name), precision)
     assert hint in str(caught.value.hint)
 
 
