@@ -25,6 +25,7 @@ import opencl_lab
 from tsm_edge import target
 from tsm_edge.compile.backends import cpu, opencl
 from tsm_edge.compile.ir.ops import (
+    Dequantise,
     FrameGather,
     FrameJoin,
     FrameMax,
@@ -112,7 +113,7 @@ def work(op: Op) -> int:
         return op.out_frames * op.size
     if isinstance(op, Join):
         return op.pixels * (op.count + op.r_count)
-    if isinstance(op, Quantise):
+    if isinstance(op, (Quantise, Dequantise)):
         return op.size
     if isinstance(op, RegionMax):
         return op.frames * op.boxes * op.channels * (2 * BINS * SAMPLES) ** 2
