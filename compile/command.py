@@ -149,6 +149,7 @@ def compile(
             tuning=Tuning(records, autotune, lambda text: say(text, err=True)),
             ranges=given.of(network, lambda text: say(text, err=True)),
             exclude=given.exclude,
+            mix=given.mix,
             progress=advance,
         )
     if as_json:

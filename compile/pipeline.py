@@ -27,9 +27,10 @@ from .ir.dtype import PRECISIONS
 from .ir.graph import Graph
 from .link import toolchain
 from .link.code import Code, PlanContext
-from .lowering import lower, planner
+from .lowering import lower, mixed, planner
 from .lowering.latency_cpu import FrameTime
 from .lowering.latency_gpu import Modelled
+from .lowering.mixed import with_threads
 from .lowering.planner import Planned
 from .quantize import Ranges, check_layers, half, quantise, rewrite
 from .quantize.demands import Kept, check_clip, check_exclude, check_ranges, floats_beside_bytes
@@ -38,6 +39,7 @@ from .tune.autotune import NO_TUNING, Tuning
 if TYPE_CHECKING:
     from tvm import tirx
 
+RangesOf = Callable[[Graph, Kept], Ranges]
 Progress = Callable[[str, float], None]  # (phase, seconds) after each phase
 
 
@@ -55,10 +57,8 @@ class Network:
 
     def with_float_layers(self, layers: Sequence[str], dtype: str) -> Network:
         """The network with a note of the layers that compute in floats beside 8 bits."""
-        if not layers:
-            return self
         noted = {**self.info.parameters, FLOAT_LAYERS: f"{dtype}: {', '.join(dict.fromkeys(layers))}"}
-        return replace(self, info=replace(self.info, parameters=noted))
+        return replace(self, info=replace(self.info, parameters=noted)) if layers else self
 
     @property
     def decision(self) -> DecisionRule:
@@ -153,8 +153,9 @@ def compile(
     cc: Sequence[str] = (),
     dump: Path | None = None,
     tuning: Tuning = NO_TUNING,
-    ranges: Callable[[Graph, Kept], Ranges] | None = None,
+    ranges: RangesOf | None = None,
     exclude: Sequence[str] = (),
+    mix: bool = True,
     progress: Progress = lambda phase, seconds: None,
 ) -> Compiled:
     """Compile a network for a target and write the bundle folder `output`.
@@ -162,7 +163,7 @@ def compile(
     precision: one of the target's; by default its first, or half where its cores compute in it and that costs little.
     threads: of a stream whose user names none, 1 to 64; by default one a core, 4 at most. cc: the C compiler's command
     where zig's will not do. tuning: records of a search by measurement to follow, or a file for those of a new one.
-    ranges: for int8, of the fused graph's values, given the layers that stay in floats. exclude: names of those.
+    ranges: for int8, of values, given the layers in floats: exclude and, with mix, those that are faster in float16.
 
     Raises EdgeError of the cause: UsageError, UnsupportedTarget, ImportFailed, CompileError, OutputError, ToolMissing.
     """
@@ -180,13 +181,12 @@ def compile(
     choice = chosen(graph, target, precision, phases)
     added, floats = dict[str, bytes | Path](), choice.precision
     if ranges is not None:
-        added |= quantised(graph, ranges, frozenset(exclude), phases)
-        floats = floats_beside_bytes(backend, target, exclude)
-        network = network.with_float_layers(exclude, PRECISIONS[floats].value)
+        kept = layers_in_floats(graph, backend, target, exclude, shared, phases) if mix else frozenset(exclude)
+        added, floats = quantised(graph, ranges, kept, phases), floats_beside_bytes(backend, target, kept)
+        network = network.with_float_layers(mixed.in_order(graph, kept), PRECISIONS[floats].value)
     with phases.phase("schedule"):
         lowered = scheduled(graph, backend, target, floats, tuning, shared)
-    phases.save("scheduled.txt", graph.text)
-    phases.save("claims.txt", lambda: "".join(f"{step.claim}\n" for step in lowered.steps))
+    save_claims(graph, lowered, phases)
     require_schedules(lowered, network.info)
     with phases.phase("plan"):
         planned = planner.plan(graph, lowered, backend.ALIGN)
@@ -215,9 +215,22 @@ def imported(network: Network, phases: Phases) -> Graph:
     return graph
 
 
-def quantised(
-    graph: Graph, ranges: Callable[[Graph, Kept], Ranges], kept: Kept, phases: Phases
-) -> dict[str, bytes]:
+def save_claims(graph: Graph, lowered: lower.Lowered, phases: Phases) -> None:
+    """Dump the prepared graph, and who takes what."""
+    phases.save("scheduled.txt", graph.text)
+    phases.save("claims.txt", lambda: "".join(f"{step.claim}\n" for step in lowered.steps))
+
+
+def layers_in_floats(
+    graph: Graph, backend: ModuleType, target: EdgeTarget, exclude: Sequence[str], threads: int | None, phases: Phases
+) -> Kept:
+    """The layers of an int8 network that are excluded, and those that are modelled faster in float16."""
+    choices = mixed.choose(graph, backend, target if threads is None else with_threads(target, threads), exclude)
+    phases.save("precision.txt", lambda: "".join(f"{choice.text}\n" for choice in choices))
+    return frozenset([*exclude, *(choice.layer for choice in choices if choice.kept)])
+
+
+def quantised(graph: Graph, ranges: RangesOf, kept: Kept, phases: Phases) -> dict[str, bytes | Path]:
     """Put 8-bit operators into a fused graph but for the layers `kept`; the bundle's files of ranges and scales."""
     with phases.phase("quantise"):
         check_layers(graph, kept)
@@ -227,11 +240,6 @@ def quantised(
         rewrite(network)
     phases.save("quantised.txt", graph.text)
     return {"ranges.json": found.text().encode(), SCALES: scales.text().encode()}
-
-
-def with_threads(target: EdgeTarget, threads: int) -> EdgeTarget:
-    """A target as that many threads see it: the cores that they use share its memory among themselves."""
-    return replace(target, cpu=replace(target.cpu, cores=min(threads, target.cpu.cores)))
 
 
 def scheduled(

@@ -42,7 +42,7 @@ class CalibrationOptions:
     """The options, by their names.
 
     max_drop: by how many points top-1 may fall. layers: a .png file for the loss of each layer. exclude: layers
-    that stay in floats.
+    that stay in floats; mix: choose others that do.
     """
 
     calibrate: Path | None = None
@@ -51,6 +51,7 @@ class CalibrationOptions:
     max_drop: float | None = None
     layers: Path | None = None
     exclude: tuple[str, ...] = ()
+    mix: bool = True
 
     def with_shipped(self, precision: str | None, ranges: Path | None) -> CalibrationOptions:
         """Where int8 is asked for and no source is named: the ranges that come with the model's weights."""

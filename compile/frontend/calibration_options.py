@@ -9,12 +9,12 @@ from typing import TypeVar
 import click
 
 #: fields of `calibration_data.CalibrationOptions`; the command's help loads no more than this file
-NAMES = ("calibrate", "ranges", "clips", "max_drop", "layers", "exclude")
+NAMES = ("calibrate", "ranges", "clips", "max_drop", "layers", "exclude", "mix")
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def add(command: Command) -> Command:
-    """Add --calibrate, --clips, --ranges, --max-drop, --layers and --exclude to a click command."""
+    """Add --calibrate, --clips, --ranges, --max-drop, --layers, --exclude and --mix to a click command."""
     options = (
         click.option(
             "--calibrate",
@@ -52,6 +52,12 @@ def add(command: Command) -> Command:
             multiple=True,
             metavar="LAYER",
             help="Keep a layer of int8 in fp16 where the target has it, else in fp32. Repeat for each.",
+        ),
+        click.option(
+            "--mix/--no-mix",
+            default=True,
+            show_default=True,
+            help="Run 3x3 layers of int8 in fp16 where that is modelled faster; the bundle grows.",
         ),
     )
     for option in reversed(options):

@@ -15,7 +15,7 @@ from .calibration import METHODS, Calibration, calibrate
 from .integer import step
 from .ranges import Ranges, Seen
 from .rewrite import rewrite
-from .scheme import QuantisedGraph, check_layers, quantise
+from .scheme import QuantisedGraph, check_layers, quantise, values_in_floats
 from .table import LayerLoss, layer_table
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "quantise",
     "rewrite",
     "step",
+    "values_in_floats",
 ]

@@ -30,3 +30,9 @@ def test_layers_are_kept_in_floats(name: str, floats: str, tmp_path: Path) -> No
     device = target.load(name)
     emulators.command(device)
     int8_lab.check_mixed(device, tmp_path, floats)
+
+
+def test_layers_are_chosen_for_half_precision(tmp_path: Path) -> None:
+    device = target.load("raspberry-pi-5")
+    emulators.command(device)
+    int8_lab.check_chosen(device, tmp_path)

@@ -17,6 +17,7 @@ from tsm_edge.compile.backends import cpu
 from tsm_edge.compile.frontend import networks
 from tsm_edge.compile.ir.dtype import FLOAT16, FLOAT32
 from tsm_edge.compile.ir.ops import Dequantise, QConv, QMaxPool, QMean, Quantise
+from tsm_edge.compile.lowering import mixed
 from tsm_edge.compile.quantize import integer, scheme
 from tsm_edge.compile.quantize.ranges import Ranges
 from tsm_edge.compile.quantize.windows import windows
@@ -122,8 +123,8 @@ def check(found: list[Case], device: EdgeTarget, folder: Path, command: list[str
 class Small:
     """A small network, the ranges of its values, and the reference of what is compiled from it."""
 
-    def __init__(self) -> None:
-        self.model = models.load("tsm-mobilenetv2", width=0.25, size=32, classes=5)
+    def __init__(self, name: str = "tsm-mobilenetv2", **shape: Any) -> None:
+        self.model = models.load(name, **(shape or {"width": 0.25, "size": 32}), classes=5)
         self.network = networks.zoo(self.model)
         self.graph = self.network.load()
         passes.run(self.graph)
@@ -199,3 +200,19 @@ def check_mixed(device: EdgeTarget, folder: Path, floats: str) -> None:
     exact, relative = small.compare(compiled.folder, KEPT)
     assert [state for state in small.states[:BEFORE] if exact[state] > 0] == []
     assert 0 < max(relative.values()) < 0.1
+
+
+def check_chosen(device: EdgeTarget, folder: Path) -> None:
+    """The layers of a ResNet that are modelled faster in float16 run as Winograd; the others are in 8 bits."""
+    small = Small("tsm-resnet18", size=64)
+    compiled = small.compiled(device, folder / "bundle", threads=1, dump=folder / "dump")
+    dump = {name: next((folder / "dump").glob(f"*-{name}.txt")).read_text() for name in ("precision", "claims")}
+    halves = tuple(line.partition(":")[0] for line in dump["precision"].splitlines() if ": float16" in line)
+    assert compiled.manifest.model.float_layers == f"float16: {', '.join(halves)}"
+    assert "layer1.0.conv1" in halves and "layer4.1.conv1" not in halves
+    taken = [line for line in dump["claims"].splitlines() if line.startswith("winograd_cpu takes")]
+    assert len(taken) == len(halves)
+    exact, relative = small.compare(compiled.folder, halves)
+    assert exact[small.states[0]] == 0 < max(relative.values()) < 0.1
+    plain = mixed.choose(small.graph, cpu, target.load("raspberry-pi-4"))
+    assert not plain and all(one.layer not in halves for one in mixed.choose(small.graph, cpu, device, halves))

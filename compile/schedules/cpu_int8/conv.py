@@ -50,6 +50,22 @@ def best(machine: tiling.Machine, op: QConv) -> Params:
     return Params.of(conv.out_width, conv.out_channels, length, isa)
 
 
+#: cycles of a requantised number: sqrdmulh and the narrowings have one pipe
+EPILOGUE = 0.45
+
+
+def cycles(machine: tiling.Machine, op: QConv) -> float:
+    """Modelled cycles of one core with sdot, weights in its cache: products, epilogues, and the copies of windows."""
+    conv, params = op.conv, best(machine, op)
+    length = conv.kernel[0] * _rule.steps_of(conv.kernel[1] * conv.channels, params.isa)
+    tiles = sum(
+        count * (height * width * (length / 16 / machine.fma_per_cycle + EPILOGUE) + tiling.TILE_OVERHEAD)
+        for count, height in tiling.split_rows(conv.out_width, params.rows)
+        for width in params.panels.widths
+    )
+    return conv.out_height * (tiles + conv.kernel[0] * Window.of(conv, params.isa).pitch / 16)
+
+
 @dataclass(frozen=True)
 class Window:
     """The copied rows of an output row. columns: pixels of a row; pitch: its activations."""

@@ -43,7 +43,7 @@ from .input import Window
 from .params import Layout, Params, combine, cycles, pack, variants
 from .prefetch import output_block, prefetch_states
 
-__all__ = ["CASES", "SCHEDULE", "Params", "claims", "schedule", "variants", "worthwhile"]
+__all__ = ["CASES", "GAIN", "SCHEDULE", "Params", "claims", "cycles", "schedule", "variants", "worthwhile"]
 PAD = (1, 1, 1, 1)
 GAIN = 0.85  # share of the direct convolution's cycles; the transformed weights are 1.8 or 4 times as large
 CASES = (
