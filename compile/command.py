@@ -69,7 +69,8 @@ def state_pair(
     "--precision",
     type=click.Choice(sorted(PRECISIONS)),
     help="What numbers are stored in; a CPU with half-precision arithmetic computes in it, too.  "
-    "[default: fp16 on a GPU, and on a CPU with that arithmetic if a trial finds little lost; else fp32]",
+    "[default: int8 for a quantised file where the target has it; fp16 on a GPU, and on a CPU with that arithmetic "
+    "if a trial finds little lost; else fp32]",
 )
 @form_options
 @calibration_options.add
@@ -126,18 +127,18 @@ def compile(
     folder = output or Path(f"{described[0].name if described else Path(model).stem}-{device.name}")
     check_surroundings(folder, dump, device, compiler, source.file)
     # torch and TVM load here, after the cheap checks
-    from . import pipeline, summary
+    from . import pipeline, quantize, summary
     from .frontend import calibration_data
     from .tune.autotune import Tuning
 
     pipeline.precision_of(device, precision)
     given = calibration_data.CalibrationOptions(**calibration).with_shipped(precision, source.shipped_ranges)
-    given.check(precision)
+    given.check(precision, source.is_file)
     network = source.network(described)
-    for note in network.notes:
+    found = quantize.preferred(precision, network.given, pipeline.backend_of(device).precisions(device))
+    for note in (*network.notes, *quantize.told(found, network.given)):
         say(note, err=True)
-    phases = len(pipeline.PHASES) + given.source + pipeline.tries_half(device, precision)
-    with progress(phases) as advance:
+    with progress(len(pipeline.PHASES) + (found == "int8") + pipeline.tries_half(device, found)) as advance:
         compiled = pipeline.compile(
             network,
             device,

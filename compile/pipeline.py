@@ -32,7 +32,7 @@ from .lowering.latency_cpu import FrameTime
 from .lowering.latency_gpu import Modelled
 from .lowering.mixed import with_threads
 from .lowering.planner import Planned
-from .quantize import Ranges, check_layers, half, quantise, rewrite
+from .quantize import Ranges, check_layers, half, quantise, rewrite, settled
 from .quantize.demands import Kept, check_clip, check_exclude, check_ranges, floats_beside_bytes
 from .tune.autotune import NO_TUNING, Tuning
 
@@ -54,6 +54,7 @@ class Network:
     scores: str = "logits"  # one of tsm_edge.decision.SCORES
     notes: tuple[str, ...] = ()  # what was assumed, a line each, to be said before anything is compiled
     chosen: DecisionRule | None = None  # the decision over time that was chosen for these weights
+    given: RangesOf | None = None  # ranges that a quantised file gives, of the fused graph
 
     def with_float_layers(self, layers: Sequence[str], dtype: str) -> Network:
         """The network with a note of the layers that compute in floats beside 8 bits."""
@@ -139,7 +140,6 @@ WITHOUT = {
 }
 CHOICE = "precision"  # of the manifest's `compiler`: which was chosen, and why
 COMPILERS = ("apache-tvm", "torch", "onnx", "ziglang")  # a family may name more
-
 PHASES = ("import", "passes", "schedule", "plan", "kernels", "link", "bundle")
 
 
@@ -168,6 +168,7 @@ def compile(
     Raises EdgeError of the cause: UsageError, UnsupportedTarget, ImportFailed, CompileError, OutputError, ToolMissing.
     """
     backend = backend_of(target)
+    precision, ranges, mix, by_file = settled(precision, ranges, mix, network.given, backend.precisions(target))
     check_ranges(precision_of(target, precision), ranges is not None)
     check_exclude(precision, exclude)
     shared = None if threads is None else abi.check_threads(threads)
@@ -178,7 +179,7 @@ def compile(
     tuning.check(target)
     phases = Phases(progress, dump)
     graph = imported(network, phases)
-    choice = chosen(graph, target, precision, phases)
+    choice = Choice("int8", "the file is quantised") if by_file else chosen(graph, target, precision, phases)
     added, floats = dict[str, bytes | Path](), choice.precision
     if ranges is not None:
         kept = layers_in_floats(graph, backend, target, exclude, shared, phases) if mix else frozenset(exclude)

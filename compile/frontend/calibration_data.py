@@ -57,8 +57,11 @@ class CalibrationOptions:
         """Where int8 is asked for and no source is named: the ranges that come with the model's weights."""
         return replace(self, ranges=ranges) if precision == "int8" and not self.source else self
 
-    def check(self, precision: str | None) -> None:
-        """Refuse options that exclude or need each other, and a file that holds no ranges."""
+    def check(self, precision: str | None, file: bool = False) -> None:
+        """Refuse options that exclude or need each other, and a file that holds no ranges.
+
+        file: the network is a file, which may give scales itself.
+        """
         given: dict[str, object] = {"--calibrate": self.calibrate, "--ranges": self.ranges}
         given |= {"--max-drop": self.max_drop, "--layers": self.layers, "--exclude": self.exclude or None}
         named = [option for option, value in given.items() if value is not None]
@@ -74,12 +77,19 @@ class CalibrationOptions:
             atomic.check_file(self.layers)
         if self.ranges is not None:
             Ranges.load(self.ranges)
-        check_ranges(precision, self.source)
+        check_ranges(precision, self.source or file)
 
     def of(self, network: Network, say: Say) -> Callable[[Graph, Kept], Ranges] | None:
-        """What makes the ranges of a network's fused graph; None without a source."""
+        """What makes the ranges of a network's fused graph; None without a source besides the network itself."""
         if not self.source:
             return None
+        if network.given is not None:
+            raise UsageError(
+                "The file gives the scales of its values itself.",
+                found="--ranges" if self.ranges else "--calibrate",
+                allowed="a network in float32",
+                hint="leave the option out, or calibrate the network that was quantised",
+            )
         return lambda graph, kept: ranges(graph, self, network.preprocess, network.labels, say, kept)
 
     @property

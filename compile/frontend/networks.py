@@ -19,6 +19,7 @@ from tsm_edge.weights.meta import read_meta
 
 from ..ir.graph import Graph
 from ..pipeline import Network
+from ..quantize.given import Given
 from . import importer, onnx_import, preprocessing, tails
 from .onnx_import import frontend
 
@@ -76,8 +77,23 @@ def onnx_file(
     decided = preprocessing.decide(signature.inputs[0], pictures, meta.preprocess if meta else None)
     scores = tails.scores_kind(prepared.model, signature.outputs[0].name, prepared.values.known_shape)
     notes = (decided.text, f"scores: {scores}, {tails.WHY[scores]}")
-    clip = counts_frames(meta)
-    return Network(info, lambda: load_onnx(prepared, signature, clip), names, decided.preprocess, scores, notes)
+    given, clip = prepared.given, counts_frames(meta)
+    return Network(
+        info,
+        lambda: load_onnx(prepared, signature, clip),
+        names,
+        decided.preprocess,
+        scores,
+        (*notes, *lowest_note(given)),
+        given=None if given is None else given.ranges,
+    )
+
+
+def lowest_note(given: Given | None) -> tuple[str, ...]:
+    """What the 8-bit kernels take otherwise than a quantised file says it."""
+    if given is None or not given.lowest:
+        return ()
+    return (f"in 8 bits {given.lowest} weights of -128 are taken as -127",)
 
 
 def _labels(given: Sequence[str] | None, meta: OnnxMeta | None, classes: int) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ demands checks what is asked.
 from __future__ import annotations
 
 from .calibration import METHODS, Calibration, calibrate
+from .given import preferred, settled, told
 from .integer import step
 from .ranges import Ranges, Seen
 from .rewrite import rewrite
@@ -28,8 +29,11 @@ __all__ = [
     "calibrate",
     "check_layers",
     "layer_table",
+    "preferred",
     "quantise",
     "rewrite",
+    "settled",
     "step",
+    "told",
     "values_in_floats",
 ]

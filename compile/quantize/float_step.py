@@ -27,7 +27,7 @@ def check(graph: Graph) -> None:
             f"Layer '{node.layer or node.output}' has no 8-bit form.",
             found=wrong,
             allowed="convolutions, max pools and a mean, with sums, clamps and shifts that fuse into them",
-            hint="compile without --precision int8",
+            hint="compile it with another --precision",
         )
 
 

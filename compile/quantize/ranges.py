@@ -63,12 +63,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Ranges:
-    """The range of every value stored in 8 bits. network: fingerprint of its weights; method: the estimator."""
+    """The range of every value stored in 8 bits. network: fingerprint of its weights; method: the estimator.
+
+    steps: the weights' scale in each output channel, by the layer's output, where a quantised file gives them.
+    """
 
     network: str
     method: str
     frames: int
     values: dict[str, tuple[float, float]]
+    steps: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the file atomically."""
@@ -82,6 +86,7 @@ class Ranges:
             "method": self.method,
             "frames": self.frames,
             "ranges": {name: list(pair) for name, pair in self.values.items()},
+            **({"steps": {name: list(row) for name, row in self.steps.items()}} if self.steps else {}),
         }
         return json.dumps(document, indent=1) + "\n"
 
@@ -93,7 +98,8 @@ class Ranges:
             if not isinstance(document, dict):
                 raise TypeError("no object")
             pairs = {str(name): (float(low), float(high)) for name, (low, high) in document["ranges"].items()}
-            found = cls(str(document["network"]), str(document["method"]), int(document["frames"]), pairs)
+            steps = {str(name): tuple(map(float, row)) for name, row in document.get("steps", {}).items()}
+            found = cls(str(document["network"]), str(document["method"]), int(document["frames"]), pairs, steps)
             schema = document["schema"]
         except OSError as error:
             raise UsageError(f"'{path}' cannot be read.", found=error.strerror or str(error)) from error
@@ -113,6 +119,9 @@ class Ranges:
                 found=f"{wrong[0]}: {list(pairs[wrong[0]])}",
                 allowed="finite, smallest number <= 0 <= largest number",
             )
+        wrong = [name for name, row in steps.items() if not all(0 <= step < np.inf for step in row)]
+        if wrong:
+            raise UsageError(f"'{path}' holds a scale of weights that is none.", found=wrong[0], allowed="0 or more")
         return found
 
 

@@ -185,7 +185,7 @@ def quantise(graph: Graph, ranges: Ranges, kept: Iterable[str] = ()) -> Quantise
             low, high = ranges.values[node.output]
             y = Scale.of(*clamped(node.op, low, high))
             if node.output not in floats:
-                layers[node.output], y = layer_of(node, x, residual, y)
+                layers[node.output], y = layer_of(node, x, residual, y, given_steps(ranges, node, node.op))
             scales[node.output] = y
         if Role.NEXT in roles:
             scales[roles[Role.NEXT]] = scales[node.output]
@@ -201,14 +201,28 @@ def clamped(op: Conv, low: float, high: float) -> tuple[float, float]:
     return min(low, 0.0), max(high, 0.0)
 
 
-def layer_of(node: Node, x: Scale, r: Scale | None, y: Scale) -> tuple[Layer, Scale]:
+def given_steps(ranges: Ranges, node: Node, op: Conv) -> NDArray[np.float64] | None:
+    """The weights' scales that came with the ranges; UsageError where they are not one a channel."""
+    row = ranges.steps.get(node.output)
+    if row is not None and len(row) != op.out_channels:
+        raise UsageError(
+            "The ranges hold scales of other weights.",
+            found=f"{len(row)} for layer '{node.layer}'",
+            allowed=str(op.out_channels),
+        )
+    return None if row is None else np.array(row, np.float64)
+
+
+def layer_of(
+    node: Node, x: Scale, r: Scale | None, y: Scale, steps: NDArray[np.float64] | None = None
+) -> tuple[Layer, Scale]:
     """A layer's constants and the scale of its output, which is widened where its multiplier would be 1 or more.
 
-    Q31 holds multipliers below 1 only.
+    Q31 holds multipliers below 1 only. steps: the weights' scales; by default those of each channel's largest weight.
     """
     weight, bias = (array.astype(np.float64) for array in node.weights)
     axes = (1, 2, 3)
-    steps = np.abs(weight).max(axes) / 127
+    steps = np.abs(weight).max(axes) / 127 if steps is None else steps
     room = 2.0 ** (-RESIDUAL_BITS if r is not None else 0)
     widest = float(x.step * steps.max(initial=0.0)) / (room * (1 - 2.0**-20))
     if widest > y.step:

@@ -63,7 +63,7 @@ def _torch_step(manifest: Manifest, weights: Path | None, averaged: bool | None)
 
 def _onnx_step(manifest: Manifest, path: Path) -> Reference:
     signature = manifest.signature
-    judge, run = _onnx_runner(path)
+    judge, run = _onnx_runner(path, manifest.precision == "int8")
     outputs = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
 
     def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -77,20 +77,26 @@ def _onnx_step(manifest: Manifest, path: Path) -> Reference:
 Runner = Callable[[Sequence[str], "dict[str, np.ndarray]"], "list[np.ndarray]"]
 
 
-def _onnx_runner(path: Path) -> tuple[str, Runner]:
-    """A program that runs an ONNX file, and its name."""
+def _onnx_runner(path: Path, rounds: bool) -> tuple[str, Runner]:
+    """A program that runs an ONNX file, and its name. rounds: where the file is quantised, to bytes as it says."""
+    import onnx
+
+    from ..frontend import onnx_import
+
+    file = onnx.load(str(path))
+    floats = None if rounds else onnx_import.without_rounding(file)
     try:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # its log of optimisations is not the user's concern
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        source = str(path) if floats is None else floats.SerializeToString()
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         return "ONNX Runtime", lambda outputs, inputs: list(session.run(list(outputs), inputs))
     except Exception:  # not installed, or a file that it does not read: its errors have no common base
-        import onnx
         from onnx.reference import ReferenceEvaluator
 
-        evaluator = ReferenceEvaluator(onnx.load(str(path)))
+        evaluator = ReferenceEvaluator(floats or file)
         return "ONNX's evaluator", lambda outputs, inputs: list(evaluator.run(list(outputs), inputs))
 
 

@@ -120,6 +120,25 @@ def check(found: list[Case], device: EdgeTarget, folder: Path, command: list[str
                 assert not wrong.size, f"{kernel.rule} {kernel.op}: {wrong.size} of {name}, from {wrong[0]}"
 
 
+def compared(folder: Path, integers: quantize.QuantisedGraph) -> tuple[dict[str, float], dict[str, float]]:
+    """How far a bundle is from the integers that were compiled: absolute and relative differences by output."""
+    graph = integers.graph
+
+    def stored(name: str, array: np.ndarray) -> np.ndarray:
+        return array if name in integers.floats else integers.scales[name].quantised(array)
+
+    def real(name: str, array: np.ndarray) -> np.ndarray:
+        return array if name in integers.floats else integers.scales[name].real(array)
+
+    def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        before = {name: stored(name, array) for name, array in zip(graph.states, states, strict=True)}
+        scores, after = integer.step(integers, frame, before)
+        return scores, [real(name, after[name]) for name in graph.states]
+
+    found = verify.compare(folder, bundle.verify(folder), Reference("the integer reference", step), 3).differences
+    return {one.name: one.absolute for one in found}, {one.name: one.relative for one in found}
+
+
 class Small:
     """A small network, the ranges of its values, and the reference of what is compiled from it."""
 
@@ -138,21 +157,7 @@ class Small:
 
     def compare(self, folder: Path, kept: tuple[str, ...] = ()) -> tuple[dict[str, float], dict[str, float]]:
         """How far a bundle is from the reference: absolute and relative differences by output."""
-        integers = quantize.quantise(self.graph, self.ranges, kept)
-
-        def stored(name: str, array: np.ndarray) -> np.ndarray:
-            return array if name in integers.floats else integers.scales[name].quantised(array)
-
-        def real(name: str, array: np.ndarray) -> np.ndarray:
-            return array if name in integers.floats else integers.scales[name].real(array)
-
-        def step(frame: np.ndarray, states: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-            before = {name: stored(name, array) for name, array in zip(self.graph.states, states, strict=True)}
-            scores, after = integer.step(integers, frame, before)
-            return scores, [real(name, after[name]) for name in self.graph.states]
-
-        found = verify.compare(folder, bundle.verify(folder), Reference("the integer reference", step), 3).differences
-        return {one.name: one.absolute for one in found}, {one.name: one.relative for one in found}
+        return compared(folder, quantize.quantise(self.graph, self.ranges, kept))
 
     @property
     def states(self) -> list[str]:

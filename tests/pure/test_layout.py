@@ -39,7 +39,7 @@ FLOORS = {
     "pipeline": 6,
     "summary": 7,
     "frontend": 7,
-    "verification": 7,
+    "verification": 8,
     "comparison": 8,
     "command": 8,
 }

@@ -1,9 +1,10 @@
 """Preparation of ONNX files for TVM's frontend, or a refusal that names node, limit and cure.
 
 The steps, each in a file of its own: the symbolic batch is bound to one (batch), older operator sets are raised
-(opset), one walk (walk) folds constants under a memory limit (limits), rewrites forms that the frontend reads wrongly
-or slowly (rewrites, resize, pools) and refuses what cannot be had (checks); then the frontend runs and every shape it
-computes is compared with ONNX's own inference (frontend).
+(opset), the float32 network of a quantised file is taken out of it (qdq), one walk (walk) folds constants under a
+memory limit (limits), rewrites forms that the frontend reads wrongly or slowly (rewrites, resize, pools) and refuses
+what cannot be had (checks); then the frontend runs and every shape it computes is compared with ONNX's own inference
+(frontend).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import batch, limits, opset, walk
+from ...quantize.given import Given
+from . import batch, limits, opset, qdq, walk
 from .values import Values
 
 if TYPE_CHECKING:
@@ -21,11 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An ONNX file as the frontend takes it: the ModelProto, its values' types and constants, the file's metadata."""
+    """An ONNX file as the frontend takes it: the ModelProto, its values' types and constants, the file's metadata.
+
+    given: the scales of a quantised file.
+    """
 
     model: ModelProto
     values: Values
     metadata: dict[str, str]
+    given: Given | None = None
 
 
 def prepare(model: ModelProto) -> Prepared:
@@ -33,8 +39,15 @@ def prepare(model: ModelProto) -> Prepared:
 
     Raises ImportFailed: a node that cannot be had, a value that is too large, a set of operators that is too old.
     """
-    prepared, values = walk.run(opset.raised(inlined(batch.bind(model))))
-    return Prepared(prepared, values, {entry.key: entry.value for entry in model.metadata_props})
+    floats, given = qdq.read(opset.raised(inlined(batch.bind(model))))
+    prepared, values = walk.run(floats)
+    return Prepared(prepared, values, {entry.key: entry.value for entry in model.metadata_props}, given)
+
+
+def without_rounding(model: ModelProto) -> ModelProto | None:
+    """A quantised model as a network in float32 computes it, with clamps in the place of roundings; None for others."""
+    floats, given = qdq.read(inlined(model))
+    return floats if given is not None else None
 
 
 def inlined(model: ModelProto) -> ModelProto:

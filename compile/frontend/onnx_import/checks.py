@@ -101,12 +101,28 @@ DRAWN = (
 #: what the author of a network can do about operators that are not supported at all
 CURES = {
     **dict.fromkeys(
-        ("QLinearConv", "QLinearMatMul", "QLinearAdd", "ConvInteger"),
+        (
+            "QLinearConv",
+            "QLinearMatMul",
+            "QLinearAdd",
+            "QLinearMul",
+            "QLinearConcat",
+            "QLinearAveragePool",
+            "QLinearGlobalAveragePool",
+            "QLinearLeakyRelu",
+            "QLinearSigmoid",
+            "QLinearSoftmax",
+            "QGemm",
+        ),
         "export the quantised network in QDQ form (QuantizeLinear and DequantizeLinear), or in float32",
     ),
     **dict.fromkeys(
         ("RNN", "GRU", "LSTM"),
         "write one time step with MatMul, Sigmoid and Tanh, and make its hidden values states",
+    ),
+    **dict.fromkeys(
+        ("QuantizeLinear", "DequantizeLinear", "MatMulNBits"),  # those of other domains than ONNX's
+        "quantise to 8 bits with ONNX's own QuantizeLinear and DequantizeLinear, or export in float32",
     ),
     **dict.fromkeys(("Loop", "Scan"), "export one frame without loops; what is carried over becomes a state"),
     **dict.fromkeys(
