@@ -168,10 +168,10 @@ def compile(
     Raises EdgeError of the cause: UsageError, UnsupportedTarget, ImportFailed, CompileError, OutputError, ToolMissing.
     """
     backend = backend_of(target)
+    shared = None if threads is None else abi.check_threads(threads)
     precision, ranges, mix, by_file = settled(precision, ranges, mix, network.given, backend.precisions(target))
     check_ranges(precision_of(target, precision), ranges is not None)
     check_exclude(precision, exclude)
-    shared = None if threads is None else abi.check_threads(threads)
     threads = min(target.cpu.cores, 4) if shared is None else shared
     check_clip(network.info, precision)
     toolchain.check_compiler(target, cc)
