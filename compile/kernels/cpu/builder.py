@@ -248,3 +248,17 @@ def vectors(width: int, lanes: int) -> list[tuple[int, int]]:
         pieces.append((offset, lanes))
         offset += lanes
     return pieces
+
+
+def each_vector(size: int, lanes: int, emit: Callable[[Expr, int], None], unrolled: int = 0) -> None:
+    """Call `emit(first element, lanes)` for `size` elements: whole vectors in a loop, then what `vectors` leaves.
+
+    unrolled: so many whole vectors or fewer are emitted one by one.
+    """
+    whole = size // lanes
+    looped = whole if whole > unrolled else 0
+    if looped:
+        with loop(0, looped) as index:
+            emit(index * lanes, lanes)
+    for offset, count in vectors(size - looped * lanes, lanes):
+        emit(looped * lanes + offset, count)

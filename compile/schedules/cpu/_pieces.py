@@ -35,10 +35,7 @@ class Params:
         tir.switch(piece, [0, whole][: len(moves)], moves)
 
     def _move(self, x: Buffer, source: Expr, y: Buffer, target: Expr, length: int) -> None:
-        vectors = length // self.lanes
-        with tir.loop(0, vectors) as index:
-            at = index * self.lanes
-            tir.store(y, target + at, tir.load(x, source + at, self.lanes), self.lanes)
-        done = vectors * self.lanes
-        for offset, lanes in tir.vectors(length - done, self.lanes):
-            tir.store(y, target + done + offset, tir.load(x, source + done + offset, lanes), lanes)
+        def vector(at: Expr, lanes: int) -> None:
+            tir.store(y, target + at, tir.load(x, source + at, lanes), lanes)
+
+        tir.each_vector(length, self.lanes, vector)

@@ -134,12 +134,9 @@ class Block:
 
     def row(self, first: Expr, emit: Callable[[Expr, int], None]) -> None:
         """Call `emit(place, lanes)` for the scores of a row."""
-        lanes = self.machine.lanes
-        whole = self.op.positions // lanes
-        with tir.loop(0, whole) as index:
-            emit(tir.bind(first + index * lanes), lanes)
-        for offset, count in tir.vectors(self.op.positions - whole * lanes, lanes):
-            emit(tir.bind(first + whole * lanes + offset), count)
+        tir.each_vector(
+            self.op.positions, self.machine.lanes, lambda at, lanes: emit(tir.bind(first + at), lanes)
+        )
 
     def means(self, start: Expr) -> None:
         """Weighted means over the values; start: of the block in y."""

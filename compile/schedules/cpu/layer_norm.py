@@ -29,16 +29,6 @@ def claims(op: Op) -> bool:
     return isinstance(op, LayerNorm)
 
 
-def each_vector(channels: int, machine: Machine, emit: Callable[[Expr, int], None]) -> None:
-    """Call `emit(first channel, lanes)`."""
-    whole = channels // machine.lanes
-    if whole:
-        with tir.loop(0, whole) as vector:
-            emit(tir.bind(vector * machine.lanes), machine.lanes)
-    for offset, lanes in tir.vectors(channels - whole * machine.lanes, machine.lanes):
-        emit(whole * machine.lanes + offset, lanes)
-
-
 def total(channels: int, machine: Machine, value: Callable[[Expr, int], Expr]) -> Expr:
     """The sum of `value(first channel, lanes)` over all channels."""
     sums = tir.local(machine.lanes)
@@ -47,7 +37,7 @@ def total(channels: int, machine: Machine, value: Callable[[Expr, int], Expr]) -
     def more(channel: Expr, lanes: int) -> None:
         tir.store(sums, 0, tir.load(sums, 0, lanes) + value(channel, lanes), lanes)
 
-    each_vector(channels, machine, more)
+    tir.each_vector(channels, machine.lanes, more)
     parts = [tir.load(sums, lane, 1) for lane in range(machine.lanes)]
     return tir.bind(sum(parts[1:], start=parts[0]))
 
@@ -92,7 +82,7 @@ def schedule(op: LayerNorm, params: NoParams, machine: Machine, scale: np.ndarra
                     value = value + tir.load(held["r"], target + channel, lanes)
                 tir.store(held["y"], target + channel, value, lanes)
 
-            each_vector(channels, machine, write)
+            tir.each_vector(channels, machine.lanes, write)
 
         with tir.loop(begin, end) as item:
             frame, at = tir.bind(item // op.pixels), tir.bind(item % op.pixels * channels)

@@ -62,12 +62,10 @@ def schedule(op: MaxPool, params: Params, machine: Machine) -> Kernel:
 def _pixel(
     op: MaxPool, conv: Conv, cut: XTile, machine: Machine, buffers: dict[str, Buffer], y: Expr, column: Expr
 ) -> None:
-    whole = op.channels // machine.lanes
-    if whole:
-        with tir.loop(0, whole) as c:
-            _vector(op, conv, cut, machine, buffers, y, column, c * machine.lanes, machine.lanes)
-    for offset, lanes in tir.vectors(op.channels - whole * machine.lanes, machine.lanes):
-        _vector(op, conv, cut, machine, buffers, y, column, whole * machine.lanes + offset, lanes)
+    def vector(channel: Expr, lanes: int) -> None:
+        _vector(op, conv, cut, machine, buffers, y, column, channel, lanes)
+
+    tir.each_vector(op.channels, machine.lanes, vector)
 
 
 def _vector(

@@ -9,6 +9,8 @@ from ...kernels.cpu import builder as tir
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import ByteSet
 
+UNROLLED = 4  # chunks that are copied without a loop
+
 
 @dataclass(frozen=True)
 class Scratch:
@@ -20,26 +22,18 @@ class Scratch:
     def copy(self, source: Buffer, begin: Expr, at: Expr, size: int) -> None:
         """Copy activations."""
         begin, at = tir.bind(begin), tir.bind(at)
-        chunk = self.isa.chunk
-        whole = size // chunk
-        if whole > 4:
-            with tir.loop(0, whole) as index:
-                self.put(at + index * chunk, tir.load(source, begin + index * chunk, chunk), chunk)
-        rest = size - chunk * whole if whole > 4 else size
-        for offset, lanes in tir.vectors(rest, chunk):
-            place = size - rest + offset
+
+        def chunk(place: Expr, lanes: int) -> None:
             self.put(at + place, tir.load(source, begin + place, lanes), lanes)
+
+        tir.each_vector(size, self.isa.chunk, chunk, UNROLLED)
 
     def splash(self, at: Expr, size: int, value: int) -> None:
         """Fill with one number."""
-        chunk = self.isa.chunk
-        whole = size // chunk
-        if whole > 4:
-            with tir.loop(0, whole) as index:
-                self.put(at + index * chunk, tir.constant(value, chunk, INT8), chunk)
-        rest = size - chunk * whole if whole > 4 else size
-        for offset, lanes in tir.vectors(rest, chunk):
-            self.put(at + size - rest + offset, tir.constant(value, lanes, INT8), lanes)
+        def chunk(place: Expr, lanes: int) -> None:
+            self.put(at + place, tir.constant(value, lanes, INT8), lanes)
+
+        tir.each_vector(size, self.isa.chunk, chunk, UNROLLED)
 
     def put(self, at: Expr, value: Expr, lanes: int) -> None:
         """Store a vector of activations."""

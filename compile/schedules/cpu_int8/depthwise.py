@@ -102,12 +102,8 @@ class Pairs(Rows):
 
     def row(self, y: Expr, taps: tuple[int, int]) -> None:
         """All channels of a row."""
-        whole = self.op.conv.channels // 16
-        if whole:
-            with tir.loop(0, whole) as index:
-                self.span(y, taps, tir.bind(index * 16), 16)
-        for offset, lanes in tir.vectors(self.op.conv.channels - 16 * whole, 8):
-            self.span(y, taps, 16 * whole + offset, lanes)
+        channels = self.op.conv.channels
+        tir.each_vector(channels, 16, lambda channel, lanes: self.span(y, taps, tir.bind(channel), lanes))
 
     def span(self, y: Expr, taps: tuple[int, int], channel: Expr, lanes: int) -> None:
         """So many channels of a row, tile by tile."""

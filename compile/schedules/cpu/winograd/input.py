@@ -33,13 +33,9 @@ class Window:
 
     def run(self, source: str, first: int, last: int) -> None:
         """Channels [first, last), vector by vector, all of one buffer."""
-        lanes = self.machine.lanes
-        whole = (last - first) // lanes
-        if whole:
-            with tir.loop(0, whole) as index:
-                self.one(source, tir.bind(first + index * lanes), lanes)
-        for offset, piece in tir.vectors(last - first - whole * lanes, lanes):
-            self.one(source, first + whole * lanes + offset, piece)
+        tir.each_vector(
+            last - first, self.machine.lanes, lambda at, lanes: self.one(source, tir.bind(first + at), lanes)
+        )
 
     def one(self, source: str, channel: Expr, lanes: int) -> None:
         """One vector of channels."""
