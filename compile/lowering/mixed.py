@@ -20,7 +20,7 @@ from ..ir.graph import Graph
 from ..ir.ops import Conv, QConv
 from ..kernels.cpu import cost
 from ..kernels.cpu.tiling import Machine
-from ..quantize import check_layers, values_in_floats
+from ..quantize import check_layers, crossing, values_in_floats
 from ..schedules import registry
 from ..schedules.cpu import winograd
 from ..schedules.cpu_int8 import conv as conv_int8
@@ -105,11 +105,5 @@ def improved(kept: Kept, layers: Mapping[str, Choice], total: Callable[[Kept], f
 def converted(graph: Graph, kept: Kept) -> float:
     """Cycles of one core for all conversions between the forms."""
     floats = values_in_floats(graph, kept)
-    needed = set()
-    for node in graph.nodes:
-        if node.kind != "global_pool":
-            wants = node.output in floats
-            for name in node.inputs:
-                if name not in graph.constants and (name in floats or name == graph.frame) != wants:
-                    needed.add((name, wants))
+    needed = {(name, node.output in floats) for node in graph.nodes for name in crossing(graph, node, floats)}
     return sum(cost.moved(prod(graph.shape(name))) for name, _ in needed)

@@ -16,7 +16,7 @@ from .given import preferred, settled, told
 from .integer import step
 from .ranges import Ranges, Seen
 from .rewrite import rewrite
-from .scheme import QuantisedGraph, check_layers, quantise, values_in_floats
+from .scheme import QuantisedGraph, check_layers, crossing, quantise, values_in_floats
 from .table import LayerLoss, layer_table
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Seen",
     "calibrate",
     "check_layers",
+    "crossing",
     "layer_table",
     "preferred",
     "quantise",

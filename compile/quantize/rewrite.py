@@ -15,7 +15,7 @@ import numpy as np
 from ..ir.dtype import FLOAT32, INT8
 from ..ir.graph import Node
 from ..ir.ops import Conv, Dequantise, GlobalPool, MaxPool, QConv, QMaxPool, QMean, QOp, Quantise
-from .scheme import QuantisedGraph
+from .scheme import QuantisedGraph, crossing
 
 
 def rewrite(network: QuantisedGraph) -> None:
@@ -57,17 +57,13 @@ def insert_conversions(network: QuantisedGraph) -> None:
     nodes: list[Node] = []
     made: dict[tuple[str, bool], str] = {}
     for node in graph.nodes:
-        if not isinstance(node.op, QMean):
-            wants = node.output in network.floats
-            for name in dict.fromkeys(node.inputs):
-                has = name in network.floats or name == graph.frame
-                if name not in network.scales or has == wants:
-                    continue
-                if (name, wants) not in made:
-                    nodes.append(conversion(network, name, wants))
-                    made[name, wants] = nodes[-1].output
-                node.inputs = [made[name, wants] if one == name else one for one in node.inputs]
-                node.roles = {role: made[name, wants] if one == name else one for role, one in node.roles.items()}
+        wants = node.output in network.floats
+        for name in crossing(graph, node, network.floats):
+            if (name, wants) not in made:
+                nodes.append(conversion(network, name, wants))
+                made[name, wants] = nodes[-1].output
+            node.inputs = [made[name, wants] if one == name else one for one in node.inputs]
+            node.roles = {role: made[name, wants] if one == name else one for role, one in node.roles.items()}
         nodes.append(node)
     graph.nodes = nodes
     stored = made.get((graph.frame, False), graph.frame)

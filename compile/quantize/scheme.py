@@ -20,7 +20,7 @@ one in floats meet, the value between them is converted by its scale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,7 +30,7 @@ from tsm_edge.bundle.scales import Affine, LayerScale, Scales
 from tsm_edge.errors import UsageError
 
 from ..ir.graph import Graph, Node
-from ..ir.ops import RESIDUAL_BITS, Conv, Role
+from ..ir.ops import RESIDUAL_BITS, Conv, GlobalPool, QMean, Role
 from . import float_step
 from .ranges import Ranges, fingerprint
 
@@ -136,6 +136,15 @@ def values_in_floats(graph: Graph, kept: Iterable[str]) -> frozenset[str]:
                 found.update(node.outputs)
         found.update(state for state, value in graph.state_outputs.items() if value in found)
     return frozenset(found)
+
+
+def crossing(graph: Graph, node: Node, floats: Collection[str]) -> list[str]:
+    """The values that a node reads in the other form than they are stored in; the mean takes either."""
+    if isinstance(node.op, (GlobalPool, QMean)):
+        return []
+    wants = node.output in floats
+    values = [name for name in dict.fromkeys(node.inputs) if name not in graph.constants]
+    return [name for name in values if (name in floats or name == graph.frame) != wants]
 
 
 def stored_values(graph: Graph) -> list[str]:
