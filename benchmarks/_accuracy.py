@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tsm_edge.bundle import Manifest
+from tsm_edge.runtime import native
+from tsm_edge.train import clip_sets, takes
 from tsm_edge.train import measure as recognition
 from tsm_edge.train.store import Store, open_store
 
@@ -22,30 +25,49 @@ def opened(folders: Sequence[Path]) -> list[Store]:
     return stores
 
 
-def spread(stores: Sequence[Store], count: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Pixels and label of `count` clips, spread over all stores."""
-    every = [(store, index) for store in stores for index in range(len(store))]
-    for place in np.linspace(0, len(every) - 1, min(count, len(every))).round().astype(int):
-        store, index = every[place]
-        yield store.clip(index), int(store.targets[index])
+def spread(stores: Sequence[Store], count: int) -> list[Store]:
+    """The stores with `count` of their clips in all, each with its share of them, spread evenly."""
+    whole = sum(map(len, stores))
+    shares = [round(min(count, whole) * len(store) / whole) for store in stores]
+    return [clip_sets.spread(store, share) for store, share in zip(stores, shares) if share]
 
 
-def answers(scores: Sequence[np.ndarray]) -> np.ndarray:
-    """The answer about each clip; a frame counts as `tsm-edge eval` lets it count."""
-    return np.array([int((recognition.consensus(len(clip)) @ clip).argmax()) for clip in scores])
+def pixels(stores: Sequence[Store]) -> Iterator[np.ndarray]:
+    """Every clip of the stores, uint8 [T, side, side, 3]."""
+    return (store.clip(index) for store in stores for index in range(len(store)))
+
+
+def run_bundle(command: list[str], manifest: Manifest, frames: list[np.ndarray]) -> np.ndarray:
+    """Scores [T, classes] after each frame of a clip, through a bundle's program, from zero states."""
+    signature = manifest.signature
+    classes = signature.outputs[0].size
+    floats = classes + sum(pair.input.size for pair in signature.states)
+    return native.dump(command, ("--threads", "1", "--tensor"), frames, floats)[:, :classes]
+
+
+def recognised(stores: Sequence[Store], scores: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Answers and labels of the clips, of takes of every gesture in them, as `tsm-edge eval` counts them."""
+    rows: list[np.ndarray] = []
+    targets: list[np.ndarray] = []
+    first = 0
+    for store in stores:
+        scored = takes.Scored(store, scores[first : first + len(store)])
+        rows, targets, first = [*rows, *scored.rows], [*targets, scored.targets], first + len(store)
+    answers = [int((recognition.consensus(len(row)) @ row).argmax()) for row in rows]
+    return np.array(answers), np.concatenate(targets)
 
 
 def against(
     exact: Sequence[np.ndarray],
     found: Sequence[np.ndarray],
-    targets: np.ndarray,
-    labels: Sequence[str],
+    stores: Sequence[Store],
     most_lost: float,
     least_equal: float,
 ) -> dict[str, Any]:
     """Figures of the rounded scores `found` and whether their bounds hold: of top-1, of each class and of frames."""
     before, after = np.concatenate(exact), np.concatenate(found)
-    right, still = answers(exact) == targets, answers(found) == targets
+    labels, (answers, targets), (others, _) = stores[0].labels, recognised(stores, exact), recognised(stores, found)
+    right, still = answers == targets, others == targets
     lost = {
         labels[kind]: float(right[targets == kind].mean() - still[targets == kind].mean())
         for kind in np.unique(targets)

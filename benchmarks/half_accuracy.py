@@ -47,17 +47,17 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     how = models.load(options.model).preprocess
     step = reference.step_of(manifest, None)
     command, where = native.runner(built, manifest)
-    stores = _accuracy.opened(data)
-    exact, found, targets = [], [], []
-    for pixels, label in _accuracy.spread(stores, options.clips):
+    stores = _accuracy.spread(_accuracy.opened(data), options.clips)
+    exact, found = [], []
+    for pixels in _accuracy.pixels(stores):
         if len(exact) % 20 == 0:
             _common.note(f"clip {len(exact)}")
         seen = recognition.centred(pixels, how)
         frames = [np.ascontiguousarray(one[None]) for one in recognition.normalised(seen[None], how).numpy()[0]]
         exact.append(run_float(step, manifest, frames))
-        found.append(run_bundle(command, manifest, frames) if graph is None else run_trial(graph, frames))
-        targets.append(label)
-    figures = _accuracy.against(exact, found, np.array(targets), stores[0].labels, MOST_LOST, LEAST_EQUAL)
+        rounded = _accuracy.run_bundle(command, manifest, frames) if graph is None else run_trial(graph, frames)
+        found.append(rounded)
+    figures = _accuracy.against(exact, found, stores, MOST_LOST, LEAST_EQUAL)
     return {
         "model": options.model,
         "target": options.target,
@@ -89,14 +89,6 @@ def run_trial(graph: Graph, frames: list[np.ndarray]) -> np.ndarray:
     steps = half.Steps(graph, half=True)
     with torch.inference_mode():
         return np.stack([steps.step(torch.from_numpy(frame)).numpy() for frame in frames])
-
-
-def run_bundle(command: list[str], manifest: bundle.Manifest, frames: list[np.ndarray]) -> np.ndarray:
-    """The same through the bundle's program."""
-    signature = manifest.signature
-    classes = signature.outputs[0].size
-    floats = classes + sum(pair.input.size for pair in signature.states)
-    return native.dump(command, ("--threads", "1", "--tensor"), frames, floats)[:, :classes]
 
 
 def show(document: dict[str, Any]) -> None:

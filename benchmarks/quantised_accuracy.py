@@ -4,12 +4,14 @@
 
 Without folders it renders `synth --split train` to calibrate on and `--split test` to measure on, which share no
 shapes, textures or speeds. Each way to choose ranges is measured, or with --chosen only the one that calibration
-itself takes. The reference computes to the bit what the 8-bit kernels do (`compile/quantize/integer.py`).
+itself takes. The reference computes to the bit what the 8-bit kernels do (`compile/quantize/integer.py`); --native runs
+a bundle for this machine in its place, which is as much faster as kernels are than numpy.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,13 @@ import _accuracy
 import _common
 import numpy as np
 
-from tsm_edge import models
+from tsm_edge import bundle, models
 from tsm_edge.compile import passes, quantize
 from tsm_edge.compile.frontend import calibration_data, networks
 from tsm_edge.compile.ir.graph import Graph
 from tsm_edge.compile.quantize.calibration import METHODS, Clips, decibels
 from tsm_edge.models import Model
+from tsm_edge.runtime import native
 from tsm_edge.train.store import Store
 
 #: bounds: top-1 may fall by so much, so many frames must have float32's answer
@@ -35,18 +38,21 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     graph = networks.zoo(model).load()
     passes.run(graph)
     known = stores([options.calibrate] if options.calibrate else [], folder / "train", "train", options.clips)
-    calibrating, _ = clips_of(known, model, options.clips)
-    held = stores(options.data or [], folder / "test", "test", options.test_clips)
-    clips, targets = clips_of(held, model, options.test_clips)
+    calibrating = clips_of(_accuracy.spread(known, options.clips), model)
+    held = _accuracy.spread(stores(options.data or [], folder / "test", "test", options.test_clips), options.test_clips)
+    clips = clips_of(held, model)
     _common.note("float32")
     exact = [calibration_data.exact_scores(graph, clip) for clip in clips]
     chosen = quantize.calibrate(graph, calibrating)
     rows = []
     for method in [chosen.ranges.method] if options.chosen else METHODS:
         _common.note(method)
-        network = quantize.quantise(graph, chosen.tried[method])
-        found = [calibration_data.rounded_scores(network, clip) for clip in clips]
-        figures = _accuracy.against(exact, found, targets, held[0].labels, MOST_LOST, LEAST_EQUAL)
+        if options.native:
+            found = bundle_scores(model, chosen.tried[method], folder, clips)
+        else:
+            network = quantize.quantise(graph, chosen.tried[method])
+            found = [calibration_data.rounded_scores(network, clip) for clip in clips]
+        figures = _accuracy.against(exact, found, held, MOST_LOST, LEAST_EQUAL)
         noise = float(decibels(np.concatenate(exact), np.concatenate(found)))
         rows.append({"method": method, "chosen": method == chosen.ranges.method, "decibels": noise, **figures})
     network = quantize.quantise(graph, chosen.ranges)
@@ -72,12 +78,21 @@ def stores(given: list[Path], folder: Path, split: str, clips: int) -> list[Stor
     return _accuracy.opened(given or [folder])
 
 
-def clips_of(data: list[Store], model: Model, count: int) -> tuple[Clips, np.ndarray]:
-    """Clips spread over the stores, each as frames that the network takes, and what they show."""
-    found = list(_accuracy.spread(data, count))
-    return [calibration_data.frames_of(pixels, model.preprocess) for pixels, _ in found], np.array(
-        [label for _, label in found]
-    )
+def clips_of(data: list[Store], model: Model) -> Clips:
+    """Every clip of the stores as frames that the network takes."""
+    return [calibration_data.frames_of(pixels, model.preprocess) for pixels in _accuracy.pixels(data)]
+
+
+def bundle_scores(model: Model, ranges: quantize.Ranges, folder: Path, clips: Clips) -> list[np.ndarray]:
+    """Scores of every clip from a bundle for this machine with these ranges."""
+    name = f"{model.name}-int8-{ranges.method.replace(' ', '-')}"
+    source = folder / f"{name}.json"
+    ranges.save(source)
+    shutil.rmtree(folder / name, ignore_errors=True)
+    built, _ = _common.compiled(folder / name, model.name, "--precision", "int8", "--ranges", source)
+    manifest = bundle.verify(built)
+    command, _ = native.runner(built, manifest)
+    return [_accuracy.run_bundle(command, manifest, list(clip)) for clip in clips]
 
 
 def float_bytes(graph: Graph) -> int:
@@ -104,6 +119,7 @@ if __name__ == "__main__":
     parser.add_argument("--calibrate", type=Path, metavar="STORE")
     parser.add_argument("--data", type=Path, nargs="+", metavar="STORE")
     parser.add_argument("--chosen", action="store_true", help="measure only the ranges that calibration takes")
+    parser.add_argument("--native", action="store_true", help="run bundles for this machine, not the reference")
     parser.add_argument("--clips", type=int, default=22, metavar="N", help="clips to calibrate on")
     parser.add_argument("--test-clips", type=int, default=110, metavar="N", help="clips to measure on")
     _common.main(parser.parse_args(), measure, show)
