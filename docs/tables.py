@@ -29,7 +29,7 @@ import house_family  # noqa: E402
 import house_tables  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE_NAMES = ("commands", "design", "errors", "events", "family", "gestures", "kernels", "precision")
+PAGE_NAMES = ("commands", "design", "errors", "events", "family", "gestures", "int8", "kernels", "precision")
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in PAGE_NAMES))
 HELP_WIDTH = 100  # characters of a line of docs/commands.md
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn"}
@@ -147,6 +147,18 @@ def arm_counts() -> str:
         bounds = [f"{row[key]:.2f}" for key in ("must", "aim")]
         rows.append((f"`{row['model']}`", core, row["precision"], ours, peer, ratio, *bounds))
     return table(("network", "core", "precision", "tsm-edge, M", "best peer, M", "ratio", "must", "aim"), rows)
+
+
+def bytes_on_x86() -> str:
+    """A step in 8 bits on x86 beside our float32 and the peers in 8 bits."""
+    rows = []
+    for row in result("x86_int8")["rows"]:
+        for runner, median in row["median_ms"].items():
+            over = "" if runner == "tsm-edge int8" else f"{row['int8_over'][runner]:.2f}"
+            name = runner.rpartition(" ")[0]
+            words = (PEERS.get(name, name), runner.rpartition(" ")[2])
+            rows.append((f"`{row['model']}`", str(row["threads"]), *words, milliseconds(median), over))
+    return table(("network", "threads", "runtime", "precision", "ms", "ours in int8 over it"), rows)
 
 
 def accuracies() -> str:
@@ -321,6 +333,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "all-speeds": all_speeds,
     "figures": figures,
     "accuracies": accuracies,
+    "bytes-on-x86": bytes_on_x86,
     "arm-counts": arm_counts,
     "targets": targets,
     "commands": commands,
