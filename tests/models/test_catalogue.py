@@ -17,6 +17,7 @@ FACTS = [
     ("tsm-mobilenetv2", {}, 2_258_459, 299_528_832, 10, 27_048),
     ("tsm-mobilenetv2", {"classes": 400}, 2_736_272, 300_006_272, 10, 27_048),
     ("tsm-mobilenetv2", {"classes": 174}, 2_446_766, 299_716_992, 10, 27_048),
+    ("tsm-efficientnet-lite0", {"classes": 1000}, 4_652_008, 385_187_552, 9, 26_264),
     ("tsm-resnet50", {"classes": 400}, 24_327_632, 4_087_955_456, 16, 702_464),
     ("tsm-resnet50", {"classes": 174}, 23_864_558, 4_087_492_608, 16, 702_464),
     ("tsm-resnet101", {"classes": 174}, 42_856_686, 7_799_713_792, 18, 639_744),
@@ -49,7 +50,13 @@ def test_signature_names(name):
 
 def test_the_files_are_the_list():
     files = {path.stem.replace("_", "-") for path in Path(models.__file__).parent.glob("[!_]*.py")}
-    assert models.names() == sorted(files) == ["tsm-mobilenetv2", "tsm-resnet101", "tsm-resnet18", "tsm-resnet50"]
+    assert models.names() == sorted(files) == [
+        "tsm-efficientnet-lite0",
+        "tsm-mobilenetv2",
+        "tsm-resnet101",
+        "tsm-resnet18",
+        "tsm-resnet50",
+    ]
 
 
 def test_nothing_of_this_needs_torch():

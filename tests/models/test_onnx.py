@@ -42,9 +42,9 @@ def assert_runs_alike(model, net, data: bytes) -> None:
         got, *states = session.run(None, {"frame": frame.numpy(), **theirs})
         theirs = dict(zip(theirs, states))
         wanted = wanted.numpy()
-        assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
+        assert np.abs(got - wanted).max() <= 2e-5 * np.abs(wanted).max()
         for state, other in zip(states, ours):
-            assert np.abs(state - other.numpy()).max() <= 1e-5 * np.abs(other.numpy()).max()
+            assert np.abs(state - other.numpy()).max() <= 2e-5 * np.abs(other.numpy()).max()
 
 
 def test_eight_frames_in_onnxruntime(built, name):

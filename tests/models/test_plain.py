@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 
-def norm(w, key, x):
+def norm(w, key, x, eps=1e-5):
     parts = (w[f"{key}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
-    return F.batch_norm(x, *parts, eps=1e-5)
+    return F.batch_norm(x, *parts, eps=eps)
 
 
 def shifted(x, cache):
@@ -47,6 +47,30 @@ def mobilenetv2(w, x, caches):
     return F.linear(x.mean(3).mean(2), w["classifier.weight"], w["classifier.bias"]), new
 
 
+def efficientnet_lite0(w, x, caches):
+    """TensorFlow's EfficientNet-Lite0 by the names of its PyTorch port: nine blocks by number get the shift."""
+    caches, new = list(caches), []
+
+    def conv_norm(at, conv, bn, x, stride=1):
+        weight = w[f"{at}{conv}.weight"]
+        y = F.conv2d(x, weight, None, stride, weight.shape[-1] // 2, 1, x.shape[1] // weight.shape[1])
+        return norm(w, f"{at}{bn}", y, eps=1e-3)
+
+    x = F.relu6(conv_norm("", "_conv_stem", "_bn0", x, 2))
+    for number, stride in enumerate([1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1]):
+        at, y = f"_blocks.{number}.", x
+        if number in (2, 4, 6, 7, 9, 10, 12, 13, 14):
+            y, cache = shifted(x, caches.pop(0))
+            new.append(cache)
+        if number > 0:
+            y = F.relu6(conv_norm(at, "_expand_conv", "_bn0", y))
+        y = F.relu6(conv_norm(at, "_depthwise_conv", "_bn1", y, stride))
+        y = conv_norm(at, "_project_conv", "_bn2", y)
+        x = x + y if stride == 1 and x.shape == y.shape else y
+    x = F.relu6(conv_norm("", "_conv_head", "_bn1", x))
+    return F.linear(x.mean((2, 3)), w["_fc.weight"], w["_fc.bias"]), new
+
+
 def resnet(w, x, caches, counts, depth, every=1):
     """torchvision's ResNet with a shift before conv1 of every so many blocks; `depth` convolutions a block."""
     caches, new = list(caches), []
@@ -71,6 +95,7 @@ def resnet(w, x, caches, counts, depth, every=1):
 
 
 PLAIN = {
+    "tsm-efficientnet-lite0": efficientnet_lite0,
     "tsm-mobilenetv2": mobilenetv2,
     "tsm-resnet18": lambda w, x, caches: resnet(w, x, caches, (2, 2, 2, 2), 2),
     "tsm-resnet50": lambda w, x, caches: resnet(w, x, caches, (3, 4, 6, 3), 3),

@@ -81,7 +81,7 @@ def test_compile_and_export_refuse_labels_of_another_number(shipped, tmp_path):
 def test_compile_asks_for_a_model(shipped):
     result = CliRunner().invoke(cli.cli, ["compile", "--target", "local"])
     assert result.exit_code == 2
-    assert "waves (trained); tsm-mobilenetv2, tsm-resnet101" in result.stderr
+    assert "waves (trained); tsm-efficientnet-lite0, tsm-mobilenetv2" in result.stderr
     assert "hint: tsm-edge compile waves --target local" in result.stderr
 
 

@@ -53,7 +53,7 @@ def _show(target: targets_.EdgeTarget, as_json: bool) -> None:
     print_facts(
         {key: ", ".join(value) or "-" if isinstance(value, tuple) else value for key, value in facts.items()}
     )
-    print_next(f"tsm-edge compile {models.names()[0]} --target {target.name}")
+    print_next(f"tsm-edge compile {models.shipped()[0]} --target {target.name}")
 
 
 def _load_all() -> tuple[list[targets_.EdgeTarget], dict[str, str]]:

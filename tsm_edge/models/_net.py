@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ._clip import frame_pool, run_window
 from ._lagged import Delayed
 from ._shift import ONLINE, TemporalShift, shift_clip, shift_frames, shift_step
-from .description import EPSILON, Block, Conv, FramePool, Head, Layer, Pool, convs, head
+from .description import Block, Conv, FramePool, Head, Layer, Pool, convs, head
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,7 @@ def make_net(
             super().__init__()
             for conv, _ in convs(layers, 1):
                 put(self, conv.weight, _conv2d(conv))
-                put(self, conv.norm, torch.nn.BatchNorm2d(conv.outputs, eps=EPSILON))
+                put(self, conv.norm, torch.nn.BatchNorm2d(conv.outputs, eps=conv.epsilon))
             last = head(layers)
             put(self, last.name, torch.nn.Linear(last.inputs, last.classes))
 

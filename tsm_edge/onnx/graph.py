@@ -9,7 +9,7 @@ import numpy as np
 
 from ..models import ONLINE, Model
 from ..models.clips import ClipModel
-from ..models.description import EPSILON, Block, Conv, FramePool, Head, Pool
+from ..models.description import Block, Conv, FramePool, Head, Pool
 
 
 class GraphWriter:
@@ -202,6 +202,6 @@ def folded(conv: Conv, weights: Mapping[str, np.ndarray]) -> tuple[np.ndarray, n
         weights[f"{conv.norm}.{part}"].astype(np.float64)
         for part in ("weight", "bias", "running_mean", "running_var")
     )
-    factor = scale / np.sqrt(var + EPSILON)
+    factor = scale / np.sqrt(var + conv.epsilon)
     weight = weights[f"{conv.weight}.weight"] * factor[:, None, None, None]
     return weight.astype(np.float32), (shift - mean * factor).astype(np.float32)

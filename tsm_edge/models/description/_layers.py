@@ -23,7 +23,7 @@ class Conv:
     """Square convolution without bias, zero-padded by ``kernel // 2``, then batch norm, then an activation.
 
     ``weight`` and ``norm`` are the key prefixes of the two parts in a state_dict; ``activation`` is "relu", "relu6"
-    or "" for none.
+    or "" for none. ``epsilon`` is added to the norm's variance.
     """
 
     weight: str
@@ -34,6 +34,7 @@ class Conv:
     stride: int = 1
     groups: int = 1
     activation: str = ""
+    epsilon: float = EPSILON
 
     def __post_init__(self) -> None:
         if self.activation not in ("", "relu", "relu6"):
