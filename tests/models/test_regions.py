@@ -6,11 +6,15 @@ import math
 
 import numpy as np
 import pytest
+import volume_nets
 from region_oracles import aligned_max, grid_box, overlap_mean
 
+from tsm_edge.bundle.manifest import WeightsInfo
 from tsm_edge.errors import ModelError
 from tsm_edge.models import clips
 from tsm_edge.models.clips import regions
+from tsm_edge.onnx.file import onnx_model
+from tsm_edge.onnx.meta import OnnxMeta
 
 torch = pytest.importorskip("torch")
 
@@ -120,8 +124,24 @@ def test_weighted_sums_of_a_box_are_whole():
     assert torch.allclose(regions.region_max(x, boxes), torch.full((1, 2, 1, 1, 3), math.pi))
 
 
-def test_it_has_no_onnx_form():
-    from tsm_edge.onnx.clips import ClipWriter
-
-    with pytest.raises(ModelError, match="has no ONNX form"):
-        ClipWriter({}).write(clips.load("i3d-nonlocal-gcn"))
+def test_its_onnx_file_computes_the_same():
+    """Boxes of a detector, some absent, some outside; then one that is no number, whose region is zeros."""
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime runs the file")
+    model = volume_nets.model("regions")
+    net = model.build(0)
+    arrays = {key: value.numpy() for key, value in net.state_dict().items()}
+    data = onnx_model(model, arrays, OnnxMeta.of(model, WeightsInfo("seeded", "a test's", "")))
+    session = runtime.InferenceSession(data.SerializeToString(), providers=["CPUExecutionProvider"])
+    clip = np.random.default_rng(3).standard_normal(model.clip).astype(np.float32)
+    boxes = drawn(5, 3, volume_nets.REGIONS).astype(np.float32)
+    boxes[1, 3] = 7  # outside
+    with torch.no_grad():
+        wanted = net(torch.tensor(clip[None]), torch.tensor(boxes[None])).numpy()
+    got, after = session.run(None, {"frame": clip, "boxes": boxes})
+    assert np.abs(got - wanted).max() <= 2e-5 * np.abs(wanted).max()
+    assert np.array_equal(after, boxes)
+    for odd in (np.nan, np.inf, -np.inf):
+        boxes[1, 3, 2] = odd
+        got, _ = session.run(None, {"frame": clip, "boxes": boxes})
+        assert np.abs(got - wanted).max() <= 2e-5 * np.abs(wanted).max()

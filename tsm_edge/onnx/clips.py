@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ..errors import ModelError
 from ..models import OFFLINE, Model
 from ..models.clips import ClipModel
 from ..models.clips import records as ops
 from ..models.description import EPSILON
 from .graph import GraphWriter
+from .regions import OVER_REGIONS, RegionWriter
 
 
 class ClipWriter(GraphWriter):
@@ -29,13 +29,7 @@ class ClipWriter(GraphWriter):
         """Write all operators of a model."""
         assert isinstance(model, ClipModel)
         network = model.network
-        if network.boxes is not None:
-            raise ModelError(
-                f"{model.name} has no ONNX form.",
-                found="graphs over boxes",
-                allowed="networks that take pictures alone",
-                hint=f"tsm_edge.models.clips.load('{model.name}').build()",
-            )
+        regions = RegionWriter(self, network.boxes) if network.boxes else None
         self.shapes = network.shapes(model.clip)
         values = {0: "frame"}
         kept = model.stream.kept if model.stream else ()
@@ -45,16 +39,26 @@ class ClipWriter(GraphWriter):
             read = values if number in alone else {**values, **joined}
             inputs = [read[index] for index in node.inputs]
             name = "logits" if number == len(network.nodes) else f"v{number}"
+            if regions and isinstance(node.op, ops.Boxes):
+                values[number] = regions.given()
+                continue
             if self.in_volume(node.op, inputs):
                 self.volumes.add(name)
-            values[number] = self.operator(node.op, name, inputs, self.shapes[node.inputs[0]])
+            shape = self.shapes[node.inputs[0]]
+            values[number] = (
+                regions.operator(node.op, name, inputs, shape)
+                if regions and isinstance(node.op, OVER_REGIONS)
+                else self.operator(node.op, name, inputs, shape)
+            )
             if number in kept:
                 joined[number] = self.joined(f"cache{kept.index(number)}", values[number], model.frames)
 
     def joined(self, state: str, value: str, frames: int) -> str:
         """The frames of a state and the newest one; the newest T - 1 are the next state."""
         together = self.node("Concat", f"{value}.seen", state, value, axis=0)
-        bounds = (self.numbers(f"{state}.{part}", at) for part, at in (("begin", 1), ("end", frames), ("axis", 0)))
+        bounds = (
+            self.numbers(f"{state}.{part}", at) for part, at in (("begin", 1), ("end", frames), ("axis", 0))
+        )
         self.node("Slice", f"{state}_out", together, *bounds)
         return together
 
