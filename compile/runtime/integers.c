@@ -6,14 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Where element i of the logical order lies. */
-static size_t place(const tsm_plan_tensor *t, size_t i) {
-    if (!t->channels_last) return i;
-    const size_t channels = (size_t)t->shape[1], plane = (size_t)t->shape[2] * (size_t)t->shape[3];
-    const size_t image = i / (channels * plane), channel = i / plane % channels, pixel = i % plane;
-    return (image * plane + pixel) * channels + channel;
-}
-
 void tsm_integers_start(const tsm_plan *plan, char *state) {
     for (size_t i = 0; i < plan->info.state_count; i++) {
         const tsm_plan_tensor *t = &plan->states[i];
@@ -23,13 +15,13 @@ void tsm_integers_start(const tsm_plan *plan, char *state) {
 
 void tsm_integers_load(const tsm_plan_tensor *t, const char *blob, float *nchw) {
     const int8_t *in = (const int8_t *)(const void *)(blob + t->offset);
-    for (size_t i = 0; i < tsm_tensor_count(t); i++) nchw[i] = (float)(in[place(t, i)] - t->zero) * t->scale;
+    for (size_t i = 0; i < tsm_tensor_count(t); i++) nchw[i] = (float)(in[tsm_tensor_place(t, i)] - t->zero) * t->scale;
 }
 
 void tsm_integers_store(const tsm_plan_tensor *t, char *blob, const float *nchw) {
     int8_t *out = (int8_t *)(void *)(blob + t->offset);
     for (size_t i = 0; i < tsm_tensor_count(t); i++) {
         const float q = rintf(nchw[i] / t->scale) + (float)t->zero;
-        out[place(t, i)] = (int8_t)(q >= 127.0f ? 127.0f : q <= -128.0f ? -128.0f : q == q ? q : (float)t->zero);
+        out[tsm_tensor_place(t, i)] = (int8_t)(q >= 127.0f ? 127.0f : q <= -128.0f ? -128.0f : q == q ? q : (float)t->zero);
     }
 }

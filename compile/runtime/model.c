@@ -64,4 +64,10 @@ tsm_status tsm_state_info(const tsm_model *model, size_t index, tsm_tensor_info 
     return TSM_OK;
 }
 
+tsm_status tsm_state_stored(const tsm_model *model, size_t index, tsm_state_form *form) {
+    if (model == NULL || form == NULL || index >= model->plan->info.state_count) return TSM_E_ARGUMENT;
+    tsm_tensor_form(&model->plan->states[index], form);
+    return TSM_OK;
+}
+
 const char *tsm_device(const tsm_model *model) { return model == NULL ? "no model" : model->device; }

@@ -43,9 +43,6 @@ typedef struct {
     tsm_op_info info;
 } tsm_plan_op;
 
-/* Element types of tensors in memory; the caller's side of every tensor is float32. */
-typedef enum { TSM_FLOAT32 = 0, TSM_FLOAT16, TSM_INT8, TSM_UINT8, TSM_INT32 } tsm_dtype;
-
 typedef struct {
     const char *name;
     int32_t ndim;

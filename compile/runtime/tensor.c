@@ -12,6 +12,23 @@ size_t tsm_tensor_count(const tsm_plan_tensor *t) {
     return count;
 }
 
+size_t tsm_tensor_place(const tsm_plan_tensor *t, size_t i) {
+    if (!t->channels_last) return i;
+    const size_t channels = (size_t)t->shape[1], plane = (size_t)t->shape[2] * (size_t)t->shape[3];
+    const size_t image = i / (channels * plane), channel = i / plane % channels, pixel = i % plane;
+    return (image * plane + pixel) * channels + channel;
+}
+
+void tsm_tensor_get_raw(const tsm_plan_tensor *t, const char *blob, char *nchw) {
+    const size_t count = tsm_tensor_count(t), size = t->bytes / count;
+    for (size_t i = 0; i < count; i++) memcpy(nchw + i * size, blob + t->offset + tsm_tensor_place(t, i) * size, size);
+}
+
+void tsm_tensor_set_raw(const tsm_plan_tensor *t, char *blob, const char *nchw) {
+    const size_t count = tsm_tensor_count(t), size = t->bytes / count;
+    for (size_t i = 0; i < count; i++) memcpy(blob + t->offset + tsm_tensor_place(t, i) * size, nchw + i * size, size);
+}
+
 /* One row of planes to pixels. With a constant number of channels a compiler interleaves whole vectors. */
 static inline void interleave(float *to, const float *in, size_t channels, size_t width, size_t plane) {
     for (size_t x = 0; x < width; x++)
@@ -86,6 +103,21 @@ tsm_status tsm_tensor_find(const tsm_plan_tensor *states, size_t state_count, si
                           "wrong size for state %s\n  found: %zu floats%s\n  allowed: %zu", states[index].name, count,
                           nchw == NULL ? " at NULL" : "", expected);
     return TSM_OK;
+}
+
+tsm_status tsm_tensor_find_raw(const tsm_plan_tensor *states, size_t state_count, size_t index, const void *nchw,
+                               size_t bytes, char *error) {
+    const size_t count = index < state_count ? tsm_tensor_count(&states[index]) : 0;
+    const tsm_status found = tsm_tensor_find(states, state_count, index, nchw, count, error);
+    if (found != TSM_OK || bytes == states[index].bytes) return found;
+    return tsm_refuse(TSM_E_ARGUMENT, error, TSM_ERROR_SIZE,
+                      "wrong size for stored state %s\n  found: %zu bytes\n  allowed: %zu", states[index].name, bytes,
+                      states[index].bytes);
+}
+
+void tsm_tensor_form(const tsm_plan_tensor *t, tsm_state_form *form) {
+    const int integers = t->dtype == TSM_INT8;
+    *form = (tsm_state_form){t->dtype, integers ? t->scale : 1.0f, integers ? t->zero : 0, t->bytes};
 }
 
 void tsm_tensor_describe(const tsm_plan_tensor *t, tsm_tensor_info *info) {

@@ -137,6 +137,17 @@ typedef struct {
     size_t idle_count;
 } tsm_decision_rule;
 
+/* Element types of tensors in memory. */
+typedef enum { TSM_FLOAT32 = 0, TSM_FLOAT16, TSM_INT8, TSM_UINT8, TSM_INT32 } tsm_dtype;
+
+/* How a state is stored: TSM_FLOAT32, TSM_FLOAT16 or TSM_INT8, in which an integer q is the number (q - zero) * scale. */
+typedef struct {
+    tsm_dtype dtype;
+    float scale;  /* 1 for floats */
+    int32_t zero; /* 0 for floats */
+    size_t bytes; /* of all its elements */
+} tsm_state_form;
+
 /* A float32 tensor as it goes in and out; bytes are those of the floats. shape[0..ndim) is logical: NCHW for images and
  * states. */
 typedef struct {
@@ -244,6 +255,14 @@ TSM_API uint64_t tsm_answers(const tsm_stream *stream);
  * what is set is rounded to it. */
 TSM_API tsm_status tsm_state_get(const tsm_stream *stream, size_t index, float *nchw, size_t count);
 TSM_API tsm_status tsm_state_set(tsm_stream *stream, size_t index, const float *nchw, size_t count);
+
+/* The form in which state `index` is stored. */
+TSM_API tsm_status tsm_state_stored(const tsm_model *model, size_t index, tsm_state_form *form);
+
+/* Copies state `index` out or in as it is stored, without a rounding, in NCHW order; `bytes` is that of its form. What
+ * was read continues a stream bit for bit, in any stream of the same bundle. */
+TSM_API tsm_status tsm_state_get_raw(const tsm_stream *stream, size_t index, void *nchw, size_t bytes);
+TSM_API tsm_status tsm_state_set_raw(tsm_stream *stream, size_t index, const void *nchw, size_t bytes);
 
 /* Switches the timing of single operations on (1) or off (0); it costs two clock readings an operation. */
 TSM_API tsm_status tsm_profile(tsm_stream *stream, int on);

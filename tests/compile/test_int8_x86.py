@@ -10,9 +10,11 @@ import int8_lab
 import numpy as np
 import pytest
 
+import tsm_edge
 from tsm_edge import target
 from tsm_edge.compile.backends import cpu
 from tsm_edge.compile.schedules import registry
+from tsm_edge.errors import FrameError
 from tsm_edge.target import EdgeTarget, host
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="runs x86 programs")
@@ -64,3 +66,27 @@ def test_products_of_bytes_where_the_set_has_them(name: str) -> None:
 
 def test_a_bundle_equals_the_reference(tmp_path: Path) -> None:
     int8_lab.check_bundle(target.load("local"), tmp_path)
+    check_stored_states(tmp_path / "bundle")
+
+
+def check_stored_states(folder: Path) -> None:
+    """A state's bytes come and go as they are, are what the floats stand for, and continue a stream to the bit."""
+    rng = np.random.default_rng(0)
+    with tsm_edge.open(folder) as model, model.stream() as stream, model.stream() as other:
+        frames = rng.standard_normal((3, *model.signature.inputs[0].shape)).astype(np.float32)
+        for frame in frames[:2]:
+            stream.step_tensor(frame)
+        stored, floats = stream.raw_states(), stream.states()
+        for form in model.state_forms():
+            array = stored[form.name]
+            assert (array.dtype, array.shape) == (np.int8, form.shape)
+            assert np.ptp(array.astype(int)) > 0
+            real = (array.astype(np.int32) - form.zero).astype(np.float32) * np.float32(form.scale)
+            assert np.array_equal(real, floats[form.name])
+        noise = {name: rng.integers(-128, 128, array.shape).astype(np.int8) for name, array in stored.items()}
+        other.set_raw_states(noise)
+        assert all(np.array_equal(array, noise[name]) for name, array in other.raw_states().items())
+        other.set_raw_states(stored)
+        assert np.array_equal(other.step_tensor(frames[2]), stream.step_tensor(frames[2]))
+        with pytest.raises(FrameError, match=form.name):
+            other.set_raw_states({form.name: floats[form.name]})

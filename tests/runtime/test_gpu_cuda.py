@@ -66,7 +66,7 @@ def test_streams(build, gpu_library, drivers, sanitizer):
     wrap = "-Wl,--wrap=malloc,--wrap=calloc,--wrap=posix_memalign"
     program = build("unit_stream", [HERE / "unit_stream.c", *gpu_library("cuda")], *flags, wrap)
     for kind in ("graphs", "no graphs"):
-        assert execute(program, **drivers[kind], TSAN_OPTIONS="halt_on_error=1").count("ok ") == 9
+        assert execute(program, **drivers[kind], TSAN_OPTIONS="halt_on_error=1").count("ok ") == 10
 
 
 @pytest.fixture(scope="module")

@@ -176,7 +176,7 @@ def test_streams(build, gpu_library, home, half):
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0 and done.stdout.count("ok ") == 9, done.stdout + done.stderr
+    assert done.returncode == 0 and done.stdout.count("ok ") == 10, done.stdout + done.stderr
 
 
 @needs_a_device

@@ -239,6 +239,11 @@ def test_reset_and_states(model):
     stream.set_states(kept)
     assert np.array_equal(stream.step(picture(2)), after)
     assert np.array_equal(kept["seen"], frames.preprocess(picture(1), model.preprocess)), "states are copies"
+    assert [form.dtype for form in model.state_forms()] == [np.float32, np.float32]
+    raw = stream.raw_states()
+    assert all(np.array_equal(raw[name], value) for name, value in stream.states().items())
+    stream.set_raw_states({"steps": raw["steps"] + 1})
+    assert np.array_equal(stream.states()["steps"], raw["steps"] + 1)
 
 
 def test_bad_states(model):

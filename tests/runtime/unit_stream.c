@@ -113,6 +113,35 @@ static void states_come_and_go_in_nchw(void) {
     tsm_stream_free(other);
 }
 
+/* As they are stored, whatever the plan stores them as: no bit changes on the way out and in again. */
+static void stored_states_come_and_go_bit_for_bit(void) {
+    tsm_stream *stream = stream_of(1), *other = stream_of(1);
+    static char stored[2][FLOATS * sizeof(float)], again[FLOATS * sizeof(float)];
+    float scores[3], seen[FLOATS];
+    for (int i = 0; i < 3; i++) CHECK(step(stream, i));
+    for (size_t i = 0; i < 2; i++) {
+        const size_t count = i == 0 ? FLOATS : 5;
+        tsm_state_form form;
+        CHECK(tsm_state_stored(model, i, &form) == TSM_OK && form.scale == 1.0f && form.zero == 0);
+        CHECK(form.bytes == count * (form.dtype == TSM_FLOAT16 ? 2 : 4));
+        CHECK(tsm_state_get_raw(stream, i, stored[i], form.bytes) == TSM_OK);
+        CHECK(tsm_state_set_raw(other, i, stored[i], form.bytes) == TSM_OK);
+        CHECK(tsm_state_get_raw(other, i, again, form.bytes) == TSM_OK && memcmp(stored[i], again, form.bytes) == 0);
+        CHECK(tsm_state_get_raw(other, i, again, form.bytes - 1) == TSM_E_ARGUMENT && strstr(tsm_error(other), "bytes"));
+        CHECK(tsm_state_set_raw(other, i, NULL, form.bytes) == TSM_E_ARGUMENT);
+        if (form.dtype == TSM_FLOAT32) { /* in the same order as the floats */
+            CHECK(tsm_state_get(stream, i, seen, count) == TSM_OK && memcmp(seen, stored[i], form.bytes) == 0);
+        }
+    }
+    CHECK(tsm_state_stored(model, 2, NULL) == TSM_E_ARGUMENT);
+    CHECK(tsm_state_get_raw(other, 2, again, 4) == TSM_E_ARGUMENT && strstr(tsm_error(other), "less than 2"));
+    CHECK(step(stream, 3) && step(other, 3));
+    memcpy(scores, tsm_scores(stream, NULL), sizeof scores);
+    CHECK(memcmp(scores, tsm_scores(other, NULL), sizeof scores) == 0);
+    tsm_stream_free(stream);
+    tsm_stream_free(other);
+}
+
 static void threads_do_not_change_a_bit(void) {
     float scores[4][STEPS][3];
     static uint8_t pixels[HEIGHT][WIDTH * 3 + 5];
@@ -258,6 +287,7 @@ int main(void) {
     if (model == NULL) return fputs(error, stderr), 1;
     RUN(scores_follow_the_states);
     RUN(states_come_and_go_in_nchw);
+    RUN(stored_states_come_and_go_bit_for_bit);
     RUN(threads_do_not_change_a_bit);
     RUN(nothing_is_allocated_in_the_steady_state);
     RUN(streams_are_independent);

@@ -32,17 +32,18 @@ import numpy as np
 
 from .. import bundle
 from ..bundle.manifest import Manifest
-from ..errors import BundleError, EdgeError, FrameError, RuntimeFailure, UnknownName, UnsupportedHost
+from ..errors import BundleError, EdgeError, FrameError, RuntimeFailure, UnsupportedHost
 from ..pixels import Frame
 from ..sampling import Sampler
 from ..signature import Preprocess, Signature
 from ..smoothing import Smoother
 from . import abi
 from ._guard import Guard
-from ._marshal import FLOAT, Floats, address, c_frame, check_array, failure_of
+from ._marshal import FLOAT, Floats, address, c_frame, check_array, failure_of, in_order
 from .operations import Operation, Timing
+from .stored import StateForm, Stored, forms
 
-__all__ = ["Model", "Operation", "Stream", "Timing", "open"]
+__all__ = ["Model", "Operation", "StateForm", "Stream", "Timing", "open"]
 
 
 class _CFunction(Protocol):
@@ -138,6 +139,11 @@ class Model(AbstractContextManager["Model"]):
         with self._call():
             text: bytes = self._library.tsm_device(self._handle)
             return text.decode("utf-8", "replace")
+
+    def state_forms(self) -> tuple[StateForm, ...]:
+        """Return how each state is stored."""
+        with self._call():
+            return forms(self._library, self._handle, self.signature)
 
     def stream(self, threads: int | None = None) -> Stream:
         """Return a new stream with zero states; ``threads`` (1 to 64) defaults to the model's."""
@@ -290,19 +296,24 @@ class Stream(AbstractContextManager["Stream"]):
 
     def set_states(self, values: Mapping[str, Floats]) -> None:
         """Replace the named states; all names and shapes are checked before the first one is written."""
-        specs = {
-            pair.input.name: (index, pair.input.shape)
-            for index, pair in enumerate(self.model.signature.states)
-        }
-        for name, value in values.items():
-            if name not in specs:
-                raise UnknownName.of("state", name, specs)
-            check_array(name, value, FLOAT, specs[name][1])
-        for name, value in values.items():
-            data = np.ascontiguousarray(value)
-            self._call(
-                RuntimeFailure, self._library.tsm_state_set, specs[name][0], data.ctypes.data, data.size
-            )
+        shapes = [(pair.input.name, pair.input.shape, FLOAT) for pair in self.model.signature.states]
+        for index, data in in_order(values, shapes):
+            self._call(RuntimeFailure, self._library.tsm_state_set, index, data.ctypes.data, data.size)
+
+    def raw_states(self) -> dict[str, Stored]:
+        """Return a copy of every state as it is stored (:meth:`Model.state_forms`), in its logical NCHW shape."""
+        result: dict[str, Stored] = {}
+        for index, form in enumerate(self.model.state_forms()):
+            value = np.empty(form.shape, form.dtype)
+            self._call(RuntimeFailure, self._library.tsm_state_get_raw, index, value.ctypes.data, value.nbytes)
+            result[form.name] = value
+        return result
+
+    def set_raw_states(self, values: Mapping[str, Stored]) -> None:
+        """Replace the named states by what :meth:`raw_states` gave: bit for bit, nothing is rounded."""
+        forms = [(form.name, form.shape, form.dtype) for form in self.model.state_forms()]
+        for index, data in in_order(values, forms):
+            self._call(RuntimeFailure, self._library.tsm_state_set_raw, index, data.ctypes.data, data.nbytes)
 
     def profile(self, on: bool = True) -> None:
         """Record the time of each operation from the next step on, or stop doing so."""

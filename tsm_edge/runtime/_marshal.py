@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DeviceError, FrameError, RuntimeFailure
+from ..errors import DeviceError, FrameError, RuntimeFailure, UnknownName
 from ..pixels import FORMATS, STANDARDS, Frame, Pixels, check_names, split
 from . import abi
 
@@ -24,6 +25,21 @@ def check_array(name: str, value: object, dtype: np.dtype[np.generic], shape: tu
     if not isinstance(value, np.ndarray):
         raise FrameError(f"'{name}' is no array.", found=type(value).__name__, allowed=allowed)
     raise FrameError(f"'{name}' does not fit.", found=f"{value.dtype} {list(value.shape)}", allowed=allowed)
+
+
+def in_order(
+    values: Mapping[str, NDArray[np.generic]], allowed: Sequence[tuple[str, tuple[int, ...], np.dtype[np.generic]]]
+) -> list[tuple[int, NDArray[np.generic]]]:
+    """States by their number, each a contiguous array; refuses all of them where one has a wrong name, shape or type.
+
+    allowed: name, shape and type of every state.
+    """
+    known = {name: (index, shape, dtype) for index, (name, shape, dtype) in enumerate(allowed)}
+    for name, value in values.items():
+        if name not in known:
+            raise UnknownName.of("state", name, known)
+        check_array(name, value, known[name][2], known[name][1])
+    return [(known[name][0], np.ascontiguousarray(value)) for name, value in values.items()]
 
 
 def address(array: NDArray[np.generic]) -> int:

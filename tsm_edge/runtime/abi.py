@@ -46,6 +46,12 @@ class TensorInfo(c.Structure):
     _fields_ = [("name", c.c_char_p), ("ndim", c.c_int32), ("shape", c.c_int32 * 4), ("bytes", c.c_size_t)]
 
 
+class StateForm(c.Structure):
+    """``tsm_state_form``."""
+
+    _fields_ = [("dtype", c.c_int), ("scale", c.c_float), ("zero", c.c_int32), ("bytes", c.c_size_t)]
+
+
 class DecisionRule(c.Structure):
     """``tsm_decision_rule``."""
 
@@ -140,6 +146,9 @@ _PROTOTYPES = {
     "tsm_answers": (c.c_uint64, [_handle]),
     "tsm_state_get": (c.c_int, [_handle, _size, c.c_void_p, _size]),
     "tsm_state_set": (c.c_int, [_handle, _size, c.c_void_p, _size]),
+    "tsm_state_stored": (c.c_int, [_handle, _size, c.POINTER(StateForm)]),
+    "tsm_state_get_raw": (c.c_int, [_handle, _size, c.c_void_p, _size]),
+    "tsm_state_set_raw": (c.c_int, [_handle, _size, c.c_void_p, _size]),
     "tsm_profile": (c.c_int, [_handle, c.c_int]),
     "tsm_op_ns": (c.POINTER(c.c_uint64), [_handle, c.POINTER(_size)]),
     "tsm_error": (c.c_char_p, [_handle]),
@@ -159,7 +168,7 @@ _PROTOTYPES = {
 
 
 #: functions that bundles of earlier versions do not have
-_SINCE = ("tsm_answers",)
+_SINCE = ("tsm_answers", "tsm_state_stored", "tsm_state_get_raw", "tsm_state_set_raw")
 
 
 def check_threads(value: int) -> int:

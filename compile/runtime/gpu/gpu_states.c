@@ -61,6 +61,25 @@ static tsm_status set(tsm_stream *s, size_t index, const float *nchw, size_t cou
     return status;
 }
 
+/* Elements in the stored order on their way between the device and `nchw`; into: to the device. */
+static tsm_status raw(tsm_stream *s, size_t index, char *nchw, size_t bytes, int into) {
+    const tsm_status found =
+        tsm_tensor_find_raw(s->plan->states, s->plan->info.state_count, index, nchw, bytes, s->error);
+    if (found != TSM_OK) return found;
+    tsm_plan_tensor state = s->plan->states[index];
+    const size_t offset = state.offset;
+    char *host = malloc(state.bytes);
+    if (host == NULL) return no_memory(s->error, &state);
+    state.offset = 0;
+    if (into) tsm_tensor_set_raw(&state, host, nchw);
+    tsm_status status = into ? tsm_queue_upload(s->queue, s->in, offset, state.bytes, host, s->error)
+                             : tsm_queue_download(s->queue, s->in, offset, state.bytes, host, s->error);
+    if (status == TSM_OK) status = tsm_gpu_wait(s->queue, 0, s->error);
+    if (status == TSM_OK && !into) tsm_tensor_get_raw(&state, host, nchw);
+    if (atomic_load(&s->queue->device->state) != TSM_DEVICE_HUNG) free(host);
+    return status;
+}
+
 tsm_status tsm_state_get(const tsm_stream *stream, size_t index, float *nchw, size_t count) {
     if (stream == NULL) return TSM_E_ARGUMENT;
     /* To read a state changes nothing that the caller can see but the text of the last error. */
@@ -73,4 +92,18 @@ tsm_status tsm_state_set(tsm_stream *s, size_t index, const float *nchw, size_t 
     if (s == NULL) return TSM_E_ARGUMENT;
     const tsm_status status = tsm_gpu_enter(s);
     return status == TSM_OK ? tsm_gpu_leave(s, set(s, index, nchw, count)) : status;
+}
+
+tsm_status tsm_state_get_raw(const tsm_stream *stream, size_t index, void *nchw, size_t bytes) {
+    if (stream == NULL) return TSM_E_ARGUMENT;
+    tsm_stream *s = (tsm_stream *)(uintptr_t)stream;
+    const tsm_status status = tsm_gpu_enter(s);
+    return status == TSM_OK ? tsm_gpu_leave(s, raw(s, index, nchw, bytes, 0)) : status;
+}
+
+tsm_status tsm_state_set_raw(tsm_stream *s, size_t index, const void *nchw, size_t bytes) {
+    if (s == NULL) return TSM_E_ARGUMENT;
+    const tsm_status status = tsm_gpu_enter(s);
+    /* `raw` writes into nchw only on the way out. */
+    return status == TSM_OK ? tsm_gpu_leave(s, raw(s, index, (char *)(uintptr_t)nchw, bytes, 1)) : status;
 }
