@@ -24,7 +24,7 @@ V3, V4 = ("avx2", "fma", "f16c"), ("avx512f", "avx512vl", "avx512bw", "avx512dq"
 SETS = {
     "AVX512-VNNI": ((*V3, *V4, "avx512_vnni"), "x86-64-v4", ("-prefer-256-bit", "+avx512vnni"), 512, 32),
     "AVX-512": ((*V3, *V4), "x86-64-v4", ("-prefer-256-bit",), 512, 32),
-    "AVX-VNNI": ((*V3, "avx_vnni"), "x86-64-v3", ("+avxvnni",), 256, 16),
+    "AVX-VNNI": ((*V3, "avx_vnni"), "gracemont", (), 256, 16),  # as intel-n100
     "AVX2": (V3, "x86-64-v3", (), 256, 16),
     "SSE4.2": (("sse4.2",), "x86-64-v2", (), 128, 16),
 }
