@@ -1,7 +1,7 @@
 """The modelled latency of `tsm-edge compile` against what this machine needs, layer by layer.
 
-    python benchmarks/latency_model.py [--models tsm-mobilenetv2,...] [--threads 1,2] [--json] [--output FILE]
-    python benchmarks/latency_model.py --boards
+    python benchmarks/latency_model.py [--models A,B] [--precisions fp32,int8] [--threads 1,2] [--json] [--output FILE]
+    python benchmarks/latency_model.py --boards [--output benchmarks/results/boards.json]
 
 The model is the one in compile/lowering/latency_cpu.py. For this machine it gets the clock at which the multiply-add
 loop of `tsm-edge bench` reaches its measured peak, and the memory bandwidth that copying reaches; a processor's nominal
@@ -17,62 +17,44 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+import _arm_own
+import _boards
 import _common
+import numpy as np
 
 from tsm_edge import models, target
-from tsm_edge.target import CpuFacts, EdgeTarget
+from tsm_edge.bench.runner import frames
+from tsm_edge.target import CpuFacts
 
 MODELS = ("tsm-mobilenetv2", "tsm-resnet50", "tsm-resnet18")
+CALIBRATED = 2  # frames
 SHORTEST_MS = 0.02  # layers below are mostly the call; they count in the frame's error, not in the layers'
-#: milliseconds of a frame at 224x224 that others published, by model. TSM: online, TVM (ICCV paper; abstract of arXiv
-#: 2109.13227 for the GPU). ncnn: its benchmark/README, mobilenet_v2 and resnet50 without a shift, fp16 where the chip
-#: has it, 4 threads (6 on the Orin Nano)
-PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
-    "raspberry-pi-3": {"tsm-mobilenetv2": {"ncnn": 111.7}, "tsm-resnet50": {"ncnn": 587}},
-    "raspberry-pi-zero-2w": {"tsm-mobilenetv2": {"ncnn": 147.0}, "tsm-resnet50": {"ncnn": 783}},
-    "raspberry-pi-4": {"tsm-mobilenetv2": {"ncnn": 61.9}, "tsm-resnet50": {"ncnn": 263}},
-    "raspberry-pi-5": {"tsm-mobilenetv2": {"ncnn": 10.5}, "tsm-resnet50": {"ncnn": 46.2}},
-    "jetson-nano-cpu": {"tsm-mobilenetv2": {"paper": 47.8, "ncnn": 33.8}, "tsm-resnet50": {"ncnn": 204}},
-    "jetson-tx2-cpu": {"tsm-mobilenetv2": {"paper": 36.4}},
-    "jetson-orin-nano-cpu": {"tsm-mobilenetv2": {"ncnn": 6.5}, "tsm-resnet50": {"ncnn": 39.3}},
-    "rk3588-cpu": {"tsm-mobilenetv2": {"ncnn": 5.5}, "tsm-resnet50": {"ncnn": 28.3}},
-}
-
-
-def planned_of(model: str, device: EdgeTarget) -> Any:
-    """The plan of a model."""
-    from tsm_edge.compile import passes
-    from tsm_edge.compile.backends import cpu
-    from tsm_edge.compile.frontend import networks
-    from tsm_edge.compile.lowering import lower, planner
-
-    graph = networks.zoo(models.load(model)).load()
-    passes.run(graph)
-    lower.prepare(graph, device.family, cpu.machine(device))
-    lowered = lower.lower(graph, device.family, cpu.machine(device))
-    return planner.plan(graph, lowered)
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The boards' table, or the model against this machine."""
     if options.boards:
-        return {"boards": [row for model in MODELS for row in boards(model)]}
-    counts, runs = _common.counts(options.threads), []
+        return {"boards": [row for model in options.models.split(",") for row in _boards.rows(model)]}
+    counts, runs, device = _common.counts(options.threads), [], target.load("local")
+    alone = replace(device, cpu=replace(device.cpu, cores=1))  # as a bundle for one thread is compiled
     for model in options.models.split(","):
-        bundle, _ = _common.compiled(folder / model, model)
-        work = planned_of(model, target.load("local"))
-        runs += [compare(model, bundle, work, threads) for threads in counts]
+        network, seen = _boards.network(model), np.stack(frames(models.load(model).signature.inputs[0])[:CALIBRATED])
+        for precision in options.precisions.split(","):
+            bundle = _arm_own.bundle_of(model, device, precision, seen, folder)
+            work = _boards.planned(network, alone, precision)
+            runs += [compare(f"{model} {precision}", bundle, work, threads) for threads in counts]
     return {"shortest_layer_ms": SHORTEST_MS, "runs": runs}
 
 
-def compare(model: str, bundle: Path, work: Any, threads: int) -> dict[str, Any]:
-    """Measured and modelled time of every layer and of the frame."""
+def compare(title: str, bundle: Path, work: Any, threads: int) -> dict[str, Any]:
+    """Measured and modelled time of every layer and of the frame. title: the model and the precision."""
     from tsm_edge.compile.backends import cpu
 
-    _common.note(f"{model}, {threads} threads")
+    model, precision = title.split()
+    _common.note(f"{title}, {threads} threads")
     document = _common.tsm_edge("bench", bundle, "--threads", threads, "--per-op", "--max-secs", 10)
     device = replace(target.load("local"), cpu=facts(target.load("local").cpu, document["ceiling"], threads))
-    modelled = cpu.modelled(work, None, device, "fp32", threads)
+    modelled = cpu.modelled(work, None, device, precision, threads)
     assert modelled is not None
     layers = [
         {
@@ -89,6 +71,7 @@ def compare(model: str, bundle: Path, work: Any, threads: int) -> dict[str, Any]
     frame = document["runners"][0]["median_ms"]
     return {
         "model": model,
+        "precision": precision,
         "threads": threads,
         "clock_ghz_of_the_model": round(device.cpu.clock_ghz, 2),
         "frame_measured_ms": frame,
@@ -108,44 +91,14 @@ def facts(cpu: CpuFacts, ceiling: dict[str, Any], threads: int) -> CpuFacts:
     return replace(cpu, clock_ghz=clock, dram_gb_s=ceiling["gb_per_s"] / DRAM_EFFICIENCY)
 
 
-def boards(model: str) -> list[dict[str, Any]]:
-    """Modelled time of a frame of a model on every ARM target's processor, with what was published for it."""
-    from tsm_edge.compile.backends import cpu
-
-    rows = []
-    for name in sorted(target.names(), key=lambda name: (name not in PUBLISHED, name)):
-        device = target.load(name)
-        if device.family != "cpu" or name == "local" or device.arch not in ("aarch64", "armv7l"):
-            continue
-        _common.note(f"{model} for {name}")
-        work = planned_of(model, device)
-        one, four = (
-            cpu.modelled(work, None, device, "fp32", threads) for threads in (1, min(4, device.cpu.cores))
-        )
-        assert one is not None and four is not None
-        published = PUBLISHED.get(name, {}).get(model, {})
-        rows.append(
-            {
-                "model": model,
-                "target": name,
-                "modelled_ms_1_thread": round(one.ms, 1),
-                "modelled_ms_4_threads": round(four.ms, 1),
-                "bound": four.bound,
-                "published_paper_ms": published.get("paper", ""),
-                "published_ncnn_ms": published.get("ncnn", ""),
-            }
-        )
-    return rows
-
-
 def show(document: dict[str, Any]) -> None:
     """Print the frames, then the layers that are furthest off."""
     if "boards" in document:
         rows = document["boards"]
         _common.rows([name.replace("_", " ") for name in rows[0]], [list(row.values()) for row in rows])
         return
-    header = ("model", "threads", "measured ms", "modelled ms", "frame %", "layers median %", "mean %")
-    keys = ("model", "threads", "frame_measured_ms", "frame_modelled_ms", "frame_error_percent")
+    header = ("model", "precision", "threads", "measured ms", "modelled ms", "frame %", "layers median %", "mean %")
+    keys = ("model", "precision", "threads", "frame_measured_ms", "frame_modelled_ms", "frame_error_percent")
     keys += ("layer_error_percent_median", "layer_error_percent_mean")
     _common.rows(header, [[run[key] for key in keys] for run in document["runs"]])
     print()
@@ -156,6 +109,7 @@ def show(document: dict[str, Any]) -> None:
 if __name__ == "__main__":
     parser = _common.parser(__doc__.partition("\n")[0])
     parser.add_argument("--models", default=",".join(MODELS), metavar="A,B")
+    parser.add_argument("--precisions", default="fp32,int8", metavar="A,B")
     parser.add_argument("--threads", default="1,2", metavar="N,M")
     parser.add_argument(
         "--boards", action="store_true", help="print the modelled figures of the boards instead"

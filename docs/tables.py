@@ -25,11 +25,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / "benchmarks"), str(ROOT / "docs")]
 
 import _footage  # noqa: E402  (their folders have just been added)
+import house_boards  # noqa: E402
 import house_family  # noqa: E402
 import house_tables  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE_NAMES = ("commands", "design", "errors", "events", "family", "gestures", "int8", "kernels", "precision")
+PAGE_NAMES = ("boards", "commands", "design", "errors", "events", "family", "gestures", "int8", "kernels", "precision")
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in PAGE_NAMES))
 HELP_WIDTH = 100  # characters of a line of docs/commands.md
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn"}
@@ -322,6 +323,16 @@ def kernels() -> str:
     return table(header, rows)
 
 
+def boards(model: str) -> str:
+    """Modelled frames on every board."""
+    return table(house_boards.HEADER, house_boards.boards(result("boards")["boards"], model))
+
+
+def model_errors() -> str:
+    """The latency model against this machine."""
+    return table(house_boards.ERRORS, house_boards.errors(result("latency_model")["runs"]))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "record": record,
     "example": example,
@@ -335,6 +346,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "accuracies": accuracies,
     "bytes-on-x86": bytes_on_x86,
     "arm-counts": arm_counts,
+    "boards-mobilenetv2": lambda: boards("tsm-mobilenetv2"),
+    "boards-resnet50": lambda: boards("tsm-resnet50"),
+    "boards-resnet18": lambda: boards("tsm-resnet18"),
+    "model-errors": model_errors,
     "targets": targets,
     "commands": commands,
     "errors": error_kinds,

@@ -26,6 +26,9 @@ CLAMP = {
     "aarch64": ("llvm.aarch64.neon.fmax", "llvm.aarch64.neon.fmin"),
 }
 
+#: cores that begin one vector instruction a cycle; "generic" has a small core's facts
+IN_ORDER = ("cortex-a7", "cortex-a53", "cortex-a55", "generic")
+
 SCHEDULES = "cpu"
 ALIGN = 64
 COMPILERS: tuple[str, ...] = ()
@@ -55,8 +58,24 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
         stream=cpu.dram_gb_s / cpu.clock_ghz if cpu.dram_gb_s and cpu.clock_ghz else STREAM,
         dotprod=cpu.dotprod,
         vnni=cpu.vnni,
+        vector_per_cycle=vector_rate(target),
         storage=dtype,
     ).computing(dtype)
+
+
+def vector_rate(target: EdgeTarget) -> float:
+    """Vector instructions on integers that a core begins in a cycle.
+
+    ARM: two where instructions may overtake each other, one where not. x86: AVX2 has three pipes and two multiply; a
+    512-bit vector takes two pipes, which multiply unless they are halves.
+    """
+    cpu = target.cpu
+    multiplies = cpu.flops_per_cycle / (2 * cpu.simd_lanes)
+    if target.arch != "x86_64":
+        return max(multiplies, 1.0 if cpu.llvm_cpu in IN_ORDER else 2.0)
+    if cpu.simd_bits == 512:
+        return multiplies * (2 if cpu.fma_vector_bits < cpu.simd_bits else 1)
+    return 1.5 * multiplies
 
 
 def precisions(target: EdgeTarget) -> tuple[str, ...]:
@@ -98,9 +117,7 @@ def plan_c(planned: Planned, code: Code, about: PlanContext) -> str:
 def modelled(
     planned: Planned, code: Code | None, target: EdgeTarget, precision: str, threads: int
 ) -> FrameTime | None:
-    """Modelled time of a frame; None without a clock in the target's facts, and for int8, which has no cost model."""
-    if precision == "int8":
-        return None
+    """Modelled time of a frame; None without a clock in the target's facts."""
     works = latency_cpu.works(planned.steps, planned.plan)
     return latency_cpu.frame(works, target.cpu, threads)
 

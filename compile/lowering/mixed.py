@@ -18,7 +18,7 @@ from tsm_edge.target import EdgeTarget
 from ..ir.dtype import FLOAT16, Types
 from ..ir.graph import Graph
 from ..ir.ops import Conv, QConv
-from ..kernels.cpu import cost
+from ..kernels.cpu import cost_int8
 from ..kernels.cpu.tiling import Machine
 from ..quantize import check_layers, crossing, values_in_floats
 from ..schedules import registry
@@ -60,7 +60,7 @@ def choose(graph: Graph, backend: ModuleType, target: EdgeTarget, excluded: Iter
 
     def total(kept: Kept) -> float:
         layers = sum(one.halves / winograd.GAIN if one.layer in kept else one.bytes for one in found.values())
-        return layers + converted(graph, kept | forced) / target.cpu.cores
+        return layers + converted(graph, kept | forced, machine) / target.cpu.cores
 
     best = min((improved(start, found, total) for start in (frozenset(found), frozenset[str]())), key=total)
     return [replace(choice, kept=name in best) for name, choice in found.items()]
@@ -86,7 +86,8 @@ def candidates(graph: Graph, machine: Machine) -> Iterable[Choice]:
             params = winograd.Params.from_machine(machine, op)
             halves = winograd.cycles(replace(machine, stream=inf), op, params)
             stream = machine.stream * DRAM_EFFICIENCY
-            in_bytes = conv_int8.cycles(machine, QConv(node.op)) / machine.cores
+            layer = QConv(node.op)
+            in_bytes = conv_int8.cycles(machine, layer, conv_int8.best(machine, layer)) / machine.cores
             weights = op.taps * op.out_channels
             yield Choice(node.layer, max(halves, params.weights(op) / stream), max(in_bytes, weights / stream))
 
@@ -102,8 +103,8 @@ def improved(kept: Kept, layers: Mapping[str, Choice], total: Callable[[Kept], f
         kept = nearby[least]
 
 
-def converted(graph: Graph, kept: Kept) -> float:
+def converted(graph: Graph, kept: Kept, machine: Machine) -> float:
     """Cycles of one core for all conversions between the forms."""
     floats = values_in_floats(graph, kept)
     needed = {(name, node.output in floats) for node in graph.nodes for name in crossing(graph, node, floats)}
-    return sum(cost.moved(prod(graph.shape(name))) for name, _ in needed)
+    return sum(cost_int8.converted(machine, prod(graph.shape(name)), half=True) for name, _ in needed)

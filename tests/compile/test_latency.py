@@ -10,7 +10,7 @@ import pytest
 
 from tsm_edge import target
 from tsm_edge.compile.backends import cpu
-from tsm_edge.compile.ir.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, Transpose
+from tsm_edge.compile.ir.ops import Conv, Copy, GlobalPool, InvertedResidual, MaxPool, Op, QConv, Transpose
 from tsm_edge.compile.ir.plan import Cycles
 from tsm_edge.compile.kernels.cpu import cost
 from tsm_edge.compile.lowering import latency_cpu
@@ -94,6 +94,23 @@ def test_a_dense_layer_is_near_and_never_below_its_multiply_adds() -> None:
         floor = op.macs / machine.lanes / machine.fma_per_cycle
         name = "pointwise_cpu" if op.pointwise else "conv_cpu"
         assert floor <= cycles(name, op) <= 1.2 * floor
+
+
+@pytest.mark.parametrize(
+    ("board", "products", "most"),  # multiply-adds of bytes that the core's instructions do in a cycle at best
+    [("raspberry-pi-4", 8, 1.3), ("raspberry-pi-5", 32, 1.3), ("x86-64", 32, 2.0), ("intel-n100", 32, 1.5)],
+)
+@pytest.mark.parametrize("conv", [Conv(14, 14, 96, 576), Conv(14, 14, 256, 256, (3, 3), (1, 1), (1, 1, 1, 1))])
+def test_a_dense_layer_in_8_bits_is_near_its_products(
+    board: str, products: int, most: float, conv: Conv
+) -> None:
+    machine = cpu.machine(target.load(board))
+    rule = next(rule for rule in registry.rules("cpu_int8") if rule.takes(QConv(conv)))
+    weight = np.zeros((conv.out_channels, conv.channels, *conv.kernel), np.int8)
+    zeros = np.zeros(conv.out_channels, np.int32)
+    modelled = rule.build(QConv(conv), rule.best(machine, QConv(conv)), machine, weight, zeros, zeros).work
+    assert isinstance(modelled, Cycles)
+    assert conv.macs / products <= modelled.cycles <= most * conv.macs / products
 
 
 def test_a_depthwise_layer_pays_for_its_epilogue() -> None:

@@ -174,6 +174,7 @@ def check_bundle(device: EdgeTarget, folder: Path) -> None:
         small.compiled(target.load("raspberry-pi-3-32bit"), folder / "none")
     compiled = small.compiled(device, folder / "bundle")
     assert compiled.manifest.precision == "int8"
+    assert compiled.modelled is None or compiled.modelled.ms > 0
     assert Ranges.load(compiled.folder / "ranges.json") == small.ranges
     whole = sum(array.nbytes for node in small.graph.nodes for array in node.weights)
     assert compiled.planned.plan.weights_bytes < 0.4 * whole

@@ -59,6 +59,7 @@ class Machine:
     dtype: DType = FLOAT32  # of the accumulators
     dotprod: bool = False  # SDOT: four products of bytes added to each of four int32 sums
     vnni: bool = False  # vpdpbusd: the same on x86, unsigned by signed
+    vector_per_cycle: float = 1.0  # vector instructions on integers
     storage: DType = FLOAT32  # how activations, states and weights are stored
 
     @property

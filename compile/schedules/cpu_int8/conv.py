@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...ir.ops import Conv, Op, QConv
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
-from ...kernels.cpu import tiling
+from ...kernels.cpu import cost_int8, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import ByteSet, ByteTile, instructions
 from ..cpu import Kernel
@@ -50,20 +51,15 @@ def best(machine: tiling.Machine, op: QConv) -> Params:
     return Params.of(conv.out_width, conv.out_channels, length, isa)
 
 
-#: cycles of a requantised number: sqrdmulh and the narrowings have one pipe
-EPILOGUE = 0.45
-
-
-def cycles(machine: tiling.Machine, op: QConv) -> float:
-    """Modelled cycles of one core with sdot, weights in its cache: products, epilogues, and the copies of windows."""
-    conv, params = op.conv, best(machine, op)
-    length = conv.kernel[0] * _rule.steps_of(conv.kernel[1] * conv.channels, params.isa)
-    tiles = sum(
-        count * (height * width * (length / 16 / machine.fma_per_cycle + EPILOGUE) + tiling.TILE_OVERHEAD)
-        for count, height in tiling.split_rows(conv.out_width, params.rows)
-        for width in params.panels.widths
+def cycles(machine: tiling.Machine, op: QConv, params: Params) -> float:
+    """Modelled cycles of one core with weights in its cache: register tiles, and the copies of windows."""
+    conv = op.conv
+    lengths = (_rule.steps_of(conv.kernel[1] * conv.channels, params.isa),) * conv.kernel[0]
+    tiles = cost_int8.dense(
+        machine, conv.out_height, conv.out_width, params.rows, params.panels, lengths, conv.residual
     )
-    return conv.out_height * (tiles + conv.kernel[0] * Window.of(conv, params.isa).pitch / 16)
+    window = conv.kernel[0] * Window.of(conv, params.isa).pitch
+    return tiles + conv.out_height * cost_int8.copied(machine, window)
 
 
 @dataclass(frozen=True)
@@ -137,7 +133,8 @@ def schedule(
     start = isa.bias(bias, weight.sum((1, 2, 3)))
     constants = {"w": packed, "b": _rule.padded(start, channels), "m": _rule.padded(multiplier, channels)}
     note = f"{params.rows}x{params.panels.width}"
-    return Kernel(op, "conv_cpu_int8", pointers, conv.out_height, body, constants, note)
+    work = Cycles(cycles(machine, op, params))
+    return Kernel(op, "conv_cpu_int8", pointers, conv.out_height, body, constants, note, work=work)
 
 
 def _row(op: QConv, params: Params, window: Window, buffers: dict[str, Buffer], y: Expr) -> None:

@@ -19,8 +19,9 @@ from tvm import tirx
 
 from ...ir.dtype import INT32
 from ...ir.ops import Conv, Op, QConv
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
-from ...kernels.cpu import tiling
+from ...kernels.cpu import cost_int8, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import ByteSet, Requantise, instructions
 from ..cpu import Kernel
@@ -91,7 +92,8 @@ def schedule(
             rows.emit(y)
 
     constants = {"w": packed.ravel(), "b": starts, "m": _rule.padded(multiplier, channels + past)}
-    return Kernel(op, "depthwise_cpu_int8", pointers, conv.out_height, body, constants, f"1x{params.columns}")
+    note, work = f"1x{params.columns}", Cycles(cost_int8.depthwise(machine, conv, params.columns))
+    return Kernel(op, "depthwise_cpu_int8", pointers, conv.out_height, body, constants, note, work=work)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from tvm import tirx
 
 from ...ir.dtype import INT8, INT32
 from ...ir.ops import Conv, Op, QConv
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
-from ...kernels.cpu import tiling
+from ...kernels.cpu import cost_int8, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.bytes_x86 import X86
 from ...kernels.cpu.int8 import some
@@ -129,8 +130,10 @@ def schedule(
             rows.emit(y)
 
     constants = {"w": packed, "b": starts, "m": scattered(multiplier, parts)}
-    note = f"{params.columns}x{params.channels}"
-    return Kernel(op, "depthwise_dot_cpu_int8", pointers, conv.out_height, body, constants, note)
+    note, groups = f"{params.columns}x{params.channels}", fours(conv, params.columns)
+    cycles = cost_int8.depthwise_dot(machine, conv, params.columns, groups, len(parts), starts.size)
+    work = Cycles(cycles)
+    return Kernel(op, "depthwise_dot_cpu_int8", pointers, conv.out_height, body, constants, note, work=work)
 
 
 @dataclass(frozen=True)

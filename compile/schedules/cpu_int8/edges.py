@@ -9,14 +9,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from tvm import tirx
 
 from ...ir.dtype import FLOAT16, FLOAT32, INT8, INT32, DType, Pointer, Types
 from ...ir.ops import Dequantise, Op, QMean, Quantise
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
-from ...kernels.cpu import bytes_neon, tiling
+from ...kernels.cpu import bytes_neon, cost_int8, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import ByteSet, instructions, shuffled
 from ..cpu import Kernel
@@ -48,8 +50,10 @@ def claims(op: Op) -> bool:
 def schedule(op: Quantise | Dequantise | QMean, params: NoParams, machine: tiling.Machine) -> Kernel:
     """Quantise, Dequantise: x [size] -> y [size]. QMean: x [pixels, channels] int8 -> y [channels] float32."""
     if isinstance(op, QMean):
-        return mean(op)
-    return elementwise(op, _quantised(op, instructions(machine)) if isinstance(op, Quantise) else _dequantised(op))
+        return replace(mean(op), work=Cycles(cost_int8.summed(machine, op.pixels * op.channels)))
+    piece = _quantised(op, instructions(machine)) if isinstance(op, Quantise) else _dequantised(op)
+    work = Cycles(cost_int8.converted(machine, op.size, op.arithmetic is FLOAT16))
+    return replace(elementwise(op, piece), work=work)
 
 
 Piece = Callable[[Buffer, Buffer, Expr, int], None]  # x, y, the first of so many elements

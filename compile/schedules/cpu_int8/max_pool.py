@@ -11,8 +11,9 @@ from tvm import tirx
 
 from ...ir.dtype import INT8, Pointer
 from ...ir.ops import MaxPool, Op, QMaxPool
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
-from ...kernels.cpu import tiling
+from ...kernels.cpu import cost_int8, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ..cpu import Kernel
 from ..rule import NoParams, Schedule
@@ -55,7 +56,9 @@ def schedule(op: QMaxPool, params: NoParams, machine: tiling.Machine) -> Kernel:
             ]
             tir.switch(y, [start for start, _ in runs], cases)
 
-    return Kernel(op, "max_pool_cpu_int8", pointers, pool.out_height, body)
+    taps = pixels * pool.channels * pool.kernel[0] * pool.kernel[1]
+    work = Cycles(cost_int8.maxima(machine, taps))
+    return Kernel(op, "max_pool_cpu_int8", pointers, pool.out_height, body, work=work)
 
 
 def _row(pool: MaxPool, buffers: dict[str, Buffer], borders: Borders, y: Expr, rows: tuple[int, int]) -> None:

@@ -16,8 +16,9 @@ from __future__ import annotations
 import numpy as np
 
 from ...ir.ops import Conv, Op, QConv
+from ...ir.plan import Cycles
 from ...kernels.cpu import builder as tir
-from ...kernels.cpu import tiling
+from ...kernels.cpu import cost_int8, tiling
 from ...kernels.cpu.builder import Buffer, Expr
 from ...kernels.cpu.int8 import ByteSet, ByteTile, instructions
 from ..cpu import Kernel, each_height
@@ -82,7 +83,18 @@ def schedule(
     }
     items = sum(count for count, _ in tiles)
     note = f"{params.rows}x{params.panels.width}"
-    return Kernel(op, "pointwise_cpu_int8", pointers, items, body, constants, note)
+    work = Cycles(cycles(machine, op, params))
+    return Kernel(op, "pointwise_cpu_int8", pointers, items, body, constants, note, work=work)
+
+
+def cycles(machine: tiling.Machine, op: QConv, params: Params) -> float:
+    """Modelled cycles of one core with weights in its cache."""
+    conv = op.conv
+    past, _, length = parts(conv, params.isa)
+    lengths = tuple(_rule.steps_of(part, params.isa) for part in (past, length) if part)
+    copies = conv.pixels * conv.channels if params.isa.copies else 0
+    tiles = cost_int8.dense(machine, 1, conv.pixels, params.rows, params.panels, lengths, conv.residual)
+    return tiles + cost_int8.copied(machine, copies)
 
 
 def gather(op: Conv, scratch: Scratch, buffers: dict[str, Buffer], pixel: Expr, height: int) -> None:
