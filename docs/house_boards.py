@@ -9,6 +9,8 @@ PRECISIONS = ("fp32", "fp16", "int8")
 HEADER = ("target", *(f"{precision}, 1 / 4 threads" for precision in PRECISIONS), "published by others")
 ERRORS = ("network", "precision", "threads", "measured, ms", "modelled, ms", "error", "of a layer, median")
 
+LAYERS = ("network", "layers, measured, ms", "modelled, ms", "error of the sum", "of a layer, median")
+
 
 def boards(rows: Sequence[dict[str, Any]], model: str) -> list[tuple[str, ...]]:
     """Modelled milliseconds of a frame of a model on every board, beside what others published."""
@@ -51,6 +53,17 @@ def errors(runs: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
         )
         for run in runs
     ]
+
+
+def layers_in_8_bits(runs: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The model against the sum of the profiled layers, in 8 bits on one thread."""
+    found = []
+    for run in runs:
+        if (run["precision"], run["threads"]) == ("int8", 1):
+            measured, modelled = (sum(layer[key] for layer in run["layers"]) for key in ("measured_ms", "modelled_ms"))
+            error, median = f"{100 * (modelled / measured - 1):+.1f} %", f"{run['layer_error_percent_median']:.1f} %"
+            found.append((f"`{run['model']}`", short(measured), short(modelled), error, median))
+    return found
 
 
 def short(value: float) -> str:

@@ -333,6 +333,11 @@ def model_errors() -> str:
     return table(house_boards.ERRORS, house_boards.errors(result("latency_model")["runs"]))
 
 
+def model_errors_in_8_bits() -> str:
+    """The latency model against layers in 8 bits."""
+    return table(house_boards.LAYERS, house_boards.layers_in_8_bits(result("latency_int8")["runs"]))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "record": record,
     "example": example,
@@ -350,6 +355,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "boards-resnet50": lambda: boards("tsm-resnet50"),
     "boards-resnet18": lambda: boards("tsm-resnet18"),
     "model-errors": model_errors,
+    "model-errors-int8": model_errors_in_8_bits,
     "targets": targets,
     "commands": commands,
     "errors": error_kinds,
