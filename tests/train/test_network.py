@@ -32,7 +32,7 @@ def clip():
 def run(built, clip, **changes):
     model, net = built
     with torch.inference_mode():
-        return network.clip_logits(net, model.layers, clip, TemporalShift(**changes))
+        return network.clip_logits(net, model, clip, TemporalShift(**changes))
 
 
 def test_the_usual_shift_is_the_zoos():
@@ -119,7 +119,7 @@ def test_pooled_clips_have_half_as_many_answers_which_later_frames_reach(clip):
     net = model.build(1)
     for kind in (TemporalShift(), TemporalShift("bi", 0.25)):
         with torch.inference_mode():
-            found = network.clip_logits(net, model.layers, clip, kind)
+            found = network.clip_logits(net, model, clip, kind)
             alone = models.run_windowed(net, model.layers, clip[0], kind)
         assert found.shape == (2, 3, 3)
         assert torch.allclose(found[0].mean(0), alone[0], atol=1e-4, rtol=1e-4)
@@ -148,7 +148,7 @@ def test_takes_and_networks_without_stages_are_refused(small_store, tmp_path):
     assert refused.exit_code == 2 and "Only a ResNet" in refused.stderr
     pooling = models.load("tsm-resnet18", size=32, labels=LABELS, temporal_pool=True)
     with pytest.raises(UsageError, match="answers about clips"):
-        network.check_pooled_clips(pooling, SimpleNamespace(takes=True))
+        network.check_whole_clips(pooling, SimpleNamespace(takes=True))
 
 
 def invoke(*words):

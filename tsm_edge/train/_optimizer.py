@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, TypedDict
 
-from ..models import Model
-from ..models.description import head
+from .network import Trainable, heads
 
 if TYPE_CHECKING:
     import torch
@@ -25,13 +24,13 @@ _LAST_LR = 0.01  # share of it that is left at the end
 _HEAD_RATE = 0.1  # of the learning rate
 
 
-def parameter_groups(net: torch.nn.Module, model: Model, decay: float) -> list[Group]:
+def parameter_groups(net: torch.nn.Module, model: Trainable, decay: float) -> list[Group]:
     """Weights decay, norms and biases do not; the head learns more slowly.
 
     It sums over a thousand features that are all positive, so that a step of the full size moves every score by more
     than one, to wherever the last batch was.
     """
-    last = list(net.get_submodule(head(model.layers).name).parameters())
+    last = [value for key in heads(model) for value in net.get_submodule(key).parameters()]
     body = [value for value in net.parameters() if all(value is not each for each in last)]
     return [
         {"params": [value for value in body if value.dim() > 1], "weight_decay": decay, "share": 1.0},

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..models import Model
 from . import measure
 from .augment import Augment
+from .network import Trainable
 from .processes import ALONE, Processes
 from .settings import Settings
 from .sources import Sources, alternate, clips_a_step
@@ -48,7 +48,7 @@ class Batches:
     """
 
     settings: Settings
-    model: Model
+    model: Trainable
     sources: Sources
     device: torch.device
     processes: Processes = ALONE

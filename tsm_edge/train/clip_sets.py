@@ -13,10 +13,10 @@ import click
 import numpy as np
 
 from ..errors import DataError
-from ..models import Model
 from ..signature import Preprocess
 from ..terminal import say
 from .data import Skipped, decoded, find, split, subset
+from .network import Trainable
 from .sources import Sources
 from .store import Store, is_store, open_store
 
@@ -41,7 +41,7 @@ class Subject:
     preprocess: Preprocess
 
 
-def opened(data: Path, cache: Path, model: Model | Subject, *, videos: Path | None, least: int) -> Store:
+def opened(data: Path, cache: Path, model: Trainable | Subject, *, videos: Path | None, least: int) -> Store:
     """Open a store, or decode what is no store into one in ``cache``; what is left out is printed.
 
     least: a clip with fewer frames is left out. The store holds squares; of a network that looks at rectangles they
@@ -88,7 +88,7 @@ def spread(store: Store, count: int | None) -> Store:
 
 
 def several(
-    data: Sequence[Path], cache: Path, model: Model, *, videos: Path | None, least: int
+    data: Sequence[Path], cache: Path, model: Trainable, *, videos: Path | None, least: int
 ) -> tuple[Store, ...]:
     """Open or decode each of ``data``; the clips of the first are kept in ``cache``, of others beside it.
 

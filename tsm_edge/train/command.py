@@ -20,7 +20,8 @@ from ..terminal import say, say_over
 from ..weights.meta import read_meta
 from . import checkpoint
 from .clip_sets import concerns, guessing, is_chance, labels_in, parted, several
-from .network import check_pooled_clips
+from .initial import clips_from
+from .network import Trainable, check_whole_clips, clip_macs
 from .processes import Processes, joined, started
 from .request import USUAL_LOOK, Request
 from .sampling import WAYS
@@ -58,7 +59,7 @@ def renamed_option(context: click.Context, parameter: click.Parameter, value: st
     "--held-out", multiple=True, type=_FILE, help="Data to measure on.  [default: a tenth of --data]"
 )
 @click.option("--cache", type=_FOLDER, help="Folder for the decoded clips.  [default: OUT/clips]")
-@click.option("--model", help="Network of the zoo.  [default: as in --init, or tsm-mobilenetv2]")
+@click.option("--model", help="Network of the zoo or of the family.  [default: as in --init, or tsm-mobilenetv2]")
 @click.option("--width", type=float, help="Factor on the channels.  [default: as in --init, or 1]")
 @click.option("--size", type=int, help="Side of the input in pixels.  [default: as in --init, or 128]")
 @click.option(
@@ -145,7 +146,7 @@ def renamed_option(context: click.Context, parameter: click.Parameter, value: st
 @click.option("--overwrite", is_flag=True, help="Begin anew in an OUT that holds a training; its weights are lost.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 def train(**options: object) -> None:
-    """Train an online network on your clips.
+    """Train a network on your clips: an online one, or one of the family, which looks at a clip as a whole.
 
     The default shift sees the past only, so the weights run as they are in a bundle. After every epoch OUT holds a
     checkpoint for --resume, weights.safetensors with the best epoch so far, metrics.jsonl and metrics.png.
@@ -173,8 +174,8 @@ def _train(asked: Request, device: str, processes: Processes) -> None:
         check_out(asked.out, resume=asked.resume, overwrite=asked.overwrite)
     with processes.one_a_machine_first():
         model, train_clips, held_out = _clips(asked)
-    check_pooled_clips(model, train_clips)
-    check_pooled_clips(model, held_out)
+    check_whole_clips(model, train_clips)
+    check_whole_clips(model, held_out)
     for concern in concerns(train_clips, held_out):
         say(f"warning: {concern}", err=True)
     trainer = _trainer(asked, model, train_clips, held_out, device, processes)
@@ -183,10 +184,14 @@ def _train(asked: Request, device: str, processes: Processes) -> None:
     elif init:
         # of many clips the head learns by itself; of takes it is learnt by the frame
         new_head = asked.teaches(model.labels) and trainer.settings.frozen > 0 and not train_clips.takes
-        trainer.start_from(initial(init, model, asked.averaged, asked.variant), new_head=new_head)
+        if isinstance(model, Model):
+            tensors = initial(init, model, asked.averaged, asked.variant)
+        else:
+            tensors = clips_from(init, model)
+        trainer.start_from(tensors, new_head=new_head)
     result = trainer.run(Progress(trainer.settings.epochs))
     if processes.first:
-        _report(result, asked, model.name, held_out)
+        _report(result, asked, model, held_out)
 
 
 def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -207,12 +212,12 @@ def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
     atomic.check_folder(out)
 
 
-def _clips(asked: Request) -> tuple[Model, Sources, Sources]:
+def _clips(asked: Request) -> tuple[Trainable, Sources, Sources]:
     """The model, which needs the labels, and the clips, which need the model's size and rate."""
     with usage_errors():
         labels = read_labels(asked.labels) if asked.labels else None
     model = asked.network(labels or labels_in(asked.data[0], asked.videos))
-    least = max(2, min(asked.look(model.labels)[0], USUAL_LOOK[0]) // 2)
+    least = max(2, min(asked.look(model)[0], USUAL_LOOK[0]) // 2)
     stores = several(asked.data, asked.cache or asked.out / "clips", model, videos=asked.videos, least=least)
     if not asked.held_out:
         return model, *parted(stores, 0.1)
@@ -222,16 +227,17 @@ def _clips(asked: Request) -> tuple[Model, Sources, Sources]:
 
 
 def _trainer(
-    asked: Request, model: Model, train_clips: Sources, held_out: Sources, device: str, processes: Processes
+    asked: Request, model: Trainable, train_clips: Sources, held_out: Sources, device: str, processes: Processes
 ) -> Trainer:
     from .loop import Trainer
 
     several = f" in {processes.count} processes" if processes.count > 1 else ""
     settings = asked.settings(model, len(train_clips))
-    frozen = f", {settings.frozen} of {len(model.layers)} layers frozen" if settings.frozen else ""
+    layers = len(model.layers) if isinstance(model, Model) else 0
+    frozen = f", {settings.frozen} of {layers} layers frozen" if settings.frozen else ""
     say(
         f"{len(train_clips)} clips to train on, {len(held_out)} held out, {len(model.labels)} classes; "
-        f"{model.macs * settings.frames / 1e6:.0f} MMAC a clip{frozen}, on {device}{several}",
+        f"{clip_macs(model, settings.frames) / 1e6:.0f} MMAC a clip{frozen}, on {device}{several}",
         err=True,
     )
     return Trainer(
@@ -334,7 +340,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _report(result: Result, asked: Request, model: str, held_out: Sources) -> None:
+def _report(result: Result, asked: Request, model: Trainable, held_out: Sources) -> None:
     from ..bench.roofline import write
     from . import picture
 
@@ -351,11 +357,12 @@ def _report(result: Result, asked: Request, model: str, held_out: Sources) -> No
         facts = {"weights": str(result.weights), "best": best, "history": list(result.history)}
         report.print_json({**facts, "guessing_top1": expected, "better_than_guessing": not chance})
         return
+    early = f", {best['half_top1']:.1%} after half of each" if isinstance(model, Model) else ""
     report.print_facts(
         {
             "weights": result.weights,
             "best epoch": best["epoch"],
-            "top-1": f"{best['top1']:.1%} of the held-out clips, {best['half_top1']:.1%} after half of each",
+            "top-1": f"{best['top1']:.1%} of the held-out clips{early}",
             "guessing": f"{expected:.1%}",
             "worst class": f"{best['worst_recall']:.1%} recognised",
         }
@@ -363,6 +370,6 @@ def _report(result: Result, asked: Request, model: str, held_out: Sources) -> No
     if chance:
         report.print_next("tsm-edge eval {} --data {}", result.weights, (asked.held_out or asked.data)[0])
     elif asked.variant.padding == "zero":
-        report.print_next("tsm-edge compile {} --target local --weights {}", model, result.weights)
+        report.print_next("tsm-edge compile {} --target local --weights {}", model.name, result.weights)
     else:
         report.print_next("tsm-edge eval {} --data DATA", result.weights)

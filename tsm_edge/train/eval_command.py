@@ -18,17 +18,21 @@ from ..commands.model_options import averaged_option, network_of
 from ..decision import DecisionRule
 from ..errors import AccuracyError, CheckpointError, UsageError
 from ..files.temporaries import scratch
-from ..models import PADDINGS, PLACES, Model, TemporalShift
+from ..models import PADDINGS, PLACES, Model, TemporalShift, clips
 from ..models.description import head
 from ..records import record_of
 from ..terminal import say
+from ..weights import checkpoints
 from ..weights.meta import Decision, WeightsMeta, read_meta
+from ..weights.origin import described, model_of
 from . import checkpoint, measure, takes
 from .clip_sets import Subject, check_labels, opened, spread
 from .eval_report import Forms, Takes, draw, print_forms
 from .eval_request import EvalRequest
+from .network import Trainable, check_whole_clips, shift_in
 from .request import DEFAULT_MODEL
 from .sampling import WAYS
+from .sources import Sources
 from .store import Store
 
 _FOLDER, _FILE = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path)
@@ -94,7 +98,7 @@ def progress(what: str, clips: int) -> Iterator[Callable[[int], None]]:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 def evaluate(**options: object) -> None:
     """Measure WEIGHTS in the online and in the clip form, or a BUNDLE as it is compiled; one for another processor
-    runs under the emulator of its target.
+    runs under the emulator of its target. A network of the family has the clip form alone, one answer a clip.
 
     The answer for a clip is the mean of the scores of its frames, later ones counting more. The clips are scaled to
     the network's input once, so that weights and bundle see the same pictures. Of takes it is also told what a demo
@@ -119,15 +123,16 @@ def _weights(asked: EvalRequest, cache: Path) -> Forms:
     import torch
 
     from ..models import make_net
-    from ..weights.checkpoints import load_into
 
     if asked.threads:
         torch.set_num_threads(asked.threads)
     subject, model = asked.subject, _model(asked)
+    if isinstance(model, clips.ClipModel):
+        return _whole_clips(asked, cache, model)
     variant = _shift(asked, model)
     store = _clips(asked, cache, model)
     net = make_net(model.layers)
-    say(f"weights: {load_into(net, subject, model, asked.averaged).weights.note}", err=True)
+    say(f"weights: {checkpoints.load_into(net, subject, model, asked.averaged).weights.note}", err=True)
     seen = measure.prepared(store, model.preprocess, measure.Look() if store.takes else asked.look)
     scores = {}
     if variant.online and not model.pools:
@@ -148,9 +153,22 @@ def _weights(asked: EvalRequest, cache: Path) -> Forms:
     return _forms(str(subject), model, store, scores, rule)
 
 
+def _whole_clips(asked: EvalRequest, cache: Path, model: clips.ClipModel) -> Forms:
+    """Weights of a network of the family: one answer a clip, in its only form."""
+    look, store = asked.look_of_clips(model), _clips(asked, cache, model)
+    check_whole_clips(model, Sources.of(store))
+    net, source = checkpoints.prepare(model, asked.subject)
+    say(f"weights: {source.note}", err=True)
+    seen = measure.prepared(store, model.preprocess, look)
+    with progress("clip form", len(seen)) as done:
+        rows = measure.clip_scores(net, model, seen, shift_in(model), done)
+    refuse_infinite(str(asked.subject), rows)
+    return _forms(str(asked.subject), model, store, {"clip": rows}, DecisionRule.for_labels(model.labels))
+
+
 def _forms(
     subject: str,
-    model: Model | Subject,
+    model: Trainable | Subject,
     store: Store,
     scores: dict[str, list[takes.Floats]],
     rule: DecisionRule,
@@ -188,15 +206,17 @@ def _choose(
 def _bundle(asked: EvalRequest, cache: Path) -> Forms:
     from .. import bundle, runtime
     from ..runtime import native
-    from ..weights.origin import model_of
 
     asked.check_bundle()
     subject = asked.subject
     manifest = bundle.verify(subject)
     found = model_of(manifest) if manifest.model.source == "zoo" else None
-    model = found if isinstance(found, Model) else _foreign(manifest)
+    model = _foreign(manifest) if found is None else found
     store = _clips(asked, cache, model)
     look = measure.Look() if store.takes else asked.look
+    if isinstance(model, clips.ClipModel) and model.stream is None:
+        check_whole_clips(model, Sources.of(store))
+        look = asked.look_of_clips(model)
     if native.runs_here(manifest):
         with (
             runtime.open(subject, threads=asked.threads) as loaded,
@@ -246,7 +266,7 @@ def _foreign(manifest: Manifest) -> Subject:
     return Subject(manifest.model.name, manifest.labels, how)
 
 
-def _model(asked: EvalRequest) -> Model:
+def _model(asked: EvalRequest) -> Trainable:
     """The network of the weights: what the options say, else what the file says about itself."""
     meta = read_meta(asked.subject)
     if meta is None and asked.classes is None:
@@ -260,6 +280,9 @@ def _model(asked: EvalRequest) -> Model:
     name = asked.name or (network_of(meta.model) if meta else DEFAULT_MODEL)
     with usage_errors():
         pictures = meta.pictures_at(asked.size or meta.size) if meta else None
+        if name in clips.names():
+            model = described(name, labels or (), shape)
+            return model if pictures is None else model.seeing(pictures)
         return models.load_from(name, shape, labels, pictures)
 
 
@@ -269,11 +292,9 @@ def _shift(asked: EvalRequest, model: Model) -> TemporalShift:
     Raises:
         DirectionUnknown: neither does. UsageError: they contradict each other.
     """
-    from ..weights.checkpoints import shift_of
-
     if asked.tsn:  # asks what the weights know without their shift, whichever they were trained with
         return TemporalShift(direction="none")
-    found, _ = shift_of(asked.subject, model, asked.averaged, asked.shift)
+    found, _ = checkpoints.shift_of(asked.subject, model, asked.averaged, asked.shift)
     shift = replace(
         found,
         proportion=found.proportion if asked.shift_share is None else asked.shift_share,
@@ -290,7 +311,7 @@ def _shift(asked: EvalRequest, model: Model) -> TemporalShift:
     return shift
 
 
-def _clips(asked: EvalRequest, cache: Path, model: Model | Subject) -> Store:
+def _clips(asked: EvalRequest, cache: Path, model: Trainable | Subject) -> Store:
     store = opened(asked.data, cache, model, videos=asked.videos, least=asked.least)
     check_labels(
         store, model.labels, "compile the ONNX file with --labels" if isinstance(model, Subject) else None

@@ -44,7 +44,7 @@ def document(forms: Forms) -> dict[str, object]:
             form: {
                 "top1": found.top1,
                 "top5": found.top5,
-                "top1_by_share_seen": [list(pair) for pair in found.curve],
+                **({} if found.whole else {"top1_by_share_seen": [list(pair) for pair in found.curve]}),
                 "recall": found.recalls,
                 "confusion": found.confusion.tolist(),
             }
@@ -103,7 +103,7 @@ def print_forms(forms: Forms, as_json: bool) -> None:
             form,
             f"{found.top1:.1%}",
             f"{found.top5:.1%}",
-            f"{found.early(0.5):.1%}",
+            "" if found.whole else f"{found.early(0.5):.1%}",
             f"{min(found.recalls.values()):.1%}",
         )
         for form, found in forms.found.items()
@@ -117,11 +117,12 @@ def print_forms(forms: Forms, as_json: bool) -> None:
         row[main.labels.index(name)] = 0
         table.append((name, f"{recall:.1%}", main.labels[int(row.argmax())] if row.any() else ""))
     report.print_table(("CLASS", "RECALL", "MOST OFTEN TAKEN FOR"), table)
-    say()
-    report.print_table(
-        ("SEEN", *(f"{share:.0%}" for share, _ in main.curve)),
-        [("top-1", *(f"{top:.0%}" for _, top in main.curve))],
-    )
+    if not main.whole:
+        say()
+        report.print_table(
+            ("SEEN", *(f"{share:.0%}" for share, _ in main.curve)),
+            [("top-1", *(f"{top:.0%}" for _, top in main.curve))],
+        )
     if forms.takes is not None:
         say()
         _print_takes(forms.takes, main.labels)
@@ -137,8 +138,7 @@ def draw(path: Path, forms: Forms) -> None:
 
     shares = [100 * share for share, _ in forms.main.curve]
     curves = {form: [top for _, top in found.curve] for form, found in forms.found.items()}
-    parts = [
-        picture.confusion(forms.main.confusion, forms.main.labels),
-        picture.lines("top-1 accuracy", "percent of the clip seen", shares, curves, top=1.0),
-    ]
+    parts = [picture.confusion(forms.main.confusion, forms.main.labels)]
+    if not forms.main.whole:
+        parts.append(picture.lines("top-1 accuracy", "percent of the clip seen", shares, curves, top=1.0))
     write(path, picture.below(parts))

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..commands.form_options import usage_errors
 from ..errors import UsageError
 from ..models import read_labels
+from ..models.clips import ClipModel
 from .measure import Look
 
 #: options that are called otherwise on the command line
@@ -54,6 +55,25 @@ class EvalRequest:
     def look(self) -> Look:
         """Which frames of a clip are looked at."""
         return Look(self.frames or 0, self.way)
+
+    def look_of_clips(self, model: ClipModel) -> Look:
+        """The frames of a network of the family: as many as its clips have, picked as its papers do.
+
+        Raises:
+            UsageError: an option is none of such a network.
+        """
+        if self.frames not in (None, model.frames):
+            raise UsageError(
+                f"{model.name} looks at clips of a fixed number of frames.",
+                found=f"--frames {self.frames}",
+                allowed=model.frames,
+            )
+        given = {"width": self.width, "tsn": self.tsn or None, "ema": self.averaged, "choose-decision": self.decided}
+        given |= {f"shift-{part}": getattr(self, f"shift_{part}") for part in ("share", "place", "padding")}
+        for option, value in (given | {"shift": self.shift}).items():
+            if value is not None:
+                raise UsageError(f"--{option} says nothing of {model.name}.", found=value, hint="leave the option out")
+        return Look(model.frames, self.way)
 
     @property
     def least(self) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..models import Model
 from . import measure, takes
+from .network import Trainable
 from .settings import Settings
 from .store import Store
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Examined:
     """The clips of one held-out store: of clips as many frames as the training looks at, of takes all."""
 
-    def __init__(self, store: Store, model: Model, settings: Settings) -> None:
+    def __init__(self, store: Store, model: Trainable, settings: Settings) -> None:
         self.store, self._model, self._variant = store, model, settings.variant
         look = measure.Look() if store.takes else measure.Look(settings.frames, settings.way)
         self._seen = measure.prepared(store, model.preprocess, look)

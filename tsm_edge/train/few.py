@@ -69,7 +69,7 @@ def fit_head(
     with torch.no_grad():
         for clips, wanted in batches:
             seen.clear()
-            clip_logits(net, model.layers, clips, settings.variant)
+            clip_logits(net, model, clips, settings.variant)
             features.append(consensus(seen[0].unflatten(0, (len(clips), -1))))
             labels.append(wanted)
     hook.remove()

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import atomic
-from ..models import Model, TemporalShift, make_net
+from ..models import Model, TemporalShift
 from ..weights.writing import save_weights
 from . import checkpoint, few, measure, takes
 from ._optimizer import blend, learning_rate, parameter_groups
@@ -29,7 +29,7 @@ from .examined import Examined
 from .initial import add_dropout, initialise
 from .loss import consensus, loss_of, loss_of_takes, right_in_takes
 from .memory import keep_freed_memory
-from .network import clip_logits
+from .network import Trainable, channels_last, clip_logits, untrained
 from .processes import ALONE, Processes
 from .provenance import checkpoint_of, weights_meta, worth, worth_of
 from .settings import Settings
@@ -68,7 +68,7 @@ class Trainer:
     def __init__(
         self,
         settings: Settings,
-        model: Model,
+        model: Trainable,
         train: Store | Sources,
         held_out: Store | Sources,
         out: Path,
@@ -88,10 +88,11 @@ class Trainer:
         seen = Sources.of(held_out).stores if processes.first else ()
         self.held_out = [Examined(store, model, settings) for store in seen]
         torch.manual_seed(settings.seed)
-        self.net = make_net(model.layers)
+        self.net = untrained(model)
         initialise(self.net, model, settings.variant)
         add_dropout(self.net, model, settings.dropout)
-        few.freeze(self.net, model.layers[: settings.frozen])
+        if isinstance(model, Model):
+            few.freeze(self.net, model.layers[: settings.frozen])
         self.net.to(self.device)
         self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
@@ -105,7 +106,7 @@ class Trainer:
     def start_from(self, tensors: Mapping[str, torch.Tensor], *, new_head: bool = False) -> None:
         """Begin with trained weights: a state_dict of the same network. new_head: fit the head to the clips first."""
         self.net.load_state_dict(tensors)
-        if new_head:
+        if new_head and isinstance(self.model, Model):
             few.fit_head(self.net, self.model, self.batches.views(few.VIEWS), self.settings)
             self.processes.mean_(self.net.parameters())
         self.average = {key: value.clone() for key, value in self.net.state_dict().items()}
@@ -153,7 +154,7 @@ class Trainer:
         import torch
 
         torch.manual_seed(self.settings.seed * 1_000_003 + epoch + self.processes.rank * 999_983)
-        self.net.train().to(memory_format=torch.channels_last)
+        channels_last(self.net.train())
         if self.settings.frozen:
             few.keep_statistics(self.net)
         losses, hits, started = 0.0, 0.0, time.monotonic()
@@ -193,7 +194,7 @@ class Trainer:
         """One step; wanted: labels of clips, or targets and weights of takes. Return loss and share of right."""
         import torch
 
-        logits = clip_logits(self.net, self.model.layers, clips, variant)
+        logits = clip_logits(self.net, self.model, clips, variant)
         taught = loss_of(logits, wanted[0], self.settings) if len(wanted) == 1 else None
         loss = loss_of_takes(logits, wanted[0], wanted[1], self.settings) if taught is None else taught
         self.optimizer.zero_grad(set_to_none=True)
@@ -219,7 +220,7 @@ class Trainer:
 
     def averaged(self) -> torch.nn.Module:
         """Return a network with the averaged weights, in eval mode."""
-        net = make_net(self.model.layers)
+        net = untrained(self.model)
         net.load_state_dict(self.average)
         return net.to(self.device)
 

@@ -15,7 +15,7 @@ from ..models import Model, TemporalShift
 from ..runtime import native
 from ..signature import Preprocess, Signature
 from . import sampling
-from .network import clip_logits
+from .network import Trainable, channels_last, clip_logits
 from .store import Store
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ class Measured:
     def early(self, share: float) -> float:
         """Top-1 accuracy when only that share of a clip has been seen."""
         return float((self.answers(share).argmax(1) == self.targets).mean())
+
+    @property
+    def whole(self) -> bool:
+        """Whether every clip has one answer, so that nothing can be said of its parts."""
+        return all(len(clip) == 1 for clip in self.scores)
 
     @property
     def top1(self) -> float:
@@ -154,10 +159,10 @@ def prepared(store: Store, how: Preprocess, look: Look) -> list[Pixels]:
 
 
 def clip_scores(
-    net: torch.nn.Module, model: Model, seen: Sequence[Pixels], variant: TemporalShift, done: Done | None = None
+    net: torch.nn.Module, model: Trainable, seen: Sequence[Pixels], variant: TemporalShift, done: Done | None = None
 ) -> list[Floats]:
-    """Logits [T, classes] of each prepared clip, in the clip form."""
-    return _scores(net, model, seen, lambda clips: clip_logits(net, model.layers, clips, variant), done)
+    """Logits [T, classes] of each prepared clip, in the clip form; [1, classes] of a network with one answer a clip."""
+    return _scores(net, model, seen, lambda clips: clip_logits(net, model, clips, variant), done)
 
 
 def step_scores(net: torch.nn.Module, model: Model, seen: Sequence[Pixels], done: Done | None = None) -> list[Floats]:
@@ -221,7 +226,7 @@ def standing(clip: Pixels, late: int, frames: int = 1) -> Pixels:
 
 def _scores(
     net: torch.nn.Module,
-    model: Model,
+    model: Trainable,
     seen: Sequence[Pixels],
     run: Callable[[torch.Tensor], torch.Tensor],
     done: Done | None,
@@ -235,7 +240,7 @@ def _scores(
     for index, clip in enumerate(seen):
         by_length.setdefault(len(clip), []).append(index)
     with torch.inference_mode():
-        net.eval().to(memory_format=torch.channels_last)
+        channels_last(net.eval())
         for members in by_length.values():
             for at in range(0, len(members), _BATCH):
                 some = members[at : at + _BATCH]

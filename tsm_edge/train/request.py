@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,15 +11,25 @@ from .. import models
 from ..commands.form_options import usage_errors
 from ..commands.model_options import network_of
 from ..errors import CheckpointError, EdgeError, UsageError
-from ..models import TemporalShift
+from ..models import ONLINE, TemporalShift, clips
+from ..signature import Scalar
 from ..weights.meta import WeightsMeta, read_meta
 from . import checkpoint, few
 from .labels import permutation, read_pairs, reversal
+from .network import Trainable, shift_in
 from .settings import Settings
 
 DEFAULT_MODEL, DEFAULT_SIZE = "tsm-mobilenetv2", 128
 #: frames of a clip and how they are picked; of new classes on trained weights, which know neighbours at their own rate
 USUAL_LOOK, TAUGHT_LOOK = (8, "segments"), (24, "dense")
+#: what an option is for that says nothing of a network of the family
+_WHY = {
+    "width": "networks with a factor on their channels",
+    "temporal-pool": "a ResNet of the zoo",
+    "ema": "checkpoints of the zoo, which may hold two sets of weights",
+    "freeze": "networks of the zoo, whose layers follow one another",
+    "warm-start": "networks with states; a clip begins at its first frame",
+}
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ class Request:
         direction = "none" if self.tsn else self.shift
         return TemporalShift(direction, self.shift_share, self.shift_place, self.shift_padding)
 
-    def network(self, labels: tuple[str, ...]) -> models.Model:
+    def network(self, labels: tuple[str, ...]) -> Trainable:
         """The network that is trained: what the options say, else what the file of --init says about itself.
 
         Raises:
@@ -111,6 +121,8 @@ class Request:
                 f"'{self.init}' was trained for another network.", found=name, allowed=network_of(meta.model)
             )
         said = meta.parameters if meta else self._begun.parameters if self._begun else {}
+        if name in clips.names():
+            return self._of_clips(name, said, labels)
         asked = {"width": self.width, "size": self.size, "temporal_pool": self.temporal_pool or None}
         shape = {"size": DEFAULT_SIZE, **{key: said[key] for key in asked if key in said}}
         shape.update({key: value for key, value in asked.items() if value is not None})
@@ -122,16 +134,41 @@ class Request:
         meta = self._init_meta()
         return meta is not None and not set(labels) <= set(meta.labels)
 
-    def look(self, labels: Sequence[str]) -> tuple[int, str]:
-        """Frames of a clip, and how they are picked (:mod:`.sampling`)."""
+    def _of_clips(self, name: str, said: Mapping[str, Scalar], labels: tuple[str, ...]) -> clips.ClipModel:
+        """A network of the family; UsageError for an option that says nothing of it."""
+        shift = {"tsn": self.tsn, "shift-share": self.shift_share != ONLINE.proportion}
+        shift |= {"shift": self.shift != ONLINE.direction, "shift-place": self.shift_place != ONLINE.place}
+        shift["shift-padding"] = self.shift_padding != ONLINE.padding
+        for option, given in shift.items():
+            if given:
+                raise UsageError(
+                    f"--{option} chooses a shift, and {name} has what its paper gave it.",
+                    hint="leave the option out, or train a network of the zoo",
+                )
+        others = {"width": self.width, "temporal-pool": self.temporal_pool, "ema": self.averaged is not None}
+        for option, found in (others | {"freeze": self.freeze, "warm-start": self.warm_start_share}).items():
+            if found:
+                raise UsageError(f"--{option} says nothing of {name}.", allowed=_WHY[option], hint="leave it out")
+        size, frames = (None if said.get(key) is None else int(said[key]) for key in ("size", "clip_frames"))
+        with usage_errors():
+            return clips.load(
+                name, size=self.size or size or DEFAULT_SIZE, labels=labels, frames=self.frames or frames
+            )
+
+    def look(self, model: Trainable) -> tuple[int, str]:
+        """Frames of a clip, and how they are picked (:mod:`.sampling`); of the family as its papers do."""
         begun = self._begun
-        frames, way = TAUGHT_LOOK if self.teaches(labels) else USUAL_LOOK
+        if isinstance(model, clips.ClipModel):
+            return model.frames, self.sampling or (begun.way if begun else USUAL_LOOK[1])
+        frames, way = TAUGHT_LOOK if self.teaches(model.labels) else USUAL_LOOK
         if begun is not None:
             frames, way = begun.frames, begun.way
         return self.frames or frames, self.sampling or way
 
-    def frozen(self, model: models.Model, clips: int) -> int:
+    def frozen(self, model: Trainable, count: int) -> int:
         """How many layers stay as they begin; UsageError where there are not so many."""
+        if isinstance(model, clips.ClipModel):
+            return 0
         if self.freeze is not None:
             most = len(model.layers) - 1
             if self.freeze > most:
@@ -139,7 +176,7 @@ class Request:
             return self.freeze
         if self._begun is not None:
             return self._begun.frozen
-        return few.usual(model) if self.teaches(model.labels) and clips <= few.FEW else 0
+        return few.usual(model) if self.teaches(model.labels) and count <= few.FEW else 0
 
     @cached_property
     def _begun(self) -> Settings | None:
@@ -152,9 +189,9 @@ class Request:
     def _init_meta(self) -> WeightsMeta | None:
         return None if self.init_file is None else read_meta(self.init_file)
 
-    def settings(self, model: models.Model, clips: int) -> Settings:
+    def settings(self, model: Trainable, count: int) -> Settings:
         """The training of this model on so many clips."""
-        names, (frames, way) = list(model.labels), self.look(model.labels)
+        names, (frames, way) = list(model.labels), self.look(model)
         mirrored = () if self.no_flip else tuple(permutation(names, read_pairs(self.mirrored)))
         return Settings(
             model=model.name,
@@ -170,11 +207,11 @@ class Request:
             mirrored=mirrored,
             reversed_=tuple(reversal(names)) if self.reverse else (),
             warm_start_share=self.warm_start_share,
-            frozen=self.frozen(model, clips),
-            variant=self.variant,
+            frozen=self.frozen(model, count),
+            variant=shift_in(model) if isinstance(model, clips.ClipModel) else self.variant,
             seed=self.seed,
             rate_fps=model.preprocess.rate_fps,
-            data=f"{clips} clips of {names_of(self.data)}",
+            data=f"{count} clips of {names_of(self.data)}",
         )
 
 

@@ -16,6 +16,7 @@ from . import _regions as regions
 from ._foreign_keys import our_keys
 from ._graph import Builder, Network
 from ._model import ClipModel, Published, Recipe, make_clip_model
+from ._scores import scoring
 from ._tensors import head_of, shapes_of
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "our_keys",
     "records",
     "regions",
+    "scoring",
     "shapes_of",
 ]
 
