@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tsm_edge import boxes as regions
 from tsm_edge import bundle, report
 from tsm_edge.bundle.manifest import Manifest
 from tsm_edge.commands.model_options import averaged_option, check_averaged
@@ -44,6 +45,11 @@ def tolerance_of(manifest: Manifest) -> float:
 )
 @averaged_option
 @click.option(
+    "--boxes",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Regions that a network of regions looks at: JSON [frames][boxes][4], fractions of the picture.",
+)
+@click.option(
     "--tolerance",
     type=float,
     help="Largest difference allowed, relative to the largest reference value.  "
@@ -55,13 +61,15 @@ def verify(
     frames: int,
     weights: Path | None,
     averaged: bool | None,
+    boxes: Path | None,
     tolerance: float | None,
     as_json: bool,
 ) -> None:
     """Compare BUNDLE with PyTorch, or an ONNX file's bundle with ONNX Runtime, number by number.
 
     Runs the bundle over a moving sequence from zero states, here or under an emulator for another CPU, and compares the
-    scores and every state of every frame. Exit code 3 when one of them is off.
+    scores and every state of every frame. A network of regions looks at those of --boxes, or at a fixed grid. Exit code
+    3 when one of them is off.
     """
     check_averaged(averaged, weights)
     manifest = bundle.verify(folder)
@@ -70,11 +78,13 @@ def verify(
             "An ONNX file holds one set of weights.", found="--ema or --no-ema", hint="leave it out"
         )
     tolerance = tolerance_of(manifest) if tolerance is None else tolerance
+    if boxes is not None:
+        regions.read(boxes, manifest.signature)
     from . import reference
     from . import verify as check
 
     step = reference.step_of(manifest, weights, averaged)
-    outcome = check.compare(folder, manifest, step, frames)
+    outcome = check.compare(folder, manifest, step, frames, boxes)
     wrong = [difference.name for difference in outcome.differences if not difference.within(tolerance)]
     if as_json:
         facts = {"bundle": str(folder), "ok": not wrong, "tolerance": tolerance, "judge": step.judge}

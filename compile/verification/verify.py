@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tsm_edge import boxes as regions
 from tsm_edge import frames as pixels
 from tsm_edge.bundle.manifest import Manifest
 from tsm_edge.runtime import native
@@ -43,23 +44,33 @@ class Outcome:
 PICTURES = 2  # that the way from pixels to the input is compared with
 
 
-def compare(folder: Path, manifest: Manifest, step: Step, frames: int) -> Outcome:
+def compare(
+    folder: Path, manifest: Manifest, step: Step, frames: int, boxes: Path | None = None
+) -> Outcome:
     """Run both over the same frames from zero states and compare every output of every frame.
 
     A network that takes pictures gets some, too: what the bundle makes of pixels is compared with
-    `tsm_edge.frames.preprocess` before the step.
+    `tsm_edge.frames.preprocess` before the step. boxes: the file of a network of regions, for both.
     """
     signature = manifest.signature
     command, where = native.runner(folder, manifest)
     inputs = list(moving_frames(signature.inputs[0], frames))
+    given = None if boxes is None else regions.read(boxes, signature)
+    command = command if boxes is None else [*command, "--boxes", str(boxes)]
     left = run(command, ("--tensor",), inputs, manifest)
-    differences, top1 = differing(manifest, step, inputs, left)
+    differences, top1 = differing(manifest, step, inputs, left, given)
     if manifest.preprocess is not None:
-        differences += (differing_on_pictures(command, manifest, step, manifest.preprocess),)
+        differences += (differing_on_pictures(command, manifest, step, manifest.preprocess, given),)
     return Outcome(where, frames, differences, top1)
 
 
-def differing_on_pictures(command: list[str], manifest: Manifest, step: Step, how: Preprocess) -> Difference:
+def differing_on_pictures(
+    command: list[str],
+    manifest: Manifest,
+    step: Step,
+    how: Preprocess,
+    boxes: NDArray[np.float32] | None = None,
+) -> Difference:
     """The difference of the scores over a few pictures of another size and ratio than the network's."""
     size = (how.resize[0] * 3 // 2 + 1, how.resize[1] * 5 // 4 + 3)
     info = manifest.model
@@ -69,7 +80,7 @@ def differing_on_pictures(command: list[str], manifest: Manifest, step: Step, ho
     inputs = [pixels.preprocess(picture, how, format="rgb") for picture in pictures]
     answers = range(info.clip_frames - 1, len(pictures), info.window_stride)
     windows = [np.concatenate(inputs[at + 1 - info.clip_frames : at + 1]) for at in answers]
-    scores = differing(manifest, step, windows, left[list(answers)])[0][0]
+    scores = differing(manifest, step, windows, left[list(answers)], boxes)[0][0]
     return replace(scores, name=f"{scores.name}, of pictures")
 
 
@@ -83,7 +94,11 @@ def run(
 
 
 def differing(
-    manifest: Manifest, step: Step, inputs: list[np.ndarray], left: NDArray[np.float32]
+    manifest: Manifest,
+    step: Step,
+    inputs: list[np.ndarray],
+    left: NDArray[np.float32],
+    boxes: NDArray[np.float32] | None = None,
 ) -> tuple[tuple[Difference, ...], int]:
     """The differences of scores and states over all inputs, and how often the best class agrees."""
     signature = manifest.signature
@@ -93,6 +108,8 @@ def differing(
     largest = np.full(len(specs), np.finfo(np.float32).tiny)
     top1 = 0
     states = [np.zeros(pair.input.shape, np.float32) for pair in signature.states]
+    if boxes is not None:
+        states = [boxes if pair.input.name == regions.STATE else zeros for pair, zeros in zip(signature.states, states)]
     for frame, row in zip(inputs, left, strict=True):
         scores, states = step(frame, states)
         at = 0

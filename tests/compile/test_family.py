@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 import volume_nets
 
-from tsm_edge import target
+from tsm_edge import boxes, target
+from tsm_edge.bench import session
+from tsm_edge.bench.network import own_network
+from tsm_edge.bench.stop import StopRule
 from tsm_edge.compile import passes
 from tsm_edge.compile.backends import cpu
 from tsm_edge.compile.frontend import importer
 from tsm_edge.compile.lowering import lower
-from tsm_edge.errors import ImportFailed
+from tsm_edge.compile.verification import verify
+from tsm_edge.errors import ImportFailed, UsageError
 
 torch = pytest.importorskip("torch")
 
@@ -36,14 +43,19 @@ def test_it_does_on_a_board(name, tmp_path):
     assert volume_nets.difference(name, built) <= TOLERANCE
 
 
-def test_boxes_are_an_input_that_a_stream_keeps(tmp_path):
+@pytest.fixture(scope="module")
+def with_boxes(tmp_path_factory):
+    """A bundle of the network of regions."""
+    return volume_nets.compiled("regions", "local", tmp_path_factory.mktemp("regions") / "bundle")
+
+
+def test_boxes_are_an_input_that_a_stream_keeps(with_boxes):
     """Two clips with boxes of their own, some absent, some outside; then what no detector gives, and the grid again."""
     import tsm_edge
 
     model = volume_nets.model("regions")
     step, rng = volume_nets.stepped(model.build(0)), np.random.default_rng(0)
-    volume_nets.compiled("regions", "local", tmp_path / "regions")
-    with tsm_edge.open(tmp_path / "regions") as bundle, bundle.stream(2) as stream:
+    with tsm_edge.open(with_boxes.folder) as bundle, bundle.stream(2) as stream:
         for _ in range(2):
             boxes = rng.uniform(-0.2, 0.8, (3, volume_nets.REGIONS, 4)).astype(np.float32)
             boxes[..., 2:] = boxes[..., :2] + rng.uniform(0.05, 0.6, (3, volume_nets.REGIONS, 2))
@@ -64,6 +76,56 @@ def test_boxes_are_an_input_that_a_stream_keeps(tmp_path):
         stream.reset()
         grid = step(clip, [np.zeros_like(boxes)])[0]
         assert np.abs(stream.step_tensor(clip) - grid).max() <= TOLERANCE * np.abs(grid).max()
+
+
+def given(count=volume_nets.REGIONS, **odd):
+    """Boxes as JSON's lists; odd: a last number of the first box that is none, or another number of frames."""
+    boxes = np.random.default_rng(1).uniform(0, 1, (odd.get("frames", 3), count, 4)).tolist()
+    boxes[0][0][3] = odd.get("last", 0.5)
+    return boxes
+
+
+def test_a_file_of_boxes_goes_to_the_bundle_and_to_its_reference(with_boxes, tmp_path, monkeypatch):
+    path, model = tmp_path / "boxes.json", volume_nets.model("regions")
+    step = volume_nets.stepped(model.build(0))
+    path.write_text(json.dumps(given()))
+    outcome = verify.compare(with_boxes.folder, with_boxes.manifest, step, 2, path)
+    assert [found.name for found in outcome.differences] == ["logits", "boxes_out", "logits, of pictures"]
+    assert all(found.relative <= TOLERANCE for found in outcome.differences)
+    assert outcome.differences[1].absolute == 0
+    pytest.importorskip("onnxruntime", reason="onnxruntime is a peer")
+    monkeypatch.setattr(session, "network_of", lambda *_: own_network(model))  # it is in no zoo
+    timed = session.measure(with_boxes.folder, StopRule(1, 0, 1), against=["onnxruntime"], boxes=path)
+    assert timed.entries[1].agreement.compared > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("[1, 2", "byte"),
+        (json.dumps(given(frames=2)), "found: 2"),
+        (json.dumps(given(count=8)), "of boxes in frame 0"),
+        (json.dumps(given(last=113)), "found: 113"),
+        (json.dumps(given(last="wide")), "bad value of box 0 in frame 0"),
+        (json.dumps(given(last=[])), "bad value of box 0 in frame 0"),
+        (json.dumps(given()).replace("0.5]", "NaN]", 1), "NaN"),
+    ],
+)
+def test_a_bad_file_of_boxes_is_refused_by_both_readers(text, found, with_boxes, tmp_path):
+    path = tmp_path / "boxes.json"
+    path.write_text(text)
+    with pytest.raises(UsageError) as refused:
+        boxes.read(path, with_boxes.manifest.signature)
+    words = [with_boxes.folder / "tsm-edge-run", "--bench", "--frames", "1", "--boxes", path]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    if found not in ("byte", "NaN"):  # the readers of JSON name a place in other words
+        assert found in refused.value.report() and found in done.stderr
+
+
+def test_boxes_mean_nothing_to_other_networks():
+    with pytest.raises(UsageError, match="means nothing to this bundle"):
+        boxes.read(Path("boxes.json"), volume_nets.model("volumes").signature)
 
 
 def imported(step, shape):

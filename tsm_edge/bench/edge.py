@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import __version__, runtime
+from .. import boxes as regions
 from .agreement import Floats
 from .runner import Runner
 
@@ -17,6 +18,9 @@ class _StreamRunner(Runner):
 
     def reset(self) -> None:
         self.stream.reset()
+
+    def place(self, boxes: Floats) -> None:
+        self.stream.set_states({regions.STATE: boxes})
 
     def step(self, frame: Floats) -> Floats:
         return self.stream.step_tensor(frame)

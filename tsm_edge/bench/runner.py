@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from ..errors import UsageError
 from ..signature import TensorSpec
 from .agreement import Floats
 
@@ -32,6 +33,10 @@ class Runner(ABC):
     @abstractmethod
     def reset(self) -> None:
         """Set all states to zero."""
+
+    def place(self, boxes: Floats) -> None:
+        """Set the state "boxes" after a reset."""
+        raise UsageError(f"{self.name} is not compared with boxes.", allowed="--against onnxruntime,openvino")
 
     @abstractmethod
     def step(self, frame: Floats) -> Floats:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import boxes as regions
 from ..bundle.manifest import Manifest
 from ..files.temporaries import scratch
 from . import accuracy, ceiling, machine, peers, per_op
@@ -54,13 +55,15 @@ def measure(
     operations: bool = False,
     data: Path | None = None,
     count: int | None = None,
+    boxes: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Results:
     """Time a bundle and its peers; nothing is returned when an output is wrong.
 
     threads: of every runtime; the bundle's own number when None. weights: the file the bundle was compiled from.
     operations: also time each operation and the machine's peak. data: clips to recognise, as `tsm-edge eval` takes
-    them; count: only so many. say: told what goes on.
+    them; count: only so many. boxes: the
+    file of a network of regions, for all runtimes. say: told what goes on.
 
     Raises:
         VerificationError: an output differs; UnknownName, ExtraMissing: of a peer; UsageError: bad ``weights`` or
@@ -78,9 +81,10 @@ def measure(
             entries.append(ours)
             model, inputs = runner.model, frames(runner.model.signature.inputs[0])
             clips = accuracy.opened(data, cache, model.manifest, count) if data else None
+            given = None if boxes is None else regions.read(boxes, model.signature)
             _open_others(entries, runner, bundle, against, weights, say)
             say("measuring")
-            outcome = contest(entries, inputs, rule, turn)
+            outcome = contest(entries, inputs, rule, turn, given)
             ops: list[OpTime] = []
             roof = None
             if operations:

@@ -82,9 +82,15 @@ def opened(
 
 
 def contest(
-    entries: Sequence[Entry], frames: Sequence[Floats], rule: StopRule, turn: Turn | None = None
+    entries: Sequence[Entry],
+    frames: Sequence[Floats],
+    rule: StopRule,
+    turn: Turn | None = None,
+    boxes: Floats | None = None,
 ) -> Outcome:
     """Prove that all entries agree, then time them in turns until the rule says stop; fills in the entries.
+
+    boxes: what every runner begins with in its state of that name.
 
     Raises:
         VerificationError: at any time, when an output differs; nothing may be reported then.
@@ -95,15 +101,19 @@ def contest(
             other = entry.reference.runner.name
             entry.agreement = Agreement(entry.runner.name, other, entry.runner.tolerance, entry.runner.rms)
     with _no_collection():
-        _prove(entries, frames, turn)
+        _prove(entries, frames, turn, boxes)
         return _measure(entries, frames, rule, turn)
 
 
-def _prove(entries: Sequence[Entry], frames: Sequence[Floats], turn: Turn) -> None:
+def _prove(
+    entries: Sequence[Entry], frames: Sequence[Floats], turn: Turn, boxes: Floats | None
+) -> None:
     """Each runner takes a few steps from reset; scores and states of all of them are compared."""
     outputs: dict[int, list[list[Floats]]] = {}
     for entry in entries:
         entry.runner.reset()
+        if boxes is not None:
+            entry.runner.place(boxes)
         if entry.timed:
             time.sleep(turn.pause_secs)
         taken = []

@@ -49,6 +49,9 @@ def peer_list(context: click.Context, parameter: click.Parameter, value: str) ->
     metavar="CLIPS",
     help="Show top-1 of every runtime on these clips: store, folder of label folders, or annotation file.",
 )
+@click.option(
+    "--boxes", type=_FILE, help="Regions that a network of regions looks at, as for verify."
+)
 @click.option("--clips", type=click.IntRange(1), help="Only so many of them, spread over the data.")
 @click.option("--min-runs", type=int, default=50, show_default=True, help="Least number of timed steps.")
 @click.option("--min-secs", type=float, default=2.0, show_default=True, help="Least time of measuring.")
@@ -62,6 +65,7 @@ def bench(
     against: tuple[str, ...],
     weights: Path | None,
     data: Path | None,
+    boxes: Path | None,
     clips: int | None,
     min_runs: int,
     min_secs: float,
@@ -89,6 +93,7 @@ def bench(
         operations=per_op or plot is not None,
         data=data,
         count=clips,
+        boxes=boxes,
         say=lambda text: say(text, err=True),
     )
     if plot is not None:

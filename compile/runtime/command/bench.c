@@ -4,6 +4,7 @@
  * touches the weights for the first time. Then the step is checked (finite scores; equal inputs after a reset give
  * equal bits), and only then timed. */
 #define _POSIX_C_SOURCE 200809L
+#include "boxes.h"
 #include "modes.h"
 #include "output.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     tsm_stream *stream;
     float *input; /* CHECKED_STEPS frames, each FRAME_STRIDE numbers further: no memory that a user would not need */
     size_t floats;
+    boxes regions; /* --boxes */
     double *ms; /* one a timed step */
     double open_ms, first_ms;
     int finite, repeatable;
@@ -82,7 +84,10 @@ static int check(bench *b) {
     b->finite = b->repeatable = 1;
     for (size_t i = 0; code == EXIT_OK && i < 2 * CHECKED_STEPS; i++) {
         float *expected = before + i % CHECKED_STEPS * count;
-        if (i % CHECKED_STEPS == 0) b->e->tsm_reset(b->stream);
+        if (i % CHECKED_STEPS == 0) {
+            b->e->tsm_reset(b->stream);
+            boxes_put(&b->regions, b->e, b->stream);
+        }
         if ((code = step(b, i, &ms)) != EXIT_OK) break;
         for (size_t c = 0; c < count; c++)
             if (!isfinite(scores[c])) b->finite = 0;
@@ -195,8 +200,10 @@ static int print_document(bench *b) {
 int run_bench(const engine *e, const options *o, double open_ms) {
     bench b = {.e = e, .o = o, .floats = engine_input_floats(e)};
     const uint64_t start = clock_ns();
-    int code = engine_stream(e, o->threads, &b.stream);
-    if (code != EXIT_OK) return code;
+    int code = boxes_read(&b.regions, e, o->boxes);
+    if (code == EXIT_OK) code = engine_stream(e, o->threads, &b.stream);
+    if (code != EXIT_OK) return boxes_free(&b.regions), code;
+    boxes_put(&b.regions, e, b.stream);
     b.open_ms = open_ms + (double)(clock_ns() - start) * 1e-6;
     const size_t numbers = b.floats + CHECKED_STEPS * FRAME_STRIDE;
     b.input = calloc(numbers, sizeof *b.input);
@@ -213,6 +220,7 @@ int run_bench(const engine *e, const options *o, double open_ms) {
     }
     free(b.ms);
     free(b.input);
+    boxes_free(&b.regions);
     e->tsm_stream_free(b.stream);
     return code;
 }

@@ -10,7 +10,7 @@
     CALL(tsm_open) CALL(tsm_close) CALL(tsm_info) CALL(tsm_device) CALL(tsm_op) CALL(tsm_state_info)                \
     CALL(tsm_stream_new) CALL(tsm_stream_free) CALL(tsm_step_image) CALL(tsm_step_frame)                           \
     CALL(tsm_frame_packed) CALL(tsm_step_tensor) CALL(tsm_reset)                                                   \
-    CALL(tsm_scores) CALL(tsm_window) CALL(tsm_answers) CALL(tsm_state_get) CALL(tsm_profile) CALL(tsm_op_ns) CALL(tsm_error)       \
+    CALL(tsm_scores) CALL(tsm_window) CALL(tsm_answers) CALL(tsm_state_get) CALL(tsm_state_set) CALL(tsm_profile) CALL(tsm_op_ns) CALL(tsm_error)       \
     CALL(tsm_sampler_init) CALL(tsm_sampler_take) CALL(tsm_probabilities) CALL(tsm_decision_new)                    \
     CALL(tsm_decision_free) CALL(tsm_decision_push) CALL(tsm_decision_reset) CALL(tsm_decision_error)
 

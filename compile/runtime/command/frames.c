@@ -6,6 +6,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "frames.h"
 
+#include "boxes.h"
 #include "events.h"
 #include "live.h"
 #include "modes.h"
@@ -28,6 +29,7 @@ typedef struct {
     on_change *program;     /* --on-change */
     source *from;
     double fps;             /* of a recording; 0: frames are timed as they arrive, or one step each */
+    boxes regions;          /* --boxes */
     void *frame;
     float *state;           /* --dump: room for the largest state as float32, which is more than the device may hold */
     double *probabilities;  /* room for one a class */
@@ -97,6 +99,7 @@ static int step_and_print(job *j, const timed_frame *frame) {
 /* After frames were lost the model has seen nothing, and nothing is decided. */
 static void begin_anew(job *j) {
     j->e->tsm_reset(j->stream);
+    boxes_put(&j->regions, j->e, j->stream);
     j->waiting = engine_delay(j->e);
     if (j->decision != NULL) j->e->tsm_decision_reset(j->decision);
     if (j->events != NULL) events_forget(j->events);
@@ -152,8 +155,10 @@ static int prepare_time(job *j) {
 static int prepare(job *j) {
     const tsm_model_info *info = &j->e->info;
     char error[TSM_ERROR_SIZE];
-    const int code = engine_stream(j->e, j->o->threads, &j->stream);
+    int code = boxes_read(&j->regions, j->e, j->o->boxes);
+    if (code == EXIT_OK) code = engine_stream(j->e, j->o->threads, &j->stream);
     if (code != EXIT_OK) return code;
+    boxes_put(&j->regions, j->e, j->stream);
     j->frame = malloc(j->from->bytes);
     j->state = malloc(largest_state(j->e));
     j->probabilities = malloc((size_t)info->classes * sizeof(double));
@@ -191,6 +196,7 @@ static int run(job *j) {
     free(j->probabilities);
     free(j->state);
     free(j->frame);
+    boxes_free(&j->regions);
     j->e->tsm_stream_free(j->stream);
     return code;
 }

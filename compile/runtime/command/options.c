@@ -52,6 +52,8 @@ const char usage_text[] =
     "                TSM_EDGE_LABEL, TSM_EDGE_INDEX, TSM_EDGE_CONFIDENCE, TSM_EDGE_RECORD (docs/demo.md); nothing is printed\n"
     "                for a step unless --decide is there, too\n"
     "    --on-change-idle  run it at the end of a gesture, too\n"
+    "  --boxes FILE  with frames or --bench: the regions that a network of regions looks at, JSON [frames][boxes][4], left,\n"
+    "                top, right and bottom as fractions of the picture (docs/family.md); default: its fixed grid\n"
     "  --dump        print bytes instead: little-endian float32, all scores, then every state in order (NCHW)\n"
     "  --threads N   threads of the stream, 1 to 64 (default: what the bundle was compiled for)\n"
     "\n"
@@ -69,7 +71,7 @@ static const double LEAST_FPS = 0.001, MOST_FPS = 100000.0;
 static const char *const names[] = {"--info", "--bench", "--frames", "--per-op", "--raw", "--format",
                                     "--tensor", "--dump", "--threads", "--help", "--version",
                                     "--fps", "--decide", "--input", "--stride", "--color", "--camera", "--size", "--events",
-                                    "--on-change", "--on-change-idle"};
+                                    "--on-change", "--on-change-idle", "--boxes"};
 
 /* A word of the command line in a message; valid until the next call. */
 static const char *quoted(const char *word) {
@@ -170,6 +172,13 @@ static int command(const char *text, options *o) {
     return 0;
 }
 
+static int boxes_file(const char *text, options *o) {
+    o->boxes = text;
+    if (text != NULL && text[0] != '\0' && text[0] != '-') return 1;
+    complain("bad value for --boxes\n  found: %s\n  allowed: a JSON file of [frames][boxes][4] numbers", quoted(text));
+    return 0;
+}
+
 static int input(const char *text, options *o) {
     (void)o;
     if (text != NULL && strcmp(text, "-") == 0) return 1;
@@ -219,6 +228,7 @@ static int check_together(const options *o, int frames_given, int size_given) {
                         : o->events != NULL && !streams         ? "--events"
                         : o->on_change != NULL && !streams      ? "--on-change"
                         : o->on_change_idle && !o->on_change    ? "--on-change-idle"
+                        : o->boxes != NULL && !streams && o->mode != MODE_BENCH ? "--boxes"
                         : o->fps > 0.0 && !streams              ? "--fps"
                         : o->format >= 0 && o->mode != MODE_RAW ? "--format"
                         : size_given && o->mode != MODE_CAMERA  ? "--size"
@@ -260,6 +270,7 @@ int options_read(options *o, int argc, char **argv) {
         else if (strcmp(word, "--events") == 0) good = events_place(value, o), i++;
         else if (strcmp(word, "--on-change") == 0) good = command(value, o), i++;
         else if (strcmp(word, "--on-change-idle") == 0) o->on_change_idle = 1;
+        else if (strcmp(word, "--boxes") == 0) good = boxes_file(value, o), i++;
         else if (strcmp(word, "--fps") == 0) good = rate(value, &o->fps), i++;
         else if (strcmp(word, "--raw") == 0) good = set_mode(o, MODE_RAW) && size(word, value, o), i++;
         else if (strcmp(word, "--camera") == 0) good = set_mode(o, MODE_CAMERA) && camera(value, o), i++;

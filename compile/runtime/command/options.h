@@ -21,6 +21,7 @@ typedef struct {
     const char *on_change; /* where frames are read; a command, NULL: not given */
     int on_change_idle;
     int decide;  /* where frames are read */
+    const char *boxes; /* not with --info; a file, NULL: not given */
     double fps;  /* where frames are read; 0: not given */
 } options;
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import replace
 
+from ... import boxes as regions
 from ..agreement import Floats
 from ..forms import Form
 from ..network import Network
@@ -38,6 +39,9 @@ class OnnxRuntime(Runner):
     def reset(self) -> None:
         names = (pair.input.name for pair in self._signature.states)
         self._states = dict(zip(names, self._form.zeros(self._signature)))
+
+    def place(self, boxes: Floats) -> None:
+        self._states[regions.STATE] = boxes.astype(self._states[regions.STATE].dtype)
 
     def step(self, frame: Floats) -> Floats:
         scores: Floats

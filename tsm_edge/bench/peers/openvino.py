@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ... import boxes as regions
 from ..agreement import Floats
 from ..network import Network
 from ..runner import Runner
@@ -37,7 +38,7 @@ class OpenVino(Runner):
         self.settings = f"CPU, LATENCY, INFERENCE_PRECISION_HINT {hint}, shared tensors"
         self._form = form
         self._request = compiled.create_infer_request()
-        signature = network.signature
+        self._signature = signature = network.signature
         outside = signature.inputs[0], signature.outputs[0]
         self._frame, self._scores = (
             self._shared(spec.name, np.zeros(spec.shape, np.float32)) for spec in outside
@@ -57,6 +58,10 @@ class OpenVino(Runner):
     def reset(self) -> None:
         for array, zeros in zip(self._before, self._zeros):
             np.copyto(array, zeros)
+
+    def place(self, boxes: Floats) -> None:
+        names = [pair.input.name for pair in self._signature.states]
+        np.copyto(self._before[names.index(regions.STATE)], boxes)
 
     def step(self, frame: Floats) -> Floats:
         np.copyto(self._frame, frame)
