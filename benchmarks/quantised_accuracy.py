@@ -23,7 +23,7 @@ from tsm_edge import bundle, models
 from tsm_edge.compile import passes, quantize
 from tsm_edge.compile.frontend import calibration_data, networks
 from tsm_edge.compile.ir.graph import Graph
-from tsm_edge.compile.quantize.calibration import METHODS, Clips, decibels
+from tsm_edge.compile.quantize.calibration import Clips, decibels
 from tsm_edge.models import Model
 from tsm_edge.runtime import native
 from tsm_edge.train.store import Store
@@ -45,7 +45,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     exact = [calibration_data.exact_scores(graph, clip) for clip in clips]
     chosen = quantize.calibrate(graph, calibrating)
     rows = []
-    for method in [chosen.ranges.method] if options.chosen else METHODS:
+    for method in [chosen.ranges.method] if options.chosen else chosen.tried:
         _common.note(method)
         if options.native:
             found = bundle_scores(model, chosen.tried[method], folder, clips)

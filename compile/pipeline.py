@@ -183,7 +183,8 @@ def compile(
     added, floats = dict[str, bytes | Path](), choice.precision
     if ranges is not None:
         kept = layers_in_floats(graph, backend, target, exclude, shared, phases) if mix else frozenset(exclude)
-        added, floats = quantised(graph, ranges, kept, phases), floats_beside_bytes(backend, target, kept)
+        graph, added = quantised(graph, ranges, kept, phases)
+        floats = floats_beside_bytes(backend, target, kept)
         network = network.with_float_layers(mixed.in_order(graph, kept), PRECISIONS[floats].value)
     with phases.phase("schedule"):
         lowered = scheduled(graph, backend, target, floats, tuning, shared)
@@ -231,16 +232,18 @@ def layers_in_floats(
     return frozenset([*exclude, *(choice.layer for choice in choices if choice.kept)])
 
 
-def quantised(graph: Graph, ranges: RangesOf, kept: Kept, phases: Phases) -> dict[str, bytes | Path]:
-    """Put 8-bit operators into a fused graph but for the layers `kept`; the bundle's files of ranges and scales."""
+def quantised(
+    graph: Graph, ranges: RangesOf, kept: Kept, phases: Phases
+) -> tuple[Graph, dict[str, bytes | Path]]:
+    """A fused graph with 8-bit operators but for the layers `kept`, and the bundle's files of ranges and scales."""
     with phases.phase("quantise"):
         check_layers(graph, kept)
         found = ranges(graph, kept)
         network = quantise(graph, found, kept)
         scales = network.by_layer()
         rewrite(network)
-    phases.save("quantised.txt", graph.text)
-    return {"ranges.json": found.text().encode(), SCALES: scales.text().encode()}
+    phases.save("quantised.txt", network.graph.text)
+    return network.graph, {"ranges.json": found.text().encode(), SCALES: scales.text().encode()}
 
 
 def scheduled(

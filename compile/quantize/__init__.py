@@ -5,6 +5,7 @@
     scores, states = step(network, frame, states)
 
 Modules: float_step computes a graph in float32 and returns its values · ranges observes them and estimates ranges ·
+equalise scales channels so that they use their value's range ·
 scheme defines the integers · integer computes with them · calibration runs these three · table has each layer's loss ·
 demands checks what is asked.
 """

@@ -15,6 +15,7 @@ from tsm_edge.errors import UsageError
 
 from ..ir.graph import Graph
 from . import float_step
+from .equalise import factors_of
 from .float_step import Floats
 from .integer import step, zero_states
 from .ranges import Ranges, Seen
@@ -26,6 +27,8 @@ METHODS: dict[str, Callable[[Seen], tuple[float, float]]] = {
     "percentile 99.99": lambda seen: seen.percentile(0.9999),
     "mean squared error": lambda seen: seen.least_squares(),
 }
+#: what is said of ranges whose channels are equalised
+EQUALISED = ", equalised"
 Clips = Sequence[Sequence[Floats]]
 
 
@@ -45,12 +48,12 @@ def calibrate(
 ) -> Calibration:
     """Calibrate a fused graph on clips of frames, float32 [1, 3, H, W] each.
 
-    method: one of METHODS; None takes the one with the best SQNR of the integer network's scores on these clips. done:
-    called with the number of frames that have run since, `runs(method)` times for each frame.
+    method: one of `every()`; None takes the one with the best SQNR of the integer network's scores on these clips.
+    done: called with the number of frames that have run since, `runs(method)` times for each frame.
     """
     float_step.check(graph)
-    if method is not None and method not in METHODS:
-        raise UsageError("There is no such way to choose a range.", found=method, allowed=", ".join(METHODS))
+    if method not in (None, *every()):
+        raise UsageError("There is no such way to choose a range.", found=str(method), allowed="; ".join(every()))
     count = sum(len(clip) for clip in clips)
     if count == 0:
         raise UsageError("Calibration needs frames.", found="none", hint="give data with clips: --calibrate DATA")
@@ -64,16 +67,20 @@ def calibrate(
         done(1)
     if not all(np.isfinite((one.low, one.high)).all() for one in seen.values()):
         raise UsageError("The network computes infinities or NaN on these clips.", found="calibration data")
+    factors = factors_of(graph, {name: seen[name].largest for name in watched if name != graph.frame})
+    scaled = {name: seen[name].scaled(row) for name, row in factors.items()}
     for values in _run(graph, clips):
         for name in watched:
             seen[name].count(values[name])
+        for name, row in factors.items():
+            scaled[name].count(np.asarray(values[name] * row, np.float32))
         done(1)
-    network = identity(graph)
-    tried = {
-        name: Ranges(network, name, count, {value: choose(one) for value, one in seen.items()})
-        for name, choose in METHODS.items()
-        if method in (None, name)
-    }
+    rows = {name: tuple(map(float, row)) for name, row in factors.items()}
+    tried = {}
+    for name in [method] if method is not None else every():
+        choose, equal = METHODS[name.removesuffix(EQUALISED)], name.endswith(EQUALISED)
+        chosen = {value: choose(one) for value, one in (seen | scaled if equal else seen).items()}
+        tried[name] = Ranges(identity(graph), name, count, chosen, factors=rows if equal else {})
     decibels = {name: _decibels(graph, ranges, clips, scores, done) for name, ranges in tried.items()}
     best = max(decibels, key=lambda name: decibels[name])
     return Calibration(tried[best], tried, seen, decibels)
@@ -81,7 +88,12 @@ def calibrate(
 
 def runs(method: str | None = None) -> int:
     """How often a frame runs through the network: for its extremes, for its histograms, and for each method."""
-    return 2 + (len(METHODS) if method is None else 1)
+    return 2 + (len(every()) if method is None else 1)
+
+
+def every() -> list[str]:
+    """Every way to choose ranges: each method, and each with equalised channels."""
+    return [*METHODS, *(name + EQUALISED for name in METHODS)]
 
 
 def _run(graph: Graph, clips: Clips) -> Iterable[dict[str, Floats]]:

@@ -20,15 +20,33 @@ LEVELS = 255
 
 @dataclass
 class Seen:
-    """Minimum, maximum and histogram of one value over all frames."""
+    """Minimum, maximum and histogram of one value over all frames. ends: minimum and maximum of each channel."""
 
     low: float = np.inf
     high: float = -np.inf
+    ends: NDArray[np.float64] | None = None
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
 
     def widen(self, array: NDArray[np.float32]) -> None:
         """Include an array in the extremes."""
-        self.low, self.high = min(self.low, float(array.min())), max(self.high, float(array.max()))
+        rows = array.reshape(-1, array.shape[-1]).astype(np.float64)
+        found = np.stack([rows.min(0), rows.max(0)])
+        if self.ends is not None:
+            found = np.stack([np.minimum(self.ends[0], found[0]), np.maximum(self.ends[1], found[1])])
+        self.ends = found
+        self.low, self.high = float(found[0].min()), float(found[1].max())
+
+    @property
+    def largest(self) -> NDArray[np.float64]:
+        """The largest magnitude of each channel."""
+        assert self.ends is not None
+        return np.asarray(np.abs(self.ends).max(0))
+
+    def scaled(self, factors: NDArray[np.float64]) -> Seen:
+        """What is seen of the value with factors on its channels, still without a histogram."""
+        assert self.ends is not None
+        ends = self.ends * factors
+        return Seen(float(ends[0].min()), float(ends[1].max()), ends)
 
     def count(self, array: NDArray[np.float32]) -> None:
         """Include an array in the histogram, after `widen` has seen all of them."""
@@ -66,6 +84,7 @@ class Ranges:
     """The range of every value stored in 8 bits. network: fingerprint of its weights; method: the estimator.
 
     steps: the weights' scale in each output channel, by the layer's output, where a quantised file gives them.
+    factors: those of each channel of a value whose channels are equalised (`equalise.py`); its range is the scaled one.
     """
 
     network: str
@@ -73,6 +92,7 @@ class Ranges:
     frames: int
     values: dict[str, tuple[float, float]]
     steps: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    factors: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the file atomically."""
@@ -87,6 +107,7 @@ class Ranges:
             "frames": self.frames,
             "ranges": {name: list(pair) for name, pair in self.values.items()},
             **({"steps": {name: list(row) for name, row in self.steps.items()}} if self.steps else {}),
+            **({"factors": {name: list(row) for name, row in self.factors.items()}} if self.factors else {}),
         }
         return json.dumps(document, indent=1) + "\n"
 
@@ -99,7 +120,9 @@ class Ranges:
                 raise TypeError("no object")
             pairs = {str(name): (float(low), float(high)) for name, (low, high) in document["ranges"].items()}
             steps = {str(name): tuple(map(float, row)) for name, row in document.get("steps", {}).items()}
-            found = cls(str(document["network"]), str(document["method"]), int(document["frames"]), pairs, steps)
+            factors = {str(name): tuple(map(float, row)) for name, row in document.get("factors", {}).items()}
+            about = str(document["network"]), str(document["method"]), int(document["frames"])
+            found = cls(*about, pairs, steps, factors)
             schema = document["schema"]
         except OSError as error:
             raise UsageError(f"'{path}' cannot be read.", found=error.strerror or str(error)) from error
@@ -112,17 +135,25 @@ class Ranges:
             ) from error
         if schema != SCHEMA:
             raise UsageError(f"'{path}' is of another version.", found=str(schema), allowed=str(SCHEMA))
-        wrong = [n for n, (low, high) in pairs.items() if not (np.isfinite((low, high)).all() and low <= 0 <= high)]
+        found.check(path)
+        return found
+
+    def check(self, path: Path) -> None:
+        """UsageError for numbers that no calibration makes."""
+        ends = self.values.items()
+        wrong = [n for n, (low, high) in ends if not (np.isfinite((low, high)).all() and low <= 0 <= high)]
         if wrong:
             raise UsageError(
                 f"'{path}' holds a range without zero.",
-                found=f"{wrong[0]}: {list(pairs[wrong[0]])}",
+                found=f"{wrong[0]}: {list(self.values[wrong[0]])}",
                 allowed="finite, smallest number <= 0 <= largest number",
             )
-        wrong = [name for name, row in steps.items() if not all(0 <= step < np.inf for step in row)]
+        wrong = [name for name, row in self.steps.items() if not all(0 <= step < np.inf for step in row)]
         if wrong:
             raise UsageError(f"'{path}' holds a scale of weights that is none.", found=wrong[0], allowed="0 or more")
-        return found
+        wrong = [name for name, row in self.factors.items() if not all(1 <= factor < np.inf for factor in row)]
+        if wrong:
+            raise UsageError(f"'{path}' holds a factor of a channel that is none.", found=wrong[0], allowed="1 or more")
 
 
 def fingerprint(arrays: list[NDArray[np.generic]]) -> str:

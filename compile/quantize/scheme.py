@@ -32,6 +32,7 @@ from tsm_edge.errors import UsageError
 from ..ir.graph import Graph, Node
 from ..ir.ops import RESIDUAL_BITS, Conv, GlobalPool, QMean, Role
 from . import float_step
+from .equalise import equalised
 from .ranges import Ranges, fingerprint
 
 Q = 31
@@ -165,7 +166,9 @@ def identity(graph: Graph) -> str:
 
 
 def quantise(graph: Graph, ranges: Ranges, kept: Iterable[str] = ()) -> QuantisedGraph:
-    """The integers of a fused graph (`passes.run`); UsageError for ranges of another network.
+    """The integers of a fused graph (`passes.run`), or of a copy with equalised channels where the ranges have factors.
+
+    Raises UsageError for ranges of another network.
 
     kept: names of layers that compute in floats.
     """
@@ -177,6 +180,8 @@ def quantise(graph: Graph, ranges: Ranges, kept: Iterable[str] = ()) -> Quantise
             allowed=identity(graph)[:16],
             hint="calibrate again with --calibrate DATA",
         )
+    if ranges.factors:
+        graph = equalised(graph, factors_for(graph, ranges))
     scales = {graph.frame: Scale.of(*ranges.values[graph.frame])}
     layers: dict[str, Layer] = {}
     tail, floats = float_nodes(graph), values_in_floats(graph, kept)
@@ -201,6 +206,17 @@ def quantise(graph: Graph, ranges: Ranges, kept: Iterable[str] = ()) -> Quantise
     for state, source in graph.state_outputs.items():
         scales.setdefault(state, scales[source])
     return QuantisedGraph(graph, scales, layers, floats, tail)
+
+
+def factors_for(graph: Graph, ranges: Ranges) -> dict[str, NDArray[np.float64]]:
+    """The factors of a network's channels; UsageError where they are not one a channel."""
+    for name, row in ranges.factors.items():
+        channels = graph.shape(name)[1] if name in graph.values else 0
+        if len(row) != channels:
+            raise UsageError(
+                "The ranges hold factors of other channels.", found=f"{len(row)} for '{name}'", allowed=str(channels)
+            )
+    return {name: np.array(row, np.float64) for name, row in ranges.factors.items()}
 
 
 def clamped(op: Conv, low: float, high: float) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from tsm_edge.compile.frontend import calibration_data, networks
 from tsm_edge.compile.frontend.source import Source
 from tsm_edge.compile.ir.graph import Graph, Node
 from tsm_edge.compile.ir.ops import Opaque, Role
-from tsm_edge.compile.quantize import LayerLoss, float_step, integer, scheme
+from tsm_edge.compile.quantize import LayerLoss, equalise, float_step, integer, scheme
 from tsm_edge.compile.quantize.ranges import Ranges, Seen
 from tsm_edge.compile.verification.reference import moving_frames
 from tsm_edge.errors import CompileError, UsageError
@@ -143,7 +143,9 @@ def test_ranges_are_kept_and_read(case, tmp_path: Path) -> None:
     _, graph, _, found = case
     path = tmp_path / "ranges.json"
     found.ranges.save(path)
-    assert Ranges.load(path) == found.ranges
+    for ranges in found.tried.values():
+        ranges.save(path)
+        assert Ranges.load(path) == ranges
     with pytest.raises(UsageError, match="another network"):
         quantize.quantise(graph, replace(found.ranges, network="0" * 64))
     document = json.loads(path.read_text())
@@ -152,6 +154,7 @@ def test_ranges_are_kept_and_read(case, tmp_path: Path) -> None:
         {"ranges": 3},
         {"ranges": {"frame": [1.0, 2.0]}},
         {"ranges": {"x": [0, 1e999]}},
+        {"factors": {"x": [2.0, 0.5]}},
     ):
         path.write_text(json.dumps(document | change))
         with pytest.raises(UsageError):
@@ -179,6 +182,25 @@ def test_every_layer_has_a_row(case) -> None:
     assert all(row.decibels > 8 and row.low <= 0 <= row.high for row in rows)
     if found.ranges.method == "min-max":
         assert all(row.saturated == 0 for row in rows)
+
+
+def test_equalised_channels_compute_the_same_and_leave_states_alone(case) -> None:
+    _, graph, clip, found = case
+    seen = {name: one.largest for name, one in found.seen.items() if name != graph.frame}
+    factors = equalise.factors_of(graph, seen)
+    assert len(factors) > len(seen) / 3 and min(row.min() for row in factors.values()) == 1
+    equal, states = equalise.equalised(graph, factors), {n: np.zeros(graph.shape(n), np.float32) for n in graph.states}
+    values = [float_step.float_step(one, clip[0], states) for one in (graph, equal)]
+    np.testing.assert_allclose(values[1][graph.output], values[0][graph.output], rtol=1e-3, atol=1e-4)
+    for state in graph.state_outputs.values():
+        np.testing.assert_allclose(values[1][state], values[0][state], rtol=1e-3, atol=1e-4)
+    for name, row in factors.items():
+        np.testing.assert_allclose(values[1][name], values[0][name] * row, rtol=1e-3, atol=1e-3)
+    equalised = next(one for name, one in found.tried.items() if name.endswith("equalised"))
+    assert {name: tuple(row) for name, row in factors.items()} == equalised.factors
+    assert max(value for name, value in found.decibels.items() if name.endswith("equalised")) > 12
+    with pytest.raises(UsageError, match="other channels"):
+        quantize.quantise(graph, replace(equalised, factors={next(iter(factors)): (1.0, 2.0)}))
 
 
 def test_the_table_of_layers_is_said_and_drawn(tmp_path: Path) -> None:
