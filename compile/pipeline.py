@@ -183,8 +183,7 @@ def compile(
     added, floats = dict[str, bytes | Path](), choice.precision
     if ranges is not None:
         kept = layers_in_floats(graph, backend, target, exclude, shared, phases) if mix else frozenset(exclude)
-        graph, added = quantised(graph, ranges, kept, phases)
-        floats = floats_beside_bytes(backend, target, kept)
+        (graph, added), floats = quantised(graph, ranges, kept, phases), floats_beside_bytes(backend, target, kept)
         network = network.with_float_layers(mixed.in_order(graph, kept), PRECISIONS[floats].value)
     with phases.phase("schedule"):
         lowered = scheduled(graph, backend, target, floats, tuning, shared)
@@ -232,9 +231,7 @@ def layers_in_floats(
     return frozenset([*exclude, *(choice.layer for choice in choices if choice.kept)])
 
 
-def quantised(
-    graph: Graph, ranges: RangesOf, kept: Kept, phases: Phases
-) -> tuple[Graph, dict[str, bytes | Path]]:
+def quantised(graph: Graph, ranges: RangesOf, kept: Kept, phases: Phases) -> tuple[Graph, dict[str, bytes | Path]]:
     """A fused graph with 8-bit operators but for the layers `kept`, and the bundle's files of ranges and scales."""
     with phases.phase("quantise"):
         check_layers(graph, kept)
