@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tsm_edge import models
 from tsm_edge.bundle import Manifest
+from tsm_edge.models import Model
 from tsm_edge.runtime import native
 from tsm_edge.train import clip_sets, takes
 from tsm_edge.train import measure as recognition
 from tsm_edge.train.store import Store, open_store
+from tsm_edge.weights.meta import read_meta
 
 #: no class may lose more of its clips, in any precision
 MOST_LOST_OF_A_CLASS = 0.02
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network: one that ships, or a file that `tsm-edge train` wrote."""
+
+    model: Model
+    weights: Path | None
+
+    @property
+    def words(self) -> tuple[object, ...]:
+        """What `tsm-edge compile` is told of it."""
+        return (self.model.name, *(("--weights", self.weights) if self.weights else ()))
+
+
+def trained(name: str, weights: Path | None) -> Trained:
+    """The shipped network `name`, or with `weights` the one that the file says it is for."""
+    if weights is None:
+        return Trained(models.load(name), None)
+    meta = read_meta(weights)
+    assert meta is not None, f"{weights} is no file of tsm-edge train"
+    return Trained(models.load_from(meta.model, meta.parameters, meta.labels), weights)
 
 
 def opened(folders: Sequence[Path]) -> list[Store]:

@@ -19,7 +19,7 @@ import _common
 import numpy as np
 import torch
 
-from tsm_edge import bundle, models, target
+from tsm_edge import bundle, target
 from tsm_edge.compile import passes
 from tsm_edge.compile.frontend import networks
 from tsm_edge.compile.ir.graph import Graph
@@ -38,14 +38,13 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if not options.data and not (data[0] / "clips.json").is_file():
         _common.note(f"rendering {options.clips} clips")
         _common.tsm_edge("synth", "--split", "test", "--clips", options.clips, "--out", data[0])
-    name = f"{options.model}-{options.target}-fp16"
-    built, _ = _common.compiled(
-        folder / name, options.model, "--precision", "fp16", target=options.target
-    )
+    subject = _accuracy.trained(options.model, options.weights)
+    name = f"{subject.model.name}-{options.target}-fp16"
+    built, _ = _common.compiled(folder / name, *subject.words, "--precision", "fp16", target=options.target)
     manifest = bundle.verify(built)
-    graph = trial_graph(options.model) if options.trial else None
-    how = models.load(options.model).preprocess
-    step = reference.step_of(manifest, None)
+    graph = trial_graph(subject) if options.trial else None
+    how = subject.model.preprocess
+    step = reference.step_of(manifest, options.weights)
     command, where = native.runner(built, manifest)
     stores = _accuracy.spread(_accuracy.opened(data), options.clips)
     exact, found = [], []
@@ -59,7 +58,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         found.append(rounded)
     figures = _accuracy.against(exact, found, stores, MOST_LOST, LEAST_EQUAL)
     return {
-        "model": options.model,
+        "model": subject.model.name,
+        "parameters": dict(subject.model.parameters),
         "target": options.target,
         "where": where if graph is None else "the compiler's trial",
         "data": [store.origin for store in stores],
@@ -77,9 +77,9 @@ def run_float(step: reference.Step, manifest: bundle.Manifest, frames: list[np.n
     return np.stack(rows)
 
 
-def trial_graph(model: str) -> Graph:
+def trial_graph(subject: _accuracy.Trained) -> Graph:
     """The fused graph that the trial runs."""
-    graph = networks.zoo(models.load(model)).load()
+    graph = networks.zoo(subject.model, subject.weights).load()
     passes.run(graph)
     return graph
 
@@ -101,6 +101,7 @@ def show(document: dict[str, Any]) -> None:
 if __name__ == "__main__":
     parser = _common.parser(__doc__.partition("\n")[0])
     parser.add_argument("--model", default="gestures", metavar="NAME")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="what `tsm-edge train` wrote, in place of --model")
     parser.add_argument("--target", default="raspberry-pi-5", metavar="NAME", choices=target.names())
     parser.add_argument(
         "--data", type=Path, nargs="+", metavar="STORE", help="rendered clips; otherwise they are rendered"

@@ -34,8 +34,9 @@ MOST_LOST, LEAST_EQUAL = 0.005, 0.985
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Calibrate by each method, and measure each."""
-    model = models.load(options.model)
-    graph = networks.zoo(model).load()
+    subject = _accuracy.trained(options.model, options.weights)
+    model = subject.model
+    graph = networks.zoo(model, subject.weights).load()
     passes.run(graph)
     known = stores([options.calibrate] if options.calibrate else [], folder / "train", "train", options.clips)
     calibrating = clips_of(_accuracy.spread(known, options.clips), model)
@@ -48,7 +49,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     for method in [chosen.ranges.method] if options.chosen else chosen.tried:
         _common.note(method)
         if options.native:
-            found = bundle_scores(model, chosen.tried[method], folder, clips)
+            found = bundle_scores(subject, chosen.tried[method], folder, clips)
         else:
             network = quantize.quantise(graph, chosen.tried[method])
             found = [calibration_data.rounded_scores(network, clip) for clip in clips]
@@ -60,6 +61,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     taken = next(each for each in rows if each["chosen"])
     return {
         "model": model.name,
+        "parameters": dict(model.parameters),
         "clips": {"calibration": len(calibrating), "test": len(clips), "frames": sum(map(len, clips))},
         "calibration_decibels": {name: float(value) for name, value in chosen.decibels.items()},
         "methods": rows,
@@ -83,13 +85,15 @@ def clips_of(data: list[Store], model: Model) -> Clips:
     return [calibration_data.frames_of(pixels, model.preprocess) for pixels in _accuracy.pixels(data)]
 
 
-def bundle_scores(model: Model, ranges: quantize.Ranges, folder: Path, clips: Clips) -> list[np.ndarray]:
+def bundle_scores(
+    subject: _accuracy.Trained, ranges: quantize.Ranges, folder: Path, clips: Clips
+) -> list[np.ndarray]:
     """Scores of every clip from a bundle for this machine with these ranges."""
-    name = f"{model.name}-int8-{ranges.method.replace(' ', '-')}"
+    name = f"{subject.model.name}-int8-{ranges.method.replace(' ', '-')}"
     source = folder / f"{name}.json"
     ranges.save(source)
     shutil.rmtree(folder / name, ignore_errors=True)
-    built, _ = _common.compiled(folder / name, model.name, "--precision", "int8", "--ranges", source)
+    built, _ = _common.compiled(folder / name, *subject.words, "--precision", "int8", "--ranges", source)
     manifest = bundle.verify(built)
     command, _ = native.runner(built, manifest)
     return [_accuracy.run_bundle(command, manifest, list(clip)) for clip in clips]
@@ -116,6 +120,7 @@ def show(document: dict[str, Any]) -> None:
 if __name__ == "__main__":
     parser = _common.parser(__doc__.partition("\n")[0])
     parser.add_argument("--model", default="gestures", choices=models.shipped())
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="what `tsm-edge train` wrote, in place of --model")
     parser.add_argument("--calibrate", type=Path, metavar="STORE")
     parser.add_argument("--data", type=Path, nargs="+", metavar="STORE")
     parser.add_argument("--chosen", action="store_true", help="measure only the ranges that calibration takes")
