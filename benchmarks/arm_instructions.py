@@ -1,6 +1,6 @@
 """Guest instructions per frame of a bundle for ARM, counted under qemu-user: a figure that repeats, without a board.
 
-    python benchmarks/arm_instructions.py [--target raspberry-pi-4] [--json] [--output FILE]
+    python benchmarks/arm_instructions.py [--target raspberry-pi-4] [--precision fp32] [--json] [--output FILE]
 
 The bundle's own command takes frames on stdin, once a few and once more; the difference of the two counts, over the
 difference in frames, is one frame, without start-up. One thread. The bundle is compared with PyTorch under the same
@@ -43,8 +43,10 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if missing:
         _common.note(f"skipped: {missing}")
         return {"target": device.name, "skipped": missing}
+    precision = options.precision
+    name = f"{options.model}-{device.name}-{precision}"
     bundle, seconds = _common.compiled(
-        folder / f"{options.model}-{device.name}", options.model, "--precision", "fp32", target=device.name
+        folder / name, options.model, "--precision", precision, target=device.name
     )
     _common.note("verifying under the emulator")
     verified = _common.tsm_edge("verify", bundle, "--frames", VERIFIED_FRAMES)
@@ -53,13 +55,14 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     macs = json.loads((bundle / "manifest.json").read_text())["plan"]["macs"]
     floor = macs / device.cpu.simd_lanes
     ncnn = {}
-    if (options.model, device.cpu.llvm_cpu) == (MODEL, target.load(TARGET).cpu.llvm_cpu):
+    if precision == "fp32" and (options.model, device.cpu.llvm_cpu) == (MODEL, target.load(TARGET).cpu.llvm_cpu):
         ratio = round(per_frame / 1e6 / NCNN_MILLIONS, 4)
         ncnn = {"ncnn_instructions_per_frame": NCNN_MILLIONS * 1e6, "tsm_edge_over_ncnn": ratio}
     return {
         "model": options.model,
         "target": device.name,
         "cpu": device.cpu.llvm_cpu,
+        "precision": precision,
         "emulator": emulator_version(device),
         "threads": 1,
         "frames_counted": list(FRAMES),
@@ -163,4 +166,5 @@ if __name__ == "__main__":
     parser = _common.parser(__doc__.partition("\n")[0])
     parser.add_argument("--target", default=TARGET, metavar="NAME", choices=target.names())
     parser.add_argument("--model", default=MODEL, metavar="NAME")
+    parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
     _common.main(parser.parse_args(), measure, show)

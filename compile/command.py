@@ -68,7 +68,7 @@ def state_pair(
 @click.option(
     "--precision",
     type=click.Choice(sorted(PRECISIONS)),
-    help="What numbers are stored in; a CPU with half-precision arithmetic computes in it, too.  "
+    help="What numbers are stored in; a CPU with half-precision arithmetic computes in fp16, too.  "
     "[default: int8 for a quantised file where the target has it; fp16 on a GPU, and on a CPU with that arithmetic "
     "if a trial finds little lost; else fp32]",
 )

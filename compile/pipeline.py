@@ -135,7 +135,7 @@ class Phases:
 
 #: what a target lacks that does not have a precision
 WITHOUT = {
-    "fp16": ", which takes Armv8.2's half-precision arithmetic (fp16) or a GPU",
+    "fp16": ", which takes a 64-bit ARM processor or a GPU",
     "int8": ", which takes a 64-bit processor",
 }
 CHOICE = "precision"  # of the manifest's `compiler`: which was chosen, and why
@@ -183,7 +183,7 @@ def compile(
     added, floats = dict[str, bytes | Path](), choice.precision
     if ranges is not None:
         kept = layers_in_floats(graph, backend, target, exclude, shared, phases) if mix else frozenset(exclude)
-        (graph, added), floats = quantised(graph, ranges, kept, phases), floats_beside_bytes(backend, target, kept)
+        (graph, added), floats = quantised(graph, ranges, kept, phases), floats_beside_bytes(target, kept)
         network = network.with_float_layers(mixed.in_order(graph, kept), PRECISIONS[floats].value)
     with phases.phase("schedule"):
         lowered = scheduled(graph, backend, target, floats, tuning, shared)
@@ -327,7 +327,7 @@ def precision_of(target: EdgeTarget, precision: str | None) -> str:
 def tries_half(target: EdgeTarget, precision: str | None) -> bool:
     """Whether the default is found by a trial: the target's first is float32, and its cores compute in half, too."""
     allowed = backend_of(target).precisions(target)
-    return precision is None and allowed[0] == "fp32" and "fp16" in allowed
+    return precision is None and allowed[0] == "fp32" and target.cpu.fp16
 
 
 def chosen(graph: Graph, target: EdgeTarget, precision: str | None, phases: Phases) -> Choice:

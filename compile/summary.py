@@ -118,10 +118,10 @@ def copies(compiled: Compiled) -> int:
 
 def precision_fact(manifest: Manifest) -> str:
     """The types of storage and arithmetic, as text."""
-    if manifest.device is not None:
-        return f"{manifest.precision}, sums in float32"
-    if manifest.precision == "float16":
+    if manifest.half_sums:
         return "float16; mean over the image and classifier float32"
+    if manifest.device is not None or manifest.precision == "float16":
+        return f"{manifest.precision}, sums in float32"
     inside = manifest.model.float_layers
     return f"{manifest.precision}; in {inside}" if inside else manifest.precision
 

@@ -37,7 +37,7 @@ COMPILERS: tuple[str, ...] = ()
 def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
     """The facts of a target that the schedules read. precision: one of `precisions`."""
     cpu = target.cpu
-    dtype = FLOAT32 if precision == "int8" else PRECISIONS[precision]
+    stored = FLOAT32 if precision == "int8" else PRECISIONS[precision]
     lanes = cpu.simd_lanes
     return Machine(
         lanes=lanes,
@@ -59,8 +59,8 @@ def machine(target: EdgeTarget, precision: str = "fp32") -> Machine:
         dotprod=cpu.dotprod,
         vnni=cpu.vnni,
         vector_per_cycle=vector_rate(target),
-        storage=dtype,
-    ).computing(dtype)
+        storage=stored,
+    ).computing(stored if cpu.fp16 else FLOAT32)
 
 
 def vector_rate(target: EdgeTarget) -> float:
@@ -83,7 +83,7 @@ def precisions(target: EdgeTarget) -> tuple[str, ...]:
 
     Half precision takes Armv8.2's arithmetic (FEAT_FP16), 8 bits any 64-bit processor.
     """
-    half = ("fp16",) if target.cpu.fp16 else ()
+    half = ("fp16",) if target.arch == "aarch64" else ()
     return ("fp32", *half, *(("int8",) if target.arch in ("aarch64", "x86_64") else ()))
 
 

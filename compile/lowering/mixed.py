@@ -52,7 +52,7 @@ def choose(graph: Graph, backend: ModuleType, target: EdgeTarget, excluded: Iter
 
     None where a target has not both arithmetics.
     """
-    if not target.cpu.dotprod or "fp16" not in backend.precisions(target):
+    if not target.cpu.dotprod or not target.cpu.fp16:
         return []
     check_layers(graph, excluded)
     machine, forced = backend.machine(target, "fp16"), frozenset(excluded)

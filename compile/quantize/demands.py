@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from types import ModuleType
 
 from tsm_edge.bundle.manifest import ModelInfo
 from tsm_edge.errors import UsageError
@@ -40,9 +39,9 @@ def check_clip(info: ModelInfo, precision: str | None) -> None:
         )
 
 
-def floats_beside_bytes(backend: ModuleType, target: EdgeTarget, kept: Collection[str]) -> str:
+def floats_beside_bytes(target: EdgeTarget, kept: Collection[str]) -> str:
     """The precision of what an int8 network computes in floats: float16 where layers are kept and the core has it.
 
     The classifier alone stays in float32.
     """
-    return "fp16" if kept and "fp16" in backend.precisions(target) else "fp32"
+    return "fp16" if kept and target.cpu.fp16 else "fp32"

@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 #: float16 rounds every activation to 11 bits, and fifty layers of that stay 3 times below. 8 bits are compared with
 #: float32, of a trained network off by 0.06; exactness is tested against the integer reference.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2, "int8": 0.25}
-#: of float16 on a CPU, which accumulates in it, too
+#: of float16 on a CPU that accumulates in it, too
 HALF_SUMS = 4e-2
 
 
 def tolerance_of(manifest: Manifest) -> float:
     """The default tolerance of a bundle."""
-    half = manifest.device is None and manifest.precision == "float16"
-    return HALF_SUMS if half else TOLERANCES[manifest.precision]
+    return HALF_SUMS if manifest.half_sums else TOLERANCES[manifest.precision]
 
 
 @click.command()

@@ -35,6 +35,7 @@ WIDE = [
     ("name", "precision"),
     [
         ("raspberry-pi-3", "fp32"),
+        ("raspberry-pi-3", "fp16"),
         ("raspberry-pi-4", "fp32"),
         ("raspberry-pi-5", "fp16"),
         ("raspberry-pi-3-32bit", "fp32"),
@@ -46,6 +47,6 @@ def test_kernels_equal_numpy(name: str, precision: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     machine = cpu.machine(device, precision)
     kernels = kernel_lab.every_kernel(machine, rng, EXTRA)
-    if precision == "fp16":
+    if machine.dtype is FLOAT16:
         kernels += [kernel_lab.schedule(op, machine, rng) for op in WIDE]
     kernel_lab.check_all(kernels, device, tmp_path, command, rng, machine.storage)

@@ -40,7 +40,7 @@ class Case:
 
 def cases(device: EdgeTarget, rng: np.random.Generator) -> list[Case]:
     """The CASES of every 8-bit schedule that the machine has instructions for."""
-    machine, halves = cpu.machine(device), "fp16" in cpu.precisions(device)
+    machine, halves = cpu.machine(device), device.cpu.fp16
     pairs = [(rule, op) for rule in registry.rules("cpu_int8") for op in rule.cases]
     usable = [(rule, op) for rule, op in pairs if rule.worthwhile is None or rule.worthwhile(machine, op)]
     return [case_of(rule, op, machine, rng) for rule, op in usable if halves or FLOAT16 not in op.types.all]

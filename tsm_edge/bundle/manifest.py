@@ -226,6 +226,11 @@ class Manifest:
         """Name of the file with the kernels, the weights and the runtime."""
         return "libtsm.a" if self.target.link == "static" else "libtsm.so"
 
+    @property
+    def half_sums(self) -> bool:
+        """Whether float16 is summed in float16, too: on a processor with that arithmetic, not on a GPU."""
+        return self.precision == "float16" and self.device is None and "fp16" in self.target.requires
+
     def with_files(self, files: Mapping[str, FileEntry]) -> Manifest:
         """Return a copy that lists ``files``; all files that the format needs must be among them."""
         for name in (self.library, "tsm-edge-run", "tsm_edge.h", "plan.txt"):

@@ -32,8 +32,9 @@ def depthwise(machine: Machine, op: Conv, rows: int, columns: int) -> float:
     arithmetic = (op.kernel[0] * op.kernel[1] + 1 + clamps) / machine.fma_per_cycle
     window_height = (rows - 1) * op.stride[0] + op.kernel[0]
     window_width = (columns - 1) * op.stride[1] + op.kernel[1]
-    inputs = window_height * window_width / tile
-    return vectors * (max(arithmetic, (inputs + 1) / machine.loads_per_cycle) + TILE_OVERHEAD / tile)
+    moves = window_height * window_width / tile + 1
+    arithmetic += machine.converts * moves / machine.fma_per_cycle
+    return vectors * (max(arithmetic, moves / machine.loads_per_cycle) + TILE_OVERHEAD / tile)
 
 
 def moved(numbers: int) -> float:

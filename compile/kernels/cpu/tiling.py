@@ -67,6 +67,11 @@ class Machine:
         """How biases are stored: as the accumulators that begin with them."""
         return self.storage
 
+    @property
+    def converts(self) -> bool:
+        """Whether a vector is converted behind every load and before every store, on the pipes that multiply."""
+        return self.storage is FLOAT16 and self.dtype is FLOAT32
+
     plain_loops: bool = True  # an operator without a schedule becomes TVM's own loops
 
     @property
@@ -144,8 +149,9 @@ def tile_cycles(machine: Machine, rows: int, width: int, length: int) -> float:
     lanes = piece_lanes(machine, rows, width)
     pieces, share = ceil(width / lanes), lanes / machine.lanes
     fma = share * rows * pieces / machine.fma_per_cycle
-    loads = share * (pieces + (rows / machine.lanes if machine.fma_by_element else rows)) / machine.loads_per_cycle
-    return length * max(fma, loads, FMA_LATENCY) + TILE_OVERHEAD + rows * pieces
+    loads = share * (pieces + (rows / machine.lanes if machine.fma_by_element else rows))
+    arithmetic = fma + machine.converts * loads / machine.fma_per_cycle
+    return length * max(arithmetic, loads / machine.loads_per_cycle, FMA_LATENCY) + TILE_OVERHEAD + rows * pieces
 
 
 def split_rows(total: int, rows: int) -> list[tuple[int, int]]:
