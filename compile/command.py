@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tsm_edge import bundle, models, report, target
+from tsm_edge import bundle, models, target
 from tsm_edge.commands.form_options import form_options
 from tsm_edge.commands.model_options import model_options
 from tsm_edge.errors import UsageError
@@ -127,18 +127,19 @@ def compile(
     folder = output or Path(f"{described[0].name if described else Path(model).stem}-{device.name}")
     check_surroundings(folder, dump, device, compiler, source.file)
     # torch and TVM load here, after the cheap checks
-    from . import pipeline, quantize, summary
+    from . import backends, pipeline, quantize, summary
     from .frontend import calibration_data
+    from .precision import precision_of, tries_half
     from .tune.autotune import Tuning
 
-    pipeline.precision_of(device, precision)
+    precision_of(device, precision)
     given = calibration_data.CalibrationOptions(**calibration).with_shipped(precision, source.shipped_ranges)
     given.check(precision, source.is_file)
     network = source.network(described)
-    found = quantize.preferred(precision, network.given, pipeline.backend_of(device).precisions(device))
+    found = quantize.preferred(precision, network.given, backends.of(device).precisions(device))
     for note in (*network.notes, *quantize.told(found, network.given)):
         say(note, err=True)
-    with progress(len(pipeline.PHASES) + (found == "int8") + pipeline.tries_half(device, found)) as advance:
+    with progress(len(pipeline.PHASES) + (found == "int8") + tries_half(device, found)) as advance:
         compiled = pipeline.compile(
             network,
             device,
@@ -153,10 +154,7 @@ def compile(
             mix=given.mix,
             progress=advance,
         )
-    if as_json:
-        report.print_json(summary.document(compiled))
-    else:
-        summary.show(compiled, source.file)
+    summary.show(compiled, source.file, as_json)
 
 
 def device_of(name: str, backend: str | None) -> target.EdgeTarget:

@@ -15,12 +15,11 @@ from tsm_edge import __version__, bundle
 from tsm_edge.bundle.manifest import FLOAT_LAYERS, Manifest, ModelInfo, PlanInfo, TargetInfo
 from tsm_edge.bundle.scales import NAME as SCALES
 from tsm_edge.decision import DecisionRule
-from tsm_edge.errors import CompileError, EdgeError, UnsupportedTarget, UsageError
+from tsm_edge.errors import CompileError, EdgeError
 from tsm_edge.files import atomic
 from tsm_edge.runtime import abi
 from tsm_edge.signature import Preprocess
 from tsm_edge.target import EdgeTarget
-from tsm_edge.target import load as load_target
 
 from . import backends, passes
 from .ir.dtype import PRECISIONS
@@ -32,7 +31,8 @@ from .lowering.latency_cpu import FrameTime
 from .lowering.latency_gpu import Modelled
 from .lowering.mixed import with_threads
 from .lowering.planner import Planned
-from .quantize import Ranges, check_layers, half, quantise, rewrite, settled
+from .precision import CHOICE, Choice, chosen, precision_of
+from .quantize import Ranges, check_layers, quantise, rewrite, settled
 from .quantize.demands import Kept, check_clip, check_exclude, check_ranges, floats_beside_bytes
 from .tune.autotune import NO_TUNING, Tuning
 
@@ -99,14 +99,6 @@ class Compiled:
         return [op.layer for op in self.planned.plan.ops if op.schedule.startswith(lower.GENERIC)]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A precision, and why it is that one."""
-
-    precision: str
-    reason: str
-
-
 @dataclass
 class Phases:
     """Times each phase, reports it, and dumps what it left when a folder is given."""
@@ -133,12 +125,6 @@ class Phases:
             atomic.write_text(self.dump / f"{len(self.seconds)}-{name}", text())
 
 
-#: what a target lacks that does not have a precision
-WITHOUT = {
-    "fp16": ", which takes a 64-bit ARM processor or a GPU",
-    "int8": ", which takes a 64-bit processor",
-}
-CHOICE = "precision"  # of the manifest's `compiler`: which was chosen, and why
 COMPILERS = ("apache-tvm", "torch", "onnx", "ziglang")  # a family may name more
 PHASES = ("import", "passes", "schedule", "plan", "kernels", "link", "bundle")
 
@@ -167,7 +153,7 @@ def compile(
 
     Raises EdgeError of the cause: UsageError, UnsupportedTarget, ImportFailed, CompileError, OutputError, ToolMissing.
     """
-    backend = backend_of(target)
+    backend = backends.of(target)
     shared = None if threads is None else abi.check_threads(threads)
     precision, ranges, mix, by_file = settled(precision, ranges, mix, network.given, backend.precisions(target))
     check_ranges(precision_of(target, precision), ranges is not None)
@@ -179,7 +165,7 @@ def compile(
     tuning.check(target)
     phases = Phases(progress, dump)
     graph = imported(network, phases)
-    choice = Choice("int8", "the file is quantised") if by_file else chosen(graph, target, precision, phases)
+    choice = Choice("int8", "the file is quantised") if by_file else chosen(graph, target, precision, phases.phase)
     added, floats = dict[str, bytes | Path](), choice.precision
     if ranges is not None:
         kept = layers_in_floats(graph, backend, target, exclude, shared, phases) if mix else frozenset(exclude)
@@ -296,59 +282,6 @@ def require_schedules(lowered: lower.Lowered, info: ModelInfo) -> None:
     missed = [step.label for step in lowered.steps if step.schedule == lower.GENERIC]
     if missed and info.source == "zoo":
         raise CompileError("No schedule takes a layer of a shipped model.", found=", ".join(missed))
-
-
-def backend_of(target: EdgeTarget) -> ModuleType:
-    """The family that compiles for a target; UnsupportedTarget names the CPU target where there is none yet."""
-    if target.family not in backends.names():
-        raise UnsupportedTarget(
-            f"Target '{target.name}' needs the '{target.family}' backend, which this version does not have.",
-            found=target.family,
-            allowed=", ".join(backends.names()),
-            hint=f"compile for its CPU: --target {target.fallback}" if target.fallback else None,
-        )
-    return backends.load(target.family)
-
-
-def precision_of(target: EdgeTarget, precision: str | None) -> str:
-    """The requested precision, or the target's default; UsageError for one that it does not have."""
-    allowed = backend_of(target).precisions(target)
-    if precision is not None and precision not in allowed:
-        processor = processor_with(target, precision)
-        raise UsageError(
-            f"Target '{target.name}' has no such precision.",
-            found=f"{precision}{WITHOUT.get(precision, '')}",
-            allowed=", ".join(allowed),
-            hint=f"compile for its processor: --target {processor}" if processor else "leave --precision out",
-        )
-    return precision or str(allowed[0])
-
-
-def tries_half(target: EdgeTarget, precision: str | None) -> bool:
-    """Whether the default is found by a trial: the target's first is float32, and its cores compute in half, too."""
-    allowed = backend_of(target).precisions(target)
-    return precision is None and allowed[0] == "fp32" and target.cpu.fp16
-
-
-def chosen(graph: Graph, target: EdgeTarget, precision: str | None, phases: Phases) -> Choice:
-    """The precision of a fused graph: the requested one, or the best that its target has and that costs little."""
-    default = precision_of(target, precision)
-    if precision is not None:
-        return Choice(default, "as asked for")
-    if not tries_half(target, precision):
-        cores = "the cores do not compute in half precision"
-        return Choice(default, cores if default == "fp32" else "the default of a GPU")
-    with phases.phase("precision"):
-        trial = half.attempt(graph)
-    return Choice("fp16" if trial.passed else default, trial.reason)
-
-
-def processor_with(target: EdgeTarget, precision: str) -> str:
-    """The target of a GPU board's processor where that has a precision, or ""."""
-    if not target.fallback:
-        return ""
-    processor = load_target(target.fallback)
-    return processor.name if precision in backend_of(processor).precisions(processor) else ""
 
 
 def describe(

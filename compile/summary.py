@@ -14,7 +14,8 @@ from tsm_edge.bundle.manifest import Manifest
 from tsm_edge.terminal import say
 
 from .lowering.lower import GENERIC
-from .pipeline import CHOICE, Compiled
+from .pipeline import Compiled
+from .precision import CHOICE
 
 #: the library that a GPU's driver is found by
 DRIVERS = {"cuda": "cuda", "opencl": "OpenCL"}
@@ -45,8 +46,16 @@ def document(compiled: Compiled) -> dict[str, object]:
     }
 
 
-def show(compiled: Compiled, origin: Path | None) -> None:
-    """Print the summary as a person reads it; origin: the checkpoint or ONNX file, which `verify` wants again."""
+def show(compiled: Compiled, origin: Path | None, as_json: bool) -> None:
+    """Print the summary, as data or as text; origin: the checkpoint or ONNX file, which `verify` wants again."""
+    if as_json:
+        report.print_json(document(compiled))
+    else:
+        show_text(compiled, origin)
+
+
+def show_text(compiled: Compiled, origin: Path | None) -> None:
+    """Print the summary as a person reads it."""
     manifest, plan = compiled.manifest, compiled.planned.plan
     target = manifest.target
     report.print_facts(

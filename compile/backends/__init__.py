@@ -20,6 +20,9 @@ import importlib
 import pkgutil
 from types import ModuleType
 
+from tsm_edge.errors import UnsupportedTarget
+from tsm_edge.target import EdgeTarget
+
 
 def names() -> list[str]:
     """Families that can be compiled for."""
@@ -30,3 +33,15 @@ def names() -> list[str]:
 def load(name: str) -> ModuleType:
     """The module of a family."""
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def of(target: EdgeTarget) -> ModuleType:
+    """The family that compiles for a target; UnsupportedTarget names the CPU target where there is none yet."""
+    if target.family not in names():
+        raise UnsupportedTarget(
+            f"Target '{target.name}' needs the '{target.family}' backend, which this version does not have.",
+            found=target.family,
+            allowed=", ".join(names()),
+            hint=f"compile for its CPU: --target {target.fallback}" if target.fallback else None,
+        )
+    return load(target.family)

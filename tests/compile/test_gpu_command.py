@@ -17,10 +17,11 @@ from torch import nn
 
 from tsm_edge import bundle, target
 from tsm_edge.cli import cli
-from tsm_edge.compile import passes, pipeline
+from tsm_edge.compile import passes
 from tsm_edge.compile.backends import opencl
 from tsm_edge.compile.ir.plan import Plan
 from tsm_edge.compile.lowering import lower, planner
+from tsm_edge.compile.precision import precision_of
 from tsm_edge.errors import CompileError, UsageError
 
 SMALL = ["tsm-mobilenetv2", "--width", "0.5", "--size", "32", "--classes", "5"]
@@ -113,7 +114,7 @@ def test_backend_cpu_builds_the_fallback(tmp_path: Path) -> None:
 )
 def test_a_precision_of_the_processor_alone_names_its_target(name: str, precision: str, hint: str) -> None:
     with pytest.raises(UsageError, match="no such precision") as caught:
-        pipeline.precision_of(target.load(name), precision)
+        precision_of(target.load(name), precision)
     assert hint in str(caught.value.hint)
 
 

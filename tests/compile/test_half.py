@@ -14,6 +14,7 @@ from tsm_edge import target
 from tsm_edge.compile import passes, pipeline
 from tsm_edge.compile.ir.graph import Graph
 from tsm_edge.compile.ir.ops import Conv
+from tsm_edge.compile.precision import chosen
 from tsm_edge.compile.quantize import half
 
 
@@ -110,7 +111,7 @@ def test_a_harmless_network_passes_and_the_figure_repeats() -> None:
 )
 def test_what_half_precision_would_spoil_stays_in_float32(make: Callable[[], Graph], words: tuple[str, ...]) -> None:
     graph = make()
-    choice = pipeline.chosen(graph, target.load("raspberry-pi-5"), None, phases())
+    choice = chosen(graph, target.load("raspberry-pi-5"), None, phases().phase)
     assert choice.precision == "fp32"
     assert all(word in choice.reason for word in words), choice.reason
 
@@ -134,7 +135,7 @@ def phases() -> pipeline.Phases:
     ],
 )
 def test_the_precision_and_why(name: str, asked: str | None, precision: str, reason: str, harmless: Graph) -> None:
-    choice = pipeline.chosen(harmless, target.load(name), asked, phases())
+    choice = chosen(harmless, target.load(name), asked, phases().phase)
     assert choice.precision == precision
     assert choice.reason.startswith(reason)
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tsm_edge import models, target
-from tsm_edge.compile import passes, pipeline
+from tsm_edge.compile import passes
 from tsm_edge.compile.backends import cuda, nvidia
 from tsm_edge.compile.frontend import networks
 from tsm_edge.compile.ir.dtype import Types
@@ -16,6 +16,7 @@ from tsm_edge.compile.ir.ops import Attention, FrameGather, Panels
 from tsm_edge.compile.link.code import Code
 from tsm_edge.compile.lowering import lower, planner
 from tsm_edge.compile.lowering.planner import Planned
+from tsm_edge.compile.precision import precision_of
 from tsm_edge.compile.schedules import registry
 from tsm_edge.errors import CompileError, ExtraMissing
 
@@ -173,5 +174,5 @@ def test_without_the_wheels_the_command_names_the_extra(monkeypatch: pytest.Monk
 
 def test_a_gpu_target_has_both_precisions_and_no_other() -> None:
     nano = target.load("jetson-nano")
-    assert pipeline.precision_of(nano, None) == "fp16"
-    assert [pipeline.precision_of(nano, name) for name in cuda.precisions(nano)] == ["fp16", "fp32"]
+    assert precision_of(nano, None) == "fp16"
+    assert [precision_of(nano, name) for name in cuda.precisions(nano)] == ["fp16", "fp32"]

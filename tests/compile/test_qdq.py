@@ -15,7 +15,7 @@ from onnx import NodeProto, TensorProto, helper
 from qdq_lab import STATES
 
 from tsm_edge import target
-from tsm_edge.compile import passes, pipeline, quantize
+from tsm_edge.compile import backends, passes, quantize
 from tsm_edge.compile.frontend import calibration_data, networks
 from tsm_edge.compile.quantize.given import Given, steps_of
 from tsm_edge.compile.quantize.ranges import Ranges
@@ -58,7 +58,7 @@ def test_the_precision_follows_file_and_target(tmp_path: Path) -> None:
     source = qdq_lab.cnn(tmp_path / "net.onnx")
     network = networks.onnx_file(qdq_lab.quantised(source, tmp_path / "quantised.onnx", "QUInt8"), STATES)
     plain, arm, gpu = networks.onnx_file(source, STATES), target.load("raspberry-pi-5"), target.load("jetson-orin-nano")
-    ours, theirs = (pipeline.backend_of(each).precisions(each) for each in (arm, gpu))
+    ours, theirs = (backends.of(each).precisions(each) for each in (arm, gpu))
     assert [quantize.preferred(None, each.given, ours) for each in (plain, network)] == [None, "int8"]
     assert quantize.preferred("fp16", network.given, ours) == "fp16"
     assert quantize.preferred(None, network.given, theirs) is None

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from tsm_edge import models, target
-from tsm_edge.compile import passes, pipeline
+from tsm_edge.compile import backends, passes, pipeline
 from tsm_edge.compile.backends import cpu, cuda, opencl
 from tsm_edge.compile.frontend import networks
 from tsm_edge.compile.ir.graph import Graph
@@ -110,7 +110,7 @@ class Case:
     @property
     def precision(self) -> str:
         """Every floating-point precision of a family is in one network or the other; 8 bits take a calibration."""
-        allowed = pipeline.backend_of(self.target).precisions(self.target)
+        allowed = backends.of(self.target).precisions(self.target)
         return [name for name in allowed if name != "int8"][-1 if self.network == "tiny" else 0]
 
 
@@ -146,7 +146,7 @@ def copied(graph: Graph) -> Graph:
 def text(case: Case) -> str:
     """The golden as it should be."""
     device, precision = case.target, case.precision
-    backend = pipeline.backend_of(device)
+    backend = backends.of(device)
     graph = copied(imported(case.network))
     lowered = pipeline.scheduled(graph, backend, device, precision, NO_TUNING)
     planned = planner.plan(graph, lowered, backend.ALIGN)

@@ -36,12 +36,13 @@ FLOORS = {
     "link": 4,
     "backends": 5,
     "tune": 5,
-    "pipeline": 6,
-    "summary": 7,
-    "frontend": 7,
-    "verification": 8,
-    "comparison": 8,
-    "command": 8,
+    "precision": 6,
+    "pipeline": 7,
+    "summary": 8,
+    "frontend": 8,
+    "verification": 9,
+    "comparison": 9,
+    "command": 9,
 }
 #: packages that a board does without; tests/demo/test_board.py runs what a board runs without them
 HOST_TOOLS = ("tsm_edge.bench", "tsm_edge.onnx", "tsm_edge.synth", "tsm_edge.train", "tsm_edge.weights.checkpoints")
