@@ -67,8 +67,13 @@ def choose(graph: Graph, backend: ModuleType, target: EdgeTarget, excluded: Iter
 
 
 def with_threads(target: EdgeTarget, threads: int) -> EdgeTarget:
-    """A target as that many threads see it: the cores that they use share its memory among themselves."""
-    return replace(target, cpu=replace(target.cpu, cores=min(threads, target.cpu.cores)))
+    """A target as that many threads see it: the cores that they use share its memory, and a common second-level cache,
+    among themselves.
+    """
+    cpu = target.cpu
+    cores = min(threads, cpu.cores)
+    l2_kib = cpu.l2_kib * cpu.cores // cores if cpu.shared_l2 else cpu.l2_kib
+    return replace(target, cpu=replace(cpu, cores=cores, l2_kib=l2_kib))
 
 
 def in_order(graph: Graph, layers: Kept) -> list[str]:

@@ -75,7 +75,7 @@ def parse(name: str, text: str) -> EdgeTarget:
             "", data, [f.name for f in fields(EdgeTarget) if f.name != "name"], optional=("emulator", "gpu")
         )
         emulator, gpu = table.get("emulator"), table.get("gpu")
-        cpu = dict(check.table("cpu.", table["cpu"], [f.name for f in fields(CpuFacts)]))
+        cpu = dict(check.table("cpu.", table["cpu"], [f.name for f in fields(CpuFacts)], optional=("shared_l2",)))
         for field in ("llvm_features", "requires"):
             cpu[field] = check.strings(f"cpu.{field}", cpu[field])
         if emulator is not None:

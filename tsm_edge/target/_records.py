@@ -53,8 +53,9 @@ class Core:
 class CpuFacts(Core):
     """What schedules and the code generator need to know of a processor.
 
-    ``cores`` are the cores worth using (the big ones). ``l2_kib`` is the share of one core. ``dram_gb_s`` is the memory
-    interface's theoretical peak. ``clock_ghz`` and ``dram_gb_s`` are 0 where a detected machine does not tell.
+    ``cores`` are the cores worth using (the big ones). ``l2_kib`` is the share of one core; ``shared_l2``: all cores
+    have one second-level cache, and fewer threads have larger shares of it. ``dram_gb_s`` is the memory interface's
+    theoretical peak. ``clock_ghz`` and ``dram_gb_s`` are 0 where a detected machine does not tell.
     """
 
     clock_ghz: float
@@ -62,6 +63,7 @@ class CpuFacts(Core):
     l1d_kib: int
     l2_kib: int
     dram_gb_s: float
+    shared_l2: bool = False
 
     def __post_init__(self) -> None:
         check.text("cpu.llvm_cpu", self.llvm_cpu)
@@ -79,6 +81,7 @@ class CpuFacts(Core):
         check.integer("cpu.cores", self.cores, 1, 1024)
         check.integer("cpu.l1d_kib", self.l1d_kib, 4, 1024)
         check.integer("cpu.l2_kib", self.l2_kib, 16, 65536)
+        check.boolean("cpu.shared_l2", self.shared_l2)
         check.number("cpu.clock_ghz", self.clock_ghz, 0.0, 10.0)
         check.number("cpu.dram_gb_s", self.dram_gb_s, 0.0, 2000.0)
 

@@ -121,11 +121,17 @@ def fits(machine: Machine, rows: int, width: int) -> bool:
 
 
 def loads(
-    machine: Machine, groups: tuple[tuple[int, int], ...], rows: int, panels: Panels, length: int
+    machine: Machine, groups: tuple[tuple[int, int], ...], rows: int, panels: Panels, length: int, blocks: bool
 ) -> float:
-    """Instructions that load the operands of register tiles: weights in pairs, and along k a vector of each row."""
+    """Instructions that load the operands of register tiles: weights in pairs, and along k a vector of each row.
+
+    blocks: of channels, where the vectors of two rows are loaded in pairs, too.
+    """
     return sum(
-        runs * count * length * (ceil(ceil(width / machine.lanes) / 2) + height / machine.lanes)
+        runs
+        * count
+        * length
+        * (ceil(width / machine.lanes) / 2 + (ceil(height / 2) if blocks else height) / machine.lanes)
         for runs, pixels in groups
         for count, height in split_rows(pixels, rows)
         for width in panels.widths

@@ -193,8 +193,9 @@ class _Work:
                     prefetches += output_block(op, machine, operands, rows, panel, share)
                 registers = _rule.tile_of(machine, height, panel.width)
                 acc = registers.zeros()
-                bases = [source + (t + row) * op.channels for row in range(height)]
-                registers.reduce(acc, scratch, bases, op.channels, self.buffers["w"], weights, prefetches=prefetches)
+                bases = [source + layout.tiles.at(t + row, 0) for row in range(height)]
+                step = layout.tiles.channel_step
+                registers.reduce(acc, scratch, bases, op.channels, self.buffers["w"], weights, step, prefetches)
                 registers.store(acc, scratch, target + t * panel.width)
             first, done = first + count * height, done + count
 

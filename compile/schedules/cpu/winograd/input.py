@@ -69,7 +69,7 @@ class Window:
             load = self.clipped(load, lanes)
         layout = self.layout
         bt = winograd_math.transforms(self.m).bt
-        at = tir.bind(self.tile[0] * self.op.channels + channel)
+        at = tir.bind(layout.tiles.at(self.tile[0], channel))
         for number, group in enumerate(column_groups(bt, self.machine)):
             part = bt[group]
             needed = [j for j in range(layout.n) if part[:, j].any()]

@@ -12,6 +12,7 @@ from ....ir.ops import Conv
 from ....kernels.cpu import builder as tir
 from ....kernels.cpu import cost, tiling, winograd_math
 from ....kernels.cpu.builder import Expr
+from ....kernels.cpu.layout import Layout as Image
 from ....kernels.cpu.prefetch import LINE_BYTES
 from ....kernels.cpu.tiling import Machine, Panels
 
@@ -74,10 +75,17 @@ def register_tile(
         return ranked[0][1:]
     small = replace(machine, registers=machine.registers - 1)
     roomy = [tile for tile in ranked if tiling.fits(small, tile[1], max(tile[2].widths))]
+    blocks = in_blocks(machine, op)
     return min(
         roomy or ranked,
-        key=lambda tile: tile[0] + HIDDEN_LOAD * tiling.loads(machine, groups, tile[1], tile[2], op.channels),
+        key=lambda tile: tile[0] + HIDDEN_LOAD * tiling.loads(machine, groups, tile[1], tile[2], op.channels, blocks),
     )[1:]
+
+
+def in_blocks(machine: Machine, op: Conv) -> bool:
+    """Whether V is in blocks of channels: the target gains, and neither x nor the state ends inside a block."""
+    whole = op.channels % machine.lanes == 0 and op.fold_in % machine.lanes == 0
+    return machine.blocks_channels and whole
 
 
 def room(machine: Machine) -> int:
@@ -137,19 +145,24 @@ class Layout:
     """Scratch in elements: V, M, then a window of vectors. Pitches: distance between two of the n * n positions.
 
     A pitch is one cache line longer than its data, so that the positions of a tile do not alias in one cache set.
+    V is in blocks of channels where one instruction loads the vectors of two tiles from there.
     """
 
     n: int
     v_pitch: int
     m_pitch: int
     lanes: int
+    tiles: Image  # of one position of V: a tile is a pixel
 
     @classmethod
     def of(cls, op: Conv, params: Params, machine: Machine) -> Layout:
         line = LINE_BYTES // machine.dtype.bytes
         v = params.largest * op.channels
         m = params.largest * max(params.panels.widths)
-        return cls(params.m + 2, (v // line + 1) * line + line, (m // line + 1) * line + line, machine.lanes)
+        pitches = ((v // line + 1) * line + line, (m // line + 1) * line + line)
+        blocks = in_blocks(machine, op)
+        tiles = Image.by_block(params.largest, machine.lanes) if blocks else Image.by_pixel(op.channels)
+        return cls(params.m + 2, *pitches, machine.lanes, tiles)
 
     @property
     def m_start(self) -> int:
