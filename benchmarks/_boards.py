@@ -73,7 +73,7 @@ def planned(fused: Any, device: EdgeTarget, precision: str) -> Any:
         kept = [choice.layer for choice in mixed.choose(graph, cpu, device) if choice.kept]
         values = dict.fromkeys(scheme.stored_values(graph), RANGE)
         rewrite(quantise(graph, ranges.Ranges(scheme.identity(graph), "given", 0, values), kept))
-        floats = demands.floats_beside_bytes(cpu, device, kept)
+        floats = demands.floats_beside_bytes(device, kept)
     machine = cpu.machine(device, floats)
     lower.prepare(graph, cpu.SCHEDULES, machine, cpu.ALIGN)
     return planner.plan(graph, lower.lower(graph, cpu.SCHEDULES, machine), cpu.ALIGN)

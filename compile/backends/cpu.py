@@ -81,7 +81,8 @@ def vector_rate(target: EdgeTarget) -> float:
 def precisions(target: EdgeTarget) -> tuple[str, ...]:
     """Precisions that a target offers, its default first.
 
-    Half precision takes Armv8.2's arithmetic (FEAT_FP16), 8 bits any 64-bit processor.
+    64-bit ARM stores halves, and computes in them where it has Armv8.2's arithmetic (FEAT_FP16); 8 bits take any 64-bit
+    processor.
     """
     half = ("fp16",) if target.arch == "aarch64" else ()
     return ("fp32", *half, *(("int8",) if target.arch in ("aarch64", "x86_64") else ()))
