@@ -56,7 +56,7 @@ def test_kernels_equal_numpy(name: str, l2_kib: int, tmp_path: Path) -> None:
     machine = cpu.machine(device)
     machine = replace(machine, l2_bytes=l2_kib * 1024 or machine.l2_bytes)
     kernels = kernel_lab.every_kernel(machine, rng, AWKWARD)
-    kernel_lab.check_all(kernels, device, tmp_path, [], rng)
+    kernel_lab.check_all(kernels, machine, device, tmp_path, [], rng)
 
 
 @pytest.mark.parametrize(("place", "word"), [(-1, "before"), (25, "after")])
@@ -142,4 +142,4 @@ def test_the_template_of_a_schedule_equals_numpy(
     for op in rule.cases:
         params, *_ = registry.variants(rule, op, machine)
         kernels.append((registry.kernel_of(rule, op, params, machine), ()))
-    kernel_lab.check_all(kernels, device, tmp_path, [], rng)
+    kernel_lab.check_all(kernels, machine, device, tmp_path, [], rng)

@@ -49,4 +49,4 @@ def test_kernels_equal_numpy(name: str, precision: str, tmp_path: Path) -> None:
     kernels = kernel_lab.every_kernel(machine, rng, EXTRA)
     if machine.dtype is FLOAT16:
         kernels += [kernel_lab.schedule(op, machine, rng) for op in WIDE]
-    kernel_lab.check_all(kernels, device, tmp_path, command, rng, machine.storage)
+    kernel_lab.check_all(kernels, machine, device, tmp_path, command, rng)

@@ -395,7 +395,7 @@ def check(
     values: dict[str, np.ndarray],
     weights: tuple[np.ndarray, ...],
     lanes: int,
-    storage: DType = FLOAT32,
+    storage: DType,
 ) -> None:
     """Assert that outputs and the next state are right to the type's rounding. lanes: channels of a block."""
     wanted = expected(op, values, weights, lanes)
@@ -409,19 +409,16 @@ def check(
 
 def check_all(
     kernels: list[tuple[Kernel, tuple[np.ndarray, ...]]],
+    machine: Machine,
     target: EdgeTarget,
     folder: Path,
     command: list[str],
     rng: np.random.Generator,
-    storage: DType = FLOAT32,
 ) -> None:
-    """Build, run and check kernels, each on random numbers and once more with some that are not finite.
-
-    storage: the type that the machine of the kernels stores.
-    """
+    """Build, run and check a machine's kernels, each on random numbers and once more with some not finite."""
     cases = [(kernel, arguments_for(kernel, rng)) for kernel, _ in kernels]
     spoilt = [(kernel, poisoned(values, index, rng)) for index, (kernel, values) in enumerate(cases)]
-    lanes = target.cpu.simd_bits // 8 // storage.bytes
+    lanes, storage = machine.lanes, machine.storage
     run([*cases, *spoilt], target, folder, command)
     for (kernel, values), (_, weights) in zip(cases, kernels, strict=True):
         check(kernel.op, values, weights, lanes, storage)
