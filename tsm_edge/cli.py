@@ -1,7 +1,7 @@
 """The command line: a group that loads a verb only when it is called.
 
-``VERBS`` is the one seam between the core and the packages above it, and it is made of strings. This module is also
-the one place where an ``EdgeError`` becomes a message and an exit code.
+``VERBS`` and ``PARTS`` are the one seam between the core and the packages above it, and it is made of strings. This
+module is also the one place where an ``EdgeError`` becomes a message and an exit code.
 """
 
 from __future__ import annotations
@@ -59,6 +59,9 @@ VERBS = {
     "export": Verb("tsm_edge.commands.export:export", "Write a model as ONNX with its states."),
 }
 
+#: what a verb of the core runs of the packages above it
+PARTS = {"train --quantize": "tsm_edge.compile.training.command:quantised"}
+
 #: the extra that brings a Python package; what is not here comes with tsm-edge itself
 EXTRA_OF = {
     **dict.fromkeys(("onnx", "onnxscript", "safetensors", "torch", "tvm", "tvm_ffi", "ziglang"), "compile"),
@@ -81,8 +84,8 @@ class LazyGroup(click.Group):
         """Import and return the command called ``name``."""
         if name not in VERBS:
             return None
-        module, _, attribute = VERBS[name].where.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command = loaded(VERBS[name].where)
+        assert isinstance(command, click.Command)
         return command
 
     def resolve_command(
@@ -143,6 +146,13 @@ class LazyGroup(click.Group):
             raise
         except Exception as error:
             _crash(ctx, error)
+
+
+def loaded(where: str) -> object:
+    """Import and return what a string of ``VERBS`` or ``PARTS`` names."""
+    module, _, attribute = where.partition(":")
+    found: object = getattr(importlib.import_module(module), attribute)
+    return found
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -24,6 +24,7 @@ from . import importer, onnx_import, preprocessing, tails
 from .onnx_import import frontend
 
 if TYPE_CHECKING:
+    import torch
     from onnx import ModelProto, ValueInfoProto
 
 
@@ -40,15 +41,18 @@ def zoo(
     """
     net, origin = checkpoints.prepare(model, weights, seed, averaged, reorder)
 
-    def load() -> Graph:
-        import torch
-
-        frame = torch.zeros(model.signature.inputs[0].shape)
-        step, examples = models.step_module(net), (frame, *model.zero_states())
-        return importer.from_torch(step, examples, model.signature, keeps_frames=isinstance(model, ClipModel))
-
     info = ModelInfo(model.name, dict(model.parameters), origin, "zoo")
-    return Network(info, load, model.labels, model.preprocess, chosen=_decision(model, weights, origin))
+    chosen = _decision(model, weights, origin)
+    return Network(info, lambda: traced(net, model), model.labels, model.preprocess, chosen=chosen)
+
+
+def traced(net: torch.nn.Module, model: models.Model | ClipModel) -> Graph:
+    """The graph of a step of a network, before the passes."""
+    import torch
+
+    frame = torch.zeros(model.signature.inputs[0].shape)
+    step, examples = models.step_module(net), (frame, *model.zero_states())
+    return importer.from_torch(step, examples, model.signature, keeps_frames=isinstance(model, ClipModel))
 
 
 def _decision(model: models.Model | ClipModel, weights: Path | None, origin: WeightsInfo) -> DecisionRule | None:

@@ -43,6 +43,7 @@ FLOORS = {
     "verification": 9,
     "comparison": 9,
     "command": 9,
+    "training": 9,
 }
 #: packages that a board does without; tests/demo/test_board.py runs what a board runs without them
 HOST_TOOLS = ("tsm_edge.bench", "tsm_edge.onnx", "tsm_edge.synth", "tsm_edge.train", "tsm_edge.weights.checkpoints")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -141,6 +142,12 @@ def renamed_option(context: click.Context, parameter: click.Parameter, value: st
     show_default=True,
     help="What trains: an NVIDIA GPU when PyTorch sees one, or the CPU.",
 )
+@click.option(
+    "--quantize",
+    is_flag=True,
+    help="Train what 8 bits lose of the weights of --init; OUT gets ranges.json for `compile --precision int8`, too. "
+    "One or two epochs are enough.",
+)
 @click.option("--half", is_flag=True, help="Write the weights as float16, half the size.")
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT.")
 @click.option("--overwrite", is_flag=True, help="Begin anew in an OUT that holds a training; its weights are lost.")
@@ -178,6 +185,9 @@ def _train(asked: Request, device: str, processes: Processes) -> None:
     check_whole_clips(model, held_out)
     for concern in concerns(train_clips, held_out):
         say(f"warning: {concern}", err=True)
+    if asked.quantize:
+        quantised(processes)(asked, model, train_clips, held_out)
+        return
     trainer = _trainer(asked, model, train_clips, held_out, device, processes)
     if asked.resume:
         say(f"going on after epoch {trainer.resume()}", err=True)
@@ -192,6 +202,17 @@ def _train(asked: Request, device: str, processes: Processes) -> None:
     result = trainer.run(Progress(trainer.settings.epochs))
     if processes.first:
         _report(result, asked, model, held_out)
+
+
+def quantised(processes: Processes) -> Callable[[Request, Trainable, Sources, Sources], None]:
+    """The training in 8 bits, which is the compiler's; UsageError where several processes share it."""
+    from ..cli import PARTS, loaded
+
+    if processes.count > 1:
+        raise UsageError(
+            "--quantize trains in one process.", found=f"{processes.count} processes", hint="start it without torchrun"
+        )
+    return cast("Callable[[Request, Trainable, Sources, Sources], None]", loaded(PARTS["train --quantize"]))
 
 
 def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:

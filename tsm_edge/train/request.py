@@ -72,6 +72,7 @@ class Request:
     resume: bool
     overwrite: bool
     as_json: bool
+    quantize: bool = False
 
     def __post_init__(self) -> None:
         if self.resume and self.init:
@@ -80,6 +81,8 @@ class Request:
             )
         if self.freeze and self.init is None and not self.resume:
             raise UsageError("--freeze keeps layers of trained weights as they are.", hint="name them with --init")
+        if self.quantize:
+            self._check_quantize()
         if self.averaged is not None and self.init is None:
             raise UsageError("--ema chooses between the weights of a checkpoint.", hint="name it with --init")
         if self.model in models.shipped():
@@ -88,6 +91,23 @@ class Request:
                 allowed=", ".join(models.names()),
                 hint=f"train on from its weights: --init {self.model}",
             )
+
+    def _check_quantize(self) -> None:
+        """UsageError for what --quantize needs, and for options that say nothing of it."""
+        if self.init is None:
+            raise UsageError(
+                "--quantize trains what 8 bits lose of trained weights.",
+                found="--resume" if self.resume else "no --init",
+                allowed="--init WEIGHTS",
+                hint="name weights of `tsm-edge train`, or a trained model: --init gestures",
+            )
+        for option, given in {"freeze": self.freeze, "device cuda": self.device == "cuda"}.items():
+            if given:
+                raise UsageError(
+                    f"--{option} says nothing of --quantize.",
+                    allowed="all layers, on the processor",
+                    hint="leave it out",
+                )
 
     @property
     def init_file(self) -> Path | None:
