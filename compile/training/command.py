@@ -233,7 +233,7 @@ def tell(asked: Request, model: Model, outcome: Outcome, weights: Path, ranges: 
             "SQNR": f"{best['decibels']:.1f} dB; {first['decibels']:.1f} dB",
         }
     )
-    words = "tsm-edge compile {} --target raspberry-pi-5 --precision int8 --weights {} --ranges {}"
+    words = "tsm-edge compile {} --target local --precision int8 --weights {} --ranges {}"
     report.print_next(words, model.name, weights, ranges)
 
 
