@@ -105,3 +105,15 @@ def test_one_thread_has_the_memory_to_itself() -> None:
     op = Conv(7, 7, 512, 512, (3, 3), (1, 1), (1, 1, 1, 1), types=Types(*[FLOAT16] * 7))
     schedules = [registry.find("cpu", op, cpu.machine(one, "fp16")) for one in (alone, device)]
     assert [rule.name for rule in schedules if rule] == ["winograd_cpu", "conv_cpu"]
+
+
+def test_fewer_threads_have_larger_shares_of_a_common_cache() -> None:
+    board, apart = target.load("raspberry-pi-4"), target.load("raspberry-pi-5")
+    assert board.cpu.shared_l2 and not apart.cpu.shared_l2
+    shares = [pipeline.with_threads(board, threads).cpu.l2_kib for threads in (1, 2, 3, 4, 8)]
+    assert shares == [1024, 512, 341, 256, 256]
+    assert pipeline.with_threads(apart, 1).cpu.l2_kib == apart.cpu.l2_kib
+    op = Conv(14, 14, 256, 256, (3, 3), (1, 1), (1, 1, 1, 1))
+    alone, together = (cpu.machine(pipeline.with_threads(board, threads)) for threads in (1, 4))
+    assert alone.l2_bytes == 4 * together.l2_bytes
+    assert [params.Params.from_machine(machine, op).m for machine in (alone, together)] == [4, 2]

@@ -100,6 +100,21 @@ def test_a_72_like_core():
     assert not (found.cpu.fp16 or found.cpu.dotprod or found.cpu.i8mm or found.cpu.vnni)
 
 
+@pytest.mark.parametrize(
+    ("sharers", "threads", "per_core", "shared"),
+    [(4, 4, 1, True), (4, 8, 1, False), (1, 4, 1, False), (2, 2, 2, False), (8, 8, 2, True), (0, 4, 1, False)],
+)
+def test_a_second_level_cache_is_shared_where_every_core_has_the_same(sharers, threads, per_core, shared):
+    caches = (*A72_CACHES[:2], Cache(2, "Unified", 1024, sharers))
+    found = local(A72, "aarch64", caches=caches, threads=threads, threads_per_core=per_core)
+    assert found.cpu.shared_l2 is shared
+    assert found.cpu.l2_kib == 1024 // max(1, sharers // per_core)
+
+
+def test_a_machine_that_names_no_cache_shares_none():
+    assert not local(A72, "aarch64").cpu.shared_l2
+
+
 def test_a_76_like_core():
     found = local(A76, "aarch64")
     assert found.cpu.requires == ("asimd", "fp16", "dotprod")

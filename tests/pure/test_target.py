@@ -84,6 +84,12 @@ def test_lists_become_tuples_and_facts_are_computed():
     assert board.cpu.peak_gflops == pytest.approx(14.4)
 
 
+def test_a_second_level_cache_is_shared_where_the_file_says_so():
+    assert not target.parse("board", GOOD).cpu.shared_l2
+    shared = target.parse("board", GOOD.replace("l2_kib = 256", "l2_kib = 256\nshared_l2 = true"))
+    assert shared.cpu.shared_l2
+
+
 def test_a_target_without_emulator():
     assert target.parse("board", GOOD[: GOOD.index("[emulator]")]).emulator is None
 
@@ -113,6 +119,7 @@ def test_a_target_without_emulator():
         ("fma_vector_bits = 128", "fma_vector_bits = 256", "cpu.fma_vector_bits", "64, 128"),
         ("load_ports = 1", "load_ports = 0", "cpu.load_ports", "from 1"),
         ("paired_loads = true", "paired_loads = 1", "cpu.paired_loads", "true or false"),
+        ("l2_kib = 256", "l2_kib = 256\nshared_l2 = 1", "cpu.shared_l2", "true or false"),
         ("simd_registers = 32", "simd_registers = 31", "cpu.simd_registers", "8, 16, 32"),
         ("cores = 4", "cores = 0", "cpu.cores", "from 1"),
         ("cores = 4", "cores = true", "cpu.cores", "integer"),

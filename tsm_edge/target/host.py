@@ -185,19 +185,18 @@ def _armv7_level(host: Host) -> Core:
 def _facts(host: Host, level: Core) -> CpuFacts:
     per_core = max(1, host.threads_per_core)
     l1d = [cache.kib for cache in host.caches if cache.level == 1 and cache.kind != "Instruction"]
-    l2 = [
-        c.kib // max(1, c.sharers // per_core)
-        for c in host.caches
-        if c.level == 2 and c.kind != "Instruction"
-    ]
+    cores = max(1, host.threads // per_core)
+    # size, and how many cores share it; 0 where the system does not say
+    l2 = [(c.kib, c.sharers // per_core) for c in host.caches if c.level == 2 and c.kind != "Instruction"]
     return CpuFacts(
         **vars(level),
         clock_ghz=_clock_ghz(host),
-        cores=max(1, host.threads // per_core),
+        cores=cores,
         # a board without cache facts in /sys gets the smallest that any supported processor has
         l1d_kib=l1d[0] if l1d else 32,
-        l2_kib=max(16, l2[0]) if l2 else 128,
+        l2_kib=max(16, l2[0][0] // max(1, l2[0][1])) if l2 else 128,
         dram_gb_s=0.0,
+        shared_l2=bool(l2) and cores > 1 and l2[0][1] >= cores,
     )
 
 
