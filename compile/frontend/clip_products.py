@@ -82,18 +82,20 @@ class Products:
         """The first or the second product."""
         first, second = arguments
         views = self.calls.views
-        if (
-            first in self.scores
-            and second in views
-            and views[second].axes == ROWS
-            and self.scores[first].done
-        ):
+        if first in self.scores and self.scores[first].done and self.shows(second, ROWS):
             self.complete(var, self.scores[first], views[second].value)
             return True
-        if first in views and second in views and (views[first].axes, views[second].axes) == (ROWS, COLUMNS):
+        if self.shows(first, ROWS) and self.shows(second, COLUMNS):
             self.scores[var] = Scores(views[first].value, views[second].value)
             return True
         return False
+
+    def shows(self, var: Call, axes: tuple[str, ...]) -> bool:
+        """Whether a variable is a view of a value with these axes."""
+        view = self.calls.views.get(var)
+        if view is None:
+            return False
+        return volumes.alike(view.axes, axes, volumes.sizes_of(self.calls.walk.graph.shape(view.value)))
 
     def complete(self, var: Call, scores: Scores, contents: str) -> None:
         """The nodes of a block: its keys and values in panels, and the products."""

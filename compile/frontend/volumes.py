@@ -73,6 +73,15 @@ def sizes_of(shape: Shape) -> dict[str, int]:
     return dict(zip("tchw", shape, strict=False))
 
 
+def alike(axes: Sequence[str], wanted: Sequence[str], sizes: dict[str, int]) -> bool:
+    """Whether two words of axes name the same bytes: an axis of extent 1 may stand anywhere, or be left out."""
+
+    def bare(names: Sequence[str]) -> list[str]:
+        return ["".join(letter for letter in word if sizes.get(letter, 1) > 1) for word in names]
+
+    return bare(axes) == bare(wanted)
+
+
 def stored_as(axes: Sequence[str]) -> tuple[str, ...] | None:
     """The axes of the graph's value that a view can stand for by itself, or None."""
     bare = tuple(axis for axis in axes if axis != "1")

@@ -128,6 +128,15 @@ def test_boxes_mean_nothing_to_other_networks():
         boxes.read(Path("boxes.json"), volume_nets.model("volumes").signature)
 
 
+def test_the_native_command_refuses_boxes_without_the_state(tmp_path):
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(given()))
+    folder = volume_nets.compiled("relations", "local", tmp_path / "bundle").folder
+    words = [folder / "tsm-edge-run", "--bench", "--frames", "1", "--boxes", path]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "") and "means nothing to this bundle" in done.stderr
+
+
 def imported(step, shape):
     from tsm_edge.signature import Signature, TensorSpec
 
@@ -170,6 +179,15 @@ def test_views_follow_axes():
     assert reshaped(volume, sizes, (1, 3, 8, 5, 7)) is None  # cuts an axis
     regions = reshaped(View("y", ("1", "c", "thw")), sizes_of((4, 6, 1, 7)), (1, 6, 4, 1, 7))
     assert regions is not None and regions.axes == ("1", "c", "t", "h", "w")
+
+
+def test_an_axis_of_extent_one_may_stand_anywhere():
+    from tsm_edge.compile.frontend.volumes import alike, sizes_of
+
+    one = sizes_of((1, 6, 5, 7))
+    assert alike(("1", "ct", "hw"), ("1", "c", "thw"), one) and alike(("1", "hw", "c"), ("1", "thw", "c"), one)
+    assert not alike(("1", "ct", "hw"), ("1", "thw", "c"), one)
+    assert not alike(("1", "ct", "hw"), ("1", "c", "thw"), sizes_of((2, 6, 5, 7)))
 
 
 def test_exponentials_are_exact(tmp_path):

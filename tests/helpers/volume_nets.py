@@ -55,22 +55,32 @@ def relations(b: Builder, frames: int) -> None:
     b.total(b.average(*pairs), *means)
 
 
+def non_local(b: Builder, x: int, name: str, scale: float) -> int:
+    """A non-local block on a volume of 16 channels; phi and g are pooled."""
+    small = b.pool(x, "max", (1, 2, 2), (1, 2, 2))
+    parts = [
+        b.conv(source, f"{name}.{key}", (16, 8), (1, 1, 1), bias=True, volume=True)
+        for source, key in ((x, "theta"), (small, "phi"), (small, "g"))
+    ]
+    y = b.attend(*parts, scale)
+    return b.add(b.conv(y, f"{name}.W", (8, 16), (1, 1, 1), norm=f"{name}.bn", volume=True), x)
+
+
 def attention(b: Builder, frames: int) -> None:
     """Shifted frames, and a non-local block of either order between them."""
     x = b.conv(0, "stem", (3, 16), (1, 7, 7), (1, 4, 4), norm="bn", activation="relu")
     for name, scale in (("tsm", 1.0), ("fair", 0.35)):
-        x = b.recast(x, volume=True)
-        small = b.pool(x, "max", (1, 2, 2), (1, 2, 2))
-        parts = [
-            b.conv(source, f"{name}.{key}", (16, 8), (1, 1, 1), bias=True, volume=True)
-            for source, key in ((x, "theta"), (small, "phi"), (small, "g"))
-        ]
-        y = b.attend(*parts, scale)
-        x = b.add(b.conv(y, f"{name}.W", (8, 16), (1, 1, 1), norm=f"{name}.bn", volume=True), x)
-        x = b.recast(x, volume=False)
+        x = b.recast(non_local(b, b.recast(x, volume=True), name, scale), volume=False)
         y = b.conv(b.shift(x), f"{name}.conv", (16, 16), (1, 1, 1), norm=f"{name}.conv_bn")
         x = b.add(y, x, "relu")
     b.linear(b.mean(b.space_mean(x)), "fc", (16, CLASSES))
+
+
+def one_frame_left(b: Builder, frames: int) -> None:
+    """Two frames, of which a pooling along time leaves one, and a non-local block behind it."""
+    x = b.conv(b.recast(0, volume=True), "stem", (3, 16), (1, 7, 7), (1, 4, 4), norm="bn", volume=True)
+    x = non_local(b, b.pool(x, "max", (2, 1, 1), (2, 1, 1)), "block", 1.0)
+    b.linear(b.mean(x, volume=True), "fc", (16, CLASSES))
 
 
 def kept(b: Builder, frames: int) -> None:
@@ -94,7 +104,13 @@ def regions(b: Builder, frames: int) -> None:
 
 
 REGIONS = 9
-NETS = {"volumes": (volumes, 6), "relations": (relations, 5), "attention": (attention, 3), "regions": (regions, 6)}
+NETS = {
+    "volumes": (volumes, 6),
+    "relations": (relations, 5),
+    "attention": (attention, 3),
+    "one-frame-left": (one_frame_left, 2),
+    "regions": (regions, 6),
+}
 
 
 def model(name: str) -> ClipModel:

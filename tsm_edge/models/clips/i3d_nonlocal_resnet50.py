@@ -29,5 +29,5 @@ MODEL = Recipe(
     "I3D ResNet-50 with five non-local blocks, 32 frames, as in mmaction2",
     describe,
     32,
-    range(16, 129, 8),
+    range(8, 129, 8),
 )
