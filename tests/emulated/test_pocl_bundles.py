@@ -48,7 +48,8 @@ def test_a_bundle_computes_the_network(case: str, proofs: dict[str, Future[pocl_
 
 @pytest.mark.parametrize("case", CASES)
 def test_streams_of_a_bundle(case: str, proofs: dict[str, Future[pocl_lab.Proof]]) -> None:
-    """Two streams in turn are two streams alone, bit for bit; a reset is a new stream; states move between streams."""
+    """Two streams in turn are two streams alone, bit for bit; a reset is a new stream; states move between streams,
+    as floats and as they are stored."""
     proof = proofs[case].result()
     device = proof.streams.pop("device")
     assert "OpenCL" in str(device)
@@ -56,6 +57,9 @@ def test_streams_of_a_bundle(case: str, proofs: dict[str, Future[pocl_lab.Proof]
         "streams": True,
         "reset": True,
         "moved": True,
+        "stored": [{"fp16": "float16", "fp32": "float32"}[CASES[case][2]]],
+        "alike": True,
+        "resumed": True,
         "nan": True,
         "differ": True,
         "ops": proof.launches,

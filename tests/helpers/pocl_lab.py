@@ -43,6 +43,11 @@ with tsm_edge.open(sys.argv[1]) as model:
     spoilt = [third.step_tensor(frame) for frame in (clips[1][0], clips[0][0])]
     third.reset()
     clean = third.step_tensor(clips[0][0])
+    raw, forms = streams[0].raw_states(), model.state_forms()
+    floats = streams[0].states()
+    third.reset()
+    third.set_raw_states(raw)
+    resumed = [s.step_tensor(clips[0][1]) for s in (third, streams[0])]
     streams[1].profile()
     streams[1].step_tensor(clips[0][0])
     print(json.dumps({
@@ -50,6 +55,9 @@ with tsm_edge.open(sys.argv[1]) as model:
         "streams": numpy.array_equal(numpy.array(together).swapaxes(0, 1), alone),
         "reset": bool(zeros) and numpy.array_equal(again, alone[0]),
         "moved": numpy.array_equal(*moved),
+        "stored": sorted({str(form.dtype) for form in forms}),
+        "alike": all(numpy.array_equal(raw[name].astype(numpy.float32), floats[name]) for name in raw),
+        "resumed": numpy.array_equal(*resumed),
         "nan": bool(numpy.isnan(spoilt).all()) and numpy.array_equal(clean, alone[0][0]),
         "differ": not numpy.array_equal(alone[0], alone[1]),
         "ops": len(streams[1].timings()),
