@@ -145,8 +145,7 @@ def renamed_option(context: click.Context, parameter: click.Parameter, value: st
 @click.option(
     "--quantize",
     is_flag=True,
-    help="Train what 8 bits lose of the weights of --init; OUT gets ranges.json for `compile --precision int8`, too. "
-    "One or two epochs are enough.",
+    help="Train what 8 bits lose of the weights of --init; OUT gets ranges.json for `compile --precision int8`, too.",
 )
 @click.option("--half", is_flag=True, help="Write the weights as float16, half the size.")
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT.")
