@@ -82,11 +82,16 @@ def compare(
         say(f"wrote {plot}", err=True)
     if as_json:
         report.print_json(
-            {"target": device.name, "threads": threads, "models": [row.document() for row in found]}
+            {
+                "target": device.name,
+                "threads": threads,
+                "gestures": asked.gestures.what,
+                "models": [row.document() for row in found],
+            }
         )
         return
     report.print_table(HEADER, [cells(row) for row in found])
-    say(sources(found))
+    say(sources(found, asked.gestures.what))
     report.print_next(report.shell("tsm-edge compile {} --target {}", chosen[0], device.name))
 
 
@@ -110,9 +115,11 @@ def cells(row: rows.Row) -> tuple[str | int, ...]:
     )
 
 
-def sources(found: Sequence[rows.Row]) -> str:
-    """Where times and accuracies come from."""
+def sources(found: Sequence[rows.Row], gestures: str) -> str:
+    """Where times and accuracies come from. gestures: how those on gestures were measured."""
     lines = [f"{row.model}: {row.published_source}" for row in found if row.published_source]
+    if any(row.gestures is not None for row in found):
+        lines.append(f"gestures: {gestures}")
     if any(row.source == "modelled" for row in found):
         lines.append("* modelled: nothing was timed")
     return "\n".join(lines)

@@ -54,13 +54,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Asked:
-    """How networks are compared. size: of their input, None for each one's own. gestures: accuracies by model."""
+    """How networks are compared. size: of their input, None for each one's own."""
 
     target: EdgeTarget
     size: int | None
     threads: int
     steps: int
-    gestures: Mapping[str, float]
+    gestures: Gestures
+
+
+@dataclass(frozen=True)
+class Gestures:
+    """Top-1 accuracies in % on rendered gestures, by model. what: how they were trained and measured, a sentence."""
+
+    top1: Mapping[str, float]
+    what: str = ""
 
 
 def row(name: str, asked: Asked, folder: Path, say: Say) -> Row:
@@ -89,7 +97,7 @@ def row(name: str, asked: Asked, folder: Path, say: Say) -> Row:
         sum(entry.bytes for entry in manifest.files.values()),
         best and best.accuracy,
         best and f"{best.source}, {best.frames} frames",
-        asked.gestures.get(name),
+        asked.gestures.top1.get(name),
     )
 
 
@@ -122,15 +130,18 @@ def published(model: models.Model | clips.ClipModel, frames: int) -> clips.Publi
     return next((each for each in found if each.frames == frames), found[0] if found else None)
 
 
-def read_gestures(path: Path | None) -> dict[str, float]:
-    """Accuracies in % on the rendered gestures, {"model": number}, of a results file."""
+def read_gestures(path: Path | None) -> Gestures:
+    """Accuracies of a file: {"model": %}, or what `benchmarks/family_accuracy.py` writes."""
     if path is None:
-        return {}
+        return Gestures({})
     try:
         document = strict_json.read(path)
         if not isinstance(document, dict):
             raise TypeError("no object")
-        return {name: float(value) for name, value in document.items()}
+        top1, what = document.get("top1", document), document.get("what", f"accuracies of {path}")
+        if not isinstance(top1, dict):
+            raise TypeError("top1 is no object")
+        return Gestures({name: float(value) for name, value in top1.items()}, str(what))
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             f"'{path}' holds no accuracies.", found=error, allowed='{"model": accuracy in %, …}'

@@ -25,6 +25,7 @@ NAMES = [
     "arm_precision",
     "false_alarms",
     "family",
+    "family_accuracy",
     "gpu_step",
     "half_accuracy",
     "kernel_choices",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from tsm_edge.cli import cli
-from tsm_edge.compile.comparison import picture
+from tsm_edge.compile.comparison import command, picture
 from tsm_edge.compile.comparison.rows import MEASURED, MODELLED, Row, read_gestures
 from tsm_edge.errors import UsageError
 
@@ -44,11 +45,21 @@ def test_words_that_are_wrong_end_before_anything_is_compiled(tmp_path):
 
 
 def test_gestures_of_a_file_that_has_none(tmp_path):
-    assert read_gestures(None) == {}
+    assert not read_gestures(None).top1
     file = tmp_path / "list.json"
     file.write_text("[1]")
     with pytest.raises(UsageError, match="holds no accuracies"):
         read_gestures(file)
+
+
+def test_where_gestures_come_from(tmp_path):
+    file = tmp_path / "results.json"
+    file.write_text('{"top1": {"eco-lite": 50}, "what": "two epochs"}')
+    given = read_gestures(file)
+    assert given.top1 == {"eco-lite": 50.0}
+    measured = replace(row("eco-lite", None, 1.0, 1.0), gestures=50.0)
+    assert command.sources([measured], given.what) == "eco-lite: a paper, 8 frames\ngestures: two epochs"
+    assert "gestures" not in command.sources([row("eco-lite", 1.0, 1.0, 1.0)], given.what)
 
 
 def test_dots_are_where_their_numbers_say():
