@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from tsm_edge.models import clips
 
 #: parameters in millions and GMAC a clip of the papers' tables (arXiv:1811.08383), where a row stands for the network
@@ -43,3 +46,17 @@ def rows() -> list[tuple[str, ...]]:
 
 
 HEADER = ("model", "frames", "M parameters", "paper", "GMAC a clip", "paper", "SSV1 top-1, %")
+
+
+def times(models: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """A row a network of `benchmarks/family.py`: what it is, and milliseconds beside ONNX Runtime's by threads."""
+    found = []
+    for model in models:
+        cells = [f"`{model['model']}`", f"{model['macs'] / 1e9:.1f}", f"{model['bundle_bytes'] / 2**20:.0f}"]
+        for row in sorted(model["rows"], key=lambda row: int(row["threads"])):
+            cells += [f"{row['median_ms']:.0f}", f"{row['onnxruntime_ms']:.0f}", f"{row['ratio']:.2f}"]
+        found.append(tuple(cells))
+    return found
+
+
+TIMES = ("model", "GMAC", "MiB", "1 thread, ms", "ONNX Runtime", "ratio", "2 threads, ms", "ONNX Runtime", "ratio")

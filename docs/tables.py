@@ -317,6 +317,11 @@ def family() -> str:
     return table(house_family.HEADER, house_family.rows())
 
 
+def family_times() -> str:
+    """A clip of each network beside ONNX Runtime."""
+    return table(house_family.TIMES, house_family.times(result("family")["models"]))
+
+
 def kernels() -> str:
     """The schedules of both families."""
     header, *rows = house_tables.kernels()
@@ -363,6 +368,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "floors": house_tables.floors,
     "kernels": kernels,
     "family": family,
+    "family-times": family_times,
 }
 
 
