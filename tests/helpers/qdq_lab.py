@@ -14,6 +14,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 
 from tsm_edge import models
+from tsm_edge.bench.peers.onnxruntime import EXACT_BYTES
 from tsm_edge.compile import passes, quantize
 from tsm_edge.compile.frontend import networks
 from tsm_edge.compile.ir.graph import Graph, Node
@@ -74,6 +75,13 @@ def cnn(path: Path) -> Path:
     )
     program.save(str(path))
     return path
+
+
+def exact() -> onnxruntime.SessionOptions:
+    """Options with which bytes are summed without overflow on a processor without VNNI, too."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(*EXACT_BYTES)
+    return options
 
 
 class Frames:
@@ -166,7 +174,7 @@ class File:
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
         model.graph.output.extend(helper.make_empty_tensor_value_info(layer.rounded) for layer in layers)
-        session = onnxruntime.InferenceSession(model.SerializeToString())
+        session = onnxruntime.InferenceSession(model.SerializeToString(), exact())
         given = {value.name: np.zeros(value.shape, np.float32) for value in session.get_inputs()}
         given[self.graph.signature.inputs[0].name] = frame
         found = session.run([layer.rounded for layer in layers], given)
@@ -193,7 +201,7 @@ class File:
 
     def over_time(self, sequence: Sequence[np.ndarray]) -> dict[str, float]:
         """The largest difference of the scores and of each next state from ONNX Runtime's, in steps of the file."""
-        signature, session = self.graph.signature, onnxruntime.InferenceSession(str(self.path))
+        signature, session = self.graph.signature, onnxruntime.InferenceSession(str(self.path), exact())
         results = [signature.outputs[0].name, *(pair.output_name for pair in signature.states)]
         theirs = [np.zeros(pair.input.shape, np.float32) for pair in signature.states]
         ours = integer.zero_states(self.integers)

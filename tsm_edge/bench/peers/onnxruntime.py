@@ -11,6 +11,9 @@ from ..forms import Form
 from ..network import Network
 from ..runner import Runner
 
+#: without VNNI it sums pairs of products of bytes in 16 bits, which overflows, unless it is told to be exact
+EXACT_BYTES = ("session.x64quantprecision", "1")
+
 
 class OnnxRuntime(Runner):
     """One session, called with arrays; I/O binding was no faster (docs/decisions/015-measuring.md)."""
@@ -25,6 +28,7 @@ class OnnxRuntime(Runner):
         self._form = form_of(network)
         self.precision, self.why = self._form.precision, self._form.why
         options = onnxruntime.SessionOptions()
+        options.add_session_config_entry(*EXACT_BYTES)
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
