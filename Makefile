@@ -22,7 +22,8 @@ EMULATOR_PACKAGES := qemu-user qemu-user-static libc6-arm64-cross libc6-armhf-cr
 STREAM_PACKAGES := gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad libgstrtspserver-1.0-0 \
   python3-opencv
 
-TEST_PROCESSES := -n auto --maxprocesses 4 --dist loadfile
+# a process that crashes is not replaced: pytest-xdist would wait for ever for the last test of the new one
+TEST_PROCESSES := -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 FUZZ_TARGETS := manifest bundle resample image_step api command jpeg
 FUZZ_RUNS ?= 1000000

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +61,28 @@ def test_a_peer_computes_the_network_with_its_states(network, plain, name):
             assert np.array_equal(frame, kept)
     runner.close()
     assert runner.version[0].isdigit() and runner.settings
+
+
+class _SignalStack(ctypes.Structure):
+    """stack_t of sigaltstack(2)."""
+
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+def test_openvino_leaves_no_stack_for_signals_that_is_gone(network):
+    """After two that were open at a time; the next signal with a handler would end this process."""
+    pytest.importorskip("openvino")
+    first, second = (peers.load("openvino", network, 1) for _ in range(2))
+    first.close()
+    del first
+    second.close()
+    del second
+    gc.collect()
+    stack = _SignalStack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+    disabled = stack.flags & 2
+    areas = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines()]
+    assert disabled or any(int(low, 16) <= stack.start < int(high, 16) for low, high in areas)
 
 
 def test_the_peers_are_the_files():

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ... import boxes as regions
 from ..agreement import Floats
 from ..network import Network
 from ..runner import Runner
+
+if TYPE_CHECKING:
+    import openvino
+
+
+@functools.cache
+def _core() -> openvino.Core:
+    """The one core of this process, which lives as long.
+
+    Its CPU plugin gives the thread that loads it another stack for signals, and two that are unloaded out of order
+    leave one behind that is no longer mapped: the next signal with a handler would end the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class OpenVino(Runner):
@@ -21,7 +39,7 @@ class OpenVino(Runner):
         import openvino
 
         self.version = str(openvino.__version__).partition("-")[0]
-        core, form = openvino.Core(), network.form
+        core, form = _core(), network.form
         half = "FP16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")  # where not, f16 becomes bfloat16
         hint = "f16" if half and network.stored == "float16" else "f32"
         options = {
